@@ -1,0 +1,241 @@
+// The rows that listings answer with. Field names are those of the doors and stay stable.
+
+/// A message as PEEK shows it.
+public struct PeekedMessage: Sendable {
+    /// Its position.
+    public var number: MessageNumber
+    /// Counts edits, from 1.
+    public var version: Int
+    /// Where it stands.
+    public var state: Peek.State
+    /// The message itself.
+    public var message: Message
+    /// When it came into the queue.
+    public var entered: Instant
+    /// When it expires there, if ever.
+    public var expires: Instant?
+    /// How often it was delivered.
+    public var deliveries: Int
+    /// How often it failed.
+    public var failed: Int
+    /// The session and consumer that hold it: `name/tag`.
+    public var heldBy: String?
+    /// Since when.
+    public var heldSince: Instant?
+    /// Set for a dead letter.
+    public var deaths: DeathHistory?
+
+    /// A row of these parts.
+    public init(
+        number: MessageNumber, version: Int = 1, state: Peek.State, message: Message, entered: Instant,
+        expires: Instant?, deliveries: Int, failed: Int, heldBy: String? = nil, heldSince: Instant? = nil,
+        deaths: DeathHistory?
+    ) {
+        self.number = number
+        self.version = version
+        self.state = state
+        self.message = message
+        self.entered = entered
+        self.expires = expires
+        self.deliveries = deliveries
+        self.failed = failed
+        self.heldBy = heldBy
+        self.heldSince = heldSince
+        self.deaths = deaths
+    }
+}
+
+/// A queue as listings show it. Counters count since the broker started.
+public struct QueueInfo: Sendable, Hashable {
+    /// As it was declared.
+    public var definition: QueueDefinition
+    /// Messages that could be delivered at once.
+    public var ready = 0
+    /// Messages that consumers hold.
+    public var unacked = 0
+    /// Body bytes of the ready messages.
+    public var readyBytes = 0
+    /// Ready messages whose bodies are in memory.
+    public var inMemory = 0
+    /// Its consumers.
+    public var consumers = 0
+    /// When the message at its head came in.
+    public var oldest: Instant?
+    /// Messages that came in.
+    public var published = 0
+    /// Deliveries made.
+    public var delivered = 0
+    /// Messages settled as done.
+    public var acked = 0
+    /// Messages that left by dead-lettering or were dropped, by reason.
+    public var deaths: [DeathReason: Int] = [:]
+    /// Messages that came in per second, over the last seconds.
+    public var publishRate = 0.0
+    /// Deliveries made per second, over the last seconds.
+    public var deliverRate = 0.0
+
+    /// A queue in which nothing has happened.
+    public init(_ definition: QueueDefinition) { self.definition = definition }
+}
+
+/// An exchange as listings show it.
+public struct ExchangeInfo: Sendable, Hashable {
+    /// As it was declared; the default exchange too.
+    public var definition: ExchangeDefinition
+    /// Its bindings; for the default exchange, the queues.
+    public var bindings: Int
+    /// Messages published to it since the broker started.
+    public var published: Int
+    /// Of these, messages that reached no queue.
+    public var unroutable: Int
+
+    /// A row of these parts.
+    public init(definition: ExchangeDefinition, bindings: Int, published: Int, unroutable: Int) {
+        self.definition = definition
+        self.bindings = bindings
+        self.published = published
+        self.unroutable = unroutable
+    }
+}
+
+/// A consumer as listings show it.
+public struct ConsumerInfo: Sendable, Hashable {
+    /// Its session's name.
+    public var session: String
+    /// Its name in the session.
+    public var tag: ConsumerTag
+    /// Its queue.
+    public var queue: QueueName
+    /// How many unsettled messages it takes; 0 is without limit.
+    public var prefetch: Int
+    /// How many it holds.
+    public var unacked: Int
+    /// Messages are settled by being handed over.
+    public var autoAck: Bool
+    /// No other consumer may have the queue.
+    public var isExclusive: Bool
+
+    /// A row of these parts.
+    public init(
+        session: String, tag: ConsumerTag, queue: QueueName, prefetch: Int, unacked: Int, autoAck: Bool,
+        exclusive: Bool
+    ) {
+        self.session = session
+        self.tag = tag
+        self.queue = queue
+        self.prefetch = prefetch
+        self.unacked = unacked
+        self.autoAck = autoAck
+        isExclusive = exclusive
+    }
+}
+
+/// A connection as listings show it.
+public struct ConnectionInfo: Sendable, Hashable {
+    /// Its number while the broker runs.
+    public var id: ConnectionID
+    /// What it calls itself, or where it comes from.
+    public var name: String
+    /// When it came.
+    public var since: Instant
+    /// Its consumers.
+    public var consumers: Int
+    /// Messages it holds.
+    public var unacked: Int
+
+    /// A row of these parts.
+    public init(id: ConnectionID, name: String, since: Instant, consumers: Int, unacked: Int) {
+        self.id = id
+        self.name = name
+        self.since = since
+        self.consumers = consumers
+        self.unacked = unacked
+    }
+}
+
+/// One step on a message's way through the exchanges.
+public struct RouteStep: Sendable, Hashable {
+    /// Why the step was taken.
+    public enum Reason: String, Sendable, Hashable {
+        /// A binding matched.
+        case binding
+        /// The default exchange found the queue by its name.
+        case name
+        /// Nothing matched, so the alternate exchange took it.
+        case alternate
+    }
+
+    /// The exchange the step starts at.
+    public var source: ExchangeName
+    /// Where it leads.
+    public var target: BindingTarget
+    /// Why it was taken.
+    public var reason: Reason
+    /// The binding's key or pattern.
+    public var pattern: String
+    /// The binding's arguments.
+    public var arguments: FieldTable
+
+    /// A step of these parts.
+    public init(
+        source: ExchangeName, target: BindingTarget, reason: Reason, pattern: String = "",
+        arguments: FieldTable = FieldTable()
+    ) {
+        self.source = source
+        self.target = target
+        self.reason = reason
+        self.pattern = pattern
+        self.arguments = arguments
+    }
+}
+
+/// The broker as a whole. Counters count since it started.
+public struct BrokerStatus: Sendable, Hashable {
+    /// Leveret's version.
+    public var version = ""
+    /// When it started.
+    public var started: Instant = 0
+    /// Its time.
+    public var now: Instant = 0
+    /// The database file; empty in memory.
+    public var database = ""
+    /// Bytes of the database file and its write-ahead log.
+    public var databaseBytes = 0
+    /// Resident memory of the process in bytes.
+    public var residentBytes = 0
+    /// Bytes of messages that the core keeps in memory.
+    public var messageBytes = 0
+    /// Queues.
+    public var queues = 0
+    /// Exchanges, the predeclared ones included.
+    public var exchanges = 0
+    /// Open connections.
+    public var connections = 0
+    /// Consumers.
+    public var consumers = 0
+    /// Ready messages over all queues.
+    public var ready = 0
+    /// Unacked messages over all queues.
+    public var unacked = 0
+    /// Messages published.
+    public var published = 0
+    /// Deliveries made.
+    public var delivered = 0
+    /// Messages settled as done.
+    public var acked = 0
+    /// Messages that reached no queue.
+    public var unroutable = 0
+    /// Messages that died, by reason.
+    public var deaths: [DeathReason: Int] = [:]
+    /// Messages that went to the parking queue.
+    public var parked = 0
+    /// Messages published per second, over the last seconds.
+    public var publishRate = 0.0
+    /// Deliveries made per second, over the last seconds.
+    public var deliverRate = 0.0
+    /// What is wrong, a sentence each; publishes may be refused.
+    public var alarms: [String] = []
+
+    /// A broker in which nothing has happened.
+    public init() {}
+}

@@ -1,0 +1,184 @@
+// What a session may ask of the core. Doors build these outside the lock, from bytes or from Swift.
+
+/// What a consumer says of a delivery it holds.
+public struct Settlement: Hashable, Sendable {
+    /// What becomes of the message.
+    public enum Outcome: Hashable, Sendable {
+        /// It is done: removed for good.
+        case ack
+        /// Back to its place, free of charge (nack, cancel).
+        case requeue
+        /// Back to its place, counted as failed (reject with requeue).
+        case fail
+        /// Out of the queue, to its dead-letter exchange (reject or nack without requeue).
+        case deadLetter
+    }
+
+    /// The delivery.
+    public var tag: DeliveryTag
+    /// This delivery and all before it that are still held; tag 0 then stands for every one.
+    public var multiple: Bool
+    /// What becomes of the messages.
+    public var outcome: Outcome
+    /// The consumer's reason, kept with a dead letter.
+    public var errorText: String?
+
+    /// A settlement of one delivery, or of all up to it.
+    public init(_ outcome: Outcome, _ tag: DeliveryTag, multiple: Bool = false, errorText: String? = nil) {
+        self.tag = tag
+        self.multiple = multiple
+        self.outcome = outcome
+        self.errorText = errorText
+    }
+}
+
+/// The wish to be handed a queue's messages as they come.
+public struct Consume: Hashable, Sendable {
+    /// The queue.
+    public var queue: QueueName
+    /// The consumer's name in its session; `nil` asks for one.
+    public var tag: ConsumerTag?
+    /// How many unsettled messages it takes; 0 is without limit.
+    public var prefetch: Int
+    /// Messages are settled by being handed to the connection.
+    public var autoAck: Bool
+    /// No other consumer may have the queue (405 if one has).
+    public var isExclusive: Bool
+
+    /// A consumer of `queue`.
+    public init(
+        queue: QueueName, tag: ConsumerTag? = nil, prefetch: Int = 256, autoAck: Bool = false,
+        exclusive: Bool = false
+    ) {
+        self.queue = queue
+        self.tag = tag
+        self.prefetch = prefetch
+        self.autoAck = autoAck
+        isExclusive = exclusive
+    }
+}
+
+/// Where MOVE takes messages, and which.
+public struct Move: Hashable, Sendable {
+    /// A queue, or an exchange with a key of its own (`nil` keeps each message's key).
+    public enum Destination: Hashable, Sendable {
+        case queue(QueueName)
+        case exchange(ExchangeName, routingKey: String?)
+    }
+
+    /// Where the messages wait.
+    public var source: QueueName
+    /// Where they go.
+    public var destination: Destination
+    /// How many at most, from the head; `nil` is all that are ready as the move begins.
+    public var countMax: Int?
+    /// Only the one message at this position.
+    public var position: MessageNumber?
+    /// Refuse unless the message at `position` has this version.
+    public var version: Int?
+    /// Headers that replace those of the same name of the message at `position`.
+    public var headers: FieldTable
+    /// Replaces the body of the message at `position`.
+    public var body: [UInt8]?
+
+    /// A move of everything that is ready.
+    public init(from source: QueueName, to destination: Destination, countMax: Int? = nil) {
+        self.source = source
+        self.destination = destination
+        self.countMax = countMax
+        headers = FieldTable()
+    }
+}
+
+/// Which messages PEEK shows.
+public struct Peek: Hashable, Sendable {
+    /// A message's state as far as it can be peeked at.
+    public enum State: String, Hashable, Sendable, CaseIterable {
+        case ready
+        case unacked
+    }
+
+    /// The queue.
+    public var queue: QueueName
+    /// Only messages in this state.
+    public var state: State
+    /// Only messages at this position or behind it.
+    public var from: MessageNumber
+    /// At most so many; 1–1,000.
+    public var countMax: Int
+
+    /// The first messages of `queue`.
+    public init(_ queue: QueueName, state: State = .ready, from: MessageNumber = 0, countMax: Int = 10) {
+        self.queue = queue
+        self.state = state
+        self.from = from
+        self.countMax = countMax
+    }
+}
+
+/// What is listed by `list`.
+public enum Listing: String, Hashable, Sendable, CaseIterable {
+    case queues
+    case exchanges
+    case bindings
+    case consumers
+    case connections
+}
+
+/// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.
+public enum Request: Sendable {
+    /// Routes a message; answered by `.routed` when it is safe, `.unroutable` or `.refused`.
+    case publish(Message, mandatory: Bool)
+    /// Settles deliveries; answered by `.done` once the removal is durable.
+    case settle(Settlement)
+    /// Takes one message; with `waitMilliseconds` > 0 waits for one. Answered by `.delivered` or `.empty`.
+    case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
+    /// Starts a consumer; answered by `.consuming`, then come `.delivery` events.
+    case consume(Consume)
+    /// Ends a consumer; what it holds stays held by the session unless `requeue`.
+    case cancel(ConsumerTag, requeue: Bool)
+    /// How many unsettled messages the session takes over all its consumers; 0 is without limit.
+    case setSessionPrefetch(Int)
+    /// Hands back everything the session holds, free of charge (basic.recover).
+    case recover
+    /// Declares an exchange, or with `passive` only asks for it.
+    case declareExchange(ExchangeDefinition, passive: Bool)
+    /// Deletes an exchange.
+    case deleteExchange(ExchangeName, ifUnused: Bool)
+    /// Declares a queue, or with `passive` only asks for it; answered by `.declared`.
+    case declareQueue(QueueDefinition, passive: Bool)
+    /// Deletes a queue and its messages; answered by `.count`.
+    case deleteQueue(QueueName, ifUnused: Bool, ifEmpty: Bool)
+    /// Adds a binding; adding it again changes nothing.
+    case bind(Binding)
+    /// Removes a binding; removing one that isn't there changes nothing.
+    case unbind(Binding)
+    /// Removes the ready messages of a queue; answered by `.count`.
+    case purge(QueueName)
+    /// Moves messages, a transaction per slice; answered by `.count`.
+    case move(Move)
+    /// Publishes and settlements together, all or nothing; answered by `.committed`.
+    case transaction([Request])
+    /// Shows messages without taking them; answered by `.messages`.
+    case peek(Peek)
+    /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all.
+    case list(Listing, match: String?)
+    /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).
+    case status(QueueName?)
+    /// Which queues a message would reach, and how; answered by `.routes`.
+    case route(Message)
+}
+
+/// A request and the ticket that its answer will bear.
+public struct Submission: Sendable {
+    /// Handed back with the answer.
+    public var ticket: Ticket
+    /// What is asked.
+    public var request: Request
+
+    /// A request with a ticket.
+    public init(_ ticket: Ticket, _ request: Request) {
+        self.ticket = ticket
+        self.request = request
+    }
+}
