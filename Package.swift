@@ -71,8 +71,10 @@ let package = Package(
         ),
         .target(name: "LeveretTestSupport", dependencies: ["LeveretCore"], swiftSettings: strict),
         .testTarget(
-            name: "LeveretCoreTests", dependencies: ["LeveretCore", "LeveretTestSupport"], swiftSettings: strict
+            name: "LeveretCoreTests", dependencies: ["LeveretCore", "LeveretTestSupport"],
+            swiftSettings: strict
         ),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

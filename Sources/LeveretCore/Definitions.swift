@@ -82,7 +82,8 @@ public struct Binding: Hashable, Sendable {
 
     /// A rule of `source`.
     public init(
-        source: ExchangeName, target: BindingTarget, routingKey: String = "", arguments: FieldTable = FieldTable()
+        source: ExchangeName, target: BindingTarget, routingKey: String = "",
+        arguments: FieldTable = FieldTable()
     ) {
         self.source = source
         self.target = target

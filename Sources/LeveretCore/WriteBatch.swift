@@ -45,7 +45,8 @@ public struct InsertRow: Sendable {
     /// A row of these parts.
     public init(
         number: MessageNumber, queue: QueueID, message: Message?, isSpilled: Bool = false, entered: Instant,
-        expires: Instant = .distantFuture, failed: Int32 = 0, acquired: Int32 = 0, deaths: DeathHistory? = nil,
+        expires: Instant = .distantFuture, failed: Int32 = 0, acquired: Int32 = 0,
+        deaths: DeathHistory? = nil,
         sharedBody: MessageNumber = 0
     ) {
         self.number = number
@@ -78,7 +79,8 @@ public struct CounterUpdate: Hashable, Sendable {
 
     /// Counters of a copy.
     public init(
-        number: MessageNumber, queue: QueueID, failed: Int32, acquired: Int32, heldBy: String?, heldSince: Instant
+        number: MessageNumber, queue: QueueID, failed: Int32, acquired: Int32, heldBy: String?,
+        heldSince: Instant
     ) {
         self.number = number
         self.queue = queue
@@ -242,7 +244,8 @@ public struct RecoveredQueue: Sendable {
 
     /// A queue of these parts.
     public init(
-        id: QueueID, definition: QueueDefinition, count: Int, bytes: Int, nextExpiry: Instant, oldest: Instant?
+        id: QueueID, definition: QueueDefinition, count: Int, bytes: Int, nextExpiry: Instant,
+        oldest: Instant?
     ) {
         self.id = id
         self.definition = definition
