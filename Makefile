@@ -1,0 +1,65 @@
+# What people do with this project; `make` alone lists it. Everything works from a clean clone: what is
+# missing beside Swift is installed with apt-get where that is allowed, else the line to type is printed.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test demo bench load soak fuzz sanitize lint crash clean
+
+# A crashing test must end, not wait for a backtrace; and no run may hang for ever.
+export SWIFT_BACKTRACE := enable=no
+SOURCES := Sources Tests examples Benchmarks FuzzTesting Package.swift
+ROUNDS ?= 100
+SEEDS ?= 1000
+SECONDS_MAX ?= 1200
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+run: ## start the server on ./leveret.db, listening on 127.0.0.1:5672 (ARGS="--listen …" for more)
+	@.ci/setup run
+	swift build -c release --product leveret
+	exec .build/release/leveret serve $(ARGS)
+
+test: ## everything that must hold: lint, tests, examples, 10 times kill -9; a few minutes
+	@.ci/setup test
+	@$(MAKE) --no-print-directory lint
+	swift build --build-tests
+	timeout $(SECONDS_MAX) swift test --skip-build --parallel
+
+demo: ## route two days of real departures through exchanges, TTLs and dead letters, and check every count
+	@.ci/setup run
+	swift run flights
+
+lint: ## check the formatting of all Swift code
+	swift format lint --strict --recursive --parallel $(SOURCES)
+
+crash: ## kill -9 the server under load ROUNDS times (100) and check that nothing confirmed is lost
+	@.ci/setup test
+	swift build --build-tests
+	LEVERET_CRASH_ROUNDS=$(ROUNDS) timeout 3600 swift test --skip-build --filter LeveretCrashTests
+
+soak: ## run the simulation on SEEDS random seeds (1000)
+	@.ci/setup test
+	swift build -c release -Xswiftc -enable-testing --build-tests
+	LEVERET_SIMULATION_SEEDS=$(SEEDS) swift test -c release -Xswiftc -enable-testing --skip-build \
+	    --filter LeveretSimulationTests
+
+sanitize: ## run the tests under ThreadSanitizer, then under AddressSanitizer
+	@.ci/setup test
+	LEVERET_CRASH_ROUNDS=2 timeout 3600 swift test --sanitize=thread --scratch-path .build-tsan
+	LEVERET_CRASH_ROUNDS=2 timeout 3600 swift test --sanitize=address --scratch-path .build-asan
+
+fuzz: ## feed the wire's parsers random bytes for a minute each
+	@.ci/setup run
+	FuzzTesting/run
+
+bench: ## measure speed and memory in release builds, beside the disk's own limits
+	@.ci/setup test
+	Benchmarks/run
+
+load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check the counts
+	@.ci/setup test
+	Benchmarks/load "$(FLIGHTS)"
+
+clean: ## remove everything that was built
+	rm -rf .build .build-tsan .build-asan
