@@ -74,6 +74,9 @@ let package = Package(
             name: "LeveretCoreTests", dependencies: ["LeveretCore", "LeveretTestSupport"],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "LeveretCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

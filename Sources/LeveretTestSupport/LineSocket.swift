@@ -31,7 +31,10 @@ package struct LineReply: Sendable, Hashable, CustomStringConvertible {
 /// Why a socket could not be used.
 package struct SocketFailure: Error, CustomStringConvertible {
     /// What failed and what the system said.
-    package var description: String
+    package let description: String
+
+    /// A failure that says this.
+    package init(description: String) { self.description = description }
 }
 
 /// A connection to a server on this machine that never blocks on its own: what is said gathers until
@@ -120,34 +123,38 @@ package final class LineSocket {
         return LineReply(line: line, body: Array(input[(end + 1)..<(end + 1 + count)]))
     }
 
-    /// Waits for the next thing the server says; `nil` when it has closed the connection.
-    package func waitForNext() -> LineReply? {
+    /// Waits for the next thing the server says; `nil` when it has closed the connection. Throws when
+    /// nothing comes for a minute.
+    package func waitForNext() throws -> LineReply? {
         while true {
             exchange()
             if let reply = next() { return reply }
             if !isOpen { return nil }
-            Self.wait(for: [self])
+            try Self.wait(for: [self])
         }
     }
 
     /// Says one request and waits for what comes next; throws when the connection closes instead.
     package func ask(_ request: String, body: [UInt8]? = nil) throws -> LineReply {
         say(request, body: body)
-        guard let reply = waitForNext() else {
+        guard let reply = try waitForNext() else {
             throw SocketFailure(
                 description: "the server closed the connection instead of answering '\(request)'")
         }
         return reply
     }
 
-    /// Blocks until one of the open sockets can receive, or send what it has to.
-    package static func wait(for sockets: [LineSocket]) {
+    /// Blocks until one of the open sockets can receive, or send what it has to. Throws when none can for a
+    /// minute: the server hangs.
+    package static func wait(for sockets: [LineSocket]) throws {
         var descriptors = sockets.filter(\.isOpen).map { socket in
             let events = Int32(POLLIN) | (socket.output.isEmpty ? 0 : Int32(POLLOUT))
             return pollfd(fd: socket.descriptor, events: Int16(events), revents: 0)
         }
         guard !descriptors.isEmpty else { return }
-        poll(&descriptors, nfds_t(descriptors.count), -1)
+        if poll(&descriptors, nfds_t(descriptors.count), 60_000) == 0 {
+            throw SocketFailure(description: "the server said nothing for a minute")
+        }
     }
 
     private static func failure(_ what: String) -> SocketFailure {

@@ -1,0 +1,166 @@
+// The load a server is killed under: publishers with hundreds of publishes in flight, and workers that ack,
+// reject, requeue and hold on, each on a connection of its own. One thread drives them all.
+
+import LeveretTestSupport
+
+/// Publishes numbered messages as fast as the server confirms them.
+final class Publisher {
+    /// Its connection.
+    let socket: LineSocket
+    private let request: String
+    private let groups: [String]  // each publish reaches all of them
+    private var inFlight: [Int] = []
+    private let inFlightMax = 200
+
+    /// A publisher of what `request` (`PUB exchange key`) routes to `groups`.
+    init(port: UInt16, request: String, groups: [String]) throws {
+        socket = try LineSocket(port: port)
+        self.request = request
+        self.groups = groups
+    }
+
+    /// Takes in what the server said; returns how many answers that were.
+    func takeReplies(_ journal: inout Journal) -> Int {
+        var count = 0
+        while let reply = socket.next() {
+            guard !inFlight.isEmpty, reply.line == "OK \(groups.count)" else {
+                journal.fail("\(request) was answered '\(reply)'")
+                break
+            }
+            let sequence = inFlight.removeFirst()
+            for group in groups { journal.publishConfirmed(CopyKey(group: group, sequence: sequence)) }
+            count += 1
+        }
+        return count
+    }
+
+    /// Publishes on. A body begins with its number and is as long as chance has it.
+    func publish(_ journal: inout Journal, next: inout Int, using chance: inout Chance) {
+        while inFlight.count < inFlightMax {
+            for group in groups { journal.publishSent(CopyKey(group: group, sequence: next)) }
+            let length = chance.next(below: 4) == 0 ? chance.next(below: 3_000) : 40
+            let body = "\(next) " + String(repeating: ".", count: length)
+            socket.say(request, body: Array(body.utf8))
+            inFlight.append(next)
+            next += 1
+        }
+    }
+}
+
+/// Consumes a queue and settles what comes by a rule.
+final class Worker {
+    /// What becomes of a delivery.
+    enum Verdict {
+        /// Acked at once.
+        case ack
+        /// Dead-lettered.
+        case reject
+        /// Back to its place, counted as failed.
+        case requeue
+        /// Held for now.
+        case hold
+        /// Acked together with everything held.
+        case ackAllHeld
+    }
+
+    /// A settlement that waits for its answer.
+    private struct Asked {
+        var keys: [CopyKey]
+        var verdict: Verdict
+    }
+
+    /// Its connection.
+    let socket: LineSocket
+    private let queue: String
+    private let rule: (_ sequence: Int) -> Verdict
+    private var held: [CopyKey] = []
+    private var asked: [Asked] = []
+    private var isSubscribed = false
+
+    /// A worker that settles the messages of `queue` by `rule`.
+    init(port: UInt16, queue: String, rule: @escaping (_ sequence: Int) -> Verdict) throws {
+        socket = try LineSocket(port: port)
+        self.queue = queue
+        self.rule = rule
+        socket.say("SUB \(queue) as=worker prefetch=100")
+    }
+
+    /// Takes in what the server said and settles, unless the server `isDead`; returns how many answers came.
+    func takeReplies(_ journal: inout Journal, isDead: Bool) -> Int {
+        var count = 0
+        while let reply = socket.next() {
+            if let sequence = reply.sequence {
+                let key = journal.key(queue, sequence)
+                journal.delivered(key, from: queue)
+                held.append(key)
+                if !isDead { settle(key, tag: reply.words[1], &journal) }
+            } else if reply.line.hasPrefix("OK"), !isSubscribed {
+                isSubscribed = true
+            } else if reply.line == "OK", !asked.isEmpty {
+                answered(asked.removeFirst(), &journal)
+                count += 1
+            } else {
+                journal.fail("\(queue): the server said '\(reply)'")
+                break
+            }
+        }
+        return count
+    }
+
+    private func settle(_ key: CopyKey, tag: Substring, _ journal: inout Journal) {
+        let verdict = rule(key.sequence)
+        var keys = [key]
+        switch verdict {
+        case .hold: return
+        case .ack: socket.say("ACK \(tag)")
+        case .reject: socket.say("REJECT \(tag) error=\"as the rule says\"")
+        case .requeue: socket.say("REJECT \(tag) requeue")
+        case .ackAllHeld:
+            socket.say("ACK \(tag) multiple")
+            keys = held
+        }
+        held.removeAll { keys.contains($0) }
+        for key in keys {
+            switch verdict {
+            case .ack, .ackAllHeld: journal.ackSent(key)
+            case .reject, .requeue, .hold: journal.rejectSent(key)
+            }
+        }
+        asked.append(Asked(keys: keys, verdict: verdict))
+    }
+
+    private func answered(_ settlement: Asked, _ journal: inout Journal) {
+        for key in settlement.keys {
+            switch settlement.verdict {
+            case .ack, .ackAllHeld: journal.ackAnswered(key)
+            case .reject: journal.rejectAnswered(key, requeued: false)
+            case .requeue: journal.rejectAnswered(key, requeued: true)
+            case .hold: break
+            }
+        }
+    }
+}
+
+extension LineReply {
+    /// The number that a message's body begins with; `nil` for what is no message.
+    var sequence: Int? {
+        body.flatMap { Int(String(decoding: $0.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)) }
+    }
+}
+
+/// Chance that one seed decides.
+struct Chance: Sendable {
+    private var state: UInt64
+
+    /// The chance of this seed.
+    init(seed: UInt64) { state = seed }
+
+    /// A number from 0 up to but not including `bound` (SplitMix64).
+    mutating func next(below bound: Int) -> Int {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Int((z ^ (z >> 31)) % UInt64(bound))
+    }
+}
