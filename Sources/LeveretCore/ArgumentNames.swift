@@ -1,0 +1,66 @@
+// The names of all arguments and headers that mean something to the broker, in one place. They are
+// RabbitMQ's; doors and core take them from here.
+
+/// Arguments that queues are declared with.
+public enum QueueArgument {
+    /// Milliseconds that a message may wait.
+    public static let messageTTL = "x-message-ttl"
+    /// Milliseconds after which an unused queue is deleted.
+    public static let expires = "x-expires"
+    /// How many ready messages the queue may hold.
+    public static let lengthMax = "x-max-length"
+    /// How many body bytes of ready messages the queue may hold.
+    public static let bytesMax = "x-max-length-bytes"
+    /// What happens when it is full.
+    public static let overflow = "x-overflow"
+    /// Where its dead letters go.
+    public static let deadLetterExchange = "x-dead-letter-exchange"
+    /// The key they get there.
+    public static let deadLetterRoutingKey = "x-dead-letter-routing-key"
+    /// How often a message may fail.
+    public static let deliveryLimit = "x-delivery-limit"
+    /// The kind of queue that RabbitMQ would make.
+    public static let type = "x-queue-type"
+    /// Arguments that are refused rather than ignored, because ignoring them would break a promise.
+    public static let notImplemented: [String] = [
+        "x-max-priority", "x-single-active-consumer", "x-deduplicate", "x-consumer-timeout",
+        "x-delayed-retry-type", "x-delayed-retry-min", "x-delayed-retry-max", "x-delayed-retry-backoff",
+        "x-expires-if-empty",
+    ]
+}
+
+/// Arguments that exchanges are declared with.
+public enum ExchangeArgument {
+    /// The exchange that takes what matched no binding.
+    public static let alternate = "alternate-exchange"
+}
+
+/// Arguments of bindings.
+public enum BindingArgument {
+    /// How a headers exchange compares.
+    public static let match = "x-match"
+}
+
+/// Headers that steer the broker, and those that it adds.
+public enum HeaderName {
+    /// More routing keys, which consumers see.
+    public static let cc = "CC"
+    /// More routing keys, which consumers don't see.
+    public static let bcc = "BCC"
+    /// How often the message failed.
+    public static let deliveryCount = "x-delivery-count"
+    /// The history of a dead letter.
+    public static let death = "x-death"
+    /// Where it died first.
+    public static let firstDeathQueue = "x-first-death-queue"
+    /// Why it died first.
+    public static let firstDeathReason = "x-first-death-reason"
+    /// What it had been published to when it died first.
+    public static let firstDeathExchange = "x-first-death-exchange"
+    /// Where it died last.
+    public static let lastDeathQueue = "x-last-death-queue"
+    /// Why it died last.
+    public static let lastDeathReason = "x-last-death-reason"
+    /// What it had been published to when it died last.
+    public static let lastDeathExchange = "x-last-death-exchange"
+}

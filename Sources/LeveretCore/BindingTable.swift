@@ -1,0 +1,102 @@
+// The bindings of one exchange, filed by what its type looks up: the key, the pattern, the headers. It
+// finds the bindings that match; where they lead and what comes of it is the router's business.
+
+/// Where a binding leads, in four bytes: a queue's slot, or an exchange's index as its complement.
+struct Destination: Hashable {
+    let rawValue: Int32
+
+    init(_ slot: QueueSlot) { rawValue = slot.rawValue }
+    init(exchange index: Int) { rawValue = ~Int32(index) }
+
+    var queue: QueueSlot? { rawValue >= 0 ? QueueSlot(rawValue) : nil }
+    var exchange: Int? { rawValue < 0 ? Int(~rawValue) : nil }
+}
+
+/// A binding as its exchange files it.
+struct BindingEntry {
+    /// Counts up over the whole topology; the order in which bindings were made.
+    let id: Int
+    let destination: Destination
+}
+
+/// The bindings of one exchange.
+struct BindingTable {
+    /// Ids ascending.
+    typealias Bucket = ContiguousArray<BindingEntry>
+
+    private let type: ExchangeType
+    /// Every binding's id.
+    private(set) var ids: Set<Int> = []
+    /// Of these, how many lead to an exchange.
+    private(set) var exchangeTargets = 0
+    private var byKey: [String: Bucket] = [:]
+    private var all: Bucket = []
+    private var conditions: [Int: HeadersMatch] = [:]
+    private var trie = TopicTrie()
+    private var byPattern: [Int32: Bucket] = [:]
+
+    init(_ type: ExchangeType) { self.type = type }
+
+    /// Files a binding; `id` is above all before. Throws 406 for headers arguments that make no sense.
+    mutating func add(_ binding: Binding, id: Int, destination: Destination) throws(BrokerError) {
+        let entry = BindingEntry(id: id, destination: destination)
+        switch type {
+        case .direct: byKey[binding.routingKey, default: []].append(entry)
+        case .fanout: all.append(entry)
+        case .headers:
+            conditions[id] = try HeadersMatch(binding.arguments)
+            all.append(entry)
+        case .topic: byPattern[trie.insert(binding.routingKey), default: []].append(entry)
+        }
+        ids.insert(id)
+        if destination.exchange != nil { exchangeTargets += 1 }
+    }
+
+    /// Takes a binding out that was filed with these parts.
+    mutating func remove(_ binding: Binding, id: Int, destination: Destination) {
+        switch type {
+        case .direct:
+            Self.remove(id, from: &byKey[binding.routingKey, default: []])
+            if byKey[binding.routingKey]?.isEmpty == true { byKey[binding.routingKey] = nil }
+        case .fanout: Self.remove(id, from: &all)
+        case .headers:
+            conditions[id] = nil
+            Self.remove(id, from: &all)
+        case .topic:
+            let node = trie.insert(binding.routingKey)
+            Self.remove(id, from: &byPattern[node, default: []])
+            if byPattern[node]?.isEmpty == true {
+                byPattern[node] = nil
+                trie.remove(node)
+            }
+        }
+        ids.remove(id)
+        if destination.exchange != nil { exchangeTargets -= 1 }
+    }
+
+    /// The bindings that match `key`, ids ascending. `headers` matters to a headers exchange only.
+    mutating func matches(key: String, headers: FieldTable) -> Bucket {
+        switch type {
+        case .direct: return byKey[key] ?? []
+        case .fanout: return all
+        case .headers: return all.filter { conditions[$0.id]?.matches(headers) == true }
+        case .topic:
+            let nodes = trie.matches(key)
+            if nodes.count == 1 { return byPattern[nodes[0]] ?? [] }
+            var found: Bucket = []
+            for node in nodes { found.append(contentsOf: byPattern[node] ?? []) }
+            found.sort { $0.id < $1.id }
+            return found
+        }
+    }
+
+    /// Removes the entry `id`. O(log bucket) to find it.
+    private static func remove(_ id: Int, from bucket: inout Bucket) {
+        var (low, high) = (0, bucket.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if bucket[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        if low < bucket.count, bucket[low].id == id { bucket.remove(at: low) }
+    }
+}

@@ -1,0 +1,106 @@
+// Adding and removing bindings. A binding is one and the same whatever the order of its arguments.
+
+extension Topology {
+    /// Adds a binding; false if it was there. Throws 404 when an end of it is missing, 403 for the default
+    /// exchange, 406 for a key or arguments that make no sense.
+    mutating func bind(_ b: Binding) throws(BrokerError) -> Bool {
+        let source = try sourceIndex(of: b)
+        let destination = try destination(of: b.target)
+        guard b.routingKey.utf8.count <= 255 else {
+            throw BrokerError(
+                .preconditionFailed, "a routing key has \(b.routingKey.utf8.count) bytes; the most is 255")
+        }
+        let canonical = Self.canonical(b)
+        guard ids[canonical] == nil else { return false }
+        let id = nextID
+        try states[source]?.table.add(b, id: id, destination: destination)
+        nextID += 1
+        records[id] = BindingRecord(binding: b, source: source, destination: destination)
+        ids[canonical] = id
+        idsByTarget[b.target, default: []].insert(id)
+        changed(source)
+        return true
+    }
+
+    /// Puts a binding back that the store kept; false where it is there already or an end is missing.
+    @discardableResult
+    mutating func restore(_ b: Binding) -> Bool {
+        do throws(BrokerError) { return try bind(b) } catch { return false }
+    }
+
+    /// Removes a binding, and its source if that deletes itself. One that isn't there is nothing to remove.
+    /// Throws 404 when an end of it is missing, 403 for the default exchange.
+    mutating func unbind(_ b: Binding) throws(BrokerError) -> TopologyRemoval {
+        let source = try sourceIndex(of: b)
+        _ = try destination(of: b.target)
+        var removal = TopologyRemoval()
+        guard let id = ids[Self.canonical(b)] else { return removal }
+        forget(id, into: &removal)
+        deleteIfDone(source, into: &removal)
+        return removal
+    }
+
+    /// Removes all bindings that lead to `target`, and sources that delete themselves.
+    mutating func removeBindings(to target: BindingTarget, into removal: inout TopologyRemoval) {
+        guard let gone = idsByTarget[target]?.sorted() else { return }
+        var sources: [Int] = []
+        for id in gone {
+            if let source = records[id]?.source, sources.last != source { sources.append(source) }
+            forget(id, into: &removal)
+        }
+        for source in sources { deleteIfDone(source, into: &removal) }
+    }
+
+    /// Takes one binding out of every index.
+    mutating func forget(_ id: Int, into removal: inout TopologyRemoval) {
+        guard let record = records.removeValue(forKey: id) else { return }
+        let binding = record.binding
+        ids[Self.canonical(binding)] = nil
+        idsByTarget[binding.target]?.remove(id)
+        if idsByTarget[binding.target]?.isEmpty == true { idsByTarget[binding.target] = nil }
+        states[record.source]?.table.remove(binding, id: id, destination: record.destination)
+        removal.bindings.append(binding)
+        changed(record.source)
+    }
+
+    private mutating func deleteIfDone(_ index: Int, into removal: inout TopologyRemoval) {
+        guard let state = states[index], state.definition.isAutoDelete, state.table.ids.isEmpty else {
+            return
+        }
+        uninstall(index, into: &removal)
+    }
+
+    private mutating func changed(_ source: Int) {
+        states[source]?.forgetRoutes()
+        generation += 1
+        linkedGeneration += 1
+    }
+
+    private func sourceIndex(of b: Binding) throws(BrokerError) -> Int {
+        try Self.refuseDefault(b.source)
+        return try index(of: b.source)
+    }
+
+    private func destination(of target: BindingTarget) throws(BrokerError) -> Destination {
+        switch target {
+        case .queue(let name):
+            guard let slot = slot(of: name) else {
+                throw BrokerError(.notFound, "no queue '\(name)' in vhost '/'")
+            }
+            return Destination(slot)
+        case .exchange(let name):
+            try Self.refuseDefault(name)
+            return Destination(exchange: try index(of: name))
+        }
+    }
+
+    private static func canonical(_ b: Binding) -> Binding {
+        guard b.arguments.fields.count > 1 else { return b }
+        var sorted = b
+        sorted.arguments = FieldTable()
+        for field in b.arguments.fields.sorted(by: { $0.name < $1.name }) {
+            sorted.arguments[field.name] = field.value
+        }
+        return sorted
+    }
+}

@@ -1,0 +1,167 @@
+// Exchanges, bindings and the names of queues: everything that decides where a message goes. BrokerCore
+// holds one and asks it for every publish (Topology+Route), declaration (Topology+Declare) and binding
+// (Topology+Bind). It knows queues by name and slot only, never their messages.
+
+/// Where BrokerCore keeps a queue; not below 0.
+struct QueueSlot: Hashable, Sendable {
+    var rawValue: Int32
+
+    init(_ rawValue: Int32) { self.rawValue = rawValue }
+}
+
+/// The queues that a message goes to, each once. One object serves all messages that go the same way.
+final class Route: Sendable {
+    let queues: [QueueSlot]
+
+    init(_ queues: [QueueSlot]) { self.queues = queues }
+}
+
+/// What went with a queue, an exchange or a binding.
+struct TopologyRemoval {
+    /// Bindings that are gone, oldest first within each step.
+    var bindings: [Binding] = []
+    /// Exchanges that are gone: the one that was to be deleted, then those that deleted themselves.
+    var exchanges: [ExchangeDefinition] = []
+
+    var isEmpty: Bool { bindings.isEmpty && exchanges.isEmpty }
+}
+
+/// An exchange, its bindings, its counters and the routes it remembers.
+struct ExchangeState {
+    /// How many routing keys an exchange remembers; when full it forgets them all.
+    static let routesMax = 16_384
+
+    let definition: ExchangeDefinition
+    let alternate: ExchangeName?
+    var table: BindingTable
+    var published = 0
+    var unroutable = 0
+    /// The route of every message, where no exchange on the way looks at keys or headers.
+    var routeForAll: Route?
+    /// Routes by key, where no exchange on the way looks at headers.
+    var routesByKey: [String: Route] = [:]
+    /// The `linkedGeneration` for which the routes hold, if other exchanges have a part in them.
+    var routesGeneration: UInt64 = 0
+
+    init(_ definition: ExchangeDefinition) {
+        self.definition = definition
+        if case .string(let name)? = definition.arguments[ExchangeArgument.alternate] {
+            alternate = ExchangeName(name)
+        } else {
+            alternate = nil
+        }
+        table = BindingTable(definition.type)
+    }
+
+    /// True where other exchanges may have a part in its routes.
+    var isLinked: Bool { alternate != nil || table.exchangeTargets > 0 }
+
+    mutating func forgetRoutes() {
+        routeForAll = nil
+        if !routesByKey.isEmpty { routesByKey = [:] }
+    }
+}
+
+/// The exchanges, bindings and queue names of a broker.
+struct Topology {
+    struct QueueEntry {
+        let slot: QueueSlot
+        /// The way of a message that goes to this queue alone.
+        let route: Route
+    }
+
+    struct BindingRecord {
+        let binding: Binding
+        let source: Int
+        let destination: Destination
+    }
+
+    /// The default exchange's place in `states`.
+    static let defaultIndex = 0
+
+    /// By index; `nil` where an exchange was deleted.
+    var states: ContiguousArray<ExchangeState?> = []
+    var freeIndexes: [Int] = []
+    var indexes: [ExchangeName: Int] = [:]
+    var queues: [QueueName: QueueEntry] = [:]
+
+    /// Bindings by id, and ids by binding in its canonical form.
+    var records: [Int: BindingRecord] = [:]
+    var ids: [Binding: Int] = [:]
+    var idsByTarget: [BindingTarget: Set<Int>] = [:]
+    var nextID = 0
+
+    /// Raised by every change of exchanges, bindings and queues: a route that was found before may be wrong.
+    var generation: UInt64 = 0
+    /// Raised when exchanges or bindings change; routes that cross several exchanges hold for one value.
+    var linkedGeneration: UInt64 = 0
+
+    /// The exchange that was published to last, to spare the look-up.
+    var lastName: ExchangeName = .default
+    var lastIndex = Topology.defaultIndex
+    let nowhere = Route([])
+
+    /// A topology with the predeclared exchanges and no queues.
+    init() {
+        install(ExchangeDefinition(.default))
+        install(ExchangeDefinition("amq.direct"))
+        install(ExchangeDefinition("amq.fanout", type: .fanout))
+        install(ExchangeDefinition("amq.topic", type: .topic))
+        install(ExchangeDefinition("amq.headers", type: .headers))
+        install(ExchangeDefinition("amq.match", type: .headers))
+    }
+
+    /// The exchange as it was declared.
+    func exchange(_ name: ExchangeName) -> ExchangeDefinition? {
+        indexes[name].flatMap { states[$0]?.definition }
+    }
+
+    /// Where BrokerCore keeps the queue.
+    func slot(of name: QueueName) -> QueueSlot? { queues[name]?.slot }
+
+    /// All exchanges by name, with their counters.
+    func exchangeInfos() -> [ExchangeInfo] {
+        states.compactMap { $0 }.map { state in
+            let isDefault = state.definition.name == .default
+            return ExchangeInfo(
+                definition: state.definition,
+                bindings: isDefault ? queues.count : state.table.ids.count,
+                published: state.published, unroutable: state.unroutable)
+        }
+        .sorted { $0.definition.name.rawValue < $1.definition.name.rawValue }
+    }
+
+    /// All bindings, oldest first; those of the default exchange are implied and left out.
+    func allBindings() -> [Binding] {
+        records.sorted { $0.key < $1.key }.map(\.value.binding)
+    }
+
+    /// Makes a queue known. Its name must not be.
+    mutating func addQueue(_ name: QueueName, slot: QueueSlot) {
+        queues[name] = QueueEntry(slot: slot, route: Route([slot]))
+        generation += 1
+    }
+
+    /// Forgets a queue with its bindings, and auto-delete exchanges that lose their last one.
+    mutating func removeQueue(_ name: QueueName) -> TopologyRemoval {
+        guard queues.removeValue(forKey: name) != nil else { return TopologyRemoval() }
+        generation += 1
+        var removal = TopologyRemoval()
+        removeBindings(to: .queue(name), into: &removal)
+        return removal
+    }
+
+    /// Puts an exchange in whose name is free.
+    mutating func install(_ definition: ExchangeDefinition) {
+        let state = ExchangeState(definition)
+        if let index = freeIndexes.popLast() {
+            states[index] = state
+            indexes[definition.name] = index
+        } else {
+            indexes[definition.name] = states.count
+            states.append(state)
+        }
+        generation += 1
+        linkedGeneration += 1
+    }
+}
