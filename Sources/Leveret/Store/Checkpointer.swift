@@ -1,0 +1,138 @@
+// Writes the log back into the database file, beside the commits where that is safe. Store tells it of each
+// commit; it works on its own connection and that connection's thread.
+//
+// SQLite before 3.51.3 can damage a database when a checkpoint on one connection meets a commit on another that
+// starts the log anew. A commit starts the log anew only where all of it has been written back, so:
+//   1. a checkpoint beside commits runs while a snapshot from before the log's last commit is held open: it
+//      can't write back the whole log, so no commit starts it anew meanwhile;
+//   2. what is left of the log is written back, and the log started anew, under the writer's lock;
+//   3. there is one checkpoint at a time.
+
+import Foundation
+import GRDB
+import GRDBSQLite
+import Logging
+import Synchronization
+
+/// Keeps the log of one database short.
+final class Checkpointer: Sendable {
+    private let writer: DatabaseQueue
+    private let beside: DatabaseQueue
+    private let pin: DatabaseQueue
+    private let options: StoreOptions
+    private let logger: Logger
+    private let log: LogLength
+    private let isBusy = Atomic(false)
+    private let isClosed = Atomic(false)
+    /// Pages in the log when the last round ended: what a foreign reader kept from being written back.
+    private let pagesLeft = Atomic(0)
+
+    init(
+        writer: DatabaseQueue, beside: DatabaseQueue, pin: DatabaseQueue, log: LogLength,
+        options: StoreOptions,
+        logger: Logger
+    ) {
+        self.writer = writer
+        self.beside = beside
+        self.pin = pin
+        self.log = log
+        self.options = options
+        self.logger = logger
+    }
+
+    /// A batch was committed: starts a round where the log has grown long. Writer thread only.
+    func committed() {
+        let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
+        if grown >= options.checkpointBytes { start() }
+    }
+
+    /// There is nothing to commit: starts a round where that is worth it.
+    func rest() {
+        let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
+        if grown >= options.idleLogBytes { start() }
+    }
+
+    /// Waits for a round under way and closes the connections.
+    func close() {
+        isClosed.store(true, ordering: .relaxed)
+        // An error here leaves nothing undone that the next open doesn't do.
+        try? beside.close()
+        try? pin.close()
+    }
+
+    private func start() {
+        guard !isBusy.exchange(true, ordering: .acquiring) else { return }
+        beside.asyncWriteWithoutTransaction { [self] database in
+            if !isClosed.load(ordering: .relaxed) { round(database) }
+            isBusy.store(false, ordering: .releasing)
+        }
+    }
+
+    private func round(_ database: Database) {
+        do {
+            // The second pass takes what was committed during the first, which leaves little for the lock.
+            try writeBackBeside(database)
+            try writeBackBeside(database)
+            try writeBackUnderLock()
+        } catch {
+            logger.warning("checkpoint failed and will be tried again", metadata: ["reason": "\(error.text)"])
+        }
+    }
+
+    private func writeBackBeside(_ database: Database) throws(StoreFailure) {
+        try pin.access { snapshot throws(StoreFailure) in
+            try snapshot.run("BEGIN")
+            let result = Result { () throws(StoreFailure) in
+                _ = try snapshot.number("SELECT value FROM meta WHERE name = 'checkpoints'")
+                try writer.access { database throws(StoreFailure) in
+                    try database.run("UPDATE meta SET value = value + 1 WHERE name = 'checkpoints'")
+                }
+                try database.run("PRAGMA wal_checkpoint(PASSIVE)")
+            }
+            try snapshot.run("COMMIT")
+            try result.get()
+        }
+    }
+
+    private func writeBackUnderLock() throws(StoreFailure) {
+        let isTooLong = log.pages * Schema.pageBytes >= options.logBytesMax
+        try writer.access { database throws(StoreFailure) in
+            // Readers may still use the log. Commits wait for them only where it has grown too long.
+            sqlite3_busy_timeout(database.sqliteConnection, isTooLong ? 200 : 0)
+            defer { sqlite3_busy_timeout(database.sqliteConnection, Schema.busyMilliseconds) }
+            let wasBusy = try database.number("PRAGMA wal_checkpoint(TRUNCATE)") != 0
+            if !wasBusy { log.pages = 0 }
+        }
+        pagesLeft.store(log.pages, ordering: .relaxed)
+        if isTooLong, log.pages > 0 {
+            logger.warning(
+                "a reader keeps the write-ahead log from being written back; end the program that reads the database",
+                metadata: ["logBytes": "\(log.pages * Schema.pageBytes)"]
+            )
+        }
+    }
+}
+
+/// How many pages the log holds, as SQLite says after each commit of the writer.
+final class LogLength: Sendable {
+    private let count = Atomic(0)
+
+    /// Pages from the log's start.
+    var pages: Int {
+        get { count.load(ordering: .relaxed) }
+        set { count.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Listens to the commits of `database`, which must not outlive this object.
+    func follow(_ database: Database) {
+        sqlite3_wal_hook(
+            database.sqliteConnection,
+            { context, _, _, pages in
+                guard let context else { return SQLITE_OK }
+                Unmanaged<LogLength>.fromOpaque(context).takeUnretainedValue().pages = Int(pages)
+                return SQLITE_OK
+            },
+            Unmanaged.passUnretained(self).toOpaque()
+        )
+    }
+}

@@ -1,0 +1,173 @@
+// Reads message rows for the core's load requests. Called by Store on a read-only connection; the database
+// and the spill file are read alike and merged by Store.
+
+import GRDB
+import LeveretCore
+
+/// Reads the tables `message`, `body` and `held` of one file.
+struct MessageReader {
+    /// How many expired copies are looked up and sorted; with more, the queue is walked in its order instead.
+    private static let sortedExpiredMax = 20_000
+
+    let database: Database
+    let isSpill: Bool
+
+    private static let columns = """
+        SELECT m.id, m.exchange, m.routing_key, m.properties, m.entered, m.expires, m.failed, m.deaths, h.acquired,
+            CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END
+        """
+    private static let joins = """
+        LEFT JOIN held AS h ON h.message = m.id LEFT JOIN body AS b ON b.id = m.body_id
+        """
+    private static let windowSQL = """
+        \(columns) FROM message AS m INDEXED BY message_place \(joins)
+        WHERE m.queue = ?1 AND m.place > ?2 ORDER BY m.place LIMIT ?3
+        """
+    private static let numberSQL = "\(columns) FROM message AS m \(joins) WHERE m.id = ?2 AND m.queue = ?1"
+    private static let walkExpiredSQL = """
+        \(columns) FROM message AS m INDEXED BY message_place \(joins)
+        WHERE m.queue = ?1 AND m.place > ?2 AND m.expires <= ?4 ORDER BY m.place LIMIT ?3
+        """
+    private static let sortExpiredSQL = """
+        \(columns) FROM (
+            SELECT id FROM message INDEXED BY message_expires
+            WHERE queue = ?1 AND expires <= ?4 AND id > ?2 ORDER BY id LIMIT ?3
+        ) AS e CROSS JOIN message AS m ON m.id = e.id \(joins) ORDER BY m.id
+        """
+    private static let expiredCountSQL = """
+        SELECT count(*) FROM (
+            SELECT 1 FROM message INDEXED BY message_expires WHERE queue = ?1 AND expires <= ?2 LIMIT ?3
+        )
+        """
+
+    /// The rows that `request` asks for, up to its limits.
+    func rows(for request: LoadRequest) throws(StoreFailure) -> [LoadedRow] {
+        switch request.kind {
+        case .window(let after):
+            let statement = try database.prepared(Self.windowSQL)
+            bind(request, after: after, to: statement)
+            return try read(statement, request)
+        case .expired(let after, let by):
+            let walks = try expiredCount(of: request.queue, by: by) == Self.sortedExpiredMax
+            let statement = try database.prepared(walks ? Self.walkExpiredSQL : Self.sortExpiredSQL)
+            bind(request, after: after, to: statement)
+            statement.bind(4, by.milliseconds)
+            return try read(statement, request)
+        case .numbers(let numbers):
+            return try rows(numbered: numbers, request)
+        }
+    }
+
+    /// When the first copy above `after` expires that does so later than `past`.
+    func nextExpiry(
+        of queue: QueueID, after: MessageNumber, past: Instant?
+    ) throws(StoreFailure) -> Instant {
+        let statement = try database.prepared(
+            """
+            SELECT expires FROM message INDEXED BY message_expires
+            WHERE queue = ?1 AND expires > ?2 AND id > ?3 ORDER BY expires LIMIT 1
+            """
+        )
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, past?.milliseconds ?? .min)
+        statement.bind(3, after.rawValue)
+        return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
+    }
+
+    // MARK: Steps
+
+    private func bind(_ request: LoadRequest, after: MessageNumber, to statement: Prepared) {
+        statement.bind(1, request.queue.rawValue)
+        statement.bind(2, after.rawValue)
+        statement.bind(3, Int64(request.countMax))
+    }
+
+    private func expiredCount(of queue: QueueID, by: Instant) throws(StoreFailure) -> Int {
+        let statement = try database.prepared(Self.expiredCountSQL)
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, by.milliseconds)
+        statement.bind(3, Int64(Self.sortedExpiredMax))
+        return try statement.next() ? Int(statement.int(0)) : 0
+    }
+
+    private func rows(
+        numbered numbers: [MessageNumber], _ request: LoadRequest
+    ) throws(StoreFailure) -> [LoadedRow] {
+        let statement = try database.prepared(Self.numberSQL)
+        defer { statement.reset() }
+        var rows: [LoadedRow] = []
+        var bytes = 0
+        var names = LastNames()
+        for number in numbers.sorted() where rows.last?.number != number {
+            statement.bind(1, request.queue.rawValue)
+            statement.bind(2, number.rawValue)
+            guard try statement.next() else { continue }
+            let row = try row(of: statement, &names)
+            statement.reset()
+            rows.append(row)
+            bytes += row.message.body.count
+            if rows.count >= request.countMax || bytes > request.bytesMax { break }
+        }
+        return rows
+    }
+
+    private func read(_ statement: Prepared, _ request: LoadRequest) throws(StoreFailure) -> [LoadedRow] {
+        defer { statement.reset() }
+        var rows: [LoadedRow] = []
+        var bytes = 0
+        var names = LastNames()
+        while try statement.next() {
+            let row = try row(of: statement, &names)
+            rows.append(row)
+            bytes += row.message.body.count
+            if bytes > request.bytesMax { break }
+        }
+        return rows
+    }
+
+    /// The names of the row before: most rows of a run have the same.
+    private struct LastNames {
+        var exchange = ""
+        var routingKey = ""
+    }
+
+    private func row(of statement: Prepared, _ names: inout LastNames) throws(StoreFailure) -> LoadedRow {
+        if !statement.holds(1, names.exchange) { names.exchange = statement.text(1) }
+        if !statement.holds(2, names.routingKey) { names.routingKey = statement.text(2) }
+        let number = statement.int(0)
+        var properties: MessageProperties?
+        var isPersistent = true
+        if !statement.isNull(3) {
+            do {
+                let decoded = try PropertiesCodec.decode(statement.bytes(3))
+                if !decoded.properties.isEmpty { properties = decoded.properties }
+                isPersistent = decoded.isPersistent
+            } catch {
+                throw .unreadable("message \(number)", "its properties don't decode: \(error.text)")
+            }
+        }
+        var deaths: DeathHistory?
+        if let text = statement.optionalText(7) {
+            do { deaths = try DeathHistory(jsonText: text) } catch {
+                throw .unreadable("message \(number)", "its death history doesn't decode: \(error.text)")
+            }
+        }
+        let hasHeldRow = !statement.isNull(8)
+        return LoadedRow(
+            number: MessageNumber(number),
+            message: Message(
+                exchange: ExchangeName(names.exchange), routingKey: names.routingKey, properties: properties,
+                isPersistent: isPersistent, body: statement.bytes(9)
+            ),
+            isSpilled: isSpill,
+            entered: Instant(milliseconds: statement.int(4)),
+            expires: statement.isNull(5) ? .distantFuture : Instant(milliseconds: statement.int(5)),
+            failed: Int32(truncatingIfNeeded: statement.int(6)),
+            acquired: Int32(truncatingIfNeeded: statement.int(8)),
+            deaths: deaths,
+            hasHeldRow: hasHeldRow
+        )
+    }
+}

@@ -1,0 +1,285 @@
+// Writes message rows: the part of a batch that is the same for the database and the spill file. Called by
+// Store inside a transaction. What it binds it leaves bound where the next row is likely to have the same.
+
+import GRDB
+import LeveretCore
+
+/// Writes to the tables `message`, `body` and `held` of one file.
+struct MessageRows {
+    /// Bodies up to this size are copied into each row that shares them; one of their own costs more.
+    static let sharedBodyBytesMin = 513
+
+    let database: Database
+
+    // MARK: Inserting
+
+    // A batch that failed after its spilled rows were written writes them again.
+    private static let spillSQL = insertSQL.replacing("INSERT", with: "INSERT OR REPLACE", maxReplacements: 1)
+    private static let insertSQL = """
+        INSERT INTO message (
+            id, queue, place, size, entered, expires, failed, body_id, exchange, routing_key, properties, headers,
+            body, origin, reason, first_death, last_death, death_count, deaths, last_error
+        ) VALUES (?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+        """
+    private static let insertBodySQL = "INSERT OR IGNORE INTO body (id, body) VALUES (?1, ?2)"
+
+    /// Inserts those rows that stand in the spill file, or those that don't; cancelled ones are left out.
+    func insert(_ rows: ContiguousArray<InsertRow>, spilled: Bool) throws(StoreFailure) {
+        guard !rows.isEmpty else { return }
+        let statement = try database.prepared(spilled ? Self.spillSQL : Self.insertSQL)
+        var bound = BoundValues()
+        var lastBody: MessageNumber = 0
+        for index in rows.indices {
+            guard rows[index].isSpilled == spilled, let message = rows[index].message else { continue }
+            let sharedBody = rows[index].sharedBody
+            let shares = sharedBody != 0 && !spilled && message.body.count >= Self.sharedBodyBytesMin
+            if shares, sharedBody != lastBody {
+                try insertBody(message.body, id: sharedBody)
+                lastBody = sharedBody
+            }
+            bind(rows[index], message, to: statement, &bound)
+            if shares {
+                statement.bind(7, sharedBody.rawValue)
+                statement.bindNull(12)
+                try statement.run()
+                statement.bindNull(7)
+            } else {
+                try step(statement, body: message.body)
+            }
+            if rows[index].acquired > 0 { try keepAcquired(of: rows[index]) }
+        }
+    }
+
+    /// What the insert statement has bound from the row before.
+    private struct BoundValues {
+        var message: Message?
+        var exchange: String?
+        var routingKey: String?
+        var hasDeaths = true
+        var hasBody = false
+    }
+
+    private func bind(
+        _ row: InsertRow, _ message: Message, to statement: Prepared, _ bound: inout BoundValues
+    ) {
+        if bound.message == nil { statement.bindNull(7) }
+        statement.bind(1, row.number.rawValue)
+        statement.bind(2, row.queue.rawValue)
+        statement.bind(4, row.entered.milliseconds)
+        if row.expires == .distantFuture {
+            statement.bindNull(5)
+        } else {
+            statement.bind(5, row.expires.milliseconds)
+        }
+        statement.bind(6, Int64(row.failed))
+        if bound.message !== message {
+            statement.bind(3, Int64(message.body.count))
+            if bound.exchange != message.exchange.rawValue {
+                statement.bind(8, message.exchange.rawValue)
+                bound.exchange = message.exchange.rawValue
+            }
+            if bound.routingKey != message.routingKey {
+                statement.bind(9, message.routingKey)
+                bound.routingKey = message.routingKey
+            }
+            bindProperties(of: message, to: statement)
+            bound.message = message
+        }
+        if row.deaths != nil || bound.hasDeaths { bindDeaths(row.deaths, to: statement) }
+        bound.hasDeaths = row.deaths != nil
+    }
+
+    private func bindProperties(of message: Message, to statement: Prepared) {
+        guard message.properties != nil || !message.isPersistent else {
+            statement.bindNull(10)
+            return statement.bindNull(11)
+        }
+        let properties = message.properties ?? MessageProperties()
+        statement.bind(10, copying: PropertiesCodec.encode(properties, isPersistent: message.isPersistent))
+        if properties.headers.isEmpty {
+            statement.bindNull(11)
+        } else {
+            statement.bind(11, properties.headers.jsonText())
+        }
+    }
+
+    private func bindDeaths(_ deaths: DeathHistory?, to statement: Prepared) {
+        guard let deaths else {
+            for index in Int32(13)...19 { statement.bindNull(index) }
+            return
+        }
+        statement.bind(13, deaths.originQueue.rawValue)
+        statement.bind(14, deaths.firstReason.rawValue)
+        statement.bind(15, deaths.firstTime.milliseconds)
+        statement.bind(16, deaths.lastTime.milliseconds)
+        statement.bind(17, deaths.deaths.reduce(0) { $0 + $1.count })
+        statement.bind(18, deaths.jsonText())
+        if let error = deaths.errorText { statement.bind(19, error) } else { statement.bindNull(19) }
+    }
+
+    private func step(_ statement: Prepared, body: [UInt8]) throws(StoreFailure) {
+        let result = body.withUnsafeBytes { bytes in
+            statement.bind(12, unmoved: bytes)
+            return Result { () throws(StoreFailure) in try statement.run() }
+        }
+        try result.get()
+    }
+
+    private func insertBody(_ body: [UInt8], id: MessageNumber) throws(StoreFailure) {
+        let statement = try database.prepared(Self.insertBodySQL)
+        statement.bind(1, id.rawValue)
+        let result = body.withUnsafeBytes { bytes in
+            statement.bind(2, unmoved: bytes)
+            return Result { () throws(StoreFailure) in try statement.run() }
+        }
+        try result.get()
+    }
+
+    // MARK: Counters
+
+    private static let failedSQL = "UPDATE message SET failed = ?2 WHERE id = ?1 AND failed <> ?2"
+    private static let heldSQL = """
+        INSERT INTO held (message, queue, consumer, since, acquired)
+            SELECT id, queue, ?2, ?3, ?4 FROM message WHERE id = ?1
+            ON CONFLICT (message) DO UPDATE
+                SET consumer = excluded.consumer, since = excluded.since, acquired = excluded.acquired
+        """
+
+    /// Notes who holds a copy and how often it was delivered and failed. Copies that aren't in this file are
+    /// left out.
+    func update(_ counters: [CounterUpdate]) throws(StoreFailure) {
+        guard !counters.isEmpty else { return }
+        let failed = try database.prepared(Self.failedSQL)
+        let held = try database.prepared(Self.heldSQL)
+        for counter in counters {
+            failed.bind(1, counter.number.rawValue)
+            failed.bind(2, Int64(counter.failed))
+            try failed.run()
+            held.bind(1, counter.number.rawValue)
+            if let consumer = counter.heldBy {
+                held.bind(2, consumer)
+                held.bind(3, counter.heldSince.milliseconds)
+            } else {
+                held.bindNull(2)
+                held.bindNull(3)
+            }
+            held.bind(4, Int64(counter.acquired))
+            try held.run()
+        }
+    }
+
+    /// A copy that was delivered before it was written keeps its count.
+    private func keepAcquired(of row: InsertRow) throws(StoreFailure) {
+        try update([
+            CounterUpdate(
+                number: row.number, queue: row.queue, failed: row.failed, acquired: row.acquired, heldBy: nil,
+                heldSince: row.entered
+            )
+        ])
+    }
+
+    // MARK: Removing
+
+    private static let deleteSQL = "DELETE FROM message WHERE id BETWEEN ?1 AND ?2"
+    private static let deleteHeldSQL = "DELETE FROM held WHERE message BETWEEN ?1 AND ?2"
+    private static let bodiesSQL = """
+        SELECT body_id FROM message WHERE id BETWEEN ?1 AND ?2 AND body_id IS NOT NULL
+        """
+    private static let deleteBodySQL = """
+        DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE body_id = ?1)
+        """
+    private static let rangeSQL = """
+        SELECT id FROM message WHERE queue = ?1 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
+        """
+
+    /// Removes copies with what belongs to them, neighbours at once; those that are gone are left out.
+    func remove(_ numbers: ContiguousArray<MessageNumber>) throws(StoreFailure) {
+        guard !numbers.isEmpty else { return }
+        let held =
+            try database.number("SELECT EXISTS (SELECT 1 FROM held)") != 0
+            ? try database.prepared(Self.deleteHeldSQL) : nil
+        let bodies =
+            try database.number("SELECT EXISTS (SELECT 1 FROM body)") != 0
+            ? try database.prepared(Self.bodiesSQL) : nil
+        let delete = try database.prepared(Self.deleteSQL)
+        var bodyIDs: [Int64] = []
+        for run in Runs(numbers) {
+            if let held { try runOver(run, held) }
+            if let bodies {
+                bodies.bind(1, run.lowerBound)
+                bodies.bind(2, run.upperBound)
+                while try bodies.next() {
+                    if bodyIDs.last != bodies.int(0) { bodyIDs.append(bodies.int(0)) }
+                }
+            }
+            try runOver(run, delete)
+        }
+        guard !bodyIDs.isEmpty else { return }
+        let deleteBody = try database.prepared(Self.deleteBodySQL)
+        for id in bodyIDs {
+            deleteBody.bind(1, id)
+            try deleteBody.run()
+        }
+    }
+
+    private func runOver(_ range: ClosedRange<Int64>, _ statement: Prepared) throws(StoreFailure) {
+        statement.bind(1, range.lowerBound)
+        statement.bind(2, range.upperBound)
+        try statement.run()
+    }
+
+    /// Removes the ranges, in all at most `countMax` copies; returns the ranges of which some may be left.
+    func remove(_ ranges: [RangeRemoval], countMax: Int) throws(StoreFailure) -> [RangeRemoval] {
+        var room = countMax
+        var unfinished: [RangeRemoval] = []
+        for range in ranges {
+            guard room > 0 else {
+                unfinished.append(range)
+                continue
+            }
+            let numbers = try numbers(in: range, countMax: room)
+            try remove(numbers)
+            if numbers.count == room { unfinished.append(range) }
+            room -= numbers.count
+        }
+        return unfinished
+    }
+
+    private func numbers(
+        in range: RangeRemoval, countMax: Int
+    ) throws(StoreFailure) -> ContiguousArray<MessageNumber> {
+        let statement = try database.prepared(Self.rangeSQL)
+        statement.bind(1, range.queue.rawValue)
+        statement.bind(2, range.after.rawValue)
+        statement.bind(3, range.through.rawValue)
+        statement.bind(4, Int64(countMax))
+        var numbers: ContiguousArray<MessageNumber> = []
+        while try statement.next() { numbers.append(MessageNumber(statement.int(0))) }
+        return numbers
+    }
+}
+
+/// Numbers gathered into ranges of neighbours.
+struct Runs: Sequence, IteratorProtocol {
+    private let numbers: ContiguousArray<MessageNumber>
+    private var index = 0
+
+    /// The ranges that hold just these numbers.
+    init(_ numbers: ContiguousArray<MessageNumber>) {
+        let isSorted = numbers.indices.dropFirst().allSatisfy { numbers[$0 - 1] <= numbers[$0] }
+        self.numbers = isSorted ? numbers : ContiguousArray(numbers.sorted())
+    }
+
+    /// The next range, lowest first.
+    mutating func next() -> ClosedRange<Int64>? {
+        guard index < numbers.count else { return nil }
+        let first = numbers[index].rawValue
+        var last = first
+        index += 1
+        while index < numbers.count, numbers[index].rawValue <= last + 1 {
+            last = numbers[index].rawValue
+            index += 1
+        }
+        return first...last
+    }
+}

@@ -1,0 +1,106 @@
+// Brings a database file to the schema that this version of Leveret writes. Called by Store.open before
+// anything else is read.
+
+import Foundation
+import GRDB
+import LeveretCore
+
+/// Runs the migrations that a file lacks, each as one transaction, after a copy of the file.
+struct Migrator {
+    /// What leads from version n to n + 1; `Schema.migrations` but in tests.
+    var migrations = Schema.migrations
+    var copiesBefore = true
+
+    /// Migrates the database at `path`, open as `database`. Throws when the file isn't Leveret's, comes from a
+    /// newer version or can't be copied or migrated; then it is as it was.
+    func run(_ database: Database, path: String) throws(BrokerError) {
+        let version = try version(of: database, path: path)
+        guard version < migrations.count else { return }
+        if version > 0, copiesBefore { try copy(database, path: path, version: version) }
+        for next in version..<migrations.count {
+            do {
+                try database.transaction { () throws(StoreFailure) in
+                    try database.runScript(migrations[next])
+                    try database.runScript(
+                        "PRAGMA application_id = \(Schema.applicationID); PRAGMA user_version = \(next + 1)"
+                    )
+                }
+            } catch {
+                throw BrokerError(
+                    error.brokerError.code,
+                    "database '\(path)' could not be migrated to schema version \(next + 1) and is as it was: "
+                        + error.text
+                )
+            }
+        }
+    }
+
+    /// The schema's version; 0 is an empty file.
+    private func version(of database: Database, path: String) throws(BrokerError) -> Int {
+        do {
+            let application = try database.number("PRAGMA application_id")
+            let version = try database.number("PRAGMA user_version")
+            if application != Schema.applicationID {
+                let isEmpty = try database.number("SELECT count(*) FROM sqlite_schema") == 0
+                guard isEmpty, application == 0, version == 0 else {
+                    throw BrokerError(
+                        .preconditionFailed,
+                        "'\(path)' is the SQLite database of another program; name a file that Leveret made, or one "
+                            + "that does not exist yet"
+                    )
+                }
+            }
+            guard version <= migrations.count else {
+                throw BrokerError(
+                    .preconditionFailed,
+                    "database '\(path)' has schema version \(version), this Leveret knows versions up to "
+                        + "\(migrations.count); run a newer Leveret, or restore the copy from before the migration"
+                )
+            }
+            return Int(version)
+        } catch let failure as StoreFailure {
+            throw failure.brokerError(on: path)
+        } catch let error as BrokerError {
+            throw error
+        } catch {
+            throw BrokerError(.internalError, "database '\(path)' could not be read: \(error)")
+        }
+    }
+
+    private func copy(_ database: Database, path: String, version: Int) throws(BrokerError) {
+        let copy = "\(path)-v\(version)"
+        do {
+            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+            let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
+            let room = (attributes[.systemFreeSize] as? NSNumber)?.int64Value ?? 0
+            let needed = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
+            guard room > needed * 2 else {
+                throw BrokerError(
+                    .resourceError,
+                    "no room to copy database '\(path)' before its migration: \(needed * 2) bytes are needed, \(room) "
+                        + "are free; make room, or go without the copy"
+                )
+            }
+            if FileManager.default.fileExists(atPath: copy) {
+                try FileManager.default.removeItem(atPath: copy)
+            }
+            try FileManager.default.copyItem(atPath: path, toPath: copy)
+        } catch let error as BrokerError {
+            throw error
+        } catch let failure as StoreFailure {
+            throw failure.brokerError(on: path)
+        } catch {
+            throw BrokerError(
+                .resourceError,
+                "database '\(path)' could not be copied to '\(copy)' before its migration: \(error.localizedDescription)"
+            )
+        }
+    }
+}
+
+extension StoreFailure {
+    /// The failure of opening the database at `path`.
+    func brokerError(on path: String) -> BrokerError {
+        BrokerError(brokerError.code, "database '\(path)' can't be opened: \(text)")
+    }
+}

@@ -1,0 +1,50 @@
+// Read-only connections to one file, lent to whoever loads. As many as are in use at once; two are kept.
+
+import GRDB
+import LeveretCore
+import Synchronization
+
+/// Lends read-only connections.
+final class ReaderPool: Sendable {
+    private static let idleMax = 2
+
+    private let path: String
+    /// Connections that nobody uses.
+    private let idle = Mutex<[DatabaseQueue]>([])
+
+    init(path: String) { self.path = path }
+
+    /// Lends a connection inside a read transaction.
+    func snapshot<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
+        let kept = idle.withLock { $0.popLast() }
+        let reader = if let kept { kept } else { try open() }
+        let result = Result { () throws(StoreFailure) -> T in try reader.snapshot(work) }
+        let isKept = idle.withLock { idle in
+            guard idle.count < Self.idleMax else { return false }
+            idle.append(reader)
+            return true
+        }
+        if !isKept { try? reader.close() }  // a reader has nothing to lose
+        return try result.get()
+    }
+
+    /// Closes the connections that nobody uses.
+    func close() {
+        let readers = idle.withLock { idle in
+            defer { idle = [] }
+            return idle
+        }
+        for reader in readers { try? reader.close() }  // a reader has nothing to lose
+    }
+
+    private func open() throws(StoreFailure) -> DatabaseQueue {
+        do {
+            var configuration = Schema.configuration(label: "reader")
+            configuration.readonly = true
+            configuration.prepareDatabase { try $0.execute(sql: "PRAGMA cache_size = -1024") }
+            return try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            throw StoreFailure(error)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// Room that is set aside while the disk has some, and given up when it is full, so that what is already
+// accepted can still be committed. Store calls it.
+
+import GRDB
+import LeveretCore
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The file `leveret.db-reserve`.
+final class ReserveFile: Sendable {
+    private let path: String
+    private let bytes: Int
+    private let isThere = Atomic(false)
+
+    /// Sets the room aside where there is enough.
+    init(besideDatabase database: String, bytes: Int) {
+        path = database + "-reserve"
+        self.bytes = bytes
+        isThere.store(FileSize.bytes(of: path) >= bytes && bytes > 0, ordering: .relaxed)
+        restore()
+    }
+
+    /// Gives the room up.
+    func release() {
+        unlink(path)
+        isThere.store(false, ordering: .relaxed)
+    }
+
+    /// Sets the room aside again, once the disk has four times as much.
+    func restore() {
+        guard bytes > 0, !isThere.load(ordering: .relaxed) else { return }
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var room = statvfs()
+        guard fstatvfs(descriptor, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) >= 4 * bytes,
+            posix_fallocate(descriptor, 0, off_t(bytes)) == 0
+        else {
+            unlink(path)
+            return
+        }
+        isThere.store(true, ordering: .relaxed)
+    }
+
+    /// Removes the file with the store.
+    func remove() { unlink(path) }
+}
+
+/// Sizes of files.
+enum FileSize {
+    /// The size of the file at `path`; 0 when there is none.
+    static func bytes(of path: String) -> Int {
+        var found = stat()
+        return stat(path, &found) == 0 ? Int(found.st_size) : 0
+    }
+}
+
+/// Gives the free pages of a file back to the file system.
+enum Vacuum {
+    /// Pages that one step moves at most: about a millisecond's work.
+    private static let stepPages: Int64 = 128
+
+    /// Moves some pages from the file's end into free ones and cuts it off, where more than a quarter of it is
+    /// free. Returns whether there is more to move.
+    static func step(_ database: Database, pagesKept: Int) throws(StoreFailure) -> Bool {
+        let free = try database.number("PRAGMA freelist_count")
+        let pages = try database.number("PRAGMA page_count")
+        guard free > pagesKept, free > pages / 4 else { return false }
+        let step = min(stepPages, free - Int64(pagesKept))
+        // One step of the statement frees one page.
+        try database.prepared("PRAGMA incremental_vacuum(\(step))").run()
+        return free - step > pagesKept
+    }
+}

@@ -1,0 +1,177 @@
+// The tables and views of a database file, as numbered migrations. docs/database.md describes each column for
+// those who query the file. A change of the schema is a new migration at the end, never an edit of an old one:
+//   1. append it here  2. describe it in docs/database.md  3. add a test that starts from the version before.
+
+import GRDB
+
+/// The file's format: the number of a migration is the `user_version` that it leads to.
+enum Schema {
+    /// `PRAGMA application_id` of a Leveret database: "Lvrt".
+    static let applicationID: Int64 = 0x4C76_7274
+
+    /// What leads from version n to version n + 1, from the empty file on.
+    static let migrations = [version1]
+
+    /// Where messages are kept; in the database and in the spill file alike.
+    static let messageTables = """
+        CREATE TABLE message (
+            id INTEGER PRIMARY KEY,
+            queue INTEGER NOT NULL,
+            place INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            entered INTEGER NOT NULL,
+            expires INTEGER,
+            due INTEGER,
+            priority INTEGER,
+            failed INTEGER NOT NULL DEFAULT 0,
+            version INTEGER NOT NULL DEFAULT 1,
+            body_id INTEGER,
+            exchange TEXT NOT NULL,
+            routing_key TEXT NOT NULL,
+            properties BLOB,
+            headers TEXT,
+            origin TEXT,
+            reason TEXT,
+            first_death INTEGER,
+            last_death INTEGER,
+            death_count INTEGER,
+            deaths TEXT,
+            last_error TEXT,
+            body BLOB
+        );
+        CREATE INDEX message_place ON message (queue, place, size);
+        CREATE INDEX message_expires ON message (queue, expires) WHERE expires IS NOT NULL;
+        CREATE INDEX message_due ON message (queue, due) WHERE due IS NOT NULL;
+        CREATE INDEX message_priority ON message (queue, priority DESC, place) WHERE priority IS NOT NULL;
+        CREATE INDEX message_body ON message (body_id) WHERE body_id IS NOT NULL;
+        CREATE TABLE body (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+        CREATE TABLE held (
+            message INTEGER PRIMARY KEY,
+            queue INTEGER NOT NULL,
+            consumer TEXT,
+            since INTEGER,
+            acquired INTEGER NOT NULL
+        );
+        """
+
+    private static let version1 = """
+        CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+        INSERT INTO meta VALUES ('reserved_through', 0), ('last_queue', 0), ('checkpoints', 0);
+        CREATE TABLE vhost (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+        INSERT INTO vhost VALUES (1, '/');
+        CREATE TABLE exchange (
+            id INTEGER PRIMARY KEY,
+            vhost INTEGER NOT NULL DEFAULT 1,
+            name TEXT NOT NULL,
+            type TEXT NOT NULL,
+            durable INTEGER NOT NULL,
+            auto_delete INTEGER NOT NULL,
+            internal INTEGER NOT NULL,
+            arguments BLOB NOT NULL,
+            arguments_json TEXT,
+            UNIQUE (vhost, name)
+        );
+        CREATE TABLE queue (
+            id INTEGER PRIMARY KEY,
+            vhost INTEGER NOT NULL DEFAULT 1,
+            name TEXT NOT NULL,
+            durable INTEGER NOT NULL,
+            exclusive INTEGER NOT NULL,
+            auto_delete INTEGER NOT NULL,
+            arguments BLOB NOT NULL,
+            arguments_json TEXT,
+            UNIQUE (vhost, name)
+        );
+        CREATE TABLE binding (
+            id INTEGER PRIMARY KEY,
+            vhost INTEGER NOT NULL DEFAULT 1,
+            source TEXT NOT NULL,
+            target_kind TEXT NOT NULL CHECK (target_kind IN ('queue', 'exchange')),
+            target TEXT NOT NULL,
+            routing_key TEXT NOT NULL,
+            arguments BLOB NOT NULL,
+            arguments_json TEXT,
+            UNIQUE (vhost, source, target_kind, target, routing_key, arguments)
+        );
+        \(messageTables)
+        CREATE VIEW message_view AS
+            SELECT m.id, q.name AS queue, \(state) AS state, m.place, m.exchange, m.routing_key, m.headers,
+                m.size, \(time("m.entered")) AS entered, \(time("m.expires")) AS expires,
+                \(time("m.due")) AS due, m.priority, m.failed, coalesce(h.acquired, 0) AS deliveries,
+                h.consumer AS held_by, \(time("h.since")) AS held_since, m.version,
+                CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END AS body
+            FROM message AS m
+                LEFT JOIN queue AS q ON q.id = m.queue
+                LEFT JOIN held AS h ON h.message = m.id
+                LEFT JOIN body AS b ON b.id = m.body_id;
+        CREATE VIEW queue_depth AS
+            SELECT q.name AS queue, coalesce(m.count, 0) - coalesce(h.count, 0) AS ready,
+                coalesce(h.count, 0) AS unacked, coalesce(m.count, 0) AS messages, coalesce(m.bytes, 0) AS bytes,
+                (SELECT \(time("entered")) FROM message WHERE queue = q.id ORDER BY place LIMIT 1) AS oldest
+            FROM queue AS q
+                LEFT JOIN (SELECT queue, count(*) AS count, sum(size) AS bytes FROM message GROUP BY queue) AS m
+                    ON m.queue = q.id
+                LEFT JOIN (
+                    SELECT queue, count(*) AS count FROM held WHERE consumer IS NOT NULL GROUP BY queue
+                ) AS h ON h.queue = q.id
+            ORDER BY q.name;
+        CREATE VIEW dead_letters AS
+            SELECT m.id, q.name AS queue, m.origin, m.reason, m.last_error AS error,
+                \(time("m.first_death")) AS first_death, \(time("m.last_death")) AS last_death, m.death_count,
+                m.exchange, m.routing_key, m.headers, m.size, m.deaths,
+                CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END AS body
+            FROM message AS m
+                LEFT JOIN queue AS q ON q.id = m.queue
+                LEFT JOIN body AS b ON b.id = m.body_id
+            WHERE m.deaths IS NOT NULL;
+        CREATE VIEW delayed AS
+            SELECT m.id, q.name AS queue, \(time("m.due")) AS due, m.exchange, m.routing_key, m.size
+            FROM message AS m LEFT JOIN queue AS q ON q.id = m.queue
+            WHERE m.due IS NOT NULL
+            ORDER BY m.due;
+        CREATE VIEW unacked AS
+            SELECT h.message AS id, q.name AS queue, h.consumer, \(time("h.since")) AS since,
+                h.acquired AS deliveries, m.failed, m.exchange, m.routing_key, m.size
+            FROM held AS h
+                JOIN message AS m ON m.id = h.message
+                LEFT JOIN queue AS q ON q.id = h.queue
+            WHERE h.consumer IS NOT NULL;
+        """
+
+    private static let state = """
+        CASE WHEN h.consumer IS NOT NULL THEN 'unacked' WHEN m.due IS NOT NULL THEN 'delayed' ELSE 'ready' END
+        """
+
+    /// A column of milliseconds as a person reads it.
+    private static func time(_ column: String) -> String {
+        "strftime('%Y-%m-%dT%H:%M:%fZ', \(column) / 1000.0, 'unixepoch')"
+    }
+}
+
+/// How connections are set up.
+extension Schema {
+    /// Larger than SQLite's default: bodies of a KiB or so fit without overflow pages.
+    static let pageBytes = 8192
+    /// How long a statement waits for another program's lock.
+    static let busyMilliseconds: Int32 = 1_000
+
+    /// What every connection has in common.
+    static func configuration(label: String) -> Configuration {
+        var configuration = Configuration()
+        configuration.foreignKeysEnabled = false
+        configuration.busyMode = .timeout(Double(busyMilliseconds) / 1_000)
+        configuration.label = "leveret.\(label)"
+        return configuration
+    }
+
+    /// The statements that a writing connection begins with. The first two do nothing on a file that has tables.
+    static func preparation(synchronous: String, cacheKiB: Int) -> String {
+        """
+        PRAGMA page_size = \(pageBytes);
+        PRAGMA auto_vacuum = INCREMENTAL;
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = \(synchronous);
+        PRAGMA cache_size = -\(cacheKiB);
+        """
+    }
+}

@@ -1,0 +1,96 @@
+// Relief for memory: transient messages that don't fit into it, in a second database that is made when it is
+// first needed and deleted at open and close. Nothing in it survives, so nothing is synced.
+
+import Foundation
+import GRDB
+import LeveretCore
+import Synchronization
+
+/// The file `leveret.db-spill`.
+final class SpillFile: Sendable {
+    private let path: String
+    /// The connections once the file exists. The lock guards the variable only, no work on the file.
+    private let connections = Mutex<Connections?>(nil)
+
+    private struct Connections {
+        var writer: DatabaseQueue
+        var readers: ReaderPool
+    }
+
+    /// Removes what an earlier broker left.
+    init(besideDatabase database: String) {
+        path = database + "-spill"
+        removeFiles()
+    }
+
+    /// Applies what of the batch concerns spilled copies, as one transaction. Writer thread only.
+    func apply(_ batch: WriteBatch, rangeRowsMax: Int) throws(StoreFailure) -> [RangeRemoval] {
+        var writer = connections.withLock { $0?.writer }
+        if writer == nil {
+            guard batch.inserts.contains(where: { $0.isSpilled && $0.message != nil }) else { return [] }
+            writer = try create()
+        }
+        guard let writer else { return [] }
+        guard
+            !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || !batch.counters.isEmpty
+                || batch.inserts.contains(where: \.isSpilled)
+        else { return [] }
+        return try writer.access { database throws(StoreFailure) in
+            try database.transaction { () throws(StoreFailure) in
+                let rows = MessageRows(database: database)
+                try rows.insert(batch.inserts, spilled: true)
+                try rows.update(batch.counters)
+                try rows.remove(batch.spillRemovals)
+                return try rows.remove(batch.ranges, countMax: rangeRowsMax)
+            }
+        }
+    }
+
+    /// What the request finds here; `nil` as long as nothing was ever spilled.
+    func load(_ request: LoadRequest) throws(StoreFailure) -> LoadedPart? {
+        guard let readers = connections.withLock({ $0?.readers }) else { return nil }
+        return try readers.snapshot { database throws(StoreFailure) in
+            try LoadedPart(request, from: MessageReader(database: database, isSpill: true))
+        }
+    }
+
+    /// One small step of giving free pages back. Writer thread only.
+    func maintain() throws(StoreFailure) -> Bool {
+        guard let writer = connections.withLock({ $0?.writer }) else { return false }
+        return try writer.access { database throws(StoreFailure) in
+            try Vacuum.step(database, pagesKept: 0)
+        }
+    }
+
+    /// Closes and removes the file.
+    func close() {
+        let open = connections.withLock { connections in
+            defer { connections = nil }
+            return connections
+        }
+        open?.readers.close()
+        try? open?.writer.close()  // the file goes in any case
+        removeFiles()
+    }
+
+    private func create() throws(StoreFailure) -> DatabaseQueue {
+        let writer: DatabaseQueue
+        do {
+            var configuration = Schema.configuration(label: "spill")
+            configuration.prepareDatabase { database in
+                try database.execute(sql: Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
+            }
+            writer = try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            throw StoreFailure(error)
+        }
+        try writer.access { database throws(StoreFailure) in try database.runScript(Schema.messageTables) }
+        let readers = ReaderPool(path: path)
+        connections.withLock { $0 = Connections(writer: writer, readers: readers) }
+        return writer
+    }
+
+    private func removeFiles() {
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+    }
+}

@@ -1,0 +1,152 @@
+// The database file behind a broker: applies the core's batches, reads what the core asks for, and keeps the
+// file in shape. The Broker's writer thread applies, its readers load. It decides nothing about messages.
+//
+//     leveret.db            messages and definitions    leveret.db-wal, -shm   SQLite's log and its index
+//     leveret.db-lock       who has the file open       leveret.db-spill       relief for transient messages
+//     leveret.db-reserve    room given up on a full disk
+//
+// Three kinds of connections: the writer's, whose queue is the lock that keeps commits and log-resetting
+// checkpoints apart; the checkpointer's; and read-only ones for loads.
+
+import Foundation
+import GRDB
+import LeveretCore
+import Logging
+import Synchronization
+
+/// One open database file.
+final class Store: Sendable {
+    let path: String
+    let options: StoreOptions
+    let writer: DatabaseQueue
+    let checkpointer: Checkpointer
+    let spill: SpillFile
+    private let readers: ReaderPool
+    private let reserve: ReserveFile
+    private let lock: LockFile
+    /// The folder of a store without a path, removed when it closes.
+    private let privateFolder: String?
+
+    init(
+        path: String, options: StoreOptions, writer: DatabaseQueue, checkpointer: Checkpointer,
+        spill: SpillFile,
+        readers: ReaderPool, reserve: ReserveFile, lock: LockFile, privateFolder: String?
+    ) {
+        self.path = path
+        self.options = options
+        self.writer = writer
+        self.checkpointer = checkpointer
+        self.spill = spill
+        self.readers = readers
+        self.reserve = reserve
+        self.lock = lock
+        self.privateFolder = privateFolder
+    }
+
+    // MARK: Writing
+
+    /// Commits the batch as one transaction, after what of it belongs in the spill file. Returns the ranges that
+    /// it didn't finish. When it throws, nothing is committed but what a repetition does again without harm:
+    /// spilled rows and, on a full disk, removals by range. The same batch may be applied again.
+    ///
+    /// A full disk is met first by writing back and truncating the log and giving up the reserve file, then by
+    /// the ranges alone, since a purge frees room. Removals by number are not taken out of a batch: each may
+    /// belong to an insert (a dead letter, a move, a transaction), and half of such a pair would lose or double a
+    /// message.
+    func apply(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
+        do {
+            return try commit(batch)
+        } catch  where error.kind == .full {
+            makeRoom()
+            do {
+                return try commit(batch)
+            } catch  where error.kind == .full {
+                var ranges = WriteBatch()
+                ranges.ranges = batch.ranges
+                if !batch.ranges.isEmpty { _ = try? commit(ranges) }  // the failure that matters is thrown below
+                throw error
+            }
+        }
+    }
+
+    private func commit(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
+        var unfinished = try spill.apply(batch, rangeRowsMax: options.rangeRowsMax)
+        let left = try writer.access { database throws(StoreFailure) in
+            try database.transaction { () throws(StoreFailure) in
+                try write(batch, to: database)
+            }
+        }
+        for range in left where !unfinished.contains(range) { unfinished.append(range) }
+        checkpointer.committed()
+        return unfinished
+    }
+
+    private func write(_ batch: WriteBatch, to database: Database) throws(StoreFailure) -> [RangeRemoval] {
+        try DefinitionRows(database: database).apply(batch.definitions)
+        let rows = MessageRows(database: database)
+        try rows.insert(batch.inserts, spilled: false)
+        try rows.update(batch.counters)
+        try rows.remove(batch.removals)
+        let unfinished = try rows.remove(batch.ranges, countMax: options.rangeRowsMax)
+        if let through = batch.reserveThrough { try setReserved(through, in: database) }
+        return unfinished
+    }
+
+    private func setReserved(_ through: MessageNumber, in database: Database) throws(StoreFailure) {
+        let statement = try database.prepared("UPDATE meta SET value = ?1 WHERE name = 'reserved_through'")
+        statement.bind(1, through.rawValue)
+        try statement.run()
+    }
+
+    private func makeRoom() {
+        // Room is what is being looked for; where none is found, the batch fails again and says so.
+        try? writer.access { database throws(StoreFailure) in
+            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+        reserve.release()
+    }
+
+    // MARK: Reading
+
+    /// The stored copies that `request` asks for, those of the database and of the spill file by number.
+    func load(_ request: LoadRequest) throws(StoreFailure) -> LoadResult {
+        let stored = try readers.snapshot { database throws(StoreFailure) in
+            try LoadedPart(request, from: MessageReader(database: database, isSpill: false))
+        }
+        guard let spilled = try spill.load(request) else { return stored.result(of: request) }
+        return stored.merged(with: spilled, request).result(of: request)
+    }
+
+    /// Bytes of the database file and its write-ahead log.
+    func fileBytes() -> Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
+
+    // MARK: Keeping in shape
+
+    /// One small step of what an idle store has to do: gives free pages back to the file system, writes the log
+    /// back, restores the reserve file. Returns whether there is more to do. Writer thread only.
+    func maintain() throws(StoreFailure) -> Bool {
+        reserve.restore()
+        let hasMore = try writer.access { database throws(StoreFailure) in
+            try Vacuum.step(database, pagesKept: options.freePagesKept)
+        }
+        if !hasMore { checkpointer.rest() }
+        return try spill.maintain() || hasMore
+    }
+
+    /// Ends the store. With `nextNumber`, the numbers go on from there at the next open; without, from behind
+    /// the last number reserved. No other call may be under way or follow.
+    func close(nextNumber: MessageNumber? = nil) {
+        checkpointer.close()
+        readers.close()
+        spill.close()
+        // What can't be written back now is in the log, and the next open finds it there.
+        try? writer.access { database throws(StoreFailure) in
+            if let nextNumber { try setReserved(MessageNumber(nextNumber.rawValue - 1), in: database) }
+            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+        try? writer.close()
+        reserve.remove()
+        lock.release()
+        if let privateFolder { try? FileManager.default.removeItem(atPath: privateFolder) }
+    }
+}

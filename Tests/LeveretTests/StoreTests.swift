@@ -1,0 +1,65 @@
+// What goes in comes out: batches applied, loaded, and found again after the store was closed.
+
+import Foundation
+import LeveretCore
+import Testing
+
+@testable import Leveret
+
+@Suite struct StoreTests {
+    @Test func `a message is found by a load and after a restart`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            #expect(try store.apply(.declaring(QueueDefinition("orders"))) == [])
+            #expect(try store.apply(.inserting(.text(1, "one"), .text(2, "two"))) == [])
+            let rows = try store.load(.window()).rows
+            #expect(rows.map(\.number) == [1, 2])
+            #expect(rows.map { String(decoding: $0.message.body, as: UTF8.self) } == ["one", "two"])
+        }
+        let state = try fixture.reopened()
+        #expect(state.queues.map(\.definition.name) == ["orders"])
+        #expect(state.queues.map(\.count) == [2])
+        #expect(state.queues.map(\.bytes) == [6])
+        #expect(state.queues.map(\.oldest) == [1])
+        #expect(state.nextNumber == 3)
+        #expect(state.nextQueueID == 2)
+    }
+
+    @Test func `a removed message is gone`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.inserting((1...10).map { .text(MessageNumber($0), "body") }))
+            _ = try store.apply(.removing(7, 2, 3, 9, 2, 40))
+            #expect(try store.numbers() == [1, 4, 5, 6, 8, 10])
+        }
+    }
+
+    @Test func `a cancelled insert leaves no row`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            var cancelled = InsertRow.text(2, "never")
+            cancelled.message = nil
+            _ = try store.apply(.inserting(.text(1, "one"), cancelled, .text(3, "three")))
+            #expect(try store.numbers() == [1, 3])
+        }
+    }
+
+    @Test func `a store without a path works and leaves nothing behind`() throws {
+        let (store, state) = try Store.open(path: nil, options: StoreOptions(), now: 0, logger: .silent)
+        #expect(state.queues.isEmpty)
+        _ = try store.apply(.inserting(.text(1, "one")))
+        #expect(try store.numbers() == [1])
+        let folder = URL(filePath: store.path).deletingLastPathComponent().path()
+        #expect(FileManager.default.fileExists(atPath: folder))
+        store.close()
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
+    @Test func `a closed store leaves the database file alone in its folder`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, "one"), .text(2, "relief", spilled: true)))
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.path("")) == ["leveret.db"])
+    }
+}
