@@ -77,6 +77,16 @@ let package = Package(
         .testTarget(
             name: "LeveretCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
         ),
+        .testTarget(
+            name: "LeveretTests",
+            dependencies: [
+                "Leveret", "LeveretCore", "LeveretTestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
