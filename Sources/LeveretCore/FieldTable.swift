@@ -55,6 +55,9 @@ public struct FieldTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         for (name, value) in elements { self[name] = value }
     }
 
+    /// A table of these fields, whose names differ.
+    init(unique fields: [Field]) { self.fields = fields }
+
     /// True where there is no field.
     public var isEmpty: Bool { fields.isEmpty }
 

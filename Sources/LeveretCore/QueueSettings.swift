@@ -1,0 +1,146 @@
+// What the arguments of a queue mean. BrokerCore reads them once, when the queue is declared or recovered;
+// what one argument may be, and what the error says, stands here and nowhere else.
+
+/// What a full queue does.
+public enum QueueOverflow: String, Sendable, Hashable, CaseIterable {
+    /// Drops messages from its head to make room.
+    case dropHead = "drop-head"
+    /// Takes no new messages; their publishers are told.
+    case rejectPublish = "reject-publish"
+    /// As `rejectPublish`, and dead-letters what it did not take.
+    case rejectPublishDLX = "reject-publish-dlx"
+}
+
+/// The typed settings of a queue.
+public struct QueueSettings: Sendable, Hashable {
+    /// The longest TTL and expiry, in milliseconds: 2³² − 1, nearly 50 days, as in RabbitMQ.
+    public static let millisecondsMax: Int64 = 4_294_967_295
+
+    /// How long a message may wait, in milliseconds; `nil` is for ever.
+    public var messageTTLMilliseconds: Int64?
+    /// After how long unused the queue is deleted, in milliseconds, at least 1; `nil` is never.
+    public var expiresMilliseconds: Int64?
+    /// How many ready messages it holds; `nil` is without limit.
+    public var lengthMax: Int64?
+    /// How many body bytes of ready messages it holds; `nil` is without limit.
+    public var bytesMax: Int64?
+    /// What it does when it is full.
+    public var overflow = QueueOverflow.dropHead
+    /// Where its dead letters go; `nil` drops them.
+    public var deadLetterExchange: ExchangeName?
+    /// The key they get there; `nil` leaves them theirs.
+    public var deadLetterRoutingKey: String?
+    /// How often a message may fail before it is dead-lettered; `nil` is without limit.
+    public var deliveryLimit: Int64?
+
+    /// The settings of a queue without arguments.
+    public init() {}
+
+    /// Reads the arguments of `definition`; unknown ones are ignored. Throws 406 for a value of the wrong
+    /// type or outside its range, and 540 for an argument whose meaning Leveret doesn't have.
+    public init(_ definition: QueueDefinition) throws(BrokerError) {
+        let reader = ArgumentReader(definition)
+        try reader.refuseNotImplemented()
+        messageTTLMilliseconds = try reader.integer(QueueArgument.messageTTL, in: 0...Self.millisecondsMax)
+        expiresMilliseconds = try reader.integer(QueueArgument.expires, in: 1...Self.millisecondsMax)
+        lengthMax = try reader.integer(QueueArgument.lengthMax, in: 0...Int64.max)
+        bytesMax = try reader.integer(QueueArgument.bytesMax, in: 0...Int64.max)
+        deliveryLimit = try reader.integer(QueueArgument.deliveryLimit, in: 0...Int64.max)
+        if let word = try reader.word(QueueArgument.overflow, of: QueueOverflow.allCases.map(\.rawValue)) {
+            overflow = QueueOverflow(rawValue: word) ?? .dropHead
+        }
+        deadLetterExchange = try reader.name(QueueArgument.deadLetterExchange).map { ExchangeName($0) }
+        deadLetterRoutingKey = try reader.name(QueueArgument.deadLetterRoutingKey)
+        if deadLetterRoutingKey != nil, deadLetterExchange == nil {
+            throw BrokerError(
+                .preconditionFailed,
+                "invalid arg '\(QueueArgument.deadLetterRoutingKey)' for \(reader.entity): "
+                    + "it needs '\(QueueArgument.deadLetterExchange)' beside it")
+        }
+        try reader.checkType()
+    }
+
+    /// The 406 error for declaring `received` where `current` is, naming the first thing that differs and
+    /// both values; `nil` when the two are equal, numbers compared by value.
+    public static func inequivalence(
+        of received: QueueDefinition, to current: QueueDefinition
+    )
+        -> BrokerError?
+    {
+        let words = Inequivalence(entity: "queue '\(current.name)'")
+        return words.attribute("durable", received: "\(received.isDurable)", current: "\(current.isDurable)")
+            ?? words.attribute(
+                "exclusive", received: "\(received.isExclusive)", current: "\(current.isExclusive)")
+            ?? words.attribute(
+                "auto_delete", received: "\(received.isAutoDelete)", current: "\(current.isAutoDelete)")
+            ?? words.arguments(received: received.arguments, current: current.arguments)
+    }
+}
+
+/// Reads single arguments and says what is wrong with them.
+private struct ArgumentReader {
+    let arguments: FieldTable
+    let entity: String
+
+    init(_ definition: QueueDefinition) {
+        arguments = definition.arguments
+        entity = "queue '\(definition.name)' in vhost '/'"
+    }
+
+    func refuseNotImplemented() throws(BrokerError) {
+        for name in QueueArgument.notImplemented where arguments[name] != nil {
+            throw BrokerError(
+                .notImplemented, "arg '\(name)' for \(entity) is not implemented; declare without it")
+        }
+    }
+
+    /// A whole number in `range`; a double that is one will do.
+    func integer(_ name: String, in range: ClosedRange<Int64>) throws(BrokerError) -> Int64? {
+        let number: Int64?
+        switch arguments[name] {
+        case nil: return nil
+        case .int(let value)?: number = value
+        case .double(let value)?: number = Int64(exactly: value)
+        default: number = nil
+        }
+        guard let number, range.contains(number) else {
+            let most = range.upperBound == .max ? "up" : "to \(range.upperBound)"
+            throw invalid(name, "a whole number from \(range.lowerBound) \(most)")
+        }
+        return number
+    }
+
+    func word(_ name: String, of words: [String]) throws(BrokerError) -> String? {
+        guard let value = arguments[name] else { return nil }
+        guard case .string(let word) = value, words.contains(word) else {
+            throw invalid(name, words.joined(separator: ", "))
+        }
+        return word
+    }
+
+    func name(_ name: String) throws(BrokerError) -> String? {
+        guard let value = arguments[name] else { return nil }
+        guard case .string(let text) = value, text.utf8.count <= 255 else {
+            throw invalid(name, "a string of at most 255 bytes")
+        }
+        return text
+    }
+
+    /// Every queue is of one kind; `classic` and `quorum` name what it replaces, a stream is something else.
+    func checkType() throws(BrokerError) {
+        guard let value = arguments[QueueArgument.type] else { return }
+        if value == .string("stream") {
+            throw BrokerError(
+                .notImplemented,
+                "arg '\(QueueArgument.type)' for \(entity): streams are not implemented; "
+                    + "use classic or quorum")
+        }
+        _ = try word(QueueArgument.type, of: ["classic", "quorum"])
+    }
+
+    private func invalid(_ name: String, _ expected: String) -> BrokerError {
+        let given = arguments[name].map { "'\($0.shown)' of type '\($0.typeName)'" } ?? "none"
+        return BrokerError(
+            .preconditionFailed, "invalid arg '\(name)' for \(entity): \(given); expected \(expected)")
+    }
+}
