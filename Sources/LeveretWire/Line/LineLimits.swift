@@ -1,0 +1,38 @@
+// Every limit of the line protocol, in one table (docs/line-protocol.md, Limits). The decoder and the session
+// read it; the server's configuration fills it.
+
+/// What one line-protocol connection may use, and the ranges of numbers in its requests.
+public struct LineLimits: Sendable, Hashable {
+    /// Bytes of a request's line, without its end and its body.
+    public var lineBytesMax = 8192
+    /// Bytes of a body; a longer one is skipped and its request refused with 406.
+    public var bodyBytesMax = 128 << 20
+    /// Bytes of a body that may be announced at all; past this the connection is closed with 501.
+    public var bodyBytesHardCap = 128 << 20
+    /// Bytes of a `#tag`, without the `#`.
+    public var tagBytesMax = 32
+    /// Untagged requests whose replies wait; at this many, reading stops.
+    public var untaggedWaitingMax = 65_536
+    /// Tagged requests whose replies wait; at this many, reading stops.
+    public var taggedWaitingMax = 65_536
+    /// Listings (PEEK, LIST, STAT, ROUTE) whose rows wait; at this many, reading stops.
+    public var listingsWaitingMax = 16
+    /// Bytes of finished replies that wait for an earlier one; past this, reading stops.
+    public var heldReplyBytesMax = 1 << 20
+    /// Requests handed to the broker at once.
+    public var batchCountMax = 4096
+    /// Body bytes handed to the broker at once; the body that passes it is the last.
+    public var batchBytesMax = 1 << 20
+
+    /// The defaults.
+    public init() {}
+
+    /// Bytes of an exchange's, queue's, consumer's or header's name, and of a routing key.
+    static let nameBytesMax = 255
+    /// Milliseconds of a TTL, an expiry or a wait: ten years, a day.
+    static let timeToLiveMax: Int64 = 315_360_000_000
+    static let waitMillisecondsMax: Int64 = 86_400_000
+    static let prefetchMax: Int64 = 65_535
+    static let peekCountMax: Int64 = 1000
+    static let errorTextBytesMax = 1024
+}

@@ -1,0 +1,264 @@
+// Each verb's arguments and options as the broker's request. LineParser chooses among them.
+
+import LeveretCore
+
+private enum Overflow: String, CaseIterable {
+    case dropHead = "drop-head"
+    case rejectPublish = "reject-publish"
+    case rejectPublishDeadLetter = "reject-publish-dlx"
+}
+
+extension LineArguments {
+    private static let milliseconds = 0...LineLimits.timeToLiveMax
+
+    /// PUB.
+    func publish() throws(BrokerError) -> LinePublish {
+        var properties = MessageProperties()
+        properties.headers = headers
+        properties.messageID = try text("id")
+        properties.expiration = try number("ttl", in: Self.milliseconds).map { String($0) }
+        properties.priority = try number("priority", in: 0...255).map { UInt8($0) }
+        properties.type = try text("type")
+        properties.replyTo = try text("reply-to")
+        properties.correlationID = try text("correlation-id")
+        properties.contentType = try text("content-type")
+        return LinePublish(
+            exchange: ExchangeName(try name(0, "exchange's name")),
+            routingKey: try name(1, "routing key"),
+            properties: properties.isEmpty ? nil : properties,
+            isPersistent: !(try flag("transient")),
+            isMandatory: try flag("mandatory")
+        )
+    }
+
+    /// MOVE.
+    func move(hasBody: Bool) throws(BrokerError) -> LineHead {
+        let source = QueueName(try name(0, "queue's name"))
+        guard positional[1].text?.lowercased() == "to" else { throw wrongSyntax }
+        let destination: Move.Destination
+        if let exchange = try text("exchange"), positional.count == 2 {
+            destination = .exchange(ExchangeName(exchange), routingKey: try text("key"))
+        } else if positional.count == 3, !has("exchange"), !has("key") {
+            destination = .queue(QueueName(try name(2, "queue's name")))
+        } else {
+            throw wrongSyntax
+        }
+        var move = Move(from: source, to: destination)
+        move.countMax = try number("n", in: 1...Int64.max).map { Int($0) }
+        move.position = try number("position", in: 1...Int64.max).map { MessageNumber($0) }
+        move.version = try number("if", in: 1...Int64.max).map { Int($0) }
+        move.headers = headers
+        guard move.position != nil || !(hasBody || has("if") || !headers.isEmpty) else {
+            throw BrokerError(
+                .syntaxError,
+                "MOVE changes one message only: if=, h.NAME= and a body need position="
+            )
+        }
+        guard move.position == nil || move.countMax == nil else {
+            throw BrokerError(.syntaxError, "MOVE takes n= or position=, not both")
+        }
+        return hasBody ? .move(move) : .complete(.submit(.move(move), .plain))
+    }
+
+    private var wrongSyntax: BrokerError { BrokerError(.syntaxError, "the syntax is: \(verb.syntax)") }
+
+    /// PEEK.
+    func peek() throws(BrokerError) -> Peek {
+        if try text("state") == "delayed" {
+            throw BrokerError(.notImplemented, "state=delayed of PEEK is not built yet")
+        }
+        return Peek(
+            QueueName(try name(0, "queue's name")),
+            state: try word("state", as: Peek.State.self) ?? .ready,
+            from: MessageNumber(try number("from", in: 0...Int64.max) ?? 0),
+            countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? 10)
+        )
+    }
+
+    /// LIST, STAT and ROUTE.
+    func listing() throws(BrokerError) -> Request {
+        switch verb {
+        case .stat: return .status(positional.isEmpty ? nil : QueueName(try name(0, "queue's name")))
+        case .route:
+            var properties = MessageProperties()
+            properties.headers = headers
+            let exchange = ExchangeName(try name(0, "exchange's name"))
+            return .route(
+                Message(
+                    exchange: exchange,
+                    routingKey: try name(1, "routing key"),
+                    properties: headers.isEmpty ? nil : properties,
+                    body: []
+                )
+            )
+        default:
+            guard let listing = Listing(rawValue: positional[0].shown.lowercased()) else {
+                let known = Listing.allCases.map(\.rawValue).joined(separator: ", ")
+                throw BrokerError(.syntaxError, "LIST knows \(known), not '\(positional[0].shown)'")
+            }
+            return .list(listing, match: try text("match"))
+        }
+    }
+
+    /// GET, SUB, ACK, NACK and REJECT.
+    func consuming() throws(BrokerError) -> Request {
+        switch verb {
+        case .get:
+            return .get(
+                QueueName(try name(0, "queue's name")),
+                autoAck: try flag("auto-ack"),
+                waitMilliseconds: try number("wait", in: 0...LineLimits.waitMillisecondsMax) ?? 0
+            )
+        case .sub:
+            return .consume(
+                Consume(
+                    queue: QueueName(try name(0, "queue's name")),
+                    tag: try text("as").map { ConsumerTag($0) },
+                    prefetch: Int(try number("prefetch", in: 0...LineLimits.prefetchMax) ?? 256),
+                    autoAck: try flag("auto-ack"),
+                    exclusive: try flag("exclusive")
+                )
+            )
+        case .ack: return .settle(Settlement(.ack, try deliveryTag(), multiple: try flag("multiple")))
+        case .nack: return .settle(Settlement(.requeue, try deliveryTag(), multiple: try flag("multiple")))
+        default:
+            let error = try text("error", bytesMax: LineLimits.errorTextBytesMax)
+            let outcome: Settlement.Outcome = try flag("requeue") ? .fail : .deadLetter
+            return .settle(Settlement(outcome, try deliveryTag(), errorText: error))
+        }
+    }
+
+    /// EXCHANGE, QUEUE, BIND, UNBIND, BINDX, UNBINDX, PURGE and DROP.
+    func topology() throws(BrokerError) -> Request {
+        switch verb {
+        case .exchange: return .declareExchange(try exchangeDefinition(), passive: false)
+        case .queue: return .declareQueue(try queueDefinition(), passive: false)
+        case .bind, .bindx: return .bind(try binding())
+        case .unbind, .unbindx: return .unbind(try binding())
+        case .purge: return .purge(QueueName(try name(0, "queue's name")))
+        default: return try drop()
+        }
+    }
+
+    private func exchangeDefinition() throws(BrokerError) -> ExchangeDefinition {
+        let word = try name(1, "exchange's type").lowercased()
+        guard let type = ExchangeType(rawValue: word) else {
+            if word == "x-delayed-message" {
+                throw BrokerError(.notImplemented, "exchange type x-delayed-message is not built yet")
+            }
+            throw BrokerError(
+                .commandInvalid,
+                "unknown exchange type '\(positional[1].shown)'; known are direct, topic, fanout and headers"
+            )
+        }
+        var arguments = extra
+        try set("alternate-exchange", to: try text("alternate").map { .string($0) }, in: &arguments)
+        return ExchangeDefinition(
+            ExchangeName(try name(0, "exchange's name")),
+            type: type,
+            durable: try flag("durable", default: true),
+            autoDelete: try flag("auto-delete"),
+            internal: try flag("internal"),
+            arguments: arguments
+        )
+    }
+
+    private func queueDefinition() throws(BrokerError) -> QueueDefinition {
+        let counts = 0...Int64.max
+        var arguments = extra
+        try set(
+            "x-message-ttl",
+            to: try number("ttl", in: Self.milliseconds).map { .int($0) },
+            in: &arguments
+        )
+        try set(
+            "x-expires",
+            to: try number("expires", in: 1...LineLimits.timeToLiveMax).map { .int($0) },
+            in: &arguments
+        )
+        try set("x-max-length", to: try number("max-length", in: counts).map { .int($0) }, in: &arguments)
+        try set(
+            "x-max-length-bytes",
+            to: try number("max-bytes", in: counts).map { .int($0) },
+            in: &arguments
+        )
+        try set(
+            "x-overflow",
+            to: try word("overflow", as: Overflow.self).map { .string($0.rawValue) },
+            in: &arguments
+        )
+        try set(
+            "x-dead-letter-exchange",
+            to: try text("dead-letter-exchange").map { .string($0) },
+            in: &arguments
+        )
+        try set(
+            "x-dead-letter-routing-key",
+            to: try text("dead-letter-key").map { .string($0) },
+            in: &arguments
+        )
+        try set(
+            "x-delivery-limit",
+            to: try number("delivery-limit", in: counts).map { .int($0) },
+            in: &arguments
+        )
+        let asksForName = !positional[0].hasQuote && positional[0].bytes.elementsEqual("?".utf8)
+        let queue = asksForName ? "" : try name(0, "queue's name")
+        guard asksForName || !queue.isEmpty else {
+            throw BrokerError(
+                .syntaxError,
+                "a queue's name is not empty; an unquoted ? asks for a server-made one"
+            )
+        }
+        return QueueDefinition(
+            QueueName(queue),
+            durable: try flag("durable", default: true),
+            exclusive: try flag("exclusive"),
+            autoDelete: try flag("auto-delete"),
+            arguments: arguments
+        )
+    }
+
+    private func set(_ name: String, to value: FieldValue?, in table: inout FieldTable) throws(BrokerError) {
+        guard let value else { return }
+        guard table[name] == nil else {
+            throw BrokerError(
+                .syntaxError,
+                "argument \(name) is given twice, by its short name and by its full one"
+            )
+        }
+        table[name] = value
+    }
+
+    private func binding() throws(BrokerError) -> Binding {
+        let isExchange = verb == .bindx || verb == .unbindx
+        let first = try name(0, isExchange ? "destination exchange's name" : "queue's name")
+        return Binding(
+            source: ExchangeName(try name(1, "exchange's name")),
+            target: isExchange ? .exchange(ExchangeName(first)) : .queue(QueueName(first)),
+            routingKey: positional.count > 2 ? try name(2, "binding's pattern") : "",
+            arguments: headers
+        )
+    }
+
+    private func drop() throws(BrokerError) -> Request {
+        let name = try name(1, "name")
+        switch positional[0].shown.lowercased() {
+        case "queue":
+            return .deleteQueue(
+                QueueName(name),
+                ifUnused: try flag("if-unused"),
+                ifEmpty: try flag("if-empty")
+            )
+        case "exchange":
+            guard !has("if-empty") else {
+                throw BrokerError(
+                    .syntaxError,
+                    "an exchange holds nothing: DROP exchange takes if-unused only"
+                )
+            }
+            return .deleteExchange(ExchangeName(name), ifUnused: try flag("if-unused"))
+        default: throw wrongSyntax
+        }
+    }
+}

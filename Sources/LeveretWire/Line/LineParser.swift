@@ -1,0 +1,116 @@
+// From the tokens of one line and its body to what is asked. The decoder calls it; it changes nothing and
+// remembers nothing.
+
+public import LeveretCore
+
+/// What one line asks, understood.
+public enum LineCommand: Sendable {
+    /// Something for the broker, and how its answer is written.
+    case submit(Request, LineReplyForm)
+    /// `HELLO`, with the name the client gives itself.
+    case hello(name: String?)
+    /// `PING`.
+    case ping
+    /// `HELP`, of one verb or of all.
+    case help(verb: String?)
+    /// `QUIT`.
+    case quit
+}
+
+/// What a reply needs that the broker's answer doesn't say.
+public enum LineReplyForm: Sendable, Hashable {
+    /// The answer says it all.
+    case plain
+    /// `OK name` instead of `OK`: the reply to UNSUB.
+    case named(String)
+    /// Rows of PEEK without the messages' bodies.
+    case withoutBodies
+    /// Rows of a listing.
+    case rows
+
+    /// The reply may be long.
+    var isListing: Bool { self == .rows || self == .withoutBodies }
+}
+
+/// A request as far as its line says it: the body is still to come.
+enum LineHead {
+    /// `PUB`, whose message wants a body.
+    case publish(LinePublish)
+    /// `MOVE` of one message that gets another body.
+    case move(Move)
+    /// A request without a body.
+    case complete(LineCommand)
+}
+
+/// A publish without its body.
+struct LinePublish {
+    var exchange: ExchangeName
+    var routingKey: String
+    var properties: MessageProperties?
+    var isPersistent = true
+    var isMandatory = false
+
+    /// The message with its body.
+    func command(body: [UInt8]) -> LineCommand {
+        let message = Message(
+            exchange: exchange,
+            routingKey: routingKey,
+            properties: properties,
+            isPersistent: isPersistent,
+            body: body
+        )
+        return .submit(.publish(message, mandatory: isMandatory), .plain)
+    }
+}
+
+extension LineHead {
+    /// Understands a line's tokens; `hasBody` says whether a body follows.
+    init(_ tokens: [LineToken], hasBody: Bool) throws(BrokerError) {
+        guard let first = tokens.first else {
+            throw BrokerError(.syntaxError, "the line has no verb; HELP lists them")
+        }
+        let word = first.shown
+        guard !first.beginsQuoted, let verb = LineVerb(rawValue: word.lowercased()) else {
+            if LineVerb.later.contains(word.lowercased()) {
+                throw BrokerError(
+                    .notImplemented,
+                    "\(word.uppercased()) is not built yet; HELP lists what is"
+                )
+            }
+            throw BrokerError(.commandInvalid, "unknown verb '\(word)'; HELP lists them")
+        }
+        let arguments = try LineArguments(verb, tokens.dropFirst())
+        guard !hasBody || verb.takesBody else {
+            throw BrokerError(.syntaxError, "\(verb.rawValue.uppercased()) takes no body")
+        }
+        self = try Self.parse(arguments, hasBody: hasBody)
+    }
+
+    private static func parse(_ arguments: LineArguments, hasBody: Bool) throws(BrokerError) -> LineHead {
+        switch arguments.verb {
+        case .pub:
+            guard hasBody else {
+                throw BrokerError(
+                    .syntaxError,
+                    "PUB needs a body: :text to the end of the line, or {N} and N bytes"
+                )
+            }
+            return .publish(try arguments.publish())
+        case .move: return try arguments.move(hasBody: hasBody)
+        case .hello: return .complete(.hello(name: try arguments.text("name")))
+        case .ping: return .complete(.ping)
+        case .quit: return .complete(.quit)
+        case .help: return .complete(.help(verb: arguments.positional.first?.shown.lowercased()))
+        case .unsub:
+            let name = try arguments.name(0, "subscription's name")
+            return .complete(.submit(.cancel(ConsumerTag(name), requeue: true), .named(name)))
+        case .peek:
+            let form: LineReplyForm = try arguments.flag("body", default: true) ? .rows : .withoutBodies
+            return .complete(.submit(.peek(try arguments.peek()), form))
+        case .list, .stat, .route: return .complete(.submit(try arguments.listing(), .rows))
+        case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .purge, .drop:
+            return .complete(.submit(try arguments.topology(), .plain))
+        case .get, .sub, .ack, .nack, .reject: return .complete(.submit(try arguments.consuming(), .plain))
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// The properties and headers of a message as MSG shows them: options as PUB takes them, then headers, then
+// the history of a dead letter as AMQP's x-death headers.
+
+import LeveretCore
+
+enum LineProperties {
+    /// Appends ` id=… h.NAME=value …`.
+    static func append(_ properties: MessageProperties?, _ deaths: DeathHistory?, to out: inout [UInt8]) {
+        if let properties {
+            append("id", properties.messageID, to: &out)
+            append("ttl", properties.expiration, to: &out)
+            append("priority", properties.priority.map { String($0) }, to: &out)
+            append("type", properties.type, to: &out)
+            append("reply-to", properties.replyTo, to: &out)
+            append("correlation-id", properties.correlationID, to: &out)
+            append("content-type", properties.contentType, to: &out)
+            append("content-encoding", properties.contentEncoding, to: &out)
+            append("timestamp", properties.timestamp.map { String($0) }, to: &out)
+            append("user-id", properties.userID, to: &out)
+            append("app-id", properties.appID, to: &out)
+            append("cluster-id", properties.clusterID, to: &out)
+        }
+        let own = deaths?.xDeathHeaders() ?? FieldTable()
+        for field in properties?.headers.fields ?? [] where own[field.name] == nil { append(field, to: &out) }
+        for field in own.fields { append(field, to: &out) }
+    }
+
+    private static func append(_ name: String, _ value: String?, to out: inout [UInt8]) {
+        guard let value else { return }
+        out.append(.space)
+        out.append(contentsOf: name.utf8)
+        out.append(.equals)
+        if LineText.needsQuotes(value) {
+            LineText.appendQuoted(value.utf8, to: &out)
+        } else {
+            out.append(contentsOf: value.utf8)
+        }
+    }
+
+    private static func append(_ field: FieldTable.Field, to out: inout [UInt8]) {
+        out.append(contentsOf: " h.".utf8)
+        if LineText.needsQuotes(field.name) {
+            LineText.appendQuoted(field.name.utf8, to: &out)
+        } else {
+            out.append(contentsOf: field.name.utf8)
+        }
+        out.append(.equals)
+        LineText.appendValue(field.value, to: &out)
+    }
+}
+
+extension DeathHistory {
+    /// The history as AMQP's headers (RabbitMQ, "Dead Letter Exchanges"): `x-death`, newest first, and the
+    /// first and last death in headers of their own.
+    func xDeathHeaders() -> FieldTable {
+        let entries = deaths.map { death in
+            var table: FieldTable = [
+                "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
+                "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
+                "routing-keys": .array(death.routingKeys.map { .string($0) }),
+                "time": .timestamp(death.time.milliseconds / 1000),
+            ]
+            table["original-expiration"] = death.originalExpiration.map { .string($0) }
+            return FieldValue.table(table)
+        }
+        var headers: FieldTable = [
+            "x-death": .array(entries), "x-first-death-queue": .string(originQueue.rawValue),
+            "x-first-death-reason": .string(firstReason.rawValue),
+            "x-first-death-exchange": .string(firstExchange.rawValue),
+        ]
+        if let last = deaths.first {
+            headers["x-last-death-queue"] = .string(last.queue.rawValue)
+            headers["x-last-death-reason"] = .string(last.reason.rawValue)
+            headers["x-last-death-exchange"] = .string(last.exchange.rawValue)
+        }
+        return headers
+    }
+}

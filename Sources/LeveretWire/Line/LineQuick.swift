@@ -1,0 +1,145 @@
+// The short way for the lines that make up nearly all traffic: PUB without options, and ACK. It looks at the
+// bytes in place, makes no tokens, and declines whatever it isn't sure of: the long way then decides.
+
+import LeveretCore
+
+/// The names of the last publish, so that publishing to one place over and over makes no strings.
+struct LinePublishMemo: Sendable {
+    fileprivate var exchangeBytes: [UInt8] = []
+    fileprivate var exchange = ExchangeName("")
+    fileprivate var keyBytes: [UInt8] = []
+    fileprivate var key = ""
+
+    fileprivate mutating func exchange(_ bytes: UnsafeRawBufferPointer) -> ExchangeName {
+        if !bytes.equals(exchangeBytes) {
+            exchangeBytes = Array(bytes)
+            exchange = ExchangeName(String(decoding: bytes, as: UTF8.self))
+        }
+        return exchange
+    }
+
+    fileprivate mutating func key(_ bytes: UnsafeRawBufferPointer) -> String {
+        if !bytes.equals(keyBytes) {
+            keyBytes = Array(bytes)
+            key = String(decoding: bytes, as: UTF8.self)
+        }
+        return key
+    }
+}
+
+/// A line of a common shape.
+enum LineQuick {
+    /// Nothing follows it.
+    case complete(LineCommand)
+    /// So many bytes of body follow it.
+    case publish(LinePublish, length: Int)
+
+    /// Understands `line`, or is `nil` where it has another shape.
+    init?(_ line: UnsafeRawBufferPointer, limits: LineLimits, memo: inout LinePublishMemo) {
+        guard line.count > 4 else { return nil }
+        switch line.loadUnaligned(as: UInt32.self) {
+        case Self.pub:
+            guard let quick = Self.publish(line, limits: limits, memo: &memo) else { return nil }
+            self = quick
+        case Self.ack:
+            guard let quick = Self.acknowledge(line) else { return nil }
+            self = quick
+        default: return nil
+        }
+    }
+
+    private static let pub = word("PUB ")
+    private static let ack = word("ACK ")
+
+    /// Four bytes as they lie in memory.
+    private static func word(_ text: StaticString) -> UInt32 {
+        text.withUTF8Buffer { UnsafeRawBufferPointer($0).loadUnaligned(as: UInt32.self) }
+    }
+
+    private static func acknowledge(_ line: UnsafeRawBufferPointer) -> LineQuick? {
+        var index = 4
+        guard let tag = digits(line, &index) else { return nil }
+        var multiple = false
+        if index < line.count {
+            guard line.slice(index..<line.count).elementsEqual(" multiple".utf8) else { return nil }
+            multiple = true
+        }
+        let settlement = Settlement(.ack, DeliveryTag(UInt64(tag)), multiple: multiple)
+        return .complete(.submit(.settle(settlement), .plain))
+    }
+
+    private static func publish(
+        _ line: UnsafeRawBufferPointer,
+        limits: LineLimits,
+        memo: inout LinePublishMemo
+    ) -> LineQuick? {
+        var index = 4
+        guard let exchange = argument(line, &index), let key = argument(line, &index) else { return nil }
+        let transient = " transient".utf8.dropFirst()
+        var isPersistent = true
+        if line[index] == UInt8(ascii: "t"), index + transient.count + 1 < line.count,
+            line.slice(index..<(index + transient.count)).elementsEqual(transient),
+            line[index + transient.count] == .space
+        {
+            isPersistent = false
+            index += transient.count + 1
+        }
+        let start = line[index]
+        index += 1
+        if start == .openBrace {
+            guard let length = digits(line, &index), length <= limits.bodyBytesMax, index == line.count - 1,
+                line[index] == .closeBrace
+            else { return nil }
+            return .publish(
+                LinePublish(
+                    exchange: memo.exchange(exchange),
+                    routingKey: memo.key(key),
+                    isPersistent: isPersistent
+                ),
+                length: length
+            )
+        }
+        let rest = line.slice(index..<line.count)
+        guard start == .colon, rest.isASCII else { return nil }
+        let publish = LinePublish(
+            exchange: memo.exchange(exchange),
+            routingKey: memo.key(key),
+            isPersistent: isPersistent
+        )
+        return .complete(publish.command(body: Array(rest)))
+    }
+
+    /// A plain ASCII argument, or `""`, and the one space behind it; more of the line follows.
+    private static func argument(
+        _ line: UnsafeRawBufferPointer,
+        _ index: inout Int
+    ) -> UnsafeRawBufferPointer? {
+        let start = index
+        if index + 2 < line.count, line[index] == .quote, line[index + 1] == .quote, line[index + 2] == .space
+        {
+            index += 3
+            return index < line.count ? line.slice(start..<start) : nil
+        }
+        guard start < line.count, line[start] != .colon else { return nil }
+        while index < line.count, line[index] != .space {
+            guard line[index] < 0x80, line[index] != .quote else { return nil }
+            index += 1
+        }
+        let end = index
+        index += 1
+        guard index < line.count, end > start, end - start <= LineLimits.nameBytesMax else { return nil }
+        return line.slice(start..<end)
+    }
+
+    /// A decimal of up to 18 digits.
+    private static func digits(_ line: UnsafeRawBufferPointer, _ index: inout Int) -> Int? {
+        let start = index
+        var value = 0
+        while index < line.count, let digit = line[index].digitValue {
+            value = value * 10 + digit
+            index += 1
+            if index - start > 18 { return nil }
+        }
+        return index > start ? value : nil
+    }
+}

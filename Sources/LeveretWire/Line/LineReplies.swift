@@ -1,0 +1,95 @@
+// The replies that are still owed to untagged requests, in the order of the requests. LineSession asks it
+// what may be written.
+
+import LeveretCore
+
+/// A queue of owed replies: each is open, or has its answer and waits for those before it.
+///
+/// Nearly every answer is `OK` or `OK n`, so that a slot is one number; all others stand aside.
+struct LineReplies: Sendable {
+    /// An answer whose turn has not come.
+    enum Held: Sendable {
+        /// The broker's.
+        case answer(Answer, LineReplyForm)
+        /// A reply that needed no broker, written out.
+        case bytes([UInt8])
+    }
+
+    /// What a slot holds.
+    enum Ready {
+        case done
+        case count(Int)
+        case held(Held)
+    }
+
+    private static let open = -1
+    private static let done = -2
+    private static let aside = -3
+
+    /// A ring; its length is a power of two.
+    private var slots = [Int](repeating: Self.open, count: 64)
+    private var first: UInt64 = 0
+    private var next: UInt64 = 0
+    private var held: [UInt64: Held] = [:]
+    /// Bytes of replies that wait for their turn.
+    private(set) var heldBytes = 0
+
+    /// How many replies are owed.
+    var count: Int { Int(next - first) }
+    /// Nothing is owed.
+    var isEmpty: Bool { next == first }
+
+    /// Opens a slot and names it.
+    mutating func opened() -> UInt64 {
+        if count == slots.count { grow() }
+        slots[index(next)] = Self.open
+        next += 1
+        return next - 1
+    }
+
+    /// True where this slot's turn has come.
+    func isFirst(_ slot: UInt64) -> Bool { slot == first }
+
+    /// The first slot's reply is written.
+    mutating func wroteFirst() { first += 1 }
+
+    /// Keeps an answer until its turn comes.
+    mutating func keep(_ answer: Answer, _ form: LineReplyForm, in slot: UInt64) {
+        switch (answer, form) {
+        case (.done, .plain): slots[index(slot)] = Self.done
+        case (.routed(let count), .plain), (.count(let count), .plain): slots[index(slot)] = max(0, count)
+        default:
+            slots[index(slot)] = Self.aside
+            held[slot] = .answer(answer, form)
+        }
+    }
+
+    /// Keeps a reply until its turn comes.
+    mutating func keep(_ bytes: [UInt8], in slot: UInt64) {
+        slots[index(slot)] = Self.aside
+        held[slot] = .bytes(bytes)
+        heldBytes += bytes.count
+    }
+
+    /// Takes the first slot if it has its answer.
+    mutating func takeFirst() -> Ready? {
+        guard first < next else { return nil }
+        let value = slots[index(first)]
+        guard value != Self.open else { return nil }
+        defer { first += 1 }
+        if value == Self.done { return .done }
+        guard value == Self.aside, let aside = held.removeValue(forKey: first) else { return .count(value) }
+        if case .bytes(let bytes) = aside { heldBytes -= bytes.count }
+        return .held(aside)
+    }
+
+    private func index(_ slot: UInt64) -> Int { Int(truncatingIfNeeded: slot) & (slots.count - 1) }
+
+    private mutating func grow() {
+        var larger = [Int](repeating: Self.open, count: slots.count * 2)
+        for slot in first..<next {
+            larger[Int(truncatingIfNeeded: slot) & (larger.count - 1)] = slots[index(slot)]
+        }
+        slots = larger
+    }
+}

@@ -1,0 +1,252 @@
+// The rows of PEEK, LIST, STAT and ROUTE as JSON. The names of the fields are a promise
+// (docs/line-protocol.md, Rows): they are added to and never changed.
+
+import LeveretCore
+
+enum LineRows {
+    static func message(_ row: PeekedMessage, withBody: Bool, to json: inout JSONWriter) {
+        let properties = row.message.properties ?? MessageProperties()
+        json.open()
+        json.field("position", row.number.rawValue)
+        json.field("version", row.version)
+        json.field("state", row.state.rawValue)
+        json.field("exchange", row.message.exchange.rawValue)
+        json.field("key", row.message.routingKey)
+        if let priority = properties.priority {
+            json.field("priority", priority)
+        } else {
+            json.null("priority")
+        }
+        json.field("entered", time: row.entered)
+        json.field("expires", time: row.expires)
+        json.null("due")
+        json.field("deliveries", row.deliveries)
+        json.field("failed", row.failed)
+        json.field("size", row.message.body.count)
+        json.field("headers", properties.headers)
+        json.key("properties")
+        json.properties(properties, isPersistent: row.message.isPersistent)
+        json.field("held_by", text: row.heldBy)
+        json.field("held_since", time: row.heldSince)
+        json.field("origin", text: row.deaths?.originQueue.rawValue)
+        json.field("reason", text: row.deaths?.deaths.first?.reason.rawValue)
+        json.field("error", text: row.deaths?.errorText)
+        json.deaths(row.deaths)
+        if withBody { json.body(row.message.body) }
+        json.close()
+    }
+
+    static func queue(_ row: QueueInfo, to json: inout JSONWriter) {
+        let definition = row.definition
+        json.open()
+        json.field("name", definition.name.rawValue)
+        json.field("ready", row.ready)
+        json.field("unacked", row.unacked)
+        json.field("delayed", 0)
+        json.field("consumers", row.consumers)
+        json.field("in_rate", rate: row.publishRate)
+        json.field("out_rate", rate: row.deliverRate)
+        json.field("oldest", time: row.oldest)
+        json.field("ready_bytes", row.readyBytes)
+        json.field("in_memory", row.inMemory)
+        json.field("published", row.published)
+        json.field("delivered", row.delivered)
+        json.field("acked", row.acked)
+        json.counts("dead", row.deaths)
+        json.field("durable", definition.isDurable)
+        json.field("exclusive", definition.isExclusive)
+        json.field("auto_delete", definition.isAutoDelete)
+        json.field("dead_letter_exchange", text: definition.arguments.text("x-dead-letter-exchange"))
+        json.field("dead_letter_key", text: definition.arguments.text("x-dead-letter-routing-key"))
+        json.field("arguments", definition.arguments)
+        json.close()
+    }
+
+    static func exchange(_ row: ExchangeInfo, to json: inout JSONWriter) {
+        json.open()
+        json.field("name", row.definition.name.rawValue)
+        json.field("type", row.definition.type.rawValue)
+        json.field("durable", row.definition.isDurable)
+        json.field("auto_delete", row.definition.isAutoDelete)
+        json.field("internal", row.definition.isInternal)
+        json.field("alternate", text: row.definition.arguments.text("alternate-exchange"))
+        json.field("bindings", row.bindings)
+        json.field("published", row.published)
+        json.field("unroutable", row.unroutable)
+        json.field("arguments", row.definition.arguments)
+        json.close()
+    }
+
+    static func binding(_ row: Binding, to json: inout JSONWriter) {
+        json.open()
+        json.field("source", row.source.rawValue)
+        json.target(row.target)
+        json.field("pattern", row.routingKey)
+        json.field("arguments", row.arguments)
+        json.close()
+    }
+
+    static func consumer(_ row: ConsumerInfo, to json: inout JSONWriter) {
+        json.open()
+        json.field("name", row.tag.rawValue)
+        json.field("session", row.session)
+        json.field("queue", row.queue.rawValue)
+        json.field("prefetch", row.prefetch)
+        json.field("unacked", row.unacked)
+        json.field("auto_ack", row.autoAck)
+        json.field("exclusive", row.isExclusive)
+        json.close()
+    }
+
+    static func connection(_ row: ConnectionInfo, to json: inout JSONWriter) {
+        json.open()
+        json.field("id", row.id.rawValue)
+        json.field("name", row.name)
+        json.field("since", time: row.since)
+        json.field("consumers", row.consumers)
+        json.field("unacked", row.unacked)
+        json.close()
+    }
+
+    static func route(_ row: RouteStep, to json: inout JSONWriter) {
+        json.open()
+        json.field("source", row.source.rawValue)
+        json.target(row.target)
+        json.field("reason", row.reason.rawValue)
+        json.field("pattern", row.pattern)
+        json.field("arguments", row.arguments)
+        json.close()
+    }
+
+    static func status(_ row: BrokerStatus, to json: inout JSONWriter) {
+        json.open()
+        json.field("version", row.version)
+        json.field("started", time: row.started)
+        json.field("now", time: row.now)
+        json.field("uptime", row.now.milliseconds - row.started.milliseconds)
+        json.field("database", row.database)
+        json.field("database_bytes", row.databaseBytes)
+        json.field("resident_bytes", row.residentBytes)
+        json.field("message_bytes", row.messageBytes)
+        json.field("queues", row.queues)
+        json.field("exchanges", row.exchanges)
+        json.field("connections", row.connections)
+        json.field("consumers", row.consumers)
+        json.field("ready", row.ready)
+        json.field("unacked", row.unacked)
+        json.field("delayed", 0)
+        json.field("published", row.published)
+        json.field("delivered", row.delivered)
+        json.field("acked", row.acked)
+        json.field("unroutable", row.unroutable)
+        json.counts("dead", row.deaths)
+        json.field("parked", row.parked)
+        json.field("in_rate", rate: row.publishRate)
+        json.field("out_rate", rate: row.deliverRate)
+        json.key("alarms")
+        json.value(.array(row.alarms.map { .string($0) }))
+        json.close()
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func field(_ name: String, text: String?) {
+        if let text { field(name, text) } else { null(name) }
+    }
+
+    fileprivate mutating func field(_ name: String, time: Instant?) {
+        if let time, time != .distantFuture { field(name, time.iso8601) } else { null(name) }
+    }
+
+    fileprivate mutating func target(_ target: BindingTarget) {
+        switch target {
+        case .queue(let queue):
+            field("destination", queue.rawValue)
+            field("destination_type", "queue")
+        case .exchange(let exchange):
+            field("destination", exchange.rawValue)
+            field("destination_type", "exchange")
+        }
+    }
+
+    fileprivate mutating func counts(_ name: String, _ counts: [DeathReason: Int]) {
+        key(name)
+        open()
+        for reason in DeathReason.allCases { field(reason.rawValue, counts[reason] ?? 0) }
+        close()
+    }
+
+    fileprivate mutating func properties(_ properties: MessageProperties, isPersistent: Bool) {
+        let texts = [
+            ("message_id", properties.messageID), ("expiration", properties.expiration),
+            ("type", properties.type),
+            ("reply_to", properties.replyTo), ("correlation_id", properties.correlationID),
+            ("content_type", properties.contentType), ("content_encoding", properties.contentEncoding),
+            ("user_id", properties.userID), ("app_id", properties.appID),
+            ("cluster_id", properties.clusterID),
+        ]
+        open()
+        field("delivery_mode", isPersistent ? 2 : 1)
+        for (name, text) in texts { if let text { field(name, text) } }
+        if let timestamp = properties.timestamp { field("timestamp", timestamp) }
+        close()
+    }
+
+    fileprivate mutating func deaths(_ history: DeathHistory?) {
+        guard let history else { return null("deaths") }
+        let list = history.deaths.map { death in
+            var table: FieldTable = [
+                "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
+                "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
+                "routing_keys": .array(death.routingKeys.map { .string($0) }),
+                "time": .string(death.time.iso8601),
+            ]
+            table["original_expiration"] = death.originalExpiration.map { .string($0) }
+            return FieldValue.table(table)
+        }
+        key("deaths")
+        value(.array(list))
+    }
+
+    fileprivate mutating func body(_ bytes: [UInt8]) {
+        if let text = String(validating: bytes, as: UTF8.self) {
+            field("body", text)
+        } else {
+            field("body64", JSON.base64(bytes))
+        }
+    }
+}
+
+extension FieldTable {
+    fileprivate func text(_ name: String) -> String? {
+        guard case .string(let text) = self[name] else { return nil }
+        return text
+    }
+}
+
+extension Instant {
+    /// `2026-01-31T09:05:00.250Z`.
+    var iso8601: String {
+        let day = Int(
+            milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds - 86_399_999) / 86_400_000
+        )
+        let inDay = Int(milliseconds) - day * 86_400_000
+        // Days to a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthShifted = (5 * dayOfYear + 2) / 153
+        let dayOfMonth = dayOfYear - (153 * monthShifted + 2) / 5 + 1
+        let month = monthShifted < 10 ? monthShifted + 3 : monthShifted - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        func padded(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))"
+        let minutes = "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2))"
+        return "\(date)T\(minutes):\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
+    }
+}

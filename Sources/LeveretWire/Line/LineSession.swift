@@ -1,0 +1,307 @@
+// One connection of the line protocol as a pure machine: bytes in, submissions out; the broker's events in,
+// bytes out. It keeps replies in order, knows the tags, and says when to read and when to close. It opens no
+// socket and asks no clock: LeveretServer drives it.
+
+public import LeveretCore
+public import NIOCore
+
+/// The talk with one client. Replies to untagged requests leave in the order of the requests, those to tagged
+/// ones as they come; pushes leave between replies and never inside one.
+public struct LineSession: Sendable {
+    /// Why `decode` stopped.
+    public enum Progress: Sendable, Hashable {
+        /// All bytes are used up, or what is left is no whole request.
+        case needsBytes
+        /// Enough for one batch: submit it, then call again.
+        case batchFull
+        /// Too many replies are owed, or the talk is ending: call again when answers have been written.
+        case blocked
+    }
+
+    private struct Tagged: Sendable {
+        var prefix: [UInt8]
+        var form: LineReplyForm
+    }
+
+    /// Tickets of tagged requests have this bit.
+    private static let taggedBit: UInt64 = 1 << 63
+
+    private let limits: LineLimits
+    private let version: String
+    private var decoder: LineDecoder
+    private var writer = LineWriter()
+    private var replies = LineReplies()
+    /// Forms of untagged requests whose reply isn't plain.
+    private var forms: [UInt64: LineReplyForm] = [:]
+    private var tagged: [UInt64: Tagged] = [:]
+    private var taggedNext = Self.taggedBit
+    private var listingsWaiting = 0
+    /// Prefixes of the pushes of subscriptions made by tagged requests.
+    private var prefixes: [ConsumerTag: [UInt8]] = [:]
+    private var isEnding = false
+
+    /// The name that the client gave itself with HELLO.
+    public private(set) var clientName: String?
+    /// A request was understood or refused: this is a client, not a port scan.
+    public private(set) var hasSpoken = false
+    /// The error for which the talk is ending, if it ends for one.
+    public private(set) var violation: BrokerError?
+
+    /// A session at the beginning of a connection; `version` is shown by HELLO.
+    public init(limits: LineLimits = LineLimits(), version: String) {
+        self.limits = limits
+        self.version = version
+        decoder = LineDecoder(limits: limits)
+    }
+
+    /// True in the middle of a request: silence now is a client that hangs.
+    public var isInsideRequest: Bool { !isEnding && decoder.isInsideRequest && wantsBytes }
+    /// Replies that are owed.
+    public var owedReplies: Int { replies.count + tagged.count }
+    /// The talk is over and every reply is written: close once they are flushed.
+    public var isFinished: Bool { isEnding && owedReplies == 0 }
+    /// False while so many replies are owed that nothing more should be read.
+    public var wantsBytes: Bool {
+        isEnding
+            || (replies.count < limits.untaggedWaitingMax && tagged.count < limits.taggedWaitingMax
+                && listingsWaiting < limits.listingsWaitingMax
+                && replies.heldBytes < limits.heldReplyBytesMax)
+    }
+
+    /// Takes bytes from the socket; `decode` makes requests of them.
+    public mutating func received(_ bytes: ByteBuffer) {
+        if !isEnding { decoder.received(bytes) }
+    }
+
+    /// Turns bytes into submissions, and writes replies that need no broker.
+    public mutating func decode(into submissions: inout [Submission], out: inout ByteBuffer) -> Progress {
+        var bytes = 0
+        let start = submissions.count
+        while !isEnding, wantsBytes {
+            guard submissions.count - start < limits.batchCountMax, bytes < limits.batchBytesMax else {
+                return .batchFull
+            }
+            guard let input = decoder.next() else { return .needsBytes }
+            hasSpoken = true
+            switch input {
+            case .request(let tag, .submit(let request, let form)):
+                if case .publish(let message, _) = request { bytes += message.body.count }
+                submissions.append(Submission(ticket(tag, form), request))
+            case .request(let tag, let command):
+                reply(to: tag, out: &out) { [version, limits] prefix, out in
+                    Self.answer(command, prefix: prefix, version: version, limits: limits, out: &out)
+                }
+                run(command)
+            case .refused(let tag, let error):
+                reply(to: tag, out: &out) { prefix, out in LineWriter.error(error, prefix: prefix, to: &out) }
+            case .violation(let tag, let error): end(with: error, tag: tag, out: &out)
+            }
+        }
+        return .blocked
+    }
+
+    /// The peer will send no more: what it asked is still answered, then the talk is over.
+    public mutating func inputEnded(out: inout ByteBuffer) {
+        guard !isEnding else { return }
+        if case .violation(let tag, let error) = decoder.ended() {
+            end(with: error, tag: tag, out: &out)
+        } else {
+            isEnding = true
+        }
+    }
+
+    /// Refuses to go on, in the peer's order of requests, and ends the talk.
+    public mutating func end(with error: BrokerError, out: inout ByteBuffer) {
+        guard !isEnding else { return }
+        end(with: error, tag: [], out: &out)
+    }
+
+    /// Answers what is owed and ends the talk, taking no more requests.
+    public mutating func end() { isEnding = true }
+
+    /// Writes what the broker says. Every answer must come here once.
+    public mutating func heard(_ events: [SessionEvent], out: inout ByteBuffer) {
+        for event in events {
+            switch event {
+            case .delivery(let delivery):
+                var prefix: [UInt8] = []
+                if !prefixes.isEmpty, let consumer = delivery.source.consumer {
+                    prefix = prefixes[consumer] ?? []
+                }
+                writer.message(delivery, prefix: prefix, to: &out)
+            case .answer(let ticket, let answer): answered(ticket.rawValue, answer, out: &out)
+            case .consumerEnded(let tag, let reason):
+                var line = Array("END sub=".utf8)
+                LineText.appendName(tag.rawValue, to: &line)
+                out.writeBytes(prefixes.removeValue(forKey: tag) ?? [])
+                out.writeBytes(line)
+                out.writeString(" \(reason.rawValue)\n")
+            case .notice(.blocked(let text)): LineWriter.line("NOTE blocked \(text)", to: &out)
+            case .notice(.unblocked): LineWriter.line("NOTE unblocked publishes are taken again", to: &out)
+            case .notice(.draining):
+                LineWriter.line(
+                    "NOTE draining the server is shutting down; what you hold goes back",
+                    to: &out
+                )
+            }
+        }
+    }
+
+    // MARK: requests
+
+    private mutating func ticket(_ tag: [UInt8], _ form: LineReplyForm) -> Ticket {
+        if form.isListing { listingsWaiting += 1 }
+        guard tag.isEmpty else {
+            taggedNext += 1
+            tagged[taggedNext] = Tagged(prefix: Self.prefix(tag), form: form)
+            return Ticket(taggedNext)
+        }
+        let slot = replies.opened()
+        if form != .plain { forms[slot] = form }
+        return Ticket(slot)
+    }
+
+    private static func prefix(_ tag: [UInt8]) -> [UInt8] { tag.isEmpty ? [] : [.hash] + tag + [.space] }
+
+    /// Replies without the broker, in turn.
+    private mutating func reply(
+        to tag: [UInt8],
+        out: inout ByteBuffer,
+        write: ([UInt8], inout ByteBuffer) -> Void
+    ) {
+        if !tag.isEmpty || replies.isEmpty {
+            write(Self.prefix(tag), &out)
+        } else {
+            var buffer = ByteBuffer()
+            write([], &buffer)
+            replies.keep(Array(buffer.readableBytesView), in: replies.opened())
+        }
+    }
+
+    private mutating func run(_ command: LineCommand) {
+        switch command {
+        case .hello(let name): if let name { clientName = name }
+        case .quit: isEnding = true
+        case .ping, .help, .submit: break
+        }
+    }
+
+    private static func answer(
+        _ command: LineCommand,
+        prefix: [UInt8],
+        version: String,
+        limits: LineLimits,
+        out: inout ByteBuffer
+    ) {
+        switch command {
+        case .hello:
+            let sizes = "max-line=\(limits.lineBytesMax) max-body=\(limits.bodyBytesMax)"
+            LineWriter.line("OK leveret 1 version=\(version) \(sizes)", prefix: prefix, to: &out)
+        case .help(let verb): help(verb, prefix: prefix, out: &out)
+        case .ping, .quit, .submit: LineWriter.line("OK", prefix: prefix, to: &out)
+        }
+    }
+
+    private static func help(_ verb: String?, prefix: [UInt8], out: inout ByteBuffer) {
+        let verbs: [LineVerb]
+        if let verb {
+            guard let known = LineVerb(rawValue: verb) else {
+                let error = BrokerError(.commandInvalid, "there is no verb '\(verb)'; HELP alone lists them")
+                return LineWriter.error(error, prefix: prefix, to: &out)
+            }
+            verbs = [known]
+        } else {
+            verbs = LineVerb.allCases
+        }
+        for verb in verbs { LineWriter.line("TEXT \(verb.syntax)", prefix: prefix, to: &out) }
+        LineWriter.count(verbs.count, prefix: prefix, to: &out)
+    }
+
+    private mutating func end(with error: BrokerError, tag: [UInt8], out: inout ByteBuffer) {
+        reply(to: tag, out: &out) { prefix, out in LineWriter.error(error, prefix: prefix, to: &out) }
+        violation = error
+        isEnding = true
+    }
+
+    // MARK: answers
+
+    private mutating func answered(_ ticket: UInt64, _ answer: Answer, out: inout ByteBuffer) {
+        if ticket & Self.taggedBit != 0 {
+            guard let request = tagged.removeValue(forKey: ticket) else { return }
+            note(answer, request.form, prefix: request.prefix)
+            write(answer, request.form, prefix: request.prefix, out: &out)
+            return
+        }
+        let form = forms.isEmpty ? .plain : forms.removeValue(forKey: ticket) ?? .plain
+        note(answer, form, prefix: [])
+        guard replies.isFirst(ticket) else { return replies.keep(answer, form, in: ticket) }
+        replies.wroteFirst()
+        write(answer, form, prefix: [], out: &out)
+        while let ready = replies.takeFirst() {
+            switch ready {
+            case .done: out.writeStaticString("OK\n")
+            case .count(let count): LineWriter.count(count, to: &out)
+            case .held(.bytes(let bytes)): out.writeBytes(bytes)
+            case .held(.answer(let answer, let form)): write(answer, form, prefix: [], out: &out)
+            }
+        }
+    }
+
+    /// Remembers what later pushes need.
+    private mutating func note(_ answer: Answer, _ form: LineReplyForm, prefix: [UInt8]) {
+        if case .consuming(let tag) = answer, !prefix.isEmpty { prefixes[tag] = prefix }
+        if case .named(let name) = form, case .done = answer { prefixes[ConsumerTag(name)] = nil }
+    }
+
+    private mutating func write(
+        _ answer: Answer,
+        _ form: LineReplyForm,
+        prefix: [UInt8],
+        out: inout ByteBuffer
+    ) {
+        if form.isListing { listingsWaiting -= 1 }
+        switch answer {
+        case .done:
+            if case .named(let name) = form {
+                LineWriter.ok(name, prefix: prefix, to: &out)
+            } else {
+                LineWriter.line("OK", prefix: prefix, to: &out)
+            }
+        case .routed(let count), .count(let count): LineWriter.count(count, prefix: prefix, to: &out)
+        case .unroutable(let message):
+            let text = "no queue is bound to exchange '\(message.exchange)' with key '\(message.routingKey)'"
+            LineWriter.error(BrokerError(.noRoute, text), prefix: prefix, to: &out)
+        case .declared(let name, let ready, let consumers):
+            let rest = " ready=\(ready) consumers=\(consumers)"
+            LineWriter.ok(name.rawValue, rest: rest, prefix: prefix, to: &out)
+        case .consuming(let tag): LineWriter.ok(tag.rawValue, prefix: prefix, to: &out)
+        case .delivered(let delivery, remaining: _): writer.message(delivery, prefix: prefix, to: &out)
+        case .empty: LineWriter.line("NIL", prefix: prefix, to: &out)
+        case .committed(let counts): LineWriter.count(counts.count, prefix: prefix, to: &out)
+        case .refused(let error): LineWriter.error(error, prefix: prefix, to: &out)
+        case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status:
+            Self.rows(answer, form, prefix: prefix, out: &out)
+        }
+    }
+
+    private static func rows(_ answer: Answer, _ form: LineReplyForm, prefix: [UInt8], out: inout ByteBuffer)
+    {
+        func list<Row>(_ rows: [Row], _ write: (Row, inout JSONWriter) -> Void) {
+            LineWriter.rows(rows.count, prefix: prefix, to: &out) { write(rows[$0], &$1) }
+        }
+        switch answer {
+        case .messages(let rows):
+            list(rows) { LineRows.message($0, withBody: form != .withoutBodies, to: &$1) }
+        case .queues(let rows): list(rows) { LineRows.queue($0, to: &$1) }
+        case .exchanges(let rows): list(rows) { LineRows.exchange($0, to: &$1) }
+        case .bindings(let rows): list(rows) { LineRows.binding($0, to: &$1) }
+        case .consumers(let rows): list(rows) { LineRows.consumer($0, to: &$1) }
+        case .connections(let rows): list(rows) { LineRows.connection($0, to: &$1) }
+        case .routes(let rows): list(rows) { LineRows.route($0, to: &$1) }
+        case .status(let row): list([row]) { LineRows.status($0, to: &$1) }
+        case .done, .routed, .unroutable, .declared, .consuming, .count, .delivered, .empty, .committed,
+            .refused:
+            preconditionFailure("an answer without rows was written as a listing")
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// The vocabulary: every verb with its arguments, its options and the line that HELP shows. The parser reads
+// this table; docs/line-protocol.md describes the same.
+//
+// To add a verb: a case here, its syntax and options, its parse in LineParser+Verbs.swift, and its chapter in
+// docs/line-protocol.md.
+
+/// What a request can ask for.
+enum LineVerb: String, CaseIterable, Sendable {
+    case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject
+    case peek, move, purge, drop, list, stat, route, ping, help, quit
+
+    /// As HELP shows it.
+    var syntax: String {
+        switch self {
+        case .hello: "HELLO [name=text]"
+        case .exchange:
+            "EXCHANGE name direct|topic|fanout|headers [durable=no] [auto-delete] [internal] [alternate=e] "
+                + "[x-NAME=v]"
+        case .queue:
+            "QUEUE name|? [durable=no] [exclusive] [auto-delete] [ttl=ms] [expires=ms] "
+                + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
+                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [x-NAME=v]"
+        case .bind: "BIND queue exchange [pattern] [h.NAME=v]"
+        case .unbind: "UNBIND queue exchange [pattern] [h.NAME=v]"
+        case .bindx: "BINDX destination source [pattern] [h.NAME=v]"
+        case .unbindx: "UNBINDX destination source [pattern] [h.NAME=v]"
+        case .pub:
+            "PUB exchange key [id=text] [ttl=ms] [priority=n] [type=text] [reply-to=text] "
+                + "[correlation-id=text] [content-type=text] [transient] [mandatory] [h.NAME=v] :text|{N}"
+        case .get: "GET queue [wait=ms] [auto-ack]"
+        case .sub: "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive]"
+        case .unsub: "UNSUB name"
+        case .ack: "ACK tag [multiple]"
+        case .nack: "NACK tag [multiple]"
+        case .reject: "REJECT tag [requeue] [error=text]"
+        case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked] [body=no]"
+        case .move:
+            "MOVE queue to queue2|exchange=e [key=k] [n=n] [position=p [if=version] [h.NAME=v] [:text|{N}]]"
+        case .purge: "PURGE queue"
+        case .drop: "DROP queue|exchange name [if-empty] [if-unused]"
+        case .list: "LIST queues|exchanges|bindings|consumers|connections [match=glob]"
+        case .stat: "STAT [queue]"
+        case .route: "ROUTE exchange key [h.NAME=v]"
+        case .ping: "PING"
+        case .help: "HELP [verb]"
+        case .quit: "QUIT"
+        }
+    }
+
+    /// How many arguments it must and may have.
+    var arguments: ClosedRange<Int> {
+        switch self {
+        case .hello, .ping, .quit: 0...0
+        case .stat, .help: 0...1
+        case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .peek, .purge, .list: 1...1
+        case .exchange, .pub, .route, .drop: 2...2
+        case .bind, .unbind, .bindx, .unbindx: 2...3
+        case .move: 2...3
+        }
+    }
+
+    /// The names of its options.
+    var options: Set<String> {
+        switch self {
+        case .hello: ["name"]
+        case .exchange: ["durable", "auto-delete", "internal", "alternate"]
+        case .queue:
+            [
+                "durable", "exclusive", "auto-delete", "ttl", "expires", "max-length", "max-bytes",
+                "overflow",
+                "dead-letter-exchange", "dead-letter-key", "delivery-limit",
+            ]
+        case .pub:
+            [
+                "id", "ttl", "priority", "type", "reply-to", "correlation-id", "content-type", "transient",
+                "mandatory",
+            ]
+        case .get: ["wait", "auto-ack"]
+        case .sub: ["as", "prefetch", "auto-ack", "exclusive"]
+        case .ack, .nack: ["multiple"]
+        case .reject: ["requeue", "error"]
+        case .peek: ["n", "from", "state", "body"]
+        case .move: ["exchange", "key", "n", "position", "if"]
+        case .drop: ["if-empty", "if-unused"]
+        case .list: ["match"]
+        case .bind, .unbind, .bindx, .unbindx, .unsub, .purge, .stat, .route, .ping, .help, .quit: []
+        }
+    }
+
+    /// Options of the design that this version doesn't have: refused with 540.
+    var laterOptions: Set<String> {
+        switch self {
+        case .queue:
+            [
+                "max-priority", "single-active", "deduplicate", "consumer-timeout", "delayed-retry-type",
+                "delayed-retry-min", "delayed-retry-max",
+            ]
+        case .pub, .nack, .reject: ["delay"]
+        case .sub: ["priority"]
+        case .peek, .move: ["where"]
+        default: []
+        }
+    }
+
+    /// It takes `h.NAME=value`.
+    var takesHeaders: Bool {
+        switch self {
+        case .pub, .route, .move, .bind, .unbind, .bindx, .unbindx: true
+        default: false
+        }
+    }
+
+    /// It takes `x-NAME=value`.
+    var takesExtraArguments: Bool { self == .queue || self == .exchange }
+
+    /// It takes a body.
+    var takesBody: Bool { self == .pub || self == .move }
+
+    /// Verbs of the design that this version doesn't have: refused with 540.
+    static let later: Set<String> = [
+        "auth", "vhost", "begin", "commit", "rollback", "touch", "edit", "cancel", "pause", "resume", "why",
+        "sql",
+        "policy", "user", "permission", "kill", "log", "backup", "export", "import",
+    ]
+}

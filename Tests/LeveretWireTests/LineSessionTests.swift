@@ -1,0 +1,151 @@
+import LeveretCore
+import LeveretWire
+import NIOCore
+import Testing
+
+@Suite struct LineSessionTests {
+    private let source = DeliverySource(queue: "jobs", consumer: "w 1", autoAck: false)
+
+    private func delivery(_ tag: DeliveryTag, _ body: String, from source: DeliverySource? = nil) -> Delivery
+    {
+        Delivery(
+            source: source ?? self.source,
+            tag: tag,
+            number: 41,
+            message: Message(exchange: "", routingKey: "jobs", body: Array(body.utf8)),
+            deliveries: 2,
+            failed: 0,
+            deaths: nil
+        )
+    }
+
+    @Test func `untagged replies leave in the order of the requests`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("GET q wait=1000\nPUB e k :x\nPING\nACK 1\nPUB e k :y\n") == "")
+        #expect(talk.submissions.map(\.ticket) == [0, 1, 3, 4])
+        #expect(talk.hear(.answer(4, .routed(2)), .answer(1, .routed(1)), .answer(3, .done)) == "")
+        #expect(talk.hear(.answer(0, .empty)) == "NIL\nOK 1\nOK\nOK\nOK 2\n")
+        #expect(talk.send("PING\n") == "OK\n")
+    }
+
+    @Test func `tagged replies overtake, and bear their tag on every line`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("GET q wait=1000\n#a PUB e k :x\n#b LIST queues\n#c PING\n") == "#c OK\n")
+        #expect(talk.hear(.answer(talk.submissions[1].ticket, .routed(3))) == "#a OK 3\n")
+        let rows = talk.hear(.answer(talk.submissions[2].ticket, .queues([QueueInfo(QueueDefinition("q"))])))
+        #expect(rows.hasPrefix(#"#b ROW {"name":"q","ready":0"#))
+        #expect(rows.hasSuffix("}\n#b OK 1\n"))
+    }
+
+    @Test func `a push names its subscription, and bears the tag of the SUB that asked for it`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        _ = talk.send("#s SUB jobs as=\"w 1\"\n")
+        #expect(talk.hear(.answer(talk.submissions[0].ticket, .consuming("w 1"))) == "#s OK \"w 1\"\n")
+        #expect(
+            talk.hear(.delivery(delivery(9, "ab\nc")))
+                == "#s MSG 9 jobs \"\" jobs redelivered=1 deliveries=2 position=41 sub=\"w 1\" {4}\nab\nc\n"
+        )
+        #expect(talk.hear(.consumerEnded("w 1", .queueDeleted)) == "#s END sub=\"w 1\" queue deleted\n")
+        #expect(talk.hear(.notice(.blocked("disk full"))) == "NOTE blocked disk full\n")
+    }
+
+    @Test func `what MSG shows of properties can be sent again as it stands`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        let options =
+            #"id="a b" ttl=500 priority=4 type=t reply-to=r correlation-id=c content-type=text/plain "#
+            + #"h.n=5 h.d=2.5 h.yes=true h.nil=null h.s="5" h.j=json:"{\"a\":[1,\"x\"]}" "#
+            + #"h."a b"="" h.raw="\xff""#
+        _ = talk.send("PUB e k \(options) :x\n")
+        guard case .publish(let message, _) = talk.submissions.last?.request else {
+            Issue.record("no publish was understood")
+            return
+        }
+        var delivery = delivery(1, "x", from: DeliverySource(queue: "q", consumer: nil, autoAck: true))
+        delivery.message = message
+        let shown = talk.hear(.delivery(delivery))
+        #expect(shown == "MSG 1 q e k redelivered=1 deliveries=2 position=41 \(options) {1}\nx\n")
+    }
+
+    @Test func `bytes behind QUIT are not understood, and the talk ends when all is answered`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("PUB e k :x\nQUIT\nPING\n") == "")
+        #expect(!talk.session.isFinished)
+        #expect(talk.hear(.answer(0, .routed(1))) == "OK 1\nOK\n")
+        #expect(talk.session.isFinished)
+    }
+
+    @Test func `reading stops at the limit of waiting replies and goes on below it`() {
+        var limits = LineLimits()
+        limits.untaggedWaitingMax = 3
+        limits.listingsWaitingMax = 2
+        var talk = Talk(limits: limits)
+        talk.answersAtOnce = false
+        _ = talk.send("ACK 1\nACK 2\nACK 3\nACK 4\n")
+        #expect(talk.submissions.count == 3)
+        #expect(!talk.session.wantsBytes)
+        #expect(talk.hear(.answer(0, .done)) == "OK\n")
+        #expect(talk.session.wantsBytes)
+        _ = talk.run()
+        #expect(talk.submissions.count == 4)
+        _ = talk.hear(.answer(1, .done), .answer(2, .done), .answer(3, .done))
+        _ = talk.send("LIST queues\nLIST queues\n")
+        #expect(!talk.session.wantsBytes)
+        _ = talk.hear(.answer(4, .queues([])))
+        #expect(talk.session.wantsBytes)
+    }
+
+    @Test func `a stream that ends inside a request runs nothing of it and says so`() {
+        var talk = Talk()
+        _ = talk.send("PUB e k {5}\nab")
+        var out = ByteBuffer()
+        talk.session.inputEnded(out: &out)
+        #expect(String(buffer: out).hasPrefix("ERR 501 FRAME_ERROR the connection ended within a request"))
+        #expect(talk.session.isFinished && talk.submissions.isEmpty)
+    }
+
+    @Test func `a dead letter shows where and why it died`() {
+        let death = Death(
+            queue: "jobs",
+            reason: .expired,
+            count: 1,
+            exchange: "",
+            routingKeys: ["jobs"],
+            time: 1_769_850_300_250
+        )
+        let history = DeathHistory(
+            deaths: [death],
+            originQueue: "jobs",
+            firstReason: .expired,
+            firstExchange: "",
+            firstTime: 0,
+            lastTime: 0,
+            errorText: "why"
+        )
+        var talk = Talk()
+        talk.answersAtOnce = false
+        _ = talk.send("PEEK dead\n")
+        let peeked = PeekedMessage(
+            number: 3,
+            state: .ready,
+            message: Message(exchange: "e", routingKey: "k", body: [0xFF]),
+            entered: 1_769_850_300_250,
+            expires: nil,
+            deliveries: 0,
+            failed: 0,
+            deaths: history
+        )
+        let expected =
+            #"ROW {"position":3,"version":1,"state":"ready","exchange":"e","key":"k","priority":null,"#
+            + #""entered":"2026-01-31T09:05:00.250Z","expires":null,"due":null,"deliveries":0,"failed":0,"#
+            + #""size":1,"headers":{},"properties":{"delivery_mode":2},"held_by":null,"held_since":null,"#
+            + #""origin":"jobs","reason":"expired","error":"why","#
+            + #""deaths":[{"queue":"jobs","reason":"expired","count":1,"exchange":"","#
+            + #""routing_keys":["jobs"],"time":"2026-01-31T09:05:00.250Z"}],"body64":"/w=="}"#
+        #expect(talk.hear(.answer(0, .messages([peeked]))) == expected + "\nOK 1\n")
+    }
+}
