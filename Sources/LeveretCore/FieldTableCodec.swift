@@ -161,6 +161,8 @@ struct FieldTableBuilder {
     /// The fields so far.
     var table: FieldTable { FieldTable(unique: fields) }
 
+    func contains(_ name: String) -> Bool { places[name] != nil }
+
     mutating func set(_ name: String, _ value: FieldValue) {
         if let place = places[name] {
             fields[place].value = value
