@@ -2,57 +2,162 @@
 // owns the core takes and performs. It never does I/O, reads a clock or locks: the same inputs give the
 // same outputs, bit for bit.
 
-/// Something that happened to the broker, for those who listen to it.
-public enum BrokerEvent: Sendable, Hashable {
-    case queueDeclared(QueueName)
-    case queueDeleted(QueueName)
-    case exchangeDeclared(ExchangeName)
-    case exchangeDeleted(ExchangeName)
-    case consumerAdded(QueueName, ConsumerTag)
-    case consumerRemoved(QueueName, ConsumerTag)
-    /// A message that should have been dead-lettered went to the parking queue; the text says why.
-    case messageParked(QueueName, String)
-    case alarmRaised(String)
-    case alarmCleared
+import DequeModule
+import HeapModule
+
+/// The whole broker as a value: topology, queues, sessions, and the batch that gathers.
+///
+/// Owned by one `Broker`, under its lock; not `Sendable`. Every input brings its time. After each input the
+/// owner takes the outputs and, when `commitWish` asks for it, the batch.
+public struct BrokerCore {
+    let limits: CoreLimits
+    var topology = Topology()
+    /// By slot; `nil` where a slot is free.
+    var queues: [MessageQueue?] = []
+    var freeSlots: [Int32] = []
+    var queuesByID: [QueueID: MessageQueue] = [:]
+    var connections: [Connection] = []
+    var connectionsByID: [ConnectionID: Connection] = [:]
+    var sessionsByID: [SessionID: Session] = [:]
+    var generator: SplitMix
+
+    var nextNumber: MessageNumber = 1
+    var reservedThrough: MessageNumber = 0
+    var nextQueueID: QueueID = 1
+    var nextConnection: UInt64 = 1
+    var nextSession: UInt64 = 1
+
+    var gathering = Gathering(number: 1)
+    var inFlight: Gathering?
+
+    var timers: Heap<QueueTimer> = []
+    /// When holds are next written down; `.distantFuture` while there are none to write.
+    var nextHoldMark = Instant.distantFuture
+    var work: Deque<LongWork> = []
+    /// Messages on their way to dead-letter exchanges; empty between inputs.
+    var dying: Deque<Dying> = []
+    /// Reads that are not a queue's window, by the epoch they were asked with.
+    var specialLoads: [UInt64: SpecialLoad] = [:]
+    var nextSpecialLoad: UInt64 = 1 << 63
+
+    /// Footprint of the messages in memory: in windows and held.
+    var messageBytes = 0
+    var unackedDropAt = Int.max
+    var totals = BrokerStatus()
+    var publishRate = RateMeter()
+    var deliverRate = RateMeter()
+    var alarm: String?
+    var isDraining = false
+
+    var outputs = CoreOutputs()
+    var woken: [Session] = []
+
+    /// What the broker knows of its surroundings, for STAT.
+    public var facts = BrokerFacts()
+
+    /// An empty broker; `seed` drives the names it makes.
+    public init(limits: CoreLimits = CoreLimits(), seed: UInt64) {
+        self.limits = limits
+        generator = SplitMix(state: seed)
+        unackedDropAt = limits.messageBytesMax
+    }
+
+    /// When `timeReached` is next due; `.distantFuture` if nothing is waited for.
+    public var nextWake: Instant { min(timers.min?.at ?? .distantFuture, nextHoldMark) }
+
+    /// True while `continueWork` has something to do.
+    public var hasMoreWork: Bool { !work.isEmpty }
+
+    /// True while publishers should be held back: the disk does not keep up.
+    public var isUnderPressure: Bool { gathering.bytes > limits.gatheredBytesMax }
+
+    /// How soon the writer should call `takeBatch`; `.none` while a batch is in flight.
+    public var commitWish: CommitWish { inFlight == nil ? gathering.wish : .none }
+
+    /// Takes over what the store found. Once, before any other input.
+    public mutating func recover(_ state: RecoveredState, now: Instant) {
+        nextNumber = state.nextNumber
+        reservedThrough = MessageNumber(state.nextNumber.rawValue - 1)
+        nextQueueID = state.nextQueueID
+        totals.started = now
+        for recovered in state.queues {
+            guard let settings = try? QueueSettings(recovered.definition) else { continue }
+            let queue = addQueue(recovered.definition, id: recovered.id, settings: settings, now: now)
+            queue.storedCount = recovered.count
+            queue.storedBytes = recovered.bytes
+            queue.storedNextExpiry = recovered.nextExpiry
+            queue.oldestStored = recovered.oldest
+            arm(queue)
+        }
+        topology.restore(exchanges: state.exchanges, bindings: state.bindings)
+        for orphan in state.orphans {
+            gathering.remove(RangeRemoval(queue: orphan, after: 0, through: reservedThrough))
+        }
+    }
+
+    /// Moves out what is to be done outside the lock.
+    public mutating func takeOutputs() -> CoreOutputs {
+        for session in woken {
+            if session.outgoing.isEmpty {
+                session.isWoken = false
+            } else {
+                outputs.wakes.append(session.id)
+            }
+        }
+        woken.removeAll(keepingCapacity: true)
+        defer { outputs = CoreOutputs() }
+        return outputs
+    }
+
+    /// Appends an event to a session and sees that it is woken.
+    mutating func post(_ event: SessionEvent, to session: Session) {
+        guard !session.isClosed else { return }
+        session.outgoing.append(event)
+        wake(session)
+    }
+
+    /// Answers a request.
+    mutating func answer(_ session: Session, _ ticket: Ticket, _ answer: Answer) {
+        post(.answer(ticket, answer), to: session)
+    }
+
+    /// Answers once everything that changed since `durableChanges` stood at `before` is committed.
+    mutating func answerDurably(_ session: Session, _ ticket: Ticket, _ answer: Answer, since before: Int) {
+        if gathering.durableChanges == before {
+            self.answer(session, ticket, answer)
+        } else {
+            gathering.answers.append(WaitingAnswer(session: session, ticket: ticket, answer: answer))
+            gathering.wants(.now)
+        }
+    }
+
+    mutating func wake(_ session: Session) {
+        guard !session.isWoken else { return }
+        session.isWoken = true
+        woken.append(session)
+    }
+
+    /// The queue in a slot that the topology gave.
+    func queue(at slot: QueueSlot) -> MessageQueue? {
+        let index = Int(slot.rawValue)
+        return index < queues.count ? queues[index] : nil
+    }
+
+    /// The queue of this name.
+    func queue(named name: QueueName) -> MessageQueue? {
+        topology.slot(of: name).flatMap { queue(at: $0) }
+    }
 }
 
-/// How soon the writer should take what has gathered.
-public enum CommitWish: Int, Sendable, Comparable {
-    /// There is nothing to commit.
-    case none
-    /// Only removals that nobody waits for: within 5 ms, or with whatever comes.
-    case lazy
-    /// Somebody waits.
-    case now
+/// The generator behind server-made names (SplitMix64), seeded by the owner.
+struct SplitMix {
+    var state: UInt64
 
-    /// Orders wishes by urgency.
-    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
-}
-
-/// What the owner of the core must do once it has let go of the lock.
-public struct CoreOutputs: Sendable {
-    /// Reads to make; each answer goes to `loaded`.
-    public var loads: [LoadRequest] = []
-    /// Sessions that have events waiting and don't know it; each is named once until it is drained.
-    public var wakes: [SessionID] = []
-    /// For those who listen.
-    public var events: [BrokerEvent] = []
-
-    /// Nothing to do.
-    public init() {}
-}
-
-/// What the broker knows of its surroundings and tells the core, for STAT.
-public struct BrokerFacts: Sendable {
-    /// Leveret's version.
-    public var version = ""
-    /// The database file; empty in memory.
-    public var database = ""
-    /// Bytes of the database file and its write-ahead log.
-    public var databaseBytes = 0
-    /// Resident memory of the process in bytes.
-    public var residentBytes = 0
-
-    /// Nothing known.
-    public init() {}
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
 }

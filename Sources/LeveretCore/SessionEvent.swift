@@ -67,7 +67,7 @@ public enum Answer: Sendable {
     /// So many messages were purged, deleted or moved.
     case count(Int)
     /// A GET took this message; `remaining` more are ready.
-    case delivered(Delivery, remaining: Int)
+    indirect case delivered(Delivery, remaining: Int)
     /// A GET found nothing.
     case empty
     /// A transaction is durable; for each of its publishes, how many queues took it.
@@ -87,7 +87,7 @@ public enum Answer: Sendable {
     /// Where a message would go.
     case routes([RouteStep])
     /// The broker as a whole.
-    case status(BrokerStatus)
+    indirect case status(BrokerStatus)
     /// Refused; nothing was changed.
     case refused(BrokerError)
 }

@@ -1,0 +1,44 @@
+// The batch: handing it to the writer, and what its commit sets free.
+
+extension BrokerCore {
+    /// Moves out what has gathered; `nil` when there is nothing, or a batch is still in flight. The same
+    /// batch must be applied, however often that takes, and then reported to `committed`.
+    public mutating func takeBatch(now: Instant) -> WriteBatch? {
+        guard inFlight == nil else { return nil }
+        guard gathering.hasChanges || gathering.isAwaited else {
+            let answers = gathering.answers + gathering.rangeAnswers
+            gathering.answers = []
+            gathering.rangeAnswers = []
+            gathering.wish = .none
+            for waiting in answers { answer(waiting.session, waiting.ticket, waiting.answer) }
+            return nil
+        }
+        var taken = gathering
+        gathering = Gathering(number: BatchNumber(taken.batch.number.rawValue + 1))
+        var batch = taken.batch
+        if !taken.counterIndex.isEmpty || !batch.counters.isEmpty {
+            batch.counters.removeAll { $0.number == 0 }
+        }
+        taken.batch = WriteBatch()
+        taken.batch.number = batch.number
+        taken.counterIndex = [:]
+        inFlight = taken
+        return batch
+    }
+
+    /// A batch is on disk. `unfinished` are ranges of it that were too long for one transaction.
+    public mutating func committed(_ number: BatchNumber, unfinished: [RangeRemoval], now: Instant) {
+        guard let done = inFlight, done.batch.number == number else { return }
+        inFlight = nil
+        for confirm in done.confirms { fire(confirm) }
+        for waiting in done.answers { answer(waiting.session, waiting.ticket, waiting.answer) }
+        if unfinished.isEmpty {
+            for waiting in done.rangeAnswers { answer(waiting.session, waiting.ticket, waiting.answer) }
+        } else {
+            gathering.batch.ranges.insert(contentsOf: unfinished, at: 0)
+            gathering.rangeAnswers.insert(contentsOf: done.rangeAnswers, at: 0)
+            gathering.wants(.now)
+        }
+        dropHeldBodies()
+    }
+}

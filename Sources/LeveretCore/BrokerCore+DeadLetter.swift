@@ -1,0 +1,222 @@
+// A message leaves its queue by rule: to the dead-letter exchange, to the parking queue, or dropped.
+// RabbitMQ: "Dead Letter Exchanges". The removal and every copy that follows stand in one batch.
+
+import DequeModule
+
+/// A message that is out of its queue and on its way; handled before the input ends, one after another, so
+/// that long chains of dead-letter exchanges need no stack.
+struct Dying {
+    var entry: Entry
+    /// Set for a copy that never got a row of its own.
+    var confirm: Confirm?
+    var queue: MessageQueue
+    var reason: DeathReason
+    var errorText: String?
+}
+
+extension BrokerCore {
+    /// Sends a held message to its death. Returns the read it waits for when its body is not in memory.
+    mutating func die(_ held: Held, _ reason: DeathReason, errorText: String?, now: Instant) -> UInt64? {
+        let queue = held.queue
+        messageBytes -= held.entry.footprint
+        guard !queue.isDeleted else { return nil }
+        let text = errorText.map { clipped($0) }
+        let dying = Dying(entry: held.entry, queue: queue, reason: reason, errorText: text)
+        guard held.entry.message == nil, queue.settings.deadLetterExchange != nil else {
+            self.dying.append(dying)
+            return nil
+        }
+        queue.inTransit += 1
+        return load([held.entry.number], of: queue, for: .death(dying))
+    }
+
+    /// Handles every message that is on its way. Called at the end of each input.
+    mutating func settleDying(now: Instant) {
+        while let dying = dying.popFirst() {
+            let confirm = dying.confirm ?? takeConfirm(of: dying.entry)
+            if dying.confirm == nil { removeRow(of: dying.entry) }
+            deadLetter(dying, confirm, now: now)
+        }
+    }
+
+    private mutating func deadLetter(_ dying: Dying, _ confirm: Confirm, now: Instant) {
+        let queue = dying.queue
+        queue.deaths[dying.reason, default: 0] += 1
+        totals.deaths[dying.reason, default: 0] += 1
+        guard let exchange = queue.settings.deadLetterExchange, let message = dying.entry.message else {
+            return fire(confirm)
+        }
+        let history = DeathHistory(dying, message: message, now: now)
+        let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
+        guard let route = try? topology.route(letter, asDeadLetter: true) else {
+            return park(letter, history, "dead-letter exchange '\(exchange)' does not exist", confirm, now: now)
+        }
+        var targets: [MessageQueue] = []
+        var problem: String?
+        for slot in route.queues {
+            guard let target = self.queue(at: slot) else { continue }
+            if history.isCycle(at: target.name, reason: dying.reason) {
+                problem = "it has been in queue '\(target.name)' before and nobody rejected it since"
+            } else if isFull(target, for: letter) {
+                problem = "queue '\(target.name)' is full and rejects publishes"
+            } else {
+                targets.append(target)
+            }
+        }
+        if route.queues.isEmpty { problem = "dead-letter exchange '\(exchange)' routes it nowhere" }
+        if let problem { targets += [parkingQueue(history, problem, now: now)].compactMap { $0 } }
+        let parked = problem.map { history.parked(because: $0) }
+        deliver(letter, to: targets, history, parked: parked, confirm, now: now)
+    }
+
+    /// Puts copies on queues that have room; who waited for the old message now waits for these.
+    mutating func deliver(
+        _ letter: Message, to targets: [MessageQueue], _ history: DeathHistory?, parked: DeathHistory? = nil,
+        _ confirm: Confirm, now: Instant
+    ) {
+        let durable = targets.count { isStoredDurably(letter, in: $0) }
+        let confirms = split(confirm, over: durable)
+        var sharedBody: MessageNumber = 0
+        for target in targets {
+            let isDurable = isStoredDurably(letter, in: target)
+            if isDurable, durable > 1, sharedBody == 0 { sharedBody = nextNumber }
+            _ = enqueue(
+                letter, on: target, deaths: target.name == .parked ? parked ?? history : history,
+                confirm: isDurable ? confirms : .none, sharedBody: isDurable ? sharedBody : 0, now: now)
+        }
+    }
+
+    /// Makes one wait into a wait for `copies`, or ends it where there is nothing to wait for.
+    private mutating func split(_ confirm: Confirm, over copies: Int) -> Confirm {
+        switch (confirm, copies) {
+        case (.none, _), (_, 1): return confirm
+        case (_, 0):
+            fire(confirm)
+            return .none
+        case (.one(let session, let ticket, let routed), _):
+            return .shared(
+                SharedConfirm(session: session, ticket: ticket, routed: Int(routed), remaining: copies))
+        case (.shared(let shared), _):
+            shared.remaining += copies - 1
+            return confirm
+        }
+    }
+
+    private mutating func park(
+        _ letter: Message, _ history: DeathHistory, _ why: String, _ confirm: Confirm, now: Instant
+    ) {
+        let targets = [parkingQueue(history, why, now: now)].compactMap { $0 }
+        deliver(letter, to: targets, history, parked: history.parked(because: why), confirm, now: now)
+    }
+
+    /// The queue for what could not be dead-lettered, made when first needed.
+    private mutating func parkingQueue(_ history: DeathHistory, _ why: String, now: Instant) -> MessageQueue? {
+        totals.parked += 1
+        outputs.events.append(.messageParked(history.deaths.first?.queue ?? history.originQueue, why))
+        if let queue = queue(named: .parked) { return queue }
+        let arguments: FieldTable = ["x-max-length-bytes": .int(Int64(limits.parkedBytesMax))]
+        let definition = QueueDefinition(.parked, arguments: arguments)
+        guard let settings = try? QueueSettings(definition) else { return nil }
+        return createQueue(definition, settings, owner: nil, now: now)
+    }
+
+    private func clipped(_ text: String) -> String {
+        guard text.utf8.count > limits.errorTextBytesMax else { return text }
+        return String(decoding: text.utf8.prefix(limits.errorTextBytesMax), as: UTF8.self)
+    }
+
+    // MARK: - Length limits
+
+    /// True where the queue refuses one more message (`reject-publish`, `reject-publish-dlx`).
+    func isFull(_ queue: MessageQueue, for message: Message) -> Bool {
+        guard queue.settings.overflow != .dropHead else { return false }
+        if let most = queue.settings.lengthMax, queue.readyCount >= most { return true }
+        if let most = queue.settings.bytesMax, queue.readyBytes + message.body.count > most { return true }
+        return false
+    }
+
+    /// What becomes of a message that a full queue refuses: with `reject-publish-dlx` a dead letter.
+    mutating func overflow(_ message: Message, _ queue: MessageQueue, now: Instant) {
+        guard queue.settings.overflow == .rejectPublishDLX else { return }
+        let entry = Entry(
+            number: 0, message: message, entered: now, expires: .distantFuture, storage: .memory, deaths: nil)
+        dying.append(Dying(entry: entry, confirm: Confirm.none, queue: queue, reason: .maxlen))
+    }
+
+    /// Drops from the head for as long as the queue holds more than it may.
+    mutating func enforceLength(of queue: MessageQueue, now: Instant) {
+        let settings = queue.settings
+        guard settings.overflow == .dropHead, settings.lengthMax != nil || settings.bytesMax != nil else { return }
+        while queue.readyCount > settings.lengthMax ?? .max || queue.readyBytes > settings.bytesMax ?? .max {
+            guard let head = queue.popFirst() else { return refill(queue) }
+            drop(head, from: queue, .maxlen)
+        }
+    }
+
+    /// Sends a message that was taken out of the window to its death.
+    mutating func drop(_ entry: Entry, from queue: MessageQueue, _ reason: DeathReason) {
+        messageBytes -= entry.footprint
+        guard entry.message == nil, queue.settings.deadLetterExchange != nil else {
+            dying.append(Dying(entry: entry, queue: queue, reason: reason))
+            return
+        }
+        queue.inTransit += 1
+        _ = load([entry.number], of: queue, for: .death(Dying(entry: entry, queue: queue, reason: reason)))
+    }
+}
+
+extension Message {
+    /// The message as it goes to a dead-letter exchange: it can't expire again, and with a key of the
+    /// queue's own its `CC` is gone.
+    func deadLetter(to exchange: ExchangeName, routingKey: String?) -> Message {
+        var properties = properties
+        properties?.expiration = nil
+        if routingKey != nil { properties?.headers["CC"] = nil }
+        if properties?.isEmpty == true { properties = nil }
+        return Message(
+            exchange: exchange, routingKey: routingKey ?? self.routingKey, properties: properties,
+            isPersistent: isPersistent, body: body)
+    }
+
+    /// The keys it was published with: the routing key, then `CC`.
+    var routingKeys: [String] {
+        guard case .array(let copies)? = properties?.headers["CC"] else { return [routingKey] }
+        return [routingKey] + copies.compactMap { if case .string(let key) = $0 { key } else { nil } }
+    }
+}
+
+extension DeathHistory {
+    /// The history of a message that dies now.
+    convenience init(_ dying: Dying, message: Message, now: Instant) {
+        let before = dying.entry.deaths
+        var deaths = before?.deaths ?? []
+        var death = Death(
+            queue: dying.queue.name, reason: dying.reason, count: 1, exchange: message.exchange,
+            routingKeys: message.routingKeys, time: now, originalExpiration: message.properties?.expiration)
+        if let index = deaths.firstIndex(where: { $0.queue == death.queue && $0.reason == death.reason }) {
+            death = deaths.remove(at: index)
+            death.count += 1
+        }
+        deaths.insert(death, at: 0)
+        self.init(
+            deaths: deaths, originQueue: before?.originQueue ?? dying.queue.name,
+            firstReason: before?.firstReason ?? dying.reason,
+            firstExchange: before?.firstExchange ?? message.exchange, firstTime: before?.firstTime ?? now,
+            lastTime: now, errorText: dying.errorText ?? before?.errorText)
+    }
+
+    /// True where the message has died in `queue` before and no consumer has rejected it since: it would
+    /// go round for ever (RabbitMQ's rule).
+    func isCycle(at queue: QueueName, reason: DeathReason) -> Bool {
+        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else { return false }
+        return !deaths[...index].contains { $0.reason == .rejected }
+    }
+
+    /// The history of a message that goes to the parking queue for this reason.
+    func parked(because why: String) -> DeathHistory {
+        DeathHistory(
+            deaths: deaths, originQueue: originQueue, firstReason: firstReason, firstExchange: firstExchange,
+            firstTime: firstTime, lastTime: lastTime,
+            errorText: errorText.map { "\($0); parked: \(why)" } ?? "parked: \(why)")
+    }
+}

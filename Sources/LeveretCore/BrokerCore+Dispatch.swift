@@ -1,0 +1,155 @@
+// A ready message goes out: who is next, handing over, and seeing that the window does not run dry.
+
+import DequeModule
+
+/// Who gets the next message of a queue.
+enum Taker {
+    case consumer(Consumer)
+    case get
+}
+
+extension BrokerCore {
+    /// Hands ready messages out for as long as there are both messages and takers.
+    mutating func dispatch(_ queue: MessageQueue, now: Instant) {
+        guard !isDraining, !queue.isDeleted else { return }
+        while let head = queue.ready.first {
+            if head.expires <= now {
+                expireFirst(of: queue)
+                continue
+            }
+            guard let taker = nextTaker(of: queue) else { break }
+            guard head.message != nil else {
+                fetchBodies(of: queue)
+                break
+            }
+            guard let entry = queue.popFirst() else { break }
+            hand(entry, from: queue, to: taker, now: now)
+        }
+        if queue.ready.isEmpty && queue.storedCount == 0 { answerGetsThatFoundNothing(queue) }
+        refill(queue)
+    }
+
+    /// A waiting GET, else the consumer with credit that holds least, in turn among equals.
+    func nextTaker(of queue: MessageQueue) -> Taker? {
+        guard !isDraining else { return nil }
+        if !queue.gets.isEmpty { return .get }
+        let consumers = queue.consumers
+        guard let first = consumers.first else { return nil }
+        if consumers.count == 1 { return first.hasCredit ? .consumer(first) : nil }
+        var best: Int?
+        for offset in 0..<consumers.count {
+            let index = (queue.nextConsumer + offset) % consumers.count
+            guard consumers[index].hasCredit else { continue }
+            if best == nil || consumers[index].unacked < consumers[best ?? index].unacked { best = index }
+        }
+        guard let best else { return nil }
+        queue.nextConsumer = (best + 1) % consumers.count
+        return .consumer(consumers[best])
+    }
+
+    /// Hands one message over. It is out of the window and counted in `messageBytes`.
+    mutating func hand(_ entry: Entry, from queue: MessageQueue, to taker: Taker, now: Instant) {
+        guard let message = entry.message else { return }
+        var entry = entry
+        entry.acquired = entry.acquired == .max ? .max : entry.acquired + 1
+        queue.delivered += 1
+        queue.deliverRate.mark(1, now: now)
+        totals.delivered += 1
+        deliverRate.mark(1, now: now)
+        switch taker {
+        case .consumer(let consumer):
+            let session = consumer.session
+            let tag = take(entry, queue, consumer, session, autoAck: consumer.source.autoAck, now: now)
+            session.outgoingBytes += Int(entry.bytes) + 64
+            post(.delivery(delivery(entry, message, tag, consumer.source)), to: session)
+        case .get:
+            guard let get = queue.gets.popFirst() else { return }
+            let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
+            let tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
+            let delivery = delivery(entry, message, tag, source)
+            answer(get.session, get.ticket, .delivered(delivery, remaining: queue.readyCount))
+        }
+    }
+
+    private mutating func take(
+        _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, autoAck: Bool, now: Instant
+    ) -> DeliveryTag {
+        let held = Held(entry: entry, queue: queue, consumer: consumer, since: now)
+        if autoAck {
+            session.handingOver.append(held)
+            return session.skipTag()
+        }
+        if entry.storage == .database, nextHoldMark == .distantFuture {
+            nextHoldMark = now.advanced(byMilliseconds: limits.heldMarkMilliseconds)
+        }
+        return session.hold(held)
+    }
+
+    private func delivery(
+        _ entry: Entry, _ message: Message, _ tag: DeliveryTag, _ source: DeliverySource
+    ) -> Delivery {
+        Delivery(
+            source: source, tag: tag, number: entry.number, message: message, deliveries: Int(entry.acquired),
+            failed: Int(entry.failed), deaths: entry.deaths)
+    }
+
+    /// Answers a GET, now or when there is something.
+    mutating func get(
+        _ name: QueueName, autoAck: Bool, waitMilliseconds: Int64, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
+        let queue: MessageQueue
+        do {
+            queue = try usableQueue(name, by: session)
+        } catch {
+            return answer(session, ticket, .refused(error))
+        }
+        guard session.heldCount < limits.unackedCountMax else {
+            let text = "this session holds \(session.heldCount) unsettled messages already; settle some first"
+            return answer(session, ticket, .refused(BrokerError(.resourceError, text)))
+        }
+        queue.lastUsed = now
+        let deadline = waitMilliseconds > 0 ? now.advanced(byMilliseconds: waitMilliseconds) : nil
+        queue.gets.append(WaitingGet(session: session, ticket: ticket, autoAck: autoAck, deadline: deadline))
+        dispatch(queue, now: now)
+        arm(queue)
+    }
+
+    /// Answers the GETs that wait for the store only: it has nothing.
+    private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
+        guard queue.gets.contains(where: { $0.deadline == nil }) else { return }
+        for get in queue.gets where get.deadline == nil { answer(get.session, get.ticket, .empty) }
+        queue.gets.removeAll { $0.deadline == nil }
+    }
+
+    /// Answers the GETs whose time is over.
+    mutating func endWaitingGets(of queue: MessageQueue, now: Instant) {
+        guard queue.gets.contains(where: { ($0.deadline ?? .distantFuture) <= now }) else { return }
+        for get in queue.gets where (get.deadline ?? .distantFuture) <= now {
+            answer(get.session, get.ticket, .empty)
+        }
+        queue.gets.removeAll { ($0.deadline ?? .distantFuture) <= now }
+    }
+
+    /// Moves the session's events out, appending to `events`. Automatic-ack deliveries count as handed over
+    /// by this. New deliveries may come at once: drain until there are none, or the peer takes no more.
+    public mutating func drain(_ id: SessionID, into events: inout [SessionEvent], now: Instant) {
+        guard let session = sessionsByID[id] else { return }
+        session.isWoken = false
+        if events.isEmpty {
+            swap(&events, &session.outgoing)
+        } else {
+            events.append(contentsOf: session.outgoing)
+            session.outgoing.removeAll(keepingCapacity: true)
+        }
+        session.outgoingBytes = 0
+        if !session.handingOver.isEmpty {
+            for held in session.handingOver { finish(held, now: now) }
+            session.handingOver.removeAll(keepingCapacity: true)
+        }
+        if session.isStarved {
+            session.isStarved = false
+            for consumer in session.consumers { dispatch(consumer.queue, now: now) }
+        }
+        settleDying(now: now)
+    }
+}

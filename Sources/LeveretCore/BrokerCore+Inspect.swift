@@ -1,0 +1,257 @@
+// Looking without touching: STAT, LIST and PEEK.
+
+import DequeModule
+
+/// A PEEK that waits for the store.
+final class PeekInProgress {
+    /// A message in memory, perhaps without its body.
+    struct Candidate {
+        var entry: Entry
+        var heldBy: String?
+        var heldSince: Instant?
+    }
+
+    let peek: Peek
+    var candidates: [Candidate] = []
+    var stored: [LoadedRow] = []
+    var hasReadStored = false
+
+    init(_ peek: Peek) { self.peek = peek }
+}
+
+/// A listing of queues that goes on over several slices.
+final class QueueListing {
+    let session: Session
+    let ticket: Ticket
+    let match: String?
+    var next = 0
+    var rows: [QueueInfo] = []
+
+    init(session: Session, ticket: Ticket, match: String?) {
+        self.session = session
+        self.ticket = ticket
+        self.match = match
+    }
+}
+
+extension BrokerCore {
+    // MARK: - STAT and LIST
+
+    /// Answers with one queue, or the broker as a whole.
+    func info(of queue: MessageQueue, now: Instant) -> QueueInfo {
+        var info = QueueInfo(queue.definition)
+        info.ready = queue.readyCount
+        info.unacked = queue.unackedCount
+        info.readyBytes = queue.readyBytes
+        info.inMemory = queue.ready.count
+        info.consumers = queue.consumers.count
+        info.oldest = queue.ready.first?.entered ?? (queue.storedCount > 0 ? queue.oldestStored : nil)
+        info.published = queue.published
+        info.delivered = queue.delivered
+        info.acked = queue.acked
+        info.deaths = queue.deaths
+        info.publishRate = queue.publishRate.rate(now: now)
+        info.deliverRate = queue.deliverRate.rate(now: now)
+        return info
+    }
+
+    mutating func status(of name: QueueName?, _ ticket: Ticket, _ session: Session, now: Instant) {
+        guard let name else { return answer(session, ticket, .status(status(now: now))) }
+        guard let queue = queue(named: name) else {
+            let text = "no queue '\(name)' in vhost '/'"
+            return answer(session, ticket, .refused(BrokerError(.notFound, text)))
+        }
+        answer(session, ticket, .queues([info(of: queue, now: now)]))
+    }
+
+    /// The broker as a whole. O(queues).
+    func status(now: Instant) -> BrokerStatus {
+        var status = totals
+        status.now = now
+        status.version = facts.version
+        status.database = facts.database
+        status.databaseBytes = facts.databaseBytes
+        status.residentBytes = facts.residentBytes
+        status.messageBytes = messageBytes
+        status.queues = queuesByID.count
+        status.exchanges = topology.exchangeInfos().count
+        status.connections = connections.count
+        for queue in queues {
+            guard let queue else { continue }
+            status.ready += queue.readyCount
+            status.unacked += queue.unackedCount
+            status.consumers += queue.consumers.count
+        }
+        status.publishRate = publishRate.rate(now: now)
+        status.deliverRate = deliverRate.rate(now: now)
+        status.alarms = [alarm].compactMap { $0 }
+        return status
+    }
+
+    mutating func list(_ listing: Listing, match: String?, _ ticket: Ticket, _ session: Session, now: Instant) {
+        func matches(_ name: String) -> Bool { match.map { Glob.matches($0, name) } ?? true }
+        switch listing {
+        case .queues:
+            listSlice(QueueListing(session: session, ticket: ticket, match: match), now: now)
+        case .exchanges:
+            let rows = topology.exchangeInfos().filter { matches($0.definition.name.rawValue) }
+            answer(session, ticket, .exchanges(rows))
+        case .bindings:
+            let rows = topology.allBindings().filter { matches($0.source.rawValue) || matches($0.target.name) }
+            answer(session, ticket, .bindings(rows))
+        case .consumers:
+            let rows = connections.flatMap(\.sessions).flatMap(\.consumers)
+            answer(session, ticket, .consumers(rows.filter { matches($0.queue.name.rawValue) }.map(\.info)))
+        case .connections:
+            let rows = connections.filter { matches($0.name) }.map { connection in
+                ConnectionInfo(
+                    id: connection.id, name: connection.name, since: connection.since,
+                    consumers: connection.sessions.reduce(0) { $0 + $1.consumers.count },
+                    unacked: connection.sessions.reduce(0) { $0 + $1.heldCount })
+            }
+            answer(session, ticket, .connections(rows))
+        }
+    }
+
+    mutating func listSlice(_ listing: QueueListing, now: Instant) {
+        let end = min(listing.next + limits.sliceCount, queues.count)
+        while listing.next < end {
+            defer { listing.next += 1 }
+            guard let queue = queues[listing.next] else { continue }
+            if let match = listing.match, !Glob.matches(match, queue.name.rawValue) { continue }
+            listing.rows.append(info(of: queue, now: now))
+        }
+        if listing.next < queues.count {
+            work.append(.listQueues(listing))
+        } else {
+            answer(listing.session, listing.ticket, .queues(listing.rows))
+        }
+    }
+
+    // MARK: - PEEK
+
+    mutating func peek(_ peek: Peek, _ ticket: Ticket, _ session: Session, now: Instant) {
+        let queue: MessageQueue
+        do throws(BrokerError) {
+            queue = try usableQueue(peek.queue, by: session)
+            guard (1...limits.peekCountMax).contains(peek.countMax) else {
+                let text = "PEEK of \(peek.countMax) messages; 1 to \(limits.peekCountMax) are allowed"
+                throw BrokerError(.preconditionFailed, text)
+            }
+        } catch {
+            return answer(session, ticket, .refused(error))
+        }
+        let progress = PeekInProgress(peek)
+        switch peek.state {
+        case .ready:
+            for entry in queue.ready[queue.firstIndex(notBelow: peek.from)...] where entry.expires > now {
+                guard progress.candidates.count < peek.countMax else { break }
+                progress.candidates.append(PeekInProgress.Candidate(entry: entry))
+            }
+        case .unacked:
+            progress.candidates = unackedCandidates(of: queue, peek)
+            progress.hasReadStored = true
+        }
+        goOn(progress, queue, ticket, session, now: now)
+    }
+
+    private func unackedCandidates(of queue: MessageQueue, _ peek: Peek) -> [PeekInProgress.Candidate] {
+        var candidates: [PeekInProgress.Candidate] = []
+        for session in connections.flatMap(\.sessions) {
+            for held in session.held {
+                guard let held, held.queue === queue, held.entry.number >= peek.from else { continue }
+                let holder = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                candidates.append(
+                    PeekInProgress.Candidate(entry: held.entry, heldBy: holder, heldSince: held.since))
+            }
+        }
+        candidates.sort { $0.entry.number < $1.entry.number }
+        return Array(candidates.prefix(peek.countMax))
+    }
+
+    /// Answers a PEEK, or reads what it still lacks.
+    private mutating func goOn(
+        _ progress: PeekInProgress, _ queue: MessageQueue, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
+        let special = SpecialLoad(queue: queue, purpose: .peek(progress), session: session, ticket: ticket)
+        let bodyless = progress.candidates.filter { $0.entry.message == nil }.map(\.entry.number)
+        let missing = progress.peek.countMax - progress.candidates.count
+        if !bodyless.isEmpty {
+            _ = load(.numbers(bodyless), countMax: bodyless.count, of: queue, for: special)
+        } else if !progress.hasReadStored, missing > 0, queue.storedCount > 0, !queue.isDeleted {
+            let after = max(queue.cursor.rawValue, progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue)
+            _ = load(.window(after: MessageNumber(after)), countMax: missing, of: queue, for: special)
+        } else {
+            answer(session, ticket, .messages(progress.rows(now: now)))
+        }
+    }
+
+    /// The store has answered a PEEK.
+    mutating func peekLoaded(
+        _ progress: PeekInProgress, _ result: LoadResult, _ queue: MessageQueue, _ session: Session, _ ticket: Ticket,
+        now: Instant
+    ) {
+        switch result.request.kind {
+        case .numbers:
+            for index in progress.candidates.indices.reversed()
+            where progress.candidates[index].entry.message == nil {
+                let number = progress.candidates[index].entry.number
+                if let row = result.rows.first(where: { $0.number == number }) {
+                    progress.candidates[index].entry.message = row.message
+                } else {
+                    progress.candidates.remove(at: index)
+                }
+            }
+        case .window, .expired:
+            progress.stored = result.rows
+            progress.hasReadStored = true
+        }
+        goOn(progress, queue, ticket, session, now: now)
+    }
+}
+
+extension PeekInProgress {
+    /// The rows of the answer, in order of their numbers.
+    func rows(now: Instant) -> [PeekedMessage] {
+        var rows: [PeekedMessage] = []
+        for candidate in candidates {
+            guard let message = candidate.entry.message else { continue }
+            rows.append(
+                PeekedMessage(candidate.entry, message, peek.state, candidate.heldBy, candidate.heldSince))
+        }
+        for row in stored where row.expires > now {
+            rows.append(PeekedMessage(Entry(row), row.message, .ready, nil, nil))
+        }
+        return rows
+    }
+}
+
+extension PeekedMessage {
+    fileprivate init(
+        _ entry: Entry, _ message: Message, _ state: Peek.State, _ heldBy: String?, _ heldSince: Instant?
+    ) {
+        self.init(
+            number: entry.number, state: state, message: message, entered: entry.entered,
+            expires: entry.expires == .distantFuture ? nil : entry.expires, deliveries: Int(entry.acquired),
+            failed: Int(entry.failed), heldBy: heldBy, heldSince: heldSince, deaths: entry.deaths)
+    }
+}
+
+extension Consumer {
+    /// The consumer as listings show it.
+    var info: ConsumerInfo {
+        ConsumerInfo(
+            session: session.connection.name, tag: tag, queue: queue.name, prefetch: prefetch, unacked: unacked,
+            autoAck: source.autoAck, exclusive: isExclusive)
+    }
+}
+
+extension BindingTarget {
+    /// The name of the queue or exchange.
+    var name: String {
+        switch self {
+        case .queue(let name): name.rawValue
+        case .exchange(let name): name.rawValue
+        }
+    }
+}

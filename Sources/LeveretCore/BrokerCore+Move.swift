@@ -1,0 +1,271 @@
+// MOVE: ready messages go to another queue or exchange, in order, a slice at a time. Each slice's removals
+// and copies stand in one batch.
+
+/// Where a move leads, resolved to something that exists.
+enum MoveTarget {
+    case queue(MessageQueue)
+    case exchange(ExchangeName, routingKey: String?)
+}
+
+/// A move that goes on over several slices.
+final class MoveInProgress {
+    let source: MessageQueue
+    let target: MoveTarget
+    let session: Session
+    let ticket: Ticket
+    /// Messages numbered above this came after the move began.
+    let through: MessageNumber
+    var left: Int
+    var moved = 0
+
+    init(
+        source: MessageQueue, target: MoveTarget, session: Session, ticket: Ticket, through: MessageNumber, left: Int
+    ) {
+        self.source = source
+        self.target = target
+        self.session = session
+        self.ticket = ticket
+        self.through = through
+        self.left = left
+    }
+}
+
+extension BrokerCore {
+    /// Begins a move.
+    mutating func move(_ move: Move, _ ticket: Ticket, _ session: Session, now: Instant) {
+        do throws(BrokerError) {
+            let source = try usableQueue(move.source, by: session)
+            let target = try self.target(of: move, session)
+            if let position = move.position {
+                try moveOne(move, position, from: source, to: target, session, ticket, now: now)
+            } else {
+                let left = min(move.countMax ?? .max, source.readyCount)
+                let progress = MoveInProgress(
+                    source: source, target: target, session: session, ticket: ticket, through: lastNumber, left: left)
+                moveSlice(progress, now: now)
+            }
+        } catch {
+            answer(session, ticket, .refused(error))
+        }
+    }
+
+    private func target(of move: Move, _ session: Session) throws(BrokerError) -> MoveTarget {
+        switch move.destination {
+        case .queue(let name):
+            return .queue(try usableQueue(name, by: session))
+        case .exchange(let name, let key):
+            let exchange = topology.exchange(name)
+            guard let exchange else { throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'") }
+            if exchange.isInternal {
+                throw BrokerError(.accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
+            }
+            return .exchange(name, routingKey: key)
+        }
+    }
+
+    /// Moves a slice; goes on later when there is more.
+    mutating func moveSlice(_ move: MoveInProgress, now: Instant) {
+        let source = move.source
+        var slice = limits.sliceCount
+        while move.left > 0, !source.isDeleted {
+            guard slice > 0 else { return work.append(.move(move)) }
+            guard let head = source.ready.first else {
+                guard source.storedCount > 0 else { break }
+                source.waitingMoves.append(move)
+                return refill(source)
+            }
+            guard head.number <= move.through else { break }
+            if head.expires <= now {
+                expireFirst(of: source)
+                move.left -= 1
+                continue
+            }
+            guard head.message != nil else {
+                source.waitingMoves.append(move)
+                return fetchBodies(of: source)
+            }
+            guard let entry = source.popFirst() else { break }
+            if let refusal = transfer(entry, to: move.target, nil, now: now) {
+                source.putBack(entry)
+                return end(move, refusal)
+            }
+            takeAway(entry, now: now)
+            move.left -= 1
+            move.moved += 1
+            slice -= 1
+        }
+        refill(source)
+        end(move, nil)
+    }
+
+    /// Lets the moves go on that waited for the queue to be read.
+    mutating func resumeMoves(from queue: MessageQueue) {
+        for move in queue.waitingMoves { work.append(.move(move)) }
+        queue.waitingMoves = []
+    }
+
+    private mutating func end(_ move: MoveInProgress, _ refusal: BrokerError?) {
+        let result: Answer =
+            refusal.map {
+                .refused(BrokerError($0.code, "\($0.text); \(move.moved) messages were moved before"))
+            } ?? .count(move.moved)
+        guard move.moved > 0 else { return answer(move.session, move.ticket, result) }
+        gathering.answers.append(WaitingAnswer(session: move.session, ticket: move.ticket, answer: result))
+        gathering.wants(.now)
+        gathering.isAwaited = true
+    }
+
+    /// Puts a message where a move leads. Returns why not.
+    private mutating func transfer(
+        _ entry: Entry, to target: MoveTarget, _ edited: Message?, now: Instant
+    ) -> BrokerError? {
+        guard let message = edited ?? entry.message else { return nil }
+        let confirm = takeConfirm(of: entry)
+        switch target {
+        case .queue(let queue):
+            guard !queue.isDeleted else {
+                restore(confirm, of: entry)
+                return BrokerError(.notFound, "queue '\(queue.name)' was deleted meanwhile")
+            }
+            guard !isFull(queue, for: message) else {
+                restore(confirm, of: entry)
+                return .fullInTransaction(queue.name)
+            }
+            let durable = isStoredDurably(message, in: queue)
+            if !durable { fire(confirm) }
+            _ = enqueue(message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
+        case .exchange(let name, let key):
+            let copy = message.readdressed(to: name, routingKey: key ?? message.routingKey)
+            let slots: [QueueSlot]
+            do throws(BrokerError) {
+                slots = try topology.destinations(of: copy)
+            } catch {
+                restore(confirm, of: entry)
+                return error
+            }
+            let targets = slots.compactMap { queue(at: $0) }.filter { !isFull($0, for: copy) }
+            guard !targets.isEmpty else {
+                restore(confirm, of: entry)
+                return BrokerError(.noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
+            }
+            deliver(copy, to: targets, entry.deaths, confirm, now: now)
+        }
+        return nil
+    }
+
+    /// Puts back who waits for a copy's safety.
+    private mutating func restore(_ confirm: Confirm, of entry: Entry) {
+        guard case .none = confirm else {
+            let row = Int(entry.row)
+            if entry.batch == gathering.batch.number {
+                gathering.confirms[row] = confirm
+            } else {
+                inFlight?.confirms[row] = confirm
+            }
+            return
+        }
+    }
+
+    /// A message that stands at its new place now leaves the old.
+    private mutating func takeAway(_ entry: Entry, now: Instant) {
+        messageBytes -= entry.footprint
+        removeRow(of: entry)
+    }
+
+    // MARK: - One message
+
+    private mutating func moveOne(
+        _ move: Move, _ position: MessageNumber, from source: MessageQueue, to target: MoveTarget, _ session: Session,
+        _ ticket: Ticket, now: Instant
+    ) throws(BrokerError) {
+        if let entry = source.entry(position), entry.expires > now {
+            if entry.message == nil {
+                let special = SpecialLoad(
+                    queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
+                _ = load(.numbers([position]), countMax: 1, of: source, for: special)
+                return
+            }
+            try checkVersion(move)
+            let before = gathering.durableChanges
+            try transferOne(position, entry.message, move, from: source, to: target, now: now)
+            settleDying(now: now)
+            answerDurably(session, ticket, .count(1), since: before)
+        } else if position > source.cursor, source.storedCount > 0 {
+            let special = SpecialLoad(
+                queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
+            _ = load(.numbers([position]), countMax: 1, of: source, for: special)
+        } else {
+            throw notThere(position, source)
+        }
+    }
+
+    /// The message that was to be moved has been read.
+    mutating func moveOneLoaded(
+        _ move: Move, _ target: MoveTarget, _ result: LoadResult, _ source: MessageQueue, _ session: Session,
+        _ ticket: Ticket, now: Instant
+    ) {
+        do throws(BrokerError) {
+            guard let position = move.position, let row = result.rows.first, row.expires > now, !source.isDeleted else {
+                throw notThere(move.position ?? 0, source)
+            }
+            try checkVersion(move)
+            let before = gathering.durableChanges
+            if position > source.cursor {
+                let entry = Entry(row)
+                if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) { throw refusal }
+                removeRow(of: entry)
+                removeStored(row, of: source)
+            } else {
+                try transferOne(position, row.message, move, from: source, to: target, now: now)
+            }
+            refill(source)
+            settleDying(now: now)
+            answerDurably(session, ticket, .count(1), since: before)
+        } catch {
+            answer(session, ticket, .refused(error))
+        }
+    }
+
+    /// Moves one message out of the window.
+    private mutating func transferOne(
+        _ position: MessageNumber, _ message: Message?, _ move: Move, from source: MessageQueue,
+        to target: MoveTarget, now: Instant
+    ) throws(BrokerError) {
+        guard let entry = source.remove(position) else { throw notThere(position, source) }
+        if let refusal = transfer(entry, to: target, edited(message, by: move), now: now) {
+            source.putBack(entry)
+            throw refusal
+        }
+        takeAway(entry, now: now)
+    }
+
+    private func edited(_ message: Message?, by move: Move) -> Message? {
+        guard let message, !move.headers.isEmpty || move.body != nil else { return message }
+        var properties = message.properties ?? MessageProperties()
+        for field in move.headers.fields { properties.headers[field.name] = field.value }
+        return Message(
+            exchange: message.exchange, routingKey: message.routingKey,
+            properties: properties.isEmpty ? nil : properties, isPersistent: message.isPersistent,
+            body: move.body ?? message.body)
+    }
+
+    /// Nothing edits messages in place yet, so every message has version 1.
+    private func checkVersion(_ move: Move) throws(BrokerError) {
+        guard let version = move.version, version != 1 else { return }
+        throw BrokerError(.preconditionFailed, "the message has version 1, not \(version); look at it again")
+    }
+
+    private func notThere(_ position: MessageNumber, _ queue: MessageQueue) -> BrokerError {
+        BrokerError(
+            .notFound,
+            "no ready message at position \(position.rawValue) of queue '\(queue.name)'; it may be unacked or gone")
+    }
+}
+
+extension Message {
+    /// The message as if it had been published elsewhere.
+    func readdressed(to exchange: ExchangeName, routingKey: String) -> Message {
+        Message(
+            exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent, body: body)
+    }
+}

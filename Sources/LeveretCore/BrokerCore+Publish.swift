@@ -1,0 +1,222 @@
+// A message comes in: publish, and its way into each queue it was routed to.
+
+extension BrokerCore {
+    /// Routes a message and answers when it is safe.
+    mutating func publish(_ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, now: Instant) {
+        if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
+        let route: Route
+        do throws(BrokerError) {
+            route = try self.route(message, session)
+        } catch {
+            return answer(session, ticket, .refused(error))
+        }
+        totals.published += 1
+        publishRate.mark(1, now: now)
+        guard !route.queues.isEmpty else {
+            totals.unroutable += 1
+            return answer(session, ticket, mandatory ? .unroutable(message) : .routed(0))
+        }
+        let message = message.withoutBlindCopies()
+        if route.queues.count == 1, let queue = queue(at: route.queues[0]) {
+            publish(message, toOne: queue, ticket, session, now: now)
+        } else {
+            publish(message, toMany: route.queues, ticket, session, now: now)
+        }
+    }
+
+    private mutating func publish(
+        _ message: Message, toOne queue: MessageQueue, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
+        guard !isFull(queue, for: message) else {
+            overflow(message, queue, now: now)
+            return answer(session, ticket, .refused(.full(queue.name)))
+        }
+        if isStoredDurably(message, in: queue) {
+            _ = enqueue(message, on: queue, confirm: .one(session, ticket, routed: 1), now: now)
+        } else {
+            answer(session, ticket, .routed(1))
+            _ = enqueue(message, on: queue, confirm: .none, now: now)
+        }
+    }
+
+    private mutating func publish(
+        _ message: Message, toMany slots: [QueueSlot], _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
+        var full: MessageQueue?
+        var durable = 0
+        for slot in slots {
+            guard let queue = queue(at: slot) else { continue }
+            if isFull(queue, for: message) {
+                full = full ?? queue
+            } else if isStoredDurably(message, in: queue) {
+                durable += 1
+            }
+        }
+        var confirm = Confirm.none
+        if let full {
+            answer(session, ticket, .refused(.full(full.name)))
+        } else if durable > 0 {
+            confirm = .shared(
+                SharedConfirm(session: session, ticket: ticket, routed: slots.count, remaining: durable))
+        } else {
+            answer(session, ticket, .routed(slots.count))
+        }
+        spread(message, over: slots, deaths: nil, confirm: confirm, durable: durable, now: now)
+    }
+
+    /// Puts a copy on each queue that is not full; a full one overflows.
+    mutating func spread(
+        _ message: Message, over slots: [QueueSlot], deaths: DeathHistory?, confirm: Confirm, durable: Int,
+        now: Instant
+    ) {
+        var sharedBody: MessageNumber = 0
+        for slot in slots {
+            guard let queue = queue(at: slot) else { continue }
+            if isFull(queue, for: message) {
+                overflow(message, queue, now: now)
+                continue
+            }
+            let isDurable = isStoredDurably(message, in: queue)
+            if isDurable, durable > 1, sharedBody == 0 { sharedBody = nextNumber }
+            _ = enqueue(
+                message, on: queue, deaths: deaths, confirm: isDurable ? confirm : .none,
+                sharedBody: isDurable ? sharedBody : 0, now: now)
+        }
+    }
+
+    /// Puts one copy on a queue and hands it to a consumer if one is free. The caller has seen that there
+    /// is room. Returns the copy's number.
+    mutating func enqueue(
+        _ message: Message, on queue: MessageQueue, deaths: DeathHistory? = nil, confirm: Confirm,
+        sharedBody: MessageNumber = 0, now: Instant
+    ) -> MessageNumber {
+        let number = nextNumber
+        nextNumber = MessageNumber(number.rawValue + 1)
+        if number > reservedThrough { reserveNumbers() }
+        queue.published += 1
+        queue.publishRate.mark(1, now: now)
+        let expires = expiry(of: message, in: queue, now: now)
+        var entry = Entry(
+            number: number, message: message, entered: now, expires: expires, storage: .memory, deaths: deaths)
+        let isIdle = queue.ready.isEmpty && queue.storedCount == 0
+        let taker = isIdle ? nextTaker(of: queue) : nil
+        if taker == nil, expires <= now {
+            dying.append(Dying(entry: entry, confirm: confirm, queue: queue, reason: .expired))
+            return number
+        }
+        if isStoredDurably(message, in: queue) {
+            entry.storage = .database
+            entry.batch = gathering.batch.number
+            entry.row = gathering.insert(insertRow(entry, queue, sharedBody: sharedBody), confirm: confirm)
+        }
+        if let taker {
+            queue.cursor = number
+            queue.highestTaken = number
+            messageBytes += entry.footprint
+            hand(entry, from: queue, to: taker, now: now)
+        } else if hasRoom(queue) {
+            messageBytes += entry.footprint
+            queue.append(entry)
+            if expires < queue.armed { arm(queue) }
+        } else {
+            store(entry, of: queue)
+        }
+        enforceLength(of: queue, now: now)
+        return number
+    }
+
+    /// A copy for which memory has no room: it is only stored and counted.
+    private mutating func store(_ entry: Entry, of queue: MessageQueue) {
+        if entry.storage == .memory {
+            var row = insertRow(entry, queue, sharedBody: 0)
+            row.isSpilled = true
+            queue.hasSpilled = true
+            _ = gathering.insert(row, confirm: .none)
+        }
+        if queue.storedCount == 0 {
+            queue.barrier = gathering.batch.number
+            queue.oldestStored = entry.entered
+        }
+        queue.storedCount += 1
+        queue.storedBytes += Int(entry.bytes)
+        if entry.expires < queue.storedExpirySinceAsked { queue.storedExpirySinceAsked = entry.expires }
+        if entry.expires < queue.storedNextExpiry {
+            queue.storedNextExpiry = entry.expires
+            arm(queue)
+        }
+    }
+
+    private func insertRow(_ entry: Entry, _ queue: MessageQueue, sharedBody: MessageNumber) -> InsertRow {
+        InsertRow(
+            number: entry.number, queue: queue.id, message: entry.message, entered: entry.entered,
+            expires: entry.expires, deaths: entry.deaths, sharedBody: sharedBody)
+    }
+
+    /// True where the queue may keep one more ready message in memory.
+    private func hasRoom(_ queue: MessageQueue) -> Bool {
+        guard queue.storedCount == 0 else { return false }
+        if queue.ready.count < limits.windowCountMin { return true }
+        return queue.ready.count < limits.windowCountMax && queue.windowBytes < limits.windowBytesMax
+            && messageBytes < limits.messageBytesMax
+    }
+
+    /// Sees that numbers in use are never used again after a crash.
+    private mutating func reserveNumbers() {
+        reservedThrough = MessageNumber(nextNumber.rawValue + limits.numbersReserved)
+        gathering.batch.reserveThrough = reservedThrough
+        gathering.wants(.lazy)
+    }
+
+    func isStoredDurably(_ message: Message, in queue: MessageQueue) -> Bool {
+        message.isPersistent && queue.survives
+    }
+
+    /// When a message that enters the queue now expires there.
+    private func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
+        var ttl = queue.settings.messageTTLMilliseconds
+        if let text = message.properties?.expiration, let own = Int64(text), own >= 0 {
+            ttl = min(ttl ?? own, own)
+        }
+        return ttl.map { now.advanced(byMilliseconds: $0) } ?? .distantFuture
+    }
+
+    /// Why no message, or not this one, is taken now.
+    func refusal(of message: Message) -> BrokerError? {
+        if isDraining { return BrokerError(.connectionForced, "the broker is shutting down; publish again later") }
+        if let alarm { return BrokerError(.resourceError, "publishes are refused: \(alarm)") }
+        if message.body.count > limits.bodyBytesMax {
+            return BrokerError(
+                .preconditionFailed,
+                "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
+        }
+        if let text = message.properties?.expiration, (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295 {
+            return BrokerError(
+                .preconditionFailed,
+                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed")
+        }
+        return nil
+    }
+
+    /// The queues a message goes to; a session that publishes the same way again is spared the look-up.
+    mutating func route(_ message: Message, _ session: Session) throws(BrokerError) -> Route {
+        try topology.route(message)
+    }
+}
+
+extension BrokerError {
+    /// What a publisher hears of a queue that refuses what does not fit.
+    static func full(_ queue: QueueName) -> BrokerError {
+        BrokerError(.resourceError, "queue '\(queue)' is full and rejects publishes; other queues took the message")
+    }
+}
+
+extension Message {
+    /// The message as consumers see it: without its `BCC` header.
+    func withoutBlindCopies() -> Message {
+        guard var properties, properties.headers["BCC"] != nil else { return self }
+        properties.headers["BCC"] = nil
+        return Message(
+            exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,
+            body: body)
+    }
+}

@@ -1,0 +1,199 @@
+// A delivery is settled: ack, nack, reject, and everything that hands messages back to their places.
+
+/// A settlement that waits for bodies to be read before it can be answered.
+final class DeferredAnswer {
+    let session: Session
+    let ticket: Ticket
+    let answer: Answer
+    var remaining: Int
+
+    init(session: Session, ticket: Ticket, answer: Answer, remaining: Int) {
+        self.session = session
+        self.ticket = ticket
+        self.answer = answer
+        self.remaining = remaining
+    }
+}
+
+extension BrokerCore {
+    /// Settles deliveries and answers once that is durable.
+    mutating func settle(_ settlement: Settlement, _ ticket: Ticket, _ session: Session, now: Instant) {
+        if let refusal = refusal(of: settlement, session) { return answer(session, ticket, .refused(refusal)) }
+        let before = gathering.durableChanges
+        let waitsFor = perform(settlement, session, now: now)
+        settleDying(now: now)
+        if waitsFor.isEmpty {
+            answerDurably(session, ticket, .done, since: before)
+        } else {
+            let deferred = DeferredAnswer(
+                session: session, ticket: ticket, answer: .done, remaining: waitsFor.count)
+            for load in waitsFor { specialLoads[load]?.deferred = deferred }
+        }
+    }
+
+    /// Why a settlement can't be carried out.
+    func refusal(of settlement: Settlement, _ session: Session) -> BrokerError? {
+        let tag = settlement.tag.rawValue
+        let isKnown = settlement.multiple ? tag < session.nextTag : session.holds(settlement.tag)
+        guard !isKnown else { return nil }
+        let state = tag != 0 && tag < session.nextTag ? "settled before" : "never delivered"
+        return BrokerError(
+            .preconditionFailed, "unknown delivery tag \(tag): it was \(state) on this session; nothing was done")
+    }
+
+    /// Carries a settlement out. Returns the reads that a part of it waits for.
+    mutating func perform(_ settlement: Settlement, _ session: Session, now: Instant) -> [UInt64] {
+        let tag = settlement.tag.rawValue
+        guard settlement.multiple else {
+            guard let held = session.release(tag) else { return [] }
+            let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now)
+            dispatch(held.queue, now: now)
+            dispatchBlocked(by: session, except: held.queue, now: now)
+            return load.map { [$0] } ?? []
+        }
+        var loads: [UInt64] = []
+        var queues: [MessageQueue] = []
+        for tag in session.heldTags(through: tag == 0 ? .max : tag) {
+            guard let held = session.release(tag) else { continue }
+            if let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now) {
+                loads.append(load)
+            }
+            if queues.last !== held.queue { queues.append(held.queue) }
+        }
+        for queue in queues { dispatch(queue, now: now) }
+        dispatchBlocked(by: session, except: nil, now: now)
+        return loads
+    }
+
+    /// A session with a prefetch of its own, or at its cap, may now take from its other queues too.
+    private mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
+        guard session.consumers.count > 1 else { return }
+        for consumer in session.consumers where consumer.queue !== queue { dispatch(consumer.queue, now: now) }
+    }
+
+    private mutating func perform(
+        _ outcome: Settlement.Outcome, _ held: Held, errorText: String?, now: Instant
+    ) -> UInt64? {
+        switch outcome {
+        case .ack:
+            finish(held, now: now)
+        case .requeue:
+            giveBack(held, counted: false, now: now)
+        case .fail:
+            giveBack(held, counted: true, errorText: errorText, now: now)
+        case .deadLetter:
+            return die(held, .rejected, errorText: errorText, now: now)
+        }
+        return nil
+    }
+
+    /// A message is done: it goes for good, and whoever waits for its safety hears so.
+    mutating func finish(_ held: Held, now: Instant) {
+        held.queue.acked += 1
+        totals.acked += 1
+        messageBytes -= held.entry.footprint
+        guard held.entry.storage != .memory else { return }
+        fire(takeConfirm(of: held.entry))
+        if !held.queue.isDeleted { removeRow(of: held.entry) }
+    }
+
+    /// A message goes back to its place; past the delivery limit to the dead-letter exchange.
+    mutating func giveBack(_ held: Held, counted: Bool, errorText: String? = nil, now: Instant) {
+        let queue = held.queue
+        var entry = held.entry
+        guard !queue.isDeleted else {
+            messageBytes -= entry.footprint
+            return
+        }
+        if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
+        if let limit = queue.settings.deliveryLimit, Int(entry.failed) > limit {
+            _ = die(
+                Held(entry: entry, queue: queue, consumer: nil, since: now), .deliveryLimit, errorText: errorText,
+                now: now)
+            return
+        }
+        keepCounters(of: entry, in: queue)
+        queue.putBack(entry)
+        if entry.expires < queue.armed { arm(queue) }
+        trim(queue)
+    }
+
+    /// Writes the counters of a copy that was handed back.
+    private mutating func keepCounters(of entry: Entry, in queue: MessageQueue) {
+        guard entry.storage != .memory else { return }
+        if entry.batch == gathering.batch.number {
+            gathering.batch.inserts[Int(entry.row)].failed = entry.failed
+            gathering.batch.inserts[Int(entry.row)].acquired = entry.acquired
+            gathering.dropCounters(of: entry.number)
+        } else if entry.storage == .database {
+            gathering.setCounters(
+                CounterUpdate(
+                    number: entry.number, queue: queue.id, failed: entry.failed, acquired: entry.acquired,
+                    heldBy: nil, heldSince: entry.entered))
+        }
+    }
+
+    /// Writes down what has been held for a while, so that a crash counts as a failure.
+    mutating func markHeld(now: Instant) {
+        nextHoldMark = .distantFuture
+        let due = now.advanced(byMilliseconds: -limits.heldMarkMilliseconds)
+        for connection in connections {
+            for session in connection.sessions {
+                var next: Instant?
+                session.markedBelow = session.updateHeld(from: session.markedBelow) { _, held in
+                    guard held.entry.storage == .database, !held.queue.isDeleted else { return true }
+                    guard held.since <= due else {
+                        next = held.since
+                        return false
+                    }
+                    let holder = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                    gathering.setCounters(
+                        CounterUpdate(
+                            number: held.entry.number, queue: held.queue.id, failed: held.entry.failed,
+                            acquired: held.entry.acquired, heldBy: holder, heldSince: held.since))
+                    return true
+                }
+                if let next {
+                    nextHoldMark = min(nextHoldMark, next.advanced(byMilliseconds: limits.heldMarkMilliseconds))
+                }
+            }
+        }
+    }
+
+    // MARK: - A copy's row
+
+    /// Takes away who waits for a copy's safety: it is told by the caller.
+    mutating func takeConfirm(of entry: Entry) -> Confirm {
+        let row = Int(entry.row)
+        if entry.batch == gathering.batch.number, entry.batch != 0 {
+            defer { gathering.confirms[row] = .none }
+            return gathering.confirms[row]
+        }
+        if entry.batch != 0, inFlight?.batch.number == entry.batch {
+            defer { inFlight?.confirms[row] = .none }
+            return inFlight?.confirms[row] ?? .none
+        }
+        return .none
+    }
+
+    /// Removes a copy's row, or never writes it.
+    mutating func removeRow(of entry: Entry) {
+        guard entry.storage != .memory else { return }
+        if entry.batch != 0, entry.batch == gathering.batch.number {
+            gathering.cancelInsert(Int(entry.row))
+        } else {
+            gathering.remove(entry.number, spilled: entry.storage == .spill)
+        }
+    }
+
+    /// A copy is safe: its publisher hears so once all are.
+    mutating func fire(_ confirm: Confirm) {
+        switch confirm {
+        case .none: break
+        case .one(let session, let ticket, let routed): answer(session, ticket, .routed(Int(routed)))
+        case .shared(let shared):
+            shared.remaining -= 1
+            if shared.remaining == 0 { answer(shared.session, shared.ticket, .routed(shared.routed)) }
+        }
+    }
+}

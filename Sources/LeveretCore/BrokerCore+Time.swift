@@ -1,0 +1,76 @@
+// Time passes: messages expire wherever they stand, GETs give up, unused queues go.
+
+import DequeModule
+import HeapModule
+
+/// When something is due in a queue.
+struct QueueTimer: Comparable {
+    var at: Instant
+    var queue: MessageQueue
+
+    static func < (a: Self, b: Self) -> Bool { (a.at, a.queue.id) < (b.at, b.queue.id) }
+    static func == (a: Self, b: Self) -> Bool { a.at == b.at && a.queue === b.queue }
+}
+
+extension BrokerCore {
+    /// The time that `nextWake` named has come.
+    public mutating func timeReached(now: Instant) {
+        while let timer = timers.min, timer.at <= now {
+            _ = timers.popMin()
+            guard timer.queue.armed == timer.at, !timer.queue.isDeleted else { continue }
+            timer.queue.armed = .distantFuture
+            timerFired(timer.queue, now: now)
+        }
+        if nextHoldMark <= now { markHeld(now: now) }
+        settleDying(now: now)
+    }
+
+    private mutating func timerFired(_ queue: MessageQueue, now: Instant) {
+        endWaitingGets(of: queue, now: now)
+        if expireDue(queue, now: now) { work.append(.expire(queue)) }
+        if queue.storedNextExpiry <= now { loadExpired(queue, now: now) }
+        if let deadline = deadline(ofUnused: queue), deadline <= now {
+            _ = deleteQueue(queue, now: now)
+        } else {
+            arm(queue)
+        }
+    }
+
+    /// Sets the queue's timer to whatever is due in it next.
+    mutating func arm(_ queue: MessageQueue) {
+        var next = queue.expiries.min?.at ?? .distantFuture
+        if !queue.isLoadingExpired, queue.storedCount > 0 { next = min(next, queue.storedNextExpiry) }
+        for get in queue.gets { next = min(next, get.deadline ?? .distantFuture) }
+        if let deadline = deadline(ofUnused: queue) { next = min(next, deadline) }
+        guard next < queue.armed else { return }
+        queue.armed = next
+        timers.insert(QueueTimer(at: next, queue: queue))
+    }
+
+    private func deadline(ofUnused queue: MessageQueue) -> Instant? {
+        guard let expires = queue.settings.expiresMilliseconds, queue.consumers.isEmpty, queue.gets.isEmpty else {
+            return nil
+        }
+        return queue.lastUsed.advanced(byMilliseconds: expires)
+    }
+
+    /// Takes out what has expired in the window, a slice of it. Returns true when there is more.
+    mutating func expireDue(_ queue: MessageQueue, now: Instant) -> Bool {
+        var left = limits.sliceCount
+        while let expiry = queue.expiries.min, expiry.at <= now {
+            guard left > 0 else { return true }
+            _ = queue.expiries.popMin()
+            guard let entry = queue.entry(expiry.number), entry.expires <= now else { continue }
+            left -= 1
+            if let entry = queue.remove(expiry.number) { drop(entry, from: queue, .expired) }
+        }
+        if left < limits.sliceCount { refill(queue) }
+        return false
+    }
+
+    /// Takes out the head, which has expired.
+    mutating func expireFirst(of queue: MessageQueue) {
+        guard let entry = queue.popFirst() else { return }
+        drop(entry, from: queue, .expired)
+    }
+}

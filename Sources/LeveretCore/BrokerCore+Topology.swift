@@ -1,0 +1,202 @@
+// Exchanges, queues and bindings are declared and deleted; what must survive goes into the batch.
+
+import DequeModule
+
+extension BrokerCore {
+    /// Carries out a change of the topology and answers once it is durable.
+    mutating func change(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
+        let before = gathering.durableChanges
+        do throws(BrokerError) {
+            let answer = try perform(request, session, now: now)
+            settleDying(now: now)
+            if !gathering.batch.ranges.isEmpty, case .count = answer {
+                gathering.rangeAnswers.append(WaitingAnswer(session: session, ticket: ticket, answer: answer))
+                gathering.wants(.now)
+            } else {
+                answerDurably(session, ticket, answer, since: before)
+            }
+        } catch {
+            answer(session, ticket, .refused(error))
+        }
+    }
+
+    private mutating func perform(
+        _ request: Request, _ session: Session, now: Instant
+    ) throws(BrokerError) -> Answer {
+        switch request {
+        case .declareExchange(let definition, let passive):
+            if try topology.declare(definition, passive: passive) {
+                if definition.isDurable { gathering.define(.putExchange(definition)) }
+                outputs.events.append(.exchangeDeclared(definition.name))
+            }
+        case .deleteExchange(let name, let ifUnused):
+            note(try topology.deleteExchange(name, ifUnused: ifUnused))
+        case .declareQueue(let definition, let passive):
+            return try declareQueue(definition, passive: passive, session, now: now)
+        case .deleteQueue(let name, let ifUnused, let ifEmpty):
+            guard queue(named: name) != nil else { return .count(0) }
+            let queue = try usableQueue(name, by: session)
+            if ifUnused, !queue.consumers.isEmpty {
+                let text = "queue '\(name)' in vhost '/' is in use by \(queue.consumers.count) consumers"
+                throw BrokerError(.preconditionFailed, text)
+            }
+            if ifEmpty, queue.readyCount > 0 {
+                let text = "queue '\(name)' in vhost '/' is not empty: \(queue.readyCount) messages are ready"
+                throw BrokerError(.preconditionFailed, text)
+            }
+            return .count(deleteQueue(queue, now: now))
+        case .bind(let binding):
+            try checkTarget(of: binding, session)
+            if try topology.bind(binding), survives(binding) { gathering.define(.putBinding(binding)) }
+        case .unbind(let binding):
+            try checkTarget(of: binding, session)
+            note(try topology.unbind(binding))
+        case .purge(let name):
+            return .count(purge(try usableQueue(name, by: session)))
+        case .publish, .settle, .get, .consume, .cancel, .setSessionPrefetch, .recover, .move, .transaction,
+            .peek, .list, .status, .route:
+            break
+        }
+        return .done
+    }
+
+    /// A binding of another connection's exclusive queue can't be touched.
+    private func checkTarget(of binding: Binding, _ session: Session) throws(BrokerError) {
+        if case .queue(let name) = binding.target, queue(named: name) != nil {
+            _ = try usableQueue(name, by: session)
+        }
+    }
+
+    /// True where a binding is there after a restart: both its ends are.
+    private func survives(_ binding: Binding) -> Bool {
+        guard topology.exchange(binding.source)?.isDurable == true else { return false }
+        switch binding.target {
+        case .queue(let name): return queue(named: name)?.survives == true
+        case .exchange(let name): return topology.exchange(name)?.isDurable == true
+        }
+    }
+
+    /// Writes down what went from the topology. Removing a binding that was never stored does no harm.
+    private mutating func note(_ removal: TopologyRemoval) {
+        for binding in removal.bindings {
+            let gone = removal.exchanges.first { $0.name == binding.source }
+            guard (topology.exchange(binding.source) ?? gone)?.isDurable == true else { continue }
+            gathering.define(.deleteBinding(binding))
+        }
+        for exchange in removal.exchanges {
+            if exchange.isDurable { gathering.define(.deleteExchange(exchange.name)) }
+            outputs.events.append(.exchangeDeleted(exchange.name))
+        }
+    }
+
+    // MARK: - Queues
+
+    private mutating func declareQueue(
+        _ definition: QueueDefinition, passive: Bool, _ session: Session, now: Instant
+    ) throws(BrokerError) -> Answer {
+        var definition = definition
+        if !definition.name.rawValue.isEmpty, queue(named: definition.name) != nil {
+            let queue = try usableQueue(definition.name, by: session)
+            if !passive, let difference = inequivalence(of: definition, to: queue.definition) { throw difference }
+            queue.lastUsed = now
+            arm(queue)
+            return .declared(queue.name, ready: queue.readyCount, consumers: queue.consumers.count)
+        }
+        if passive { throw BrokerError(.notFound, "no queue '\(definition.name)' in vhost '/'") }
+        if definition.name.rawValue.isEmpty {
+            definition.name = QueueName(makeName("amq.gen-"))
+        } else {
+            try checkNewName(definition.name.rawValue, of: "queue")
+        }
+        let settings = try QueueSettings(definition)
+        let owner = definition.isExclusive ? session.connection : nil
+        let queue = createQueue(definition, settings, owner: owner, now: now)
+        return .declared(queue.name, ready: 0, consumers: 0)
+    }
+
+    /// Makes a queue that is not there.
+    mutating func createQueue(
+        _ definition: QueueDefinition, _ settings: QueueSettings, owner: Connection?, now: Instant
+    ) -> MessageQueue {
+        let id = nextQueueID
+        nextQueueID = QueueID(id.rawValue + 1)
+        let queue = addQueue(definition, id: id, settings: settings, now: now)
+        queue.owner = owner
+        owner?.exclusiveQueues.append(queue)
+        if queue.survives { gathering.define(.putQueue(id, definition)) }
+        outputs.events.append(.queueDeclared(queue.name))
+        arm(queue)
+        return queue
+    }
+
+    /// Gives a queue its slot.
+    mutating func addQueue(
+        _ definition: QueueDefinition, id: QueueID, settings: QueueSettings, now: Instant
+    ) -> MessageQueue {
+        let slot = QueueSlot(freeSlots.popLast() ?? Int32(queues.count))
+        let queue = MessageQueue(id: id, slot: slot, definition: definition, settings: settings, now: now)
+        if Int(slot.rawValue) == queues.count { queues.append(queue) } else { queues[Int(slot.rawValue)] = queue }
+        queuesByID[id] = queue
+        topology.addQueue(definition.name, slot: slot)
+        return queue
+    }
+
+    /// Deletes a queue with its messages, bindings and consumers. Returns how many messages were ready.
+    mutating func deleteQueue(_ queue: MessageQueue, now: Instant) -> Int {
+        guard !queue.isDeleted else { return 0 }
+        queue.isDeleted = true
+        let count = queue.readyCount
+        let removal = topology.removeQueue(queue.name)
+        if queue.survives {
+            note(removal)
+            gathering.define(.deleteQueue(queue.id))
+        } else {
+            note(TopologyRemoval(exchanges: removal.exchanges))
+        }
+        if queue.survives || queue.hasSpilled {
+            gathering.remove(RangeRemoval(queue: queue.id, after: 0, through: lastNumber))
+        }
+        for entry in queue.removeAll() { messageBytes -= entry.footprint }
+        for consumer in queue.consumers {
+            consumer.isCancelled = true
+            consumer.session.consumers.removeAll { $0 === consumer }
+            post(.consumerEnded(consumer.tag, .queueDeleted), to: consumer.session)
+            outputs.events.append(.consumerRemoved(queue.name, consumer.tag))
+        }
+        queue.consumers = []
+        let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted while this GET waited")
+        for get in queue.gets { answer(get.session, get.ticket, .refused(gone)) }
+        queue.gets = []
+        queue.storedCount = 0
+        queue.storedBytes = 0
+        queue.epoch += 1
+        queue.owner?.exclusiveQueues.removeAll { $0 === queue }
+        queuesByID[queue.id] = nil
+        queues[Int(queue.slot.rawValue)] = nil
+        freeSlots.append(queue.slot.rawValue)
+        outputs.events.append(.queueDeleted(queue.name))
+        return count
+    }
+
+    /// Removes what is ready. Returns how many messages that were.
+    private mutating func purge(_ queue: MessageQueue) -> Int {
+        let count = queue.readyCount
+        for entry in queue.removeAll() {
+            messageBytes -= entry.footprint
+            fire(takeConfirm(of: entry))
+            removeRow(of: entry)
+        }
+        if queue.storedCount > 0 {
+            gathering.remove(RangeRemoval(queue: queue.id, after: queue.cursor, through: lastNumber))
+            queue.storedCount = 0
+            queue.storedBytes = 0
+            queue.storedNextExpiry = .distantFuture
+        }
+        queue.cursor = lastNumber
+        dropAnswersUnderWay(for: queue)
+        return count
+    }
+
+    /// The last number that was given out.
+    var lastNumber: MessageNumber { MessageNumber(nextNumber.rawValue - 1) }
+}

@@ -1,0 +1,103 @@
+// Publishes and settlements together: checked first, then carried out in one input, so that they stand in
+// one batch and are committed together or not at all.
+
+extension BrokerCore {
+    /// Carries out a transaction; its answer comes after the commit.
+    mutating func transaction(_ requests: [Request], _ ticket: Ticket, _ session: Session, now: Instant) {
+        do throws(BrokerError) {
+            try check(requests, session)
+        } catch {
+            return answer(session, ticket, .refused(error))
+        }
+        let before = gathering.durableChanges
+        var routed: [Int] = []
+        var loads: [UInt64] = []
+        for request in requests {
+            switch request {
+            case .publish(let message, _):
+                routed.append(publishUnconfirmed(message, session, now: now))
+            case .settle(let settlement):
+                loads += perform(settlement, session, now: now)
+            default:
+                break
+            }
+        }
+        settleDying(now: now)
+        guard loads.isEmpty else {
+            let deferred = DeferredAnswer(
+                session: session, ticket: ticket, answer: .committed(routed), remaining: loads.count)
+            for load in loads { specialLoads[load]?.deferred = deferred }
+            return
+        }
+        answerDurably(session, ticket, .committed(routed), since: before)
+    }
+
+    /// Refuses a transaction of which any part would be refused.
+    private func check(_ requests: [Request], _ session: Session) throws(BrokerError) {
+        guard requests.count <= limits.transactionCountMax else {
+            let text = "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
+            throw BrokerError(.preconditionFailed, text)
+        }
+        var bytes = 0
+        var arriving: [QueueSlot: (count: Int, bytes: Int)] = [:]
+        for request in requests {
+            switch request {
+            case .publish(let message, let mandatory):
+                if let refusal = refusal(of: message) { throw refusal }
+                bytes += message.body.count
+                guard bytes <= limits.transactionBytesMax else {
+                    let text = "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
+                    throw BrokerError(.preconditionFailed, text)
+                }
+                try checkRoom(for: message, mandatory: mandatory, &arriving)
+            case .settle(let settlement):
+                if let refusal = refusal(of: settlement, session) { throw refusal }
+            default:
+                throw BrokerError(.commandInvalid, "only publishes and settlements can be part of a transaction")
+            }
+        }
+    }
+
+    private func checkRoom(
+        for message: Message, mandatory: Bool, _ arriving: inout [QueueSlot: (count: Int, bytes: Int)]
+    ) throws(BrokerError) {
+        let slots = try topology.destinations(of: message)
+        if slots.isEmpty, mandatory {
+            throw BrokerError(
+                .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
+        }
+        for slot in slots {
+            guard let queue = queue(at: slot), queue.settings.overflow != .dropHead else { continue }
+            let before = arriving[slot, default: (0, 0)]
+            if let most = queue.settings.lengthMax, queue.readyCount + before.count >= most {
+                throw .fullInTransaction(queue.name)
+            }
+            let bytes = before.bytes + message.body.count
+            if let most = queue.settings.bytesMax, queue.readyBytes + bytes > most {
+                throw .fullInTransaction(queue.name)
+            }
+            arriving[slot] = (before.count + 1, bytes)
+        }
+    }
+
+    /// Publishes a message whose safety is the transaction's. Returns how many queues took it.
+    private mutating func publishUnconfirmed(_ message: Message, _ session: Session, now: Instant) -> Int {
+        guard let route = try? route(message, session) else { return 0 }
+        totals.published += 1
+        publishRate.mark(1, now: now)
+        if route.queues.isEmpty { totals.unroutable += 1 }
+        let message = message.withoutBlindCopies()
+        spread(
+            message, over: route.queues, deaths: nil, confirm: .none,
+            durable: route.queues.count { slot in queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false },
+            now: now)
+        return route.queues.count
+    }
+}
+
+extension BrokerError {
+    /// What a transaction hears of a queue that would refuse a part of it.
+    static func fullInTransaction(_ queue: QueueName) -> BrokerError {
+        BrokerError(.resourceError, "queue '\(queue)' is full and rejects publishes; nothing was done")
+    }
+}

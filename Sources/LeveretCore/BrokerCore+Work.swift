@@ -1,0 +1,45 @@
+// What would take too long under one hold of the lock, done slice by slice.
+
+import DequeModule
+
+/// Something that goes on over several inputs.
+enum LongWork {
+    /// What a closed session held goes back.
+    case giveBack(Session)
+    /// A crowd of messages expires at once.
+    case expire(MessageQueue)
+    /// A MOVE.
+    case move(MoveInProgress)
+    /// A listing of queues.
+    case listQueues(QueueListing)
+}
+
+extension BrokerCore {
+    /// Does one slice of long work. Call again, letting go of the lock in between, while `hasMoreWork`.
+    public mutating func continueWork(now: Instant) {
+        guard let next = work.popFirst() else { return }
+        switch next {
+        case .giveBack(let session):
+            if giveBackSlice(of: session, now: now) { work.append(next) }
+        case .expire(let queue):
+            if !queue.isDeleted, expireDue(queue, now: now) { work.append(next) } else { arm(queue) }
+        case .move(let move):
+            moveSlice(move, now: now)
+        case .listQueues(let listing):
+            listSlice(listing, now: now)
+        }
+        settleDying(now: now)
+    }
+
+    /// Hands back a part of what a closed session held. Returns true when there is more.
+    mutating func giveBackSlice(of session: Session, now: Instant) -> Bool {
+        var queues: [MessageQueue] = []
+        for tag in session.heldTags(countMax: limits.sliceCount) {
+            guard let held = session.release(tag) else { continue }
+            giveBack(held, counted: true, now: now)
+            if !queues.contains(where: { $0 === held.queue }) { queues.append(held.queue) }
+        }
+        for queue in queues { dispatch(queue, now: now) }
+        return session.heldCount > 0
+    }
+}

@@ -1,0 +1,42 @@
+// Every bound of the core in one table.
+
+/// What the core allows at most. The defaults suit a machine with a few GiB of memory.
+public struct CoreLimits: Sendable, Hashable {
+    /// Ready messages that a queue keeps in memory at its head; what comes behind them is only stored.
+    public var windowCountMax = 4096
+    /// Bytes of these messages per queue.
+    public var windowBytesMax = 4 << 20
+    /// Bytes of messages in memory over all queues and sessions. Past it a queue keeps `windowCountMin`.
+    public var messageBytesMax = 64 << 20
+    /// Messages that a queue may keep in memory whatever the budget says.
+    public var windowCountMin = 16
+    /// Bytes of the batch being gathered past which publishers are held back.
+    public var gatheredBytesMax = 32 << 20
+    /// Bytes of one body.
+    public var bodyBytesMax = 128 << 20
+    /// Deliveries that one session may hold unsettled.
+    public var unackedCountMax = 1 << 20
+    /// Body bytes that one session may hold unsettled.
+    public var unackedBytesMax = 256 << 20
+    /// Bytes that wait for a session to drain them past which its consumers get no more.
+    public var outgoingBytesMax = 1 << 20
+    /// Requests of one transaction.
+    public var transactionCountMax = 100_000
+    /// Body bytes of one transaction.
+    public var transactionBytesMax = 64 << 20
+    /// Messages that one PEEK shows.
+    public var peekCountMax = 1000
+    /// Bytes of a consumer's error text; the rest is cut off.
+    public var errorTextBytesMax = 1024
+    /// Bytes of the parking queue; then the oldest go.
+    public var parkedBytesMax = 1 << 30
+    /// Messages that one slice of long work handles before the lock is let go.
+    public var sliceCount = 512
+    /// A delivery held for so many milliseconds is written down as held, so that a crash counts.
+    public var heldMarkMilliseconds: Int64 = 50
+    /// Message numbers reserved at once, so that none is used again after a crash.
+    public var numbersReserved: Int64 = 65_536
+
+    /// The defaults.
+    public init() {}
+}

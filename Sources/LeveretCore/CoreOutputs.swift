@@ -1,0 +1,57 @@
+// What the core tells its owner besides the batch: reads, wakes, events. Values only.
+
+/// Something that happened to the broker, for those who listen to it.
+public enum BrokerEvent: Sendable, Hashable {
+    case queueDeclared(QueueName)
+    case queueDeleted(QueueName)
+    case exchangeDeclared(ExchangeName)
+    case exchangeDeleted(ExchangeName)
+    case consumerAdded(QueueName, ConsumerTag)
+    case consumerRemoved(QueueName, ConsumerTag)
+    /// A message that should have been dead-lettered went to the parking queue; the text says why.
+    case messageParked(QueueName, String)
+    case alarmRaised(String)
+    case alarmCleared
+}
+
+/// How soon the writer should take what has gathered.
+public enum CommitWish: Int, Sendable, Comparable {
+    /// There is nothing to commit.
+    case none
+    /// Only removals that nobody waits for: within 5 ms, or with whatever comes.
+    case lazy
+    /// Somebody waits.
+    case now
+
+    /// Orders wishes by urgency.
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// What the owner of the core must do once it has let go of the lock.
+public struct CoreOutputs: Sendable {
+    /// Reads to make; each answer goes to `loaded`.
+    public var loads: [LoadRequest] = []
+    /// Sessions that have events waiting and don't know it; each is named once until it is drained.
+    public var wakes: [SessionID] = []
+    /// For those who listen.
+    public var events: [BrokerEvent] = []
+
+    /// Nothing to do.
+    public init() {}
+}
+
+/// What the broker knows of its surroundings and tells the core, for STAT.
+public struct BrokerFacts: Sendable {
+    /// Leveret's version.
+    public var version = ""
+    /// The database file; empty in memory.
+    public var database = ""
+    /// Bytes of the database file and its write-ahead log.
+    public var databaseBytes = 0
+    /// Resident memory of the process in bytes.
+    public var residentBytes = 0
+
+    /// Nothing known.
+    public init() {}
+}
+

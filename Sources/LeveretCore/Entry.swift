@@ -1,0 +1,81 @@
+// A message's copy in one queue, as the core keeps it while it is in memory.
+
+/// Where a copy is stored, or will be.
+enum Storage: UInt8, Sendable {
+    /// Only in memory.
+    case memory
+    /// In the database: it survives.
+    case database
+    /// In the spill file: it was only too much for memory.
+    case spill
+}
+
+/// One copy of a message in one queue.
+struct Entry: Sendable {
+    /// Its number, and its place in the queue.
+    var number: MessageNumber
+    /// `nil` once dropped to save memory: it is stored and can be read again.
+    var message: Message?
+    /// When it came into the queue.
+    var entered: Instant
+    /// When it expires; `.distantFuture` is never.
+    var expires: Instant
+    /// The batch its row stands in; 0 for one that was read from the store.
+    var batch: BatchNumber = 0
+    /// The row's index in that batch.
+    var row: Int32 = 0
+    /// How often it failed.
+    var failed: Int32
+    /// How often it was delivered.
+    var acquired: Int32
+    /// Bytes of its body.
+    var bytes: Int32
+    /// Where it is stored.
+    var storage: Storage
+    /// Set for a dead letter.
+    var deaths: DeathHistory?
+
+    /// What it weighs against the memory budget.
+    var footprint: Int { message?.footprint ?? 0 }
+
+    /// A copy that was read from the store.
+    init(_ row: LoadedRow) {
+        number = row.number
+        message = row.message
+        entered = row.entered
+        expires = row.expires
+        failed = row.failed
+        acquired = row.acquired
+        bytes = Int32(clamping: row.message.body.count)
+        storage = row.isSpilled ? .spill : .database
+        deaths = row.deaths
+    }
+
+    /// A copy that has just come in.
+    init(
+        number: MessageNumber, message: Message, entered: Instant, expires: Instant, storage: Storage,
+        deaths: DeathHistory?
+    ) {
+        self.number = number
+        self.message = message
+        self.entered = entered
+        self.expires = expires
+        failed = 0
+        acquired = 0
+        bytes = Int32(clamping: message.body.count)
+        self.storage = storage
+        self.deaths = deaths
+    }
+}
+
+/// A copy that a consumer or a GET holds.
+struct Held {
+    /// The copy.
+    var entry: Entry
+    /// The queue it goes back to.
+    var queue: MessageQueue
+    /// Who holds it; `nil` for a GET.
+    var consumer: Consumer?
+    /// Since when.
+    var since: Instant
+}

@@ -1,0 +1,135 @@
+// The batch that gathers while the writer commits the one before, and who waits for either.
+
+/// Who hears that a copy is safe.
+enum Confirm {
+    /// Nobody.
+    case none
+    /// A publish with this one durable copy.
+    case one(Session, Ticket, routed: Int32)
+    /// A publish with several.
+    case shared(SharedConfirm)
+}
+
+/// A publish that is safe once each of its durable copies is.
+final class SharedConfirm {
+    let session: Session
+    let ticket: Ticket
+    let routed: Int
+    var remaining: Int
+
+    init(session: Session, ticket: Ticket, routed: Int, remaining: Int) {
+        self.session = session
+        self.ticket = ticket
+        self.routed = routed
+        self.remaining = remaining
+    }
+}
+
+/// An answer that waits for a commit.
+struct WaitingAnswer {
+    var session: Session
+    var ticket: Ticket
+    var answer: Answer
+}
+
+/// A batch and those who wait for it.
+struct Gathering {
+    var batch = WriteBatch()
+    /// Beside `batch.inserts`, row by row.
+    var confirms: ContiguousArray<Confirm> = []
+    /// Given once the batch is committed.
+    var answers: [WaitingAnswer] = []
+    /// Given once the batch is committed and all its ranges are worked off.
+    var rangeAnswers: [WaitingAnswer] = []
+    /// Where `batch.counters` holds the counters of a copy.
+    var counterIndex: [MessageNumber: Int] = [:]
+    /// Inserts that were not cancelled.
+    var liveInserts = 0
+    /// Body bytes of these.
+    var bytes = 0
+    /// Changes that must survive a crash; grows only.
+    var durableChanges = 0
+    /// A read waits for it, so it must be committed even if everything in it was taken back.
+    var isAwaited = false
+    /// How soon it should be committed.
+    var wish = CommitWish.none
+
+    init(number: BatchNumber) { batch.number = number }
+
+    /// True where a commit would change the files.
+    var hasChanges: Bool {
+        liveInserts > 0 || !batch.definitions.isEmpty || !batch.counters.isEmpty || !batch.removals.isEmpty
+            || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || batch.reserveThrough != nil
+    }
+
+    /// Notes that somebody waits, or that there is something to do when there is time.
+    mutating func wants(_ wish: CommitWish) {
+        if self.wish < wish { self.wish = wish }
+    }
+
+    /// Adds a row and returns its index.
+    mutating func insert(_ row: InsertRow, confirm: Confirm) -> Int32 {
+        batch.inserts.append(row)
+        confirms.append(confirm)
+        liveInserts += 1
+        bytes += row.message?.footprint ?? 0
+        if !row.isSpilled {
+            durableChanges += 1
+            wants(.now)
+        } else {
+            wants(.lazy)
+        }
+        return Int32(batch.inserts.count - 1)
+    }
+
+    /// Takes a row back: it was settled before it was written.
+    mutating func cancelInsert(_ row: Int) {
+        guard let message = batch.inserts[row].message else { return }
+        bytes -= message.footprint
+        liveInserts -= 1
+        batch.inserts[row].message = nil
+        dropCounters(of: batch.inserts[row].number)
+    }
+
+    /// Forgets counters that were to be written.
+    mutating func dropCounters(of number: MessageNumber) {
+        guard !counterIndex.isEmpty, let index = counterIndex.removeValue(forKey: number) else { return }
+        batch.counters[index].number = 0
+    }
+
+    /// Sets the counters of a copy as they now are.
+    mutating func setCounters(_ update: CounterUpdate) {
+        if let index = counterIndex[update.number] {
+            batch.counters[index] = update
+        } else {
+            counterIndex[update.number] = batch.counters.count
+            batch.counters.append(update)
+        }
+        wants(.lazy)
+    }
+
+    /// Removes a stored copy.
+    mutating func remove(_ number: MessageNumber, spilled: Bool) {
+        if spilled {
+            batch.spillRemovals.append(number)
+        } else {
+            batch.removals.append(number)
+            durableChanges += 1
+        }
+        wants(.lazy)
+    }
+
+    /// Changes the topology.
+    mutating func define(_ change: DefinitionChange) {
+        batch.definitions.append(change)
+        durableChanges += 1
+        wants(.lazy)
+    }
+
+    /// Removes a stretch of a queue.
+    mutating func remove(_ range: RangeRemoval) {
+        batch.ranges.append(range)
+        durableChanges += 1
+        wants(.lazy)
+    }
+}

@@ -1,0 +1,181 @@
+// A session: what one line connection, AMQP channel or embedded client holds of the broker. Data with the
+// bookkeeping of its own numbers; BrokerCore decides.
+
+import DequeModule
+
+/// A client's connection: it owns exclusive queues and its sessions.
+final class Connection {
+    let id: ConnectionID
+    let name: String
+    let since: Instant
+    var sessions: [Session] = []
+    var exclusiveQueues: [MessageQueue] = []
+
+    init(id: ConnectionID, name: String, since: Instant) {
+        self.id = id
+        self.name = name
+        self.since = since
+    }
+}
+
+/// One who takes messages from a queue as they come.
+final class Consumer {
+    let tag: ConsumerTag
+    unowned let session: Session
+    unowned let queue: MessageQueue
+    let source: DeliverySource
+    let prefetch: Int
+    let isExclusive: Bool
+    var unacked = 0
+    var isCancelled = false
+
+    init(_ consume: Consume, tag: ConsumerTag, session: Session, queue: MessageQueue) {
+        self.tag = tag
+        self.session = session
+        self.queue = queue
+        source = DeliverySource(queue: consume.queue, consumer: tag, autoAck: consume.autoAck)
+        prefetch = consume.prefetch
+        isExclusive = consume.isExclusive
+    }
+
+    /// True while it may be handed one more message.
+    var hasCredit: Bool {
+        (prefetch == 0 || unacked < prefetch) && session.hasCredit
+    }
+}
+
+/// What one session holds: deliveries, consumers, and events that wait to be drained.
+final class Session {
+    let id: SessionID
+    unowned let connection: Connection
+    let limits: CoreLimits
+    var consumers: [Consumer] = []
+    var prefetch = 0
+    var isClosed = false
+
+    /// Events in order, until `drain` takes them.
+    var outgoing: [SessionEvent] = []
+    /// Body bytes of the deliveries among them.
+    var outgoingBytes = 0
+    /// Automatic-ack deliveries among them: settled once drained.
+    var handingOver: [Held] = []
+    /// A consumer went without because too much waited; draining starts its queues again.
+    var isStarved = false
+    /// It stands in the list of sessions to wake, or has been woken and not drained since.
+    var isWoken = false
+
+    /// What is held: `held[i]` has tag `firstTag + i`; settled ones are `nil` until they reach the front.
+    private(set) var held: Deque<Held?> = []
+    private(set) var firstTag: UInt64 = 1
+    private(set) var nextTag: UInt64 = 1
+    private(set) var heldCount = 0
+    private(set) var heldBytes = 0
+    /// Deliveries below this tag are written down as held, or need not be.
+    var markedBelow: UInt64 = 1
+    /// Deliveries below this tag have no body in memory any more, or are settled.
+    var droppedBelow: UInt64 = 1
+
+    /// The last route taken, which the next publish most often takes again.
+    var lastMessageExchange = ExchangeName.default
+    var lastRoutingKey = ""
+    var lastRoute: Route?
+    var lastGeneration: UInt64 = 0
+
+    init(id: SessionID, connection: Connection, limits: CoreLimits) {
+        self.id = id
+        self.connection = connection
+        self.limits = limits
+    }
+
+    /// True while the session may be handed one more message.
+    var hasCredit: Bool {
+        guard outgoingBytes < limits.outgoingBytesMax else {
+            isStarved = true
+            return false
+        }
+        return (prefetch == 0 || heldCount < prefetch) && heldCount < limits.unackedCountMax
+            && heldBytes < limits.unackedBytesMax && !isClosed
+    }
+
+    /// Gives out the next delivery tag without holding anything under it.
+    func skipTag() -> DeliveryTag {
+        let tag = nextTag
+        nextTag += 1
+        if held.isEmpty { firstTag = nextTag } else { held.append(nil) }
+        return DeliveryTag(tag)
+    }
+
+    /// Holds a delivery under the next tag.
+    func hold(_ delivery: Held) -> DeliveryTag {
+        let tag = nextTag
+        nextTag += 1
+        held.append(delivery)
+        heldCount += 1
+        heldBytes += Int(delivery.entry.bytes)
+        delivery.consumer?.unacked += 1
+        delivery.queue.unackedCount += 1
+        delivery.queue.unackedBytes += Int(delivery.entry.bytes)
+        return DeliveryTag(tag)
+    }
+
+    /// True where `tag` is held.
+    func holds(_ tag: DeliveryTag) -> Bool {
+        guard let index = index(of: tag.rawValue) else { return false }
+        return held[index] != nil
+    }
+
+    /// True where this consumer holds `tag`.
+    func isHeld(_ tag: UInt64, by consumer: Consumer) -> Bool {
+        guard let index = index(of: tag), let delivery = held[index] else { return false }
+        return delivery.consumer === consumer
+    }
+
+    /// Lets go of one delivery; `nil` when it is not held.
+    func release(_ tag: UInt64) -> Held? {
+        guard let index = index(of: tag), let delivery = held[index] else { return nil }
+        held[index] = nil
+        heldCount -= 1
+        heldBytes -= Int(delivery.entry.bytes)
+        delivery.consumer?.unacked -= 1
+        delivery.queue.unackedCount -= 1
+        delivery.queue.unackedBytes -= Int(delivery.entry.bytes)
+        while case .some(.none) = held.first {
+            held.removeFirst()
+            firstTag += 1
+        }
+        return delivery
+    }
+
+    /// The tags held, oldest first, up to and including `through`, at most `countMax`.
+    func heldTags(through: UInt64 = .max, countMax: Int = .max) -> [UInt64] {
+        var tags: [UInt64] = []
+        for (offset, delivery) in held.enumerated() {
+            let tag = firstTag + UInt64(offset)
+            guard tag <= through, tags.count < countMax else { break }
+            if delivery != nil { tags.append(tag) }
+        }
+        return tags
+    }
+
+    /// Calls `body` for each held delivery at or above `tag`, oldest first, until it returns false.
+    /// Changes that `body` makes to the entry stay. Returns the tag at which it stopped.
+    func updateHeld(from tag: UInt64, _ body: (UInt64, inout Held) -> Bool) -> UInt64 {
+        var tag = max(tag, firstTag)
+        while tag < nextTag, let index = index(of: tag) {
+            if var delivery = held[index] {
+                held[index] = nil
+                let goesOn = body(tag, &delivery)
+                held[index] = delivery
+                if !goesOn { return tag }
+            }
+            tag += 1
+        }
+        return tag
+    }
+
+    private func index(of tag: UInt64) -> Int? {
+        guard tag >= firstTag, tag < nextTag else { return nil }
+        return Int(tag - firstTag)
+    }
+}
+

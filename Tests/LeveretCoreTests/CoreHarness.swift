@@ -1,0 +1,169 @@
+// Drives one BrokerCore in tests: a clock that stands still, a store of two dictionaries, and sessions whose
+// answers are matched to their tickets.
+
+@testable import LeveretCore
+
+/// A core with one connection, a fake clock and a store that keeps rows in memory.
+final class CoreHarness {
+    var core: BrokerCore
+    var now: Instant = 1_000_000
+    let connection: ConnectionID
+    let session: SessionID
+    var rows: [MessageNumber: InsertRow] = [:]
+    var counters: [MessageNumber: CounterUpdate] = [:]
+    var events: [SessionID: [SessionEvent]] = [:]
+    private var nextTicket: UInt64 = 1
+
+    init(limits: CoreLimits = CoreLimits()) {
+        core = BrokerCore(limits: limits, seed: 1)
+        connection = core.openConnection(name: "test", now: now)
+        session = core.openSession(on: connection, now: now)
+    }
+
+    func openSession() -> SessionID { core.openSession(on: connection, now: now) }
+
+    /// Submits a request and returns its answer, if it is there already.
+    @discardableResult
+    func ask(_ request: Request, from session: SessionID? = nil) -> Answer? {
+        let session = session ?? self.session
+        let ticket = Ticket(nextTicket)
+        nextTicket += 1
+        core.submit(ticket, request, from: session, now: now)
+        drain(session)
+        return answer(ticket, of: session)
+    }
+
+    /// The same, after as many commits and reads as it takes.
+    @discardableResult
+    func run(_ request: Request, from session: SessionID? = nil) -> Answer? {
+        let ticket = Ticket(nextTicket)
+        if let answer = ask(request, from: session) { return answer }
+        settle()
+        return answer(ticket, of: session ?? self.session)
+    }
+
+    /// Commits, reads and works until nothing is left to do.
+    func settle() {
+        for _ in 0..<1000 {
+            let didCommit = commit()
+            let didLoad = serveLoads()
+            while core.hasMoreWork { core.continueWork(now: now) }
+            if !didCommit, !didLoad, !core.hasMoreWork { break }
+        }
+        for session in core.sessionsByID.keys { drain(session) }
+        core.checkInvariants()
+    }
+
+    /// Takes and applies one batch.
+    @discardableResult
+    func commit() -> Bool {
+        guard let batch = core.takeBatch(now: now) else { return false }
+        apply(batch)
+        core.committed(batch.number, unfinished: [], now: now)
+        return true
+    }
+
+    func apply(_ batch: WriteBatch) {
+        for row in batch.inserts where row.message != nil { rows[row.number] = row }
+        for counter in batch.counters { counters[counter.number] = counter }
+        for number in batch.removals + batch.spillRemovals {
+            rows[number] = nil
+            counters[number] = nil
+        }
+        for range in batch.ranges {
+            rows = rows.filter { $0.value.queue != range.queue || $0.key <= range.after || $0.key > range.through }
+        }
+    }
+
+    private var loads: [LoadRequest] = []
+
+    func serveLoads() -> Bool {
+        loads += core.takeOutputs().loads
+        guard !loads.isEmpty else { return false }
+        let asked = loads
+        loads = []
+        for load in asked { core.loaded(read(load), now: now) }
+        return true
+    }
+
+    private func read(_ load: LoadRequest) -> LoadResult {
+        let queue = rows.values.filter { $0.queue == load.queue }.sorted { $0.number < $1.number }
+        var next = Instant.distantFuture
+        let found: [InsertRow]
+        switch load.kind {
+        case .window(let after): found = queue.filter { $0.number > after }
+        case .numbers(let numbers): found = queue.filter { numbers.contains($0.number) }
+        case .expired(let after, let by):
+            let behind = queue.filter { $0.number > after }
+            found = behind.filter { $0.expires <= by }
+            let taken = Set(found.prefix(load.countMax).map(\.number))
+            next = behind.filter { !taken.contains($0.number) }.map(\.expires).min() ?? .distantFuture
+        }
+        let loaded = found.prefix(load.countMax).compactMap { row in
+            row.message.map {
+                LoadedRow(
+                    number: row.number, message: $0, isSpilled: row.isSpilled, entered: row.entered,
+                    expires: row.expires, failed: counters[row.number]?.failed ?? row.failed,
+                    acquired: counters[row.number]?.acquired ?? row.acquired, deaths: row.deaths,
+                    hasHeldRow: counters[row.number] != nil)
+            }
+        }
+        return LoadResult(request: load, rows: loaded, nextExpiry: next)
+    }
+
+    func advance(milliseconds: Int64) {
+        now = now.advanced(byMilliseconds: milliseconds)
+        if core.nextWake <= now { core.timeReached(now: now) }
+        settle()
+    }
+
+    func drain(_ session: SessionID) {
+        while true {
+            var fresh: [SessionEvent] = []
+            core.drain(session, into: &fresh, now: now)
+            if fresh.isEmpty { return }
+            events[session, default: []] += fresh
+        }
+    }
+
+    func answer(_ ticket: Ticket, of session: SessionID) -> Answer? {
+        for case .answer(ticket, let answer) in events[session] ?? [] { return answer }
+        return nil
+    }
+
+    /// The deliveries a session has had so far.
+    func deliveries(of session: SessionID? = nil) -> [Delivery] {
+        (events[session ?? self.session] ?? []).compactMap { if case .delivery(let d) = $0 { d } else { nil } }
+    }
+
+    // MARK: - Short forms
+
+    func queue(_ name: QueueName, _ arguments: FieldTable = [:], durable: Bool = true) {
+        run(.declareQueue(QueueDefinition(name, durable: durable, arguments: arguments), passive: false))
+    }
+
+    func publish(_ body: String, to queue: String, expiration: String? = nil, persistent: Bool = true) -> Answer? {
+        var properties = MessageProperties()
+        properties.expiration = expiration
+        let message = Message(
+            exchange: "", routingKey: queue, properties: properties.isEmpty ? nil : properties,
+            isPersistent: persistent, body: Array(body.utf8))
+        return ask(.publish(message, mandatory: false))
+    }
+
+    func get(_ queue: QueueName, autoAck: Bool = false) -> Delivery? {
+        guard case .delivered(let delivery, _)? = run(.get(queue, autoAck: autoAck, waitMilliseconds: 0)) else {
+            return nil
+        }
+        return delivery
+    }
+
+    func info(_ queue: QueueName) -> QueueInfo? {
+        guard case .queues(let rows)? = run(.status(queue)) else { return nil }
+        return rows.first
+    }
+}
+
+extension Delivery {
+    var text: String { String(decoding: message.body, as: UTF8.self) }
+}
