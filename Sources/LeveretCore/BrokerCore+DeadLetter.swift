@@ -48,7 +48,7 @@ extension BrokerCore {
         }
         let history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
-        guard let route = try? topology.route(letter, asDeadLetter: true) else {
+        guard let route = try? topology.route(letter, isDeadLetter: true) else {
             return park(letter, history, "dead-letter exchange '\(exchange)' does not exist", confirm, now: now)
         }
         var targets: [MessageQueue] = []
@@ -130,8 +130,8 @@ extension BrokerCore {
     /// True where the queue refuses one more message (`reject-publish`, `reject-publish-dlx`).
     func isFull(_ queue: MessageQueue, for message: Message) -> Bool {
         guard queue.settings.overflow != .dropHead else { return false }
-        if let most = queue.settings.lengthMax, queue.readyCount >= most { return true }
-        if let most = queue.settings.bytesMax, queue.readyBytes + message.body.count > most { return true }
+        if let most = queue.settings.lengthMax, Int64(queue.readyCount) >= most { return true }
+        if let most = queue.settings.bytesMax, Int64(queue.readyBytes + message.body.count) > most { return true }
         return false
     }
 
@@ -147,7 +147,8 @@ extension BrokerCore {
     mutating func enforceLength(of queue: MessageQueue, now: Instant) {
         let settings = queue.settings
         guard settings.overflow == .dropHead, settings.lengthMax != nil || settings.bytesMax != nil else { return }
-        while queue.readyCount > settings.lengthMax ?? .max || queue.readyBytes > settings.bytesMax ?? .max {
+        let (lengthMax, bytesMax) = (settings.lengthMax ?? .max, settings.bytesMax ?? .max)
+        while Int64(queue.readyCount) > lengthMax || Int64(queue.readyBytes) > bytesMax {
             guard let head = queue.popFirst() else { return refill(queue) }
             drop(head, from: queue, .maxlen)
         }

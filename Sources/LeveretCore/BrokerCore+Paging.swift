@@ -156,7 +156,7 @@ extension BrokerCore {
             queue.storedBytes = queue.storedCount == 0 ? 0 : max(0, queue.storedBytes - Int(entry.bytes))
             queue.oldestStored = row.entered
             messageBytes += entry.footprint
-            if let limit = queue.settings.deliveryLimit, Int(entry.failed) > limit {
+            if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
                 queue.cursor = entry.number
                 drop(entry, from: queue, .deliveryLimit)
             } else {

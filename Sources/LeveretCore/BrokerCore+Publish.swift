@@ -6,7 +6,7 @@ extension BrokerCore {
         if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
         let route: Route
         do throws(BrokerError) {
-            route = try self.route(message, session)
+            route = try topology.route(message)
         } catch {
             return answer(session, ticket, .refused(error))
         }
@@ -195,11 +195,6 @@ extension BrokerCore {
                 "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed")
         }
         return nil
-    }
-
-    /// The queues a message goes to; a session that publishes the same way again is spared the look-up.
-    mutating func route(_ message: Message, _ session: Session) throws(BrokerError) -> Route {
-        try topology.route(message)
     }
 }
 

@@ -106,7 +106,7 @@ extension BrokerCore {
             return
         }
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
-        if let limit = queue.settings.deliveryLimit, Int(entry.failed) > limit {
+        if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
             _ = die(
                 Held(entry: entry, queue: queue, consumer: nil, since: now), .deliveryLimit, errorText: errorText,
                 now: now)

@@ -97,7 +97,7 @@ extension BrokerCore {
         var definition = definition
         if !definition.name.rawValue.isEmpty, queue(named: definition.name) != nil {
             let queue = try usableQueue(definition.name, by: session)
-            if !passive, let difference = inequivalence(of: definition, to: queue.definition) { throw difference }
+            if !passive, let difference = QueueSettings.inequivalence(of: definition, to: queue.definition) { throw difference }
             queue.lastUsed = now
             arm(queue)
             return .declared(queue.name, ready: queue.readyCount, consumers: queue.consumers.count)
@@ -106,12 +106,23 @@ extension BrokerCore {
         if definition.name.rawValue.isEmpty {
             definition.name = QueueName(makeName("amq.gen-"))
         } else {
-            try checkNewName(definition.name.rawValue, of: "queue")
+            try checkNewName(definition.name)
         }
         let settings = try QueueSettings(definition)
         let owner = definition.isExclusive ? session.connection : nil
         let queue = createQueue(definition, settings, owner: owner, now: now)
         return .declared(queue.name, ready: 0, consumers: 0)
+    }
+
+    private func checkNewName(_ name: QueueName) throws(BrokerError) {
+        let length = name.rawValue.utf8.count
+        guard length <= 255 else {
+            throw BrokerError(.preconditionFailed, "the name of a queue has \(length) bytes; the most is 255")
+        }
+        if let prefix = Topology.reservedPrefix(of: name.rawValue) {
+            throw BrokerError(
+                .accessRefused, "queue name '\(name)' contains reserved prefix '\(prefix)*'; choose another name")
+        }
     }
 
     /// Makes a queue that is not there.

@@ -15,7 +15,7 @@ extension BrokerCore {
         for request in requests {
             switch request {
             case .publish(let message, _):
-                routed.append(publishUnconfirmed(message, session, now: now))
+                routed.append(publishUnconfirmed(message, now: now))
             case .settle(let settlement):
                 loads += perform(settlement, session, now: now)
             default:
@@ -33,7 +33,7 @@ extension BrokerCore {
     }
 
     /// Refuses a transaction of which any part would be refused.
-    private func check(_ requests: [Request], _ session: Session) throws(BrokerError) {
+    private mutating func check(_ requests: [Request], _ session: Session) throws(BrokerError) {
         guard requests.count <= limits.transactionCountMax else {
             let text = "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
             throw BrokerError(.preconditionFailed, text)
@@ -58,7 +58,7 @@ extension BrokerCore {
         }
     }
 
-    private func checkRoom(
+    private mutating func checkRoom(
         for message: Message, mandatory: Bool, _ arriving: inout [QueueSlot: (count: Int, bytes: Int)]
     ) throws(BrokerError) {
         let slots = try topology.destinations(of: message)
@@ -69,11 +69,11 @@ extension BrokerCore {
         for slot in slots {
             guard let queue = queue(at: slot), queue.settings.overflow != .dropHead else { continue }
             let before = arriving[slot, default: (0, 0)]
-            if let most = queue.settings.lengthMax, queue.readyCount + before.count >= most {
+            if let most = queue.settings.lengthMax, Int64(queue.readyCount + before.count) >= most {
                 throw .fullInTransaction(queue.name)
             }
             let bytes = before.bytes + message.body.count
-            if let most = queue.settings.bytesMax, queue.readyBytes + bytes > most {
+            if let most = queue.settings.bytesMax, Int64(queue.readyBytes + bytes) > most {
                 throw .fullInTransaction(queue.name)
             }
             arriving[slot] = (before.count + 1, bytes)
@@ -81,8 +81,8 @@ extension BrokerCore {
     }
 
     /// Publishes a message whose safety is the transaction's. Returns how many queues took it.
-    private mutating func publishUnconfirmed(_ message: Message, _ session: Session, now: Instant) -> Int {
-        guard let route = try? route(message, session) else { return 0 }
+    private mutating func publishUnconfirmed(_ message: Message, now: Instant) -> Int {
+        guard let route = try? topology.route(message) else { return 0 }
         totals.published += 1
         publishRate.mark(1, now: now)
         if route.queues.isEmpty { totals.unroutable += 1 }

@@ -89,7 +89,8 @@ public struct BrokerCore {
             queue.oldestStored = recovered.oldest
             arm(queue)
         }
-        topology.restore(exchanges: state.exchanges, bindings: state.bindings)
+        for exchange in state.exchanges { topology.restore(exchange) }
+        for binding in state.bindings { topology.restore(binding) }
         for orphan in state.orphans {
             gathering.remove(RangeRemoval(queue: orphan, after: 0, through: reservedThrough))
         }

@@ -75,12 +75,6 @@ final class Session {
     /// Deliveries below this tag have no body in memory any more, or are settled.
     var droppedBelow: UInt64 = 1
 
-    /// The last route taken, which the next publish most often takes again.
-    var lastMessageExchange = ExchangeName.default
-    var lastRoutingKey = ""
-    var lastRoute: Route?
-    var lastGeneration: UInt64 = 0
-
     init(id: SessionID, connection: Connection, limits: CoreLimits) {
         self.id = id
         self.connection = connection

@@ -3,14 +3,21 @@
 
 extension Topology {
     /// The queues that `message` goes to, each once, always in the same order; counts it. Throws 404 when
-    /// its exchange doesn't exist, 403 when that is internal, 406 for `CC` or `BCC` that aren't strings.
-    mutating func route(_ message: Message) throws(BrokerError) -> Route {
-        let index = try publishIndex(of: message.exchange)
+    /// its exchange doesn't exist, 403 when that is internal and the message no dead letter, 406 for `CC`
+    /// or `BCC` that aren't strings.
+    mutating func route(_ message: Message, isDeadLetter: Bool = false) throws(BrokerError) -> Route {
+        let index = try isDeadLetter ? index(of: message.exchange) : publishIndex(of: message.exchange)
         let extraKeys = try Self.extraKeys(message.properties)
         let route = find(message, from: index, extraKeys: extraKeys)
         states[index]?.published += 1
         if route.queues.isEmpty { states[index]?.unroutable += 1 }
         return route
+    }
+
+    /// The same as `route`, without counting the message.
+    mutating func destinations(of message: Message) throws(BrokerError) -> [QueueSlot] {
+        let index = try publishIndex(of: message.exchange)
+        return find(message, from: index, extraKeys: try Self.extraKeys(message.properties)).queues
     }
 
     /// Every step that `message` would take, in order; empty when its exchange doesn't exist.
