@@ -90,4 +90,130 @@ import Testing
         #expect(try route("amq.headers", "", ["n": .double(5)]) == [0])
         #expect(try route("amq.headers", "", ["n": .int(6)]) == [])
     }
+
+    @Test mutating func `exchanges that lead to each other are visited once`() throws {
+        try declare("x", .fanout)
+        try declare("y", .direct)
+        try bind("x", .exchange("y"))
+        try bind("y", .exchange("x"), "k")
+        try bind("x", .queue("a"))
+        try bind("y", .queue("a"), "k")
+        try bind("y", .queue("b"), "k")
+        #expect(try route("x", "k") == [0, 1])
+        #expect(try route("x", "other") == [0])
+        #expect(try route("y", "k") == [0, 1])
+        _ = try topology.unbind(Binding(source: "y", target: .queue("b"), routingKey: "k"))
+        #expect(try route("x", "k") == [0])
+    }
+
+    @Test mutating func `an alternate exchange takes what matched nothing, and loops end`() throws {
+        try declare("x", .direct, alternate: "y")
+        try declare("y", .direct, alternate: "x")
+        try bind("x", .queue("a"), "k")
+        #expect(try route("x", "other") == [])
+        try bind("y", .queue("b"), "other")
+        #expect(try route("x", "k") == [0])
+        #expect(try route("x", "other") == [1])
+        #expect(topology.explain(message("x", "other")).map(\.reason) == [.alternate, .binding])
+        _ = try topology.deleteExchange("y", ifUnused: false)
+        #expect(try route("x", "other") == [])
+    }
+
+    @Test mutating func `CC and BCC add keys`() throws {
+        try bind("amq.direct", .queue("a"), "k")
+        try bind("amq.direct", .queue("b"), "cc")
+        try bind("amq.direct", .queue("c"), "bcc")
+        let headers: FieldTable = [
+            "CC": .array([.string("cc"), .string("k")]), "BCC": .array([.string("bcc")]),
+        ]
+        #expect(try route("amq.direct", "k", headers) == [0, 1, 2])
+        #expect(try route("amq.direct", "k") == [0])
+        #expect(try route("", "a", ["CC": .array([.string("c")])]) == [0, 2])
+        #expect(throws: BrokerError.self) { try topology.route(message("", "a", ["CC": .string("b")])) }
+    }
+
+    @Test mutating func `publishes are refused where there is no exchange or an internal one`() throws {
+        try declare("inside", .fanout, internal: true)
+        #expect(throws: BrokerError(.notFound, "no exchange 'none' in vhost '/'")) {
+            try topology.route(message("none"))
+        }
+        for _ in 0..<2 {
+            #expect(throws: BrokerError.self) { try topology.route(message("inside")) }
+        }
+        try declare("x", .fanout)
+        try bind("x", .exchange("inside"))
+        try bind("inside", .queue("a"))
+        #expect(try route("x") == [0])
+    }
+
+    @Test mutating func `auto-delete exchanges go with their last binding, one after another`() throws {
+        try declare("x", .fanout, autoDelete: true)
+        try declare("y", .fanout, autoDelete: true)
+        try bind("x", .exchange("y"))
+        try bind("y", .queue("a"))
+        let removal = topology.removeQueue("a")
+        #expect(removal.bindings.map(\.source) == ["y", "x"])
+        #expect(removal.exchanges.map(\.name) == ["y", "x"])
+        #expect(topology.exchange("x") == nil)
+        #expect(throws: BrokerError.self) { try topology.route(message("x")) }
+    }
+
+    @Test mutating func `declarations are idempotent and say what differs`() throws {
+        try declare("x", .direct, alternate: "y")
+        let same = ExchangeDefinition("x", arguments: ["alternate-exchange": .string("y")])
+        #expect(try topology.declare(same, passive: false) == false)
+        #expect(
+            throws: BrokerError(
+                .preconditionFailed,
+                "inequivalent arg 'type' for exchange 'x' in vhost '/': "
+                    + "received 'topic' but current is 'direct'")
+        ) { try topology.declare(ExchangeDefinition("x", type: .topic), passive: false) }
+        #expect(try topology.declare(ExchangeDefinition("amq.topic", type: .topic), passive: false) == false)
+        for name: ExchangeName in ["", "amq.mine", "leveret.x"] {
+            let error = #expect(throws: BrokerError.self) {
+                try topology.declare(ExchangeDefinition(name), passive: false)
+            }
+            #expect(error?.code == .accessRefused)
+        }
+        #expect(throws: BrokerError(.notFound, "no exchange 'none' in vhost '/'")) {
+            try topology.declare(ExchangeDefinition("none"), passive: true)
+        }
+    }
+
+    @Test mutating func `deleting takes bindings from and to an exchange along`() throws {
+        try declare("x", .topic)
+        try bind("x", .queue("a"), "#")
+        try bind("amq.fanout", .exchange("x"))
+        #expect(throws: BrokerError.self) { try topology.deleteExchange("x", ifUnused: true) }
+        #expect(throws: BrokerError.self) { try topology.deleteExchange("amq.fanout", ifUnused: false) }
+        #expect(try topology.deleteExchange("none", ifUnused: false).isEmpty)
+        let removal = try topology.deleteExchange("x", ifUnused: false)
+        #expect(removal.bindings.map(\.source) == ["x", "amq.fanout"])
+        #expect(topology.allBindings().isEmpty)
+        #expect(try route("amq.fanout") == [])
+    }
+
+    @Test mutating func `bindings differ by key and arguments, not by the order of arguments`() throws {
+        let a: FieldTable = ["x-match": .string("all"), "n": .int(1)]
+        let b: FieldTable = ["n": .int(1), "x-match": .string("all")]
+        try bind("amq.headers", .queue("a"), "", a)
+        let again = Binding(source: "amq.headers", target: .queue("a"), arguments: b)
+        #expect(try topology.bind(again) == false)
+        try bind("amq.headers", .queue("a"), "", ["n": .int(2)])
+        #expect(try topology.unbind(again).bindings.count == 1)
+        #expect(try topology.unbind(again).isEmpty)
+        #expect(topology.allBindings().count == 1)
+        #expect(throws: BrokerError(.notFound, "no queue 'none' in vhost '/'")) {
+            try topology.bind(Binding(source: "amq.fanout", target: .queue("none")))
+        }
+    }
+
+    @Test mutating func `publishes are counted by exchange`() throws {
+        try bind("amq.direct", .queue("a"), "k")
+        for key in ["k", "k", "none"] { _ = try route("amq.direct", key) }
+        let info = topology.exchangeInfos().first { $0.definition.name == "amq.direct" }
+        #expect(info?.published == 3)
+        #expect(info?.unroutable == 1)
+        #expect(info?.bindings == 1)
+    }
 }

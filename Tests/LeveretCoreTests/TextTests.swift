@@ -68,7 +68,9 @@ import Testing
         case 1: return .bool(Bool.random(using: &random))
         case 2: return .int(Int64.random(in: .min ... .max, using: &random))
         case 3: return .double(Double.random(in: -1e9...1e9, using: &random))
-        case 4: return .string(["a", "é\"\\", "\u{0}\u{1F}\u{7F}", "😀\n"].randomElement(using: &random) ?? "")
+        case 4:
+            let texts = ["a", "é\"\\", "\u{0}\u{1F}\u{7F}", "😀\n"]
+            return .string(texts.randomElement(using: &random) ?? "")
         case 5:
             return .array((0..<3).map { _ in randomJSON(depth: depth - 1, &random) })
         default:

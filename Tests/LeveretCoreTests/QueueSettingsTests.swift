@@ -1,0 +1,78 @@
+// The arguments of queues: what they may be, and the words of the refusals.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct QueueSettingsTests {
+    private func refusal(_ arguments: FieldTable) -> BrokerError? {
+        do throws(BrokerError) {
+            _ = try QueueSettings(QueueDefinition("q", arguments: arguments))
+            return nil
+        } catch { return error }
+    }
+
+    @Test func `every argument is read`() throws {
+        let settings = try QueueSettings(
+            QueueDefinition(
+                "q",
+                arguments: [
+                    "x-message-ttl": .int(0), "x-expires": .double(1), "x-max-length": .int(10),
+                    "x-max-length-bytes": .int(.max), "x-overflow": .string("reject-publish-dlx"),
+                    "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("k"),
+                    "x-delivery-limit": .int(3), "x-queue-type": .string("quorum"), "x-mine": .void,
+                ]))
+        #expect(settings.messageTTLMilliseconds == 0)
+        #expect(settings.expiresMilliseconds == 1)
+        #expect(settings.lengthMax == 10)
+        #expect(settings.bytesMax == .max)
+        #expect(settings.overflow == .rejectPublishDLX)
+        #expect(settings.deadLetterExchange == .default)
+        #expect(settings.deadLetterRoutingKey == "k")
+        #expect(settings.deliveryLimit == 3)
+        #expect(try QueueSettings(QueueDefinition("q")) == QueueSettings())
+    }
+
+    @Test(
+        arguments: [
+            ["x-message-ttl": .int(-1)], ["x-message-ttl": .int(4_294_967_296)],
+            ["x-message-ttl": .string("5")], ["x-expires": .int(0)], ["x-expires": .double(1.5)],
+            ["x-max-length": .int(-1)], ["x-max-length-bytes": .bool(true)], ["x-overflow": .string("drop")],
+            ["x-overflow": .int(1)], ["x-dead-letter-exchange": .int(1)],
+            ["x-dead-letter-routing-key": .string("k")], ["x-delivery-limit": .int(-1)],
+            ["x-queue-type": .string("fast")],
+        ] as [FieldTable])
+    func `a value that makes no sense is refused by name`(arguments: FieldTable) {
+        let error = refusal(arguments)
+        #expect(error?.code == .preconditionFailed)
+        #expect(error?.text.contains(arguments.fields[0].name) == true)
+    }
+
+    @Test(arguments: QueueArgument.notImplemented)
+    func `an argument with a meaning that is missing is refused`(name: String) {
+        var arguments = FieldTable()
+        arguments[name] = .int(1)
+        #expect(refusal(arguments)?.code == .notImplemented)
+    }
+
+    @Test func `streams are refused`() {
+        #expect(refusal(["x-queue-type": .string("stream")])?.code == .notImplemented)
+    }
+
+    @Test func `a declaration that differs is refused in RabbitMQ's words`() {
+        let current = QueueDefinition("q", arguments: ["x-message-ttl": .int(6), "x-b": .int(1)])
+        func text(_ arguments: FieldTable, durable: Bool = true) -> String? {
+            QueueSettings.inequivalence(
+                of: QueueDefinition("q", durable: durable, arguments: arguments), to: current)?.text
+        }
+        #expect(text(["x-b": .double(1), "x-message-ttl": .int(6)]) == nil)
+        let start = "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received "
+        #expect(text(["x-message-ttl": .int(5), "x-b": .int(1)]) == start + "'5' but current is '6'")
+        #expect(
+            text(["x-b": .int(1)]) == start + "none but current is the value '6' of type 'long'")
+        #expect(
+            text([:], durable: false)
+                == "inequivalent arg 'durable' for queue 'q' in vhost '/': "
+                + "received 'false' but current is 'true'")
+    }
+}
