@@ -23,14 +23,14 @@ final class PeekInProgress {
 final class QueueListing {
     let session: Session
     let ticket: Ticket
-    let match: String?
+    let glob: Glob?
     var next = 0
     var rows: [QueueInfo] = []
 
     init(session: Session, ticket: Ticket, match: String?) {
         self.session = session
         self.ticket = ticket
-        self.match = match
+        glob = match.map { Glob($0) }
     }
 }
 
@@ -89,7 +89,8 @@ extension BrokerCore {
     }
 
     mutating func list(_ listing: Listing, match: String?, _ ticket: Ticket, _ session: Session, now: Instant) {
-        func matches(_ name: String) -> Bool { match.map { Glob.matches($0, name) } ?? true }
+        let glob = match.map { Glob($0) }
+        func matches(_ name: String) -> Bool { glob?.matches(name) ?? true }
         switch listing {
         case .queues:
             listSlice(QueueListing(session: session, ticket: ticket, match: match), now: now)
@@ -118,7 +119,7 @@ extension BrokerCore {
         while listing.next < end {
             defer { listing.next += 1 }
             guard let queue = queues[listing.next] else { continue }
-            if let match = listing.match, !Glob.matches(match, queue.name.rawValue) { continue }
+            if let glob = listing.glob, !glob.matches(queue.name.rawValue) { continue }
             listing.rows.append(info(of: queue, now: now))
         }
         if listing.next < queues.count {

@@ -44,12 +44,16 @@ public final class Message: Sendable {
     public let exchange: ExchangeName
     /// The key it was published with.
     public let routingKey: String
-    /// Set when any property or header is.
-    public let properties: MessageProperties?
+    /// Set when any property or header is. Most messages have none, so they stand apart.
+    public var properties: MessageProperties? { propertiesBox?.properties }
     /// Survives a restart in a durable queue (AMQP's delivery mode 2).
     public let isPersistent: Bool
     /// The bytes the publisher gave.
     public let body: [UInt8]
+    /// What it weighs against the memory budget, in bytes: the body and a flat rate for the rest.
+    public let footprint: Int
+
+    private let propertiesBox: PropertiesBox?
 
     /// A message of these parts.
     public init(
@@ -61,11 +65,16 @@ public final class Message: Sendable {
     ) {
         self.exchange = exchange
         self.routingKey = routingKey
-        self.properties = properties
+        propertiesBox = properties.map { PropertiesBox($0) }
         self.isPersistent = isPersistent
         self.body = body
+        footprint = body.count + (properties == nil ? 160 : 480)
     }
+}
 
-    /// What it weighs against the memory budget, in bytes: the body and a flat rate for the rest.
-    public var footprint: Int { body.count + (properties == nil ? 160 : 480) }
+/// The properties of a message that has some.
+private final class PropertiesBox: Sendable {
+    let properties: MessageProperties
+
+    init(_ properties: MessageProperties) { self.properties = properties }
 }
