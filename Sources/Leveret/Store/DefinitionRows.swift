@@ -108,7 +108,7 @@ struct DefinitionRows {
         if arguments.isEmpty {
             statement.bindNull(index + 1)
         } else {
-            statement.bind(index + 1, arguments.jsonText())
+            statement.bind(index + 1, JSONText.write(arguments))
         }
     }
 

@@ -75,6 +75,40 @@ struct MessageReader {
         return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
     }
 
+    private static let peekSQL = """
+        \(columns), m.version, h.consumer, h.since FROM message AS m \(joins)
+        WHERE m.queue = ?1 AND m.place >= ?2 AND (m.expires IS NULL OR m.expires > ?4)
+            AND (h.consumer IS NOT NULL) = ?5 ORDER BY m.place LIMIT ?3
+        """
+
+    /// Messages of a queue in one state, for people.
+    func peek(_ peek: Peek, in queue: QueueID, now: Instant) throws(StoreFailure) -> [PeekedMessage] {
+        let statement = try database.prepared(Self.peekSQL)
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, peek.from.rawValue)
+        statement.bind(3, Int64(peek.countMax))
+        statement.bind(4, now.milliseconds)
+        statement.bind(5, peek.state == .unacked ? 1 : 0)
+        var messages: [PeekedMessage] = []
+        var names = LastNames()
+        while try statement.next() {
+            let row = try row(of: statement, &names)
+            messages.append(
+                PeekedMessage(
+                    number: row.number, version: Int(statement.int(10)), state: peek.state,
+                    message: row.message,
+                    entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
+                    deliveries: Int(row.acquired), failed: Int(row.failed),
+                    heldBy: statement.optionalText(11),
+                    heldSince: statement.isNull(12) ? nil : Instant(milliseconds: statement.int(12)),
+                    deaths: row.deaths
+                )
+            )
+        }
+        return messages
+    }
+
     // MARK: Steps
 
     private func bind(_ request: LoadRequest, after: MessageNumber, to statement: Prepared) {
@@ -137,23 +171,8 @@ struct MessageReader {
         if !statement.holds(1, names.exchange) { names.exchange = statement.text(1) }
         if !statement.holds(2, names.routingKey) { names.routingKey = statement.text(2) }
         let number = statement.int(0)
-        var properties: MessageProperties?
-        var isPersistent = true
-        if !statement.isNull(3) {
-            do {
-                let decoded = try PropertiesCodec.decode(statement.bytes(3))
-                if !decoded.properties.isEmpty { properties = decoded.properties }
-                isPersistent = decoded.isPersistent
-            } catch {
-                throw .unreadable("message \(number)", "its properties don't decode: \(error.text)")
-            }
-        }
-        var deaths: DeathHistory?
-        if let text = statement.optionalText(7) {
-            do { deaths = try DeathHistory(jsonText: text) } catch {
-                throw .unreadable("message \(number)", "its death history doesn't decode: \(error.text)")
-            }
-        }
+        let (properties, isPersistent) = try properties(of: number, statement)
+        let deaths = try deaths(of: number, statement)
         let hasHeldRow = !statement.isNull(8)
         return LoadedRow(
             number: MessageNumber(number),
@@ -169,5 +188,21 @@ struct MessageReader {
             deaths: deaths,
             hasHeldRow: hasHeldRow
         )
+    }
+
+    private func properties(
+        of number: Int64, _ statement: Prepared
+    ) throws(StoreFailure) -> (MessageProperties?, isPersistent: Bool) {
+        guard !statement.isNull(3) else { return (nil, true) }
+        do { return try PropertiesCodec.decode(statement.bytes(3)) } catch {
+            throw .unreadable("message \(number)", "its properties don't decode: \(error.text)")
+        }
+    }
+
+    private func deaths(of number: Int64, _ statement: Prepared) throws(StoreFailure) -> DeathHistory? {
+        guard let text = statement.optionalText(7) else { return nil }
+        do { return try DeathHistory(jsonText: text) } catch {
+            throw .unreadable("message \(number)", "its death history doesn't decode: \(error.text)")
+        }
     }
 }

@@ -94,12 +94,12 @@ struct MessageRows {
             statement.bindNull(10)
             return statement.bindNull(11)
         }
-        let properties = message.properties ?? MessageProperties()
-        statement.bind(10, copying: PropertiesCodec.encode(properties, isPersistent: message.isPersistent))
-        if properties.headers.isEmpty {
-            statement.bindNull(11)
+        statement.bind(
+            10, copying: PropertiesCodec.encode(message.properties, isPersistent: message.isPersistent))
+        if let headers = message.properties?.headers, !headers.isEmpty {
+            statement.bind(11, JSONText.write(headers))
         } else {
-            statement.bind(11, properties.headers.jsonText())
+            statement.bindNull(11)
         }
     }
 

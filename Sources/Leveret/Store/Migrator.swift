@@ -35,35 +35,44 @@ struct Migrator {
         }
     }
 
+    /// Throws when a reader of this version can't make sense of the file.
+    func check(_ database: Database, path: String) throws(BrokerError) {
+        guard try version(of: database, path: path) > 0 else {
+            throw BrokerError(.preconditionFailed, "database '\(path)' is empty; start a broker on it first")
+        }
+    }
+
     /// The schema's version; 0 is an empty file.
     private func version(of database: Database, path: String) throws(BrokerError) -> Int {
+        let (application, version, tables) = try numbers(of: database, path: path)
+        let isEmpty = application == 0 && version == 0 && tables == 0
+        guard application == Schema.applicationID || isEmpty else {
+            throw BrokerError(
+                .preconditionFailed,
+                "'\(path)' is the SQLite database of another program; name a file that Leveret made, or one that "
+                    + "does not exist yet"
+            )
+        }
+        guard version <= migrations.count else {
+            throw BrokerError(
+                .preconditionFailed,
+                "database '\(path)' has schema version \(version), this Leveret knows versions up to "
+                    + "\(migrations.count); run a newer Leveret, or restore the copy from before the migration"
+            )
+        }
+        return Int(version)
+    }
+
+    private func numbers(
+        of database: Database, path: String
+    ) throws(BrokerError) -> (application: Int64, version: Int64, tables: Int64) {
         do {
-            let application = try database.number("PRAGMA application_id")
-            let version = try database.number("PRAGMA user_version")
-            if application != Schema.applicationID {
-                let isEmpty = try database.number("SELECT count(*) FROM sqlite_schema") == 0
-                guard isEmpty, application == 0, version == 0 else {
-                    throw BrokerError(
-                        .preconditionFailed,
-                        "'\(path)' is the SQLite database of another program; name a file that Leveret made, or one "
-                            + "that does not exist yet"
-                    )
-                }
-            }
-            guard version <= migrations.count else {
-                throw BrokerError(
-                    .preconditionFailed,
-                    "database '\(path)' has schema version \(version), this Leveret knows versions up to "
-                        + "\(migrations.count); run a newer Leveret, or restore the copy from before the migration"
-                )
-            }
-            return Int(version)
-        } catch let failure as StoreFailure {
-            throw failure.brokerError(on: path)
-        } catch let error as BrokerError {
-            throw error
+            return (
+                try database.number("PRAGMA application_id"), try database.number("PRAGMA user_version"),
+                try database.number("SELECT count(*) FROM sqlite_schema")
+            )
         } catch {
-            throw BrokerError(.internalError, "database '\(path)' could not be read: \(error)")
+            throw error.brokerError(on: path)
         }
     }
 

@@ -17,7 +17,7 @@ extension Store {
         path: String?, options: StoreOptions, now: Instant, logger: Logger
     ) throws(BrokerError) -> (store: Store, state: RecoveredState) {
         guard let path else { return try openPrivate(options: options, logger: logger) }
-        try checkFile(path)
+        try DatabaseFile.checkPath(path)
         let lock = try LockFile(database: path)
         do {
             let synchronous = options.durability == .full ? "FULL" : "NORMAL"
@@ -132,44 +132,6 @@ extension Store {
             return try recovery.state()
         } catch {
             throw error.brokerError(on: path)
-        }
-    }
-
-    /// Finds what is wrong with the path before SQLite does, to say it more clearly.
-    private static func checkFile(_ path: String) throws(BrokerError) {
-        var isFolder: ObjCBool = false
-        let files = FileManager.default
-        guard files.fileExists(atPath: path, isDirectory: &isFolder) else {
-            let folder = URL(filePath: path).deletingLastPathComponent().path()
-            guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-                throw BrokerError(
-                    .invalidPath, "folder '\(folder)' of database '\(path)' does not exist; make it first")
-            }
-            return
-        }
-        if isFolder.boolValue {
-            throw BrokerError(
-                .invalidPath,
-                "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'")
-        }
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            throw BrokerError(
-                .accessRefused,
-                "database '\(path)' can't be read: give the broker the right to read and write it")
-        }
-        defer { try? file.close() }  // nothing was written
-        let magic = (try? file.read(upToCount: 16)) ?? Data()
-        if !magic.isEmpty, magic != Data("SQLite format 3\0".utf8) {
-            throw BrokerError(
-                .preconditionFailed,
-                "'\(path)' is not a SQLite database; name a file that Leveret made, or one that does not exist yet"
-            )
-        }
-        guard files.isWritableFile(atPath: path) else {
-            throw BrokerError(
-                .accessRefused,
-                "database '\(path)' is read-only: give the broker the right to write it, or read it with --db"
-            )
         }
     }
 }

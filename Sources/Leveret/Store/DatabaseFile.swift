@@ -1,0 +1,55 @@
+// Looks at a path before SQLite does, to say more clearly what is wrong with it. Called by Store.open and
+// DatabaseInspector.
+
+import Foundation
+import LeveretCore
+
+/// Checks of the path of a database.
+enum DatabaseFile {
+    /// Throws when no database can be opened or made at `path`.
+    static func checkPath(_ path: String) throws(BrokerError) {
+        let files = FileManager.default
+        guard files.fileExists(atPath: path) else {
+            var isFolder: ObjCBool = false
+            let folder = URL(filePath: path).deletingLastPathComponent().path()
+            guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+                throw BrokerError(
+                    .invalidPath, "folder '\(folder)' of database '\(path)' does not exist; make it first"
+                )
+            }
+            return
+        }
+        try checkContent(path)
+        guard files.isWritableFile(atPath: path) else {
+            throw BrokerError(
+                .accessRefused,
+                "database '\(path)' is read-only: give the broker the right to write it, or read it with --db"
+            )
+        }
+    }
+
+    /// Throws when the file at `path` can't be read or isn't a SQLite database.
+    static func checkContent(_ path: String) throws(BrokerError) {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+            throw BrokerError(
+                .invalidPath,
+                "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'"
+            )
+        }
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            throw BrokerError(
+                .accessRefused,
+                "database '\(path)' can't be read: give this user the right to read and write it"
+            )
+        }
+        defer { try? file.close() }  // nothing was written
+        guard let magic = try? file.read(upToCount: 16), !magic.isEmpty else { return }
+        guard magic == Data("SQLite format 3\0".utf8) else {
+            throw BrokerError(
+                .preconditionFailed,
+                "'\(path)' is not a SQLite database; name a file that Leveret made, or one that does not exist yet"
+            )
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// Reads a database file without a broker: for `leveret --db FILE`, beside a running server or after it. It
+// changes nothing, takes no lock that a broker would notice, and knows only what is stored: no consumers, no
+// transient messages.
+
+import Foundation
+import GRDB
+public import LeveretCore
+
+/// A database file opened for reading; it sees each moment's commits.
+///
+/// Every call throws 404 for a queue that is not there and 541 when the file can't be read.
+public final class DatabaseInspector: Sendable {
+    private let path: String
+    private let reader: DatabaseQueue
+
+    /// Opens the file at `path`.
+    ///
+    /// Throws 404 when there is none, 402 for a folder, 406 when it isn't a Leveret database of this version or
+    /// an older one, 403 when it can't be read: beside a running server that needs the right to write the file's
+    /// `-shm`.
+    public init(path: String) throws(BrokerError) {
+        self.path = path
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw BrokerError(.notFound, "database '\(path)' does not exist; check the path given with --db")
+        }
+        try DatabaseFile.checkContent(path)
+        do {
+            var configuration = Schema.configuration(label: "inspector")
+            configuration.readonly = true
+            reader = try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            let reason = (error as? DatabaseError)?.message ?? "\(error)"
+            throw BrokerError(
+                .accessRefused,
+                "database '\(path)' can't be read: \(reason); reading beside a server needs the right to write "
+                    + "'\(path)-shm', and after a crash the right to write the folder"
+            )
+        }
+        try read { database throws(BrokerError) in try Migrator().check(database, path: path) }
+    }
+
+    /// Every queue in the file, by name. Counters that count from a broker's start are 0.
+    public func queues() throws(BrokerError) -> [QueueInfo] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in
+                let depths = try depths(database)
+                return try DefinitionRows(database: database).queues().map { id, definition in
+                    var info = depths[id] ?? QueueInfo(definition)
+                    info.definition = definition
+                    return info
+                }
+            }
+        }
+    }
+
+    /// One queue, as `queues` has it.
+    public func queue(_ name: QueueName) throws(BrokerError) -> QueueInfo {
+        guard let info = try queues().first(where: { $0.definition.name == name }) else {
+            throw unknown(name)
+        }
+        return info
+    }
+
+    /// Stored messages of a queue, in order, without those that have expired.
+    public func peek(_ peek: Peek) throws(BrokerError) -> [PeekedMessage] {
+        try read { database throws(BrokerError) in
+            let queues = try stored { () throws(StoreFailure) in
+                try DefinitionRows(database: database).queues()
+            }
+            guard let queue = queues.first(where: { $0.definition.name == peek.queue }) else {
+                throw unknown(peek.queue)
+            }
+            return try stored { () throws(StoreFailure) in
+                try MessageReader(database: database, isSpill: false).peek(peek, in: queue.id, now: Self.now)
+            }
+        }
+    }
+
+    /// Every exchange that was declared, by name, and how many bindings it has.
+    public func exchanges() throws(BrokerError) -> [ExchangeInfo] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in
+                let rows = DefinitionRows(database: database)
+                let bindings = try rows.bindings()
+                return try rows.exchanges().map { exchange in
+                    let count = bindings.count { $0.source == exchange.name }
+                    return ExchangeInfo(definition: exchange, bindings: count, published: 0, unroutable: 0)
+                }
+            }
+        }
+    }
+
+    /// Every binding that was made, in the order in which they were.
+    public func bindings() throws(BrokerError) -> [Binding] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in try DefinitionRows(database: database).bindings() }
+        }
+    }
+
+    /// Lets go of the file; no call may follow.
+    public func close() {
+        try? reader.close()  // a reader has nothing to lose
+    }
+
+    // MARK: Steps
+
+    private static var now: Instant {
+        Instant(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+    }
+
+    private func depths(_ database: Database) throws(StoreFailure) -> [QueueID: QueueInfo] {
+        let statement = try database.prepared(
+            """
+            SELECT m.queue, count(*), sum(m.size), coalesce(h.count, 0), coalesce(h.bytes, 0),
+                (SELECT entered FROM message WHERE queue = m.queue ORDER BY place LIMIT 1)
+            FROM message AS m LEFT JOIN (
+                SELECT held.queue, count(*) AS count, sum(size) AS bytes
+                FROM held JOIN message ON message.id = held.message WHERE consumer IS NOT NULL GROUP BY held.queue
+            ) AS h ON h.queue = m.queue GROUP BY m.queue
+            """
+        )
+        defer { statement.reset() }
+        var depths: [QueueID: QueueInfo] = [:]
+        while try statement.next() {
+            var info = QueueInfo(QueueDefinition(""))
+            info.unacked = Int(statement.int(3))
+            info.ready = Int(statement.int(1)) - info.unacked
+            info.readyBytes = Int(statement.int(2)) - Int(statement.int(4))
+            info.oldest = Instant(milliseconds: statement.int(5))
+            depths[QueueID(statement.int(0))] = info
+        }
+        return depths
+    }
+
+    private func unknown(_ name: QueueName) -> BrokerError {
+        BrokerError(
+            .notFound, "no queue '\(name)' in database '\(path)'; transient queues are not in the file")
+    }
+
+    private func read<T>(_ work: (Database) throws(BrokerError) -> T) throws(BrokerError) -> T {
+        let result = Result { () throws(StoreFailure) in
+            try reader.snapshot { database in
+                Result { () throws(BrokerError) in try work(database) }
+            }
+        }
+        switch result {
+        case .success(let inner): return try inner.get()
+        case .failure(let failure): throw failure.brokerError(on: path)
+        }
+    }
+
+    private func stored<T>(_ work: () throws(StoreFailure) -> T) throws(BrokerError) -> T {
+        do { return try work() } catch { throw error.brokerError(on: path) }
+    }
+}
