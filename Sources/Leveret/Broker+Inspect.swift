@@ -1,0 +1,107 @@
+// Looking into the broker from Swift: what is there, how it does, and what happens.
+
+public import LeveretCore
+
+extension Broker {
+    /// The queues whose names match `pattern` (`*`, `?`); `nil` is all.
+    public func queues(matching pattern: String? = nil) async throws -> [QueueInfo] {
+        let answer = try await door.ask(.list(.queues, match: pattern))
+        guard case .queues(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// The exchanges whose names match `pattern`; `nil` is all, the predeclared ones included.
+    public func exchanges(matching pattern: String? = nil) async throws -> [ExchangeInfo] {
+        let answer = try await door.ask(.list(.exchanges, match: pattern))
+        guard case .exchanges(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// The bindings of exchanges whose names match `pattern`; `nil` is all.
+    public func bindings(matching pattern: String? = nil) async throws -> [Binding] {
+        let answer = try await door.ask(.list(.bindings, match: pattern))
+        guard case .bindings(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// The consumers of queues whose names match `pattern`; `nil` is all.
+    public func consumers(matching pattern: String? = nil) async throws -> [ConsumerInfo] {
+        let answer = try await door.ask(.list(.consumers, match: pattern))
+        guard case .consumers(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// The connections whose names match `pattern`; `nil` is all. The Swift API's own is `embedded`.
+    public func connections(matching pattern: String? = nil) async throws -> [ConnectionInfo] {
+        let answer = try await door.ask(.list(.connections, match: pattern))
+        guard case .connections(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// The broker as a whole: sizes, counters, rates, alarms.
+    public func status() async throws -> BrokerStatus {
+        engine.refreshFacts()
+        let answer = try await door.ask(.status(nil))
+        guard case .status(let status) = answer else { throw BrokerError.unexpected(answer) }
+        return status
+    }
+
+    /// The state of one queue.
+    ///
+    /// - Throws: a `BrokerError`: 404 when it isn't there.
+    public func status(of queue: QueueName) async throws -> QueueInfo {
+        let answer = try await door.ask(.status(queue))
+        guard case .queues(let rows) = answer, let row = rows.first else {
+            throw BrokerError.unexpected(answer)
+        }
+        return row
+    }
+
+    /// Shows messages of a queue without taking them.
+    ///
+    /// - Parameters:
+    ///   - queue: where they stand.
+    ///   - state: ready ones, or those that consumers hold.
+    ///   - position: only messages at this position or behind it.
+    ///   - count: at most so many, 1–1,000.
+    public func peek(
+        _ queue: QueueName, state: Peek.State = .ready, from position: MessageNumber = 0, count: Int = 10
+    ) async throws -> [PeekedMessage] {
+        let answer = try await door.ask(.peek(Peek(queue, state: state, from: position, countMax: count)))
+        guard case .messages(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// Which way a message would take through the exchanges, and where it would end; nothing is published.
+    public func route(
+        to exchange: ExchangeName, routingKey: String, properties: MessageProperties? = nil
+    ) async throws -> [RouteStep] {
+        let message = Message(exchange: exchange, routingKey: routingKey, properties: properties, body: [])
+        let answer = try await door.ask(.route(message))
+        guard case .routes(let steps) = answer else { throw BrokerError.unexpected(answer) }
+        return steps
+    }
+
+    /// What happens in the broker from here on: declarations, consumers, parked messages, alarms. No event
+    /// per message. Ends with the broker.
+    ///
+    /// A listener that falls 1,000 events behind misses the oldest.
+    public func events() -> AsyncStream<BrokerEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: BrokerEvent.self, bufferingPolicy: .bufferingNewest(1_000))
+        let number = engine.enter { state, _ -> UInt64? in
+            guard !state.isClosed else { return nil }
+            state.nextListener += 1
+            state.listeners[state.nextListener] = continuation
+            return state.nextListener
+        }
+        guard let number else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [engine] _ in
+            engine.enter { state, _ in state.listeners[number] = nil }
+        }
+        return stream
+    }
+}

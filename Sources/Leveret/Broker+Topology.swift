@@ -1,0 +1,140 @@
+// Declaring and deleting exchanges, queues and bindings from Swift. Each call returns once its change is on
+// disk, if it is a durable one.
+
+public import LeveretCore
+
+/// What a declaration found.
+public struct DeclaredQueue: Hashable, Sendable {
+    /// The queue's name; made by the broker when the declaration's was empty.
+    public let name: QueueName
+    /// Messages that wait in it.
+    public let ready: Int
+    /// Its consumers.
+    public let consumers: Int
+}
+
+extension Broker {
+    /// Makes sure that a queue is there, just so.
+    ///
+    /// - Parameters:
+    ///   - name: its name; empty asks for one made by the broker.
+    ///   - durable: it survives a restart, with its persistent messages.
+    ///   - exclusive: only this broker's Swift API may use it, and it goes when the broker ends.
+    ///   - autoDelete: it goes with its last consumer.
+    ///   - arguments: `x-message-ttl`, `x-dead-letter-exchange`, `x-max-length` and so on.
+    /// - Throws: a `BrokerError`: 406 when there is one of that name with other arguments, naming which.
+    @discardableResult
+    public func declareQueue(
+        _ name: QueueName, durable: Bool = true, exclusive: Bool = false, autoDelete: Bool = false,
+        arguments: FieldTable = [:]
+    ) async throws -> DeclaredQueue {
+        let definition = QueueDefinition(
+            name, durable: durable, exclusive: exclusive, autoDelete: autoDelete, arguments: arguments)
+        let answer = try await door.ask(.declareQueue(definition, passive: false))
+        guard case .declared(let name, let ready, let consumers) = answer else {
+            throw BrokerError.unexpected(answer)
+        }
+        return DeclaredQueue(name: name, ready: ready, consumers: consumers)
+    }
+
+    /// Makes sure that an exchange is there, just so.
+    ///
+    /// - Parameters:
+    ///   - name: its name.
+    ///   - type: how it routes.
+    ///   - durable: it survives a restart.
+    ///   - autoDelete: it goes with its last binding.
+    ///   - internal: it takes messages from other exchanges only.
+    ///   - arguments: `alternate-exchange` and so on.
+    /// - Throws: a `BrokerError`: 406 when there is one of that name that differs, naming in what.
+    public func declareExchange(
+        _ name: ExchangeName, type: ExchangeType = .direct, durable: Bool = true, autoDelete: Bool = false,
+        internal isInternal: Bool = false, arguments: FieldTable = [:]
+    ) async throws {
+        let definition = ExchangeDefinition(
+            name, type: type, durable: durable, autoDelete: autoDelete, internal: isInternal,
+            arguments: arguments)
+        try await change(.declareExchange(definition, passive: false))
+    }
+
+    /// Binds `queue` to `exchange`. Doing it again changes nothing.
+    ///
+    /// - Throws: a `BrokerError`: 404 when one of the two isn't there.
+    public func bind(
+        _ queue: QueueName, to exchange: ExchangeName, routingKey: String = "", arguments: FieldTable = [:]
+    ) async throws {
+        try await bind(
+            Binding(source: exchange, target: .queue(queue), routingKey: routingKey, arguments: arguments))
+    }
+
+    /// Adds `binding`, which may lead from exchange to exchange. Doing it again changes nothing.
+    public func bind(_ binding: Binding) async throws { try await change(.bind(binding)) }
+
+    /// Removes the binding of `queue` to `exchange` with this key and these arguments, if it is there.
+    public func unbind(
+        _ queue: QueueName, from exchange: ExchangeName, routingKey: String = "", arguments: FieldTable = [:]
+    ) async throws {
+        try await unbind(
+            Binding(source: exchange, target: .queue(queue), routingKey: routingKey, arguments: arguments))
+    }
+
+    /// Removes `binding`, if it is there.
+    public func unbind(_ binding: Binding) async throws { try await change(.unbind(binding)) }
+
+    /// Deletes a queue and its messages; its consumers end.
+    ///
+    /// - Parameters:
+    ///   - name: the queue.
+    ///   - ifUnused: only if it has no consumers (406 if it has).
+    ///   - ifEmpty: only if it has no messages (406 if it has).
+    /// - Returns: how many messages went with it.
+    @discardableResult
+    public func deleteQueue(
+        _ name: QueueName, ifUnused: Bool = false, ifEmpty: Bool = false
+    ) async throws -> Int {
+        try await count(.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty))
+    }
+
+    /// Deletes an exchange and its bindings; with `ifUnused` only if it has none (406 if it has).
+    public func deleteExchange(_ name: ExchangeName, ifUnused: Bool = false) async throws {
+        try await change(.deleteExchange(name, ifUnused: ifUnused))
+    }
+
+    /// Removes the ready messages of a queue.
+    ///
+    /// - Returns: how many there were.
+    @discardableResult
+    public func purge(_ queue: QueueName) async throws -> Int { try await count(.purge(queue)) }
+
+    /// Moves messages from the head of a queue to another, each with its content and history: after a crash
+    /// each is in one of the two. A move of many is done in slices, a transaction each.
+    ///
+    /// - Parameters:
+    ///   - source: where they wait.
+    ///   - target: where they go.
+    ///   - count: how many at most; `nil` is all that are ready as the move begins.
+    /// - Returns: how many were moved.
+    @discardableResult
+    public func move(
+        from source: QueueName, to target: QueueName, count: Int? = nil
+    ) async throws -> Int {
+        try await move(Move(from: source, to: .queue(target), countMax: count))
+    }
+
+    /// Moves messages as `move` says: to a queue, or through an exchange.
+    ///
+    /// - Returns: how many were moved.
+    @discardableResult
+    public func move(_ move: Move) async throws -> Int { try await count(.move(move)) }
+
+    private func change(_ request: Request) async throws {
+        let answer = try await door.ask(request)
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
+    }
+
+    private func count(_ request: Request) async throws -> Int {
+        let answer = try await door.ask(request)
+        guard case .count(let count) = answer else { throw BrokerError.unexpected(answer) }
+        return count
+    }
+}

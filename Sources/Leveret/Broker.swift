@@ -1,0 +1,93 @@
+// The public face of an embedded broker: opening it, the doors into it, and its end. What it can do is in
+// the extensions: Broker+Topology, Broker+Publish, Broker+Consume, Broker+Inspect, Transaction.
+
+@_exported public import LeveretCore
+public import Logging
+
+/// A message broker inside your process, with its state in one SQLite file.
+///
+/// ```swift
+/// let broker = try Broker(.file("shop.db"))
+/// try await broker.declareQueue("orders")
+/// try await broker.publish("one lamp", to: "orders")  // returns once it is on disk
+///
+/// let consumer = try await broker.consume("orders")
+/// for try await order in consumer {
+///     print(order.text ?? "")
+///     try await order.ack()  // returns once it is off the disk
+/// }
+/// try await broker.shutdown()
+/// ```
+///
+/// A broker is safe to use from any number of tasks. One process at a time may have a file open. End it with
+/// `shutdown()`; one that is let go of commits what it was given and closes its file by itself, a moment
+/// later.
+public final class Broker: Sendable {
+    /// Leveret's version.
+    public static let version = "0.1.0"
+
+    /// Where a broker keeps what must survive.
+    public enum Storage: Hashable, Sendable {
+        /// A SQLite file at this path, made when it isn't there.
+        case file(String)
+        /// Nothing survives: for tests, and for queues that need not outlive the process.
+        case memory
+    }
+
+    /// How a broker is set up.
+    public struct Configuration: Sendable {
+        /// How the file is written: durability, and the copy before a migration.
+        public var store = StoreOptions()
+        /// Bounds on memory and sizes.
+        public var limits = CoreLimits()
+        /// Where the broker logs: a line per event that matters, none per message.
+        public var logger: Logger
+        /// The broker's time; `nil` is the wall clock, anchored when the broker opens.
+        public var clock: BrokerClock?
+        /// What server-made names and jitter grow from; `nil` is a random one.
+        public var seed: UInt64?
+        /// After how many milliseconds a commit that failed is tried again, given how often it did.
+        public var retryMilliseconds: @Sendable (Int) -> Int = { min(50 << min($0, 5), 1_000) }
+
+        /// The defaults: full durability, default limits, a logger called `leveret`.
+        public init() { logger = Logger(label: "leveret") }
+    }
+
+    let engine: Engine
+    /// The connection of everything the Swift API does: it owns this program's exclusive queues.
+    let connection: BrokerConnection
+    /// The session of everything that is not a consumer's.
+    let door: Door
+
+    /// Opens a broker and recovers what its file holds. Takes milliseconds, with a million messages waiting
+    /// about a fifth of a second.
+    ///
+    /// - Throws: a `BrokerError` that says what to do when the file is in use, is not Leveret's, is damaged,
+    ///   is newer than this version, or can't be written.
+    public init(_ storage: Storage, configuration: Configuration = Configuration()) throws(BrokerError) {
+        let path: String? = if case .file(let path) = storage { path } else { nil }
+        engine = try Engine(storage: path, configuration: configuration)
+        connection = BrokerConnection(engine: engine, name: "embedded")
+        door = Door(connection: connection)
+        start(retryMilliseconds: configuration.retryMilliseconds)
+    }
+
+    deinit { engine.stop() }
+
+    /// Starts the threads. They hold the engine, not the broker, so that a broker can be let go of.
+    private func start(retryMilliseconds: @escaping @Sendable (Int) -> Int) {
+        let engine = engine
+        startWorkerThread("leveret-reader") { engine.reader.run(for: engine) }
+        startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() }
+        startWorkerThread("leveret-writer") {
+            var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)
+            engine.ended(with: writer.run())
+        }
+    }
+
+    /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client
+    /// calls itself.
+    public func openConnection(name: String) -> BrokerConnection {
+        BrokerConnection(engine: engine, name: name)
+    }
+}

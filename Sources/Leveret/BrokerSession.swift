@@ -1,0 +1,177 @@
+// The synchronous door for servers: all requests of one socket read go in under one lock, and what concerns
+// the client comes out as events. The Swift API is a layer over it, and a third party can put another
+// protocol on it.
+
+public import LeveretCore
+import Synchronization
+
+/// A client's connection: it owns exclusive queues and has one session or more.
+///
+/// Closing it, or letting go of it and of its sessions, closes its sessions and deletes its exclusive queues.
+public final class BrokerConnection: Sendable {
+    let engine: Engine
+    private let id: ConnectionID
+    private let isClosed = Atomic(false)
+    private let sessions = Mutex(Set<SessionID>())  // guards which of its sessions are open
+
+    init(engine: Engine, name: String) {
+        self.engine = engine
+        id = engine.enter { state, now in state.core.openConnection(name: name, now: now) }
+    }
+
+    deinit { close() }
+
+    /// Opens a session (AMQP's channel).
+    ///
+    /// - Parameter wake: called when events wait that the session was not handed by `submit` or `drain`, and
+    ///   when `shouldPause` has become false; once until the next `drain`. It runs on any thread, outside all
+    ///   locks, and must only pass the word on (to an event loop, say): it delays whoever calls it.
+    public func openSession(wake: @escaping @Sendable () -> Void) -> BrokerSession {
+        let outlet = Outlet(wake: wake)
+        let session = engine.enter { state, now in
+            let session = state.core.openSession(on: id, now: now)
+            state.outlets[session] = outlet
+            return session
+        }
+        sessions.withLock { _ = $0.insert(session) }
+        return BrokerSession(connection: self, id: session, outlet: outlet)
+    }
+
+    /// Closes the connection: what its sessions hold goes back to its place, counted as failed.
+    public func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+        let sessions = sessions.withLock { $0 }
+        engine.enter { state, now in
+            for session in sessions { state.outlets[session] = nil }
+            if !state.isClosed { state.core.closeConnection(id, now: now) }
+        }
+    }
+
+    fileprivate func closed(_ session: SessionID) {
+        sessions.withLock { _ = $0.remove(session) }
+    }
+}
+
+/// A client's session: where it submits requests, and where deliveries, answers and notices wait for it.
+///
+/// ```swift
+/// let connection = broker.openConnection(name: "127.0.0.1:4711")
+/// let session = connection.openSession { loop.execute { flush() } }
+///
+/// var events: [SessionEvent] = []
+/// session.submit(requestsOfOneRead, events: &events)  // one lock for all of them
+/// for event in events { write(event) }
+/// ```
+///
+/// A session is meant for one caller at a time (an event loop): calls from two threads are safe, but which
+/// gets which events is then up to chance. Every request is answered exactly once, with its ticket, unless
+/// the session is closed first.
+public final class BrokerSession: Sendable {
+    /// Held so that a connection lives at least as long as its sessions.
+    private let connection: BrokerConnection
+    private let id: SessionID
+    private let outlet: Outlet
+    private let isClosed = Atomic(false)
+    private var engine: Engine { connection.engine }
+
+    init(connection: BrokerConnection, id: SessionID, outlet: Outlet) {
+        self.connection = connection
+        self.id = id
+        self.outlet = outlet
+    }
+
+    deinit { close() }
+
+    /// Submits `submissions` in order, under one lock, and appends what waits for the session to `events`.
+    ///
+    /// Answers that need a commit come later, through `wake` and `drain`. Never waits for the disk.
+    public func submit(_ submissions: [Submission], events: inout [SessionEvent]) {
+        if submissions.contains(where: \.asksForStatus) { engine.refreshFacts() }
+        var followUp = FollowUp()
+        submit(submissions, events: &events, deferring: &followUp)
+        engine.perform(followUp)
+    }
+
+    /// Appends what waits for the session to `events`.
+    ///
+    /// Deliveries to consumers with automatic ack count as handed over. A drain can make room for more
+    /// deliveries: `wake` then tells, so a caller whose client reads slowly may leave them where they are.
+    public func drain(into events: inout [SessionEvent]) {
+        var followUp = FollowUp()
+        submit([], events: &events, deferring: &followUp)
+        engine.perform(followUp)
+    }
+
+    /// True while so much waits for the disk that the session should submit no more publishes: a server
+    /// stops to read its socket. `wake` is called when it has become false.
+    public var shouldPause: Bool { outlet.isPaused.load(ordering: .acquiring) }
+
+    /// Closes the session: its consumers end, what it holds goes back to its place, counted as failed.
+    /// Whatever it submits from then on is refused.
+    public func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+        connection.closed(id)
+        engine.enter { state, now in
+            guard state.outlets.removeValue(forKey: id) != nil, !state.isClosed else { return }
+            state.core.closeSession(id, now: now)
+        }
+    }
+
+    /// `submit` for callers with a lock of their own, who perform the follow-up after they let go of it.
+    /// - Returns: false once the session is closed: nothing will be answered any more.
+    @discardableResult
+    func submit(
+        _ submissions: [Submission], events: inout [SessionEvent], deferring followUp: inout FollowUp
+    ) -> Bool {
+        engine.enter(deferring: &followUp) { state, now in
+            guard isOpen(in: state) else {
+                refuse(submissions, events: &events)
+                return false
+            }
+            for submission in submissions {
+                state.core.submit(submission.ticket, submission.request, from: id, now: now)
+            }
+            state.core.drain(id, into: &events, now: now)
+            state.pauseUnderPressure(outlet)
+            return true
+        }
+    }
+
+    /// `submit` for a single request, without an array.
+    /// - Returns: false once the session is closed: nothing will be answered any more.
+    func submit(
+        _ ticket: Ticket, _ request: Request, events: inout [SessionEvent], deferring followUp: inout FollowUp
+    ) -> Bool {
+        engine.enter(deferring: &followUp) { state, now in
+            guard isOpen(in: state) else {
+                refuse([Submission(ticket, request)], events: &events)
+                return false
+            }
+            state.core.submit(ticket, request, from: id, now: now)
+            state.core.drain(id, into: &events, now: now)
+            state.pauseUnderPressure(outlet)
+            return true
+        }
+    }
+
+    func perform(_ followUp: FollowUp) { engine.perform(followUp) }
+
+    private func isOpen(in state: EngineState) -> Bool { !state.isClosed && state.outlets[id] != nil }
+
+    private func refuse(_ submissions: [Submission], events: inout [SessionEvent]) {
+        for submission in submissions { events.append(.answer(submission.ticket, .refused(.ended))) }
+    }
+}
+
+extension Submission {
+    /// The answer tells how big the file and the process are.
+    fileprivate var asksForStatus: Bool {
+        if case .status(nil) = request { true } else { false }
+    }
+}
+
+extension BrokerError {
+    /// What everything is answered with after the end.
+    static let ended = BrokerError(
+        .connectionForced, "the broker or this session has been shut down; open it again to go on")
+}

@@ -1,0 +1,83 @@
+// A message in the hands of a Swift consumer, and the ways to settle it.
+
+public import LeveretCore
+
+/// A message that a consumer or a `get` took, to be settled exactly once.
+///
+/// `ack`, `nack` and `reject` return once what they did is on disk: an ack that has returned never comes
+/// back. A message that is let go of without being settled goes back to its queue when its consumer and all
+/// its other messages are let go of, or when the broker ends.
+public struct ConsumedMessage: Sendable {
+    /// The delivery as the broker made it: message, counters, death history.
+    public let delivery: Delivery
+    let door: Door
+
+    init(_ delivery: Delivery, door: Door) {
+        self.delivery = delivery
+        self.door = door
+    }
+
+    /// The bytes that were published.
+    public var body: [UInt8] { delivery.message.body }
+    /// The body as text; `nil` when it is not UTF-8.
+    public var text: String? { String(validating: body, as: UTF8.self) }
+    /// Where it was published to.
+    public var exchange: ExchangeName { delivery.message.exchange }
+    /// What it was published with.
+    public var routingKey: String { delivery.message.routingKey }
+    /// Properties and headers; `nil` when it has none.
+    public var properties: MessageProperties? { delivery.message.properties }
+    /// The queue that it comes from.
+    public var queue: QueueName { delivery.source.queue }
+    /// Its position: grows over the whole broker, and stays the same when it is delivered again.
+    public var number: MessageNumber { delivery.number }
+    /// True from the second delivery on.
+    public var isRedelivered: Bool { delivery.isRedelivered }
+
+    /// Says that the message is done: it is removed for good. Returns once the removal is on disk.
+    ///
+    /// - Throws: a `BrokerError` (406) when it was settled before, or was acked automatically. A cancelled
+    ///   task throws `CancellationError`, and the ack may have been carried out.
+    public func ack() async throws { try await settle(.ack) }
+
+    /// Says that the message is done, without waiting: the removal rides with the next commit. After a crash
+    /// before that the message may be delivered again. Settling it twice has no effect.
+    public func ackWithoutWaiting() {
+        guard !delivery.source.autoAck else { return }
+        door.send(.settle(Settlement(.ack, delivery.tag)))
+    }
+
+    /// Gives the message back, free of charge: it goes to its old place and is delivered again, maybe to
+    /// somebody else. Throws as `ack` does.
+    public func nack() async throws { try await settle(.requeue) }
+
+    /// Refuses the message.
+    ///
+    /// - Parameters:
+    ///   - requeue: whether it goes back to its place, counted as failed (past the queue's delivery limit it
+    ///     is dead-lettered). If not, it goes to the queue's dead-letter exchange, or is dropped when there
+    ///     is none.
+    ///   - error: why, in the consumer's words; kept with a dead letter, at most 1,024 bytes.
+    /// - Throws: as `ack` does.
+    public func reject(requeue: Bool = false, error: String? = nil) async throws {
+        try await settle(requeue ? .fail : .deadLetter, error: error)
+    }
+
+    private func settle(_ outcome: Settlement.Outcome, error: String? = nil) async throws {
+        let answer = try await door.ask(.settle(try settlement(outcome, error: error)))
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
+    }
+
+    /// The settlement, if there is one to make.
+    func settlement(
+        _ outcome: Settlement.Outcome, error: String? = nil
+    ) throws(BrokerError) -> Settlement {
+        guard !delivery.source.autoAck else {
+            throw BrokerError(
+                .preconditionFailed,
+                "message \(number.rawValue) of queue '\(queue)' was acked automatically; consume without autoAck"
+            )
+        }
+        return Settlement(outcome, delivery.tag, errorText: error)
+    }
+}

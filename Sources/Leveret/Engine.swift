@@ -1,0 +1,187 @@
+// The lock around the core, and what must happen once it is let go. Sessions, the writer, the reader and the
+// timekeeper enter here; nobody else touches the core. Nothing in here waits.
+
+import LeveretCore
+import Logging
+import Synchronization
+
+/// A session as the engine knows it: how to wake it, and whether it is to pause.
+final class Outlet: Sendable {
+    /// Called outside all locks when events wait.
+    let wake: @Sendable () -> Void
+    /// The gathered batch is full: the session should not submit more publishes.
+    let isPaused = Atomic(false)
+
+    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+}
+
+/// What a locked section brought about, to be performed after the lock is let go.
+struct FollowUp: Sendable {
+    var wakes: [Outlet] = []
+    var loads: [LoadRequest] = []
+    var events: [BrokerEvent] = []
+    var listeners: [AsyncStream<BrokerEvent>.Continuation] = []
+    var wakesWriter = false
+    var wakesTimekeeper = false
+}
+
+/// What the lock guards: the core, and what must be read and changed together with it.
+struct EngineState {
+    /// Where the writer thread is.
+    enum WriterRest { case awake, dozing, asleep }
+
+    var core: BrokerCore
+    var outlets: [SessionID: Outlet] = [:]
+    var paused: [Outlet] = []
+    var listeners: [UInt64: AsyncStream<BrokerEvent>.Continuation] = [:]
+    var nextListener: UInt64 = 0
+    /// The last batch that the store has committed.
+    var committed: BatchNumber = 0
+    /// Reads that wait for their batch, and those whose batch has just been committed.
+    var heldLoads: [LoadRequest] = []
+    var readyLoads: [LoadRequest] = []
+    var writerRest = WriterRest.awake
+    /// Until when the timekeeper sleeps; `nil` while it is awake.
+    var timekeeperSleepsUntil: Instant?
+    /// The sessions know that the end is near.
+    var isDraining = false
+    /// Shutdown has begun: the writer ends as soon as all is committed.
+    var isStopping = false
+    /// The writer has ended: nothing can be stored any more.
+    var isClosed = false
+
+    init(core: BrokerCore) { self.core = core }
+
+    /// Gathers what the core wants done, at the end of every locked section.
+    mutating func collect(into followUp: inout FollowUp) {
+        let outputs = core.takeOutputs()
+        for id in outputs.wakes {
+            if let outlet = outlets[id] { followUp.wakes.append(outlet) }
+        }
+        if !outputs.loads.isEmpty || !readyLoads.isEmpty { collectLoads(outputs.loads, into: &followUp) }
+        if !outputs.events.isEmpty, !listeners.isEmpty {
+            followUp.events += outputs.events
+            followUp.listeners = Array(listeners.values)
+        }
+        if !paused.isEmpty, !core.isUnderPressure { resumePaused(into: &followUp) }
+        if writerRest != .awake,
+            core.commitWish == .now || (core.commitWish == .lazy && writerRest == .asleep)
+        {
+            writerRest = .awake
+            followUp.wakesWriter = true
+        }
+        if let until = timekeeperSleepsUntil, core.nextWake < until || hasLongWork {
+            timekeeperSleepsUntil = nil
+            followUp.wakesTimekeeper = true
+        }
+    }
+
+    /// Long work goes on only while there is room for what it makes.
+    var hasLongWork: Bool { core.hasMoreWork && !core.isUnderPressure }
+
+    /// Lets the reads go that waited for batches up to `number`.
+    mutating func committed(through number: BatchNumber) {
+        committed = number
+        guard !heldLoads.isEmpty else { return }
+        readyLoads += heldLoads.filter { $0.barrier <= number }
+        heldLoads.removeAll { $0.barrier <= number }
+    }
+
+    private mutating func collectLoads(_ loads: [LoadRequest], into followUp: inout FollowUp) {
+        followUp.loads += readyLoads
+        readyLoads.removeAll()
+        for load in loads {
+            if load.barrier <= committed {
+                followUp.loads.append(load)
+            } else {
+                heldLoads.append(load)
+            }
+        }
+    }
+
+    private mutating func resumePaused(into followUp: inout FollowUp) {
+        for outlet in paused { outlet.isPaused.store(false, ordering: .releasing) }
+        followUp.wakes += paused
+        paused.removeAll(keepingCapacity: true)
+    }
+
+    /// Remembers that `outlet` must wait for room, if there is none.
+    mutating func pauseUnderPressure(_ outlet: Outlet) {
+        guard core.isUnderPressure, !outlet.isPaused.load(ordering: .relaxed) else { return }
+        outlet.isPaused.store(true, ordering: .relaxed)
+        paused.append(outlet)
+    }
+}
+
+/// Guards the core with one lock and performs what comes out of it.
+final class Engine: Sendable {
+    let clock: BrokerClock
+    let logger: Logger
+    let store: Store
+    let writerSignal = Signal()
+    let timekeeperSignal = Signal()
+    let reader: Reader
+
+    private let state: Mutex<EngineState>
+    let ending = Mutex(Ending())  // guards who waits for the end
+
+    /// An engine around what `open` found; its threads run once `start` is called.
+    init(storage path: String?, configuration: Broker.Configuration) throws(BrokerError) {
+        clock = configuration.clock ?? .system()
+        logger = configuration.logger
+        let now = clock.now()
+        let (store, recovered) = try Store.open(
+            path: path, options: configuration.store, now: now, logger: configuration.logger)
+        self.store = store
+        reader = Reader(store: store, logger: configuration.logger)
+        var generator = SystemRandomNumberGenerator()
+        var core = BrokerCore(limits: configuration.limits, seed: configuration.seed ?? generator.next())
+        core.facts.version = Broker.version
+        core.facts.database = path ?? ""
+        core.recover(recovered, now: now)
+        state = Mutex(EngineState(core: core))
+        refreshFacts()
+    }
+
+    /// Runs `body` under the lock, then performs what it brought about.
+    @discardableResult
+    func enter<Result: Sendable>(_ body: (inout EngineState, Instant) -> Result) -> Result {
+        var followUp = FollowUp()
+        let result = enter(deferring: &followUp, body)
+        perform(followUp)
+        return result
+    }
+
+    /// Runs `body` under the lock. Whoever holds a lock of its own calls this and performs the follow-up once
+    /// it has let go: wakes run code that may take the same lock.
+    func enter<Result: Sendable>(
+        deferring followUp: inout FollowUp, _ body: (inout EngineState, Instant) -> Result
+    ) -> Result {
+        state.withLock { state in
+            let result = body(&state, clock.now())
+            state.collect(into: &followUp)
+            return result
+        }
+    }
+
+    /// Does what a locked section brought about. Never called under a lock.
+    func perform(_ followUp: FollowUp) {
+        if followUp.wakesWriter { writerSignal.raise() }
+        if !followUp.loads.isEmpty { reader.request(followUp.loads) }
+        for outlet in followUp.wakes { outlet.wake() }
+        if followUp.wakesTimekeeper { timekeeperSignal.raise() }
+        for event in followUp.events {
+            for listener in followUp.listeners { listener.yield(event) }
+        }
+    }
+
+    /// Tells the core how big the file and the process are, for its status.
+    func refreshFacts() {
+        let databaseBytes = store.fileBytes()
+        let residentBytes = residentMemoryBytes()
+        enter { state, _ in
+            state.core.facts.databaseBytes = databaseBytes
+            state.core.facts.residentBytes = residentBytes
+        }
+    }
+}

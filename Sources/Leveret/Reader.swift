@@ -1,0 +1,99 @@
+// The thread that fetches stored messages when a queue's window runs low. The engine hands it a read once the
+// batch that the read must see is committed; the answer goes back to the core.
+
+import LeveretCore
+import Logging
+import Synchronization
+
+/// Reads from the store for the core, one request after the other.
+final class Reader: Sendable {
+    private struct Inbox {
+        var requests: [LoadRequest] = []
+        var isStopping = false
+        var isIdle = false
+    }
+
+    private let store: Store
+    private let logger: Logger
+    private let signal = Signal()
+    private let ended = Signal()
+    private let inbox = Mutex(Inbox())  // guards what is asked and not yet read
+
+    init(store: Store, logger: Logger) {
+        self.store = store
+        self.logger = logger
+    }
+
+    /// Asks for reads. Never waits.
+    func request(_ requests: [LoadRequest]) {
+        let wasIdle = inbox.withLock { inbox in
+            inbox.requests += requests
+            defer { inbox.isIdle = false }
+            return inbox.isIdle
+        }
+        if wasIdle { signal.raise() }
+    }
+
+    /// Ends the thread after the read it is at.
+    func stop() {
+        inbox.withLock { $0.isStopping = true }
+        signal.raise()
+    }
+
+    /// Returns once the thread is done with the store. Only the writer calls it, once.
+    func waitForEnd() { ended.wait() }
+
+    /// The thread's whole life.
+    func run(for engine: Engine) {
+        defer { ended.raise() }
+        var complaint = Complaint()
+        while let requests = nextRequests() {
+            for request in requests {
+                guard let result = load(request, complaint: &complaint) else { return }
+                engine.enter { state, now in state.core.loaded(result, now: now) }
+            }
+        }
+    }
+
+    /// What has gathered; waits for the first, `nil` once stopped.
+    private func nextRequests() -> [LoadRequest]? {
+        while true {
+            let (requests, isStopping) = inbox.withLock { inbox in
+                defer { inbox.requests = [] }
+                inbox.isIdle = inbox.requests.isEmpty
+                return (inbox.requests, inbox.isStopping)
+            }
+            if isStopping { return nil }
+            if !requests.isEmpty { return requests }
+            signal.wait()
+        }
+    }
+
+    /// Reads until it works: the core waits for an answer. `nil` once stopped.
+    private func load(_ request: LoadRequest, complaint: inout Complaint) -> LoadResult? {
+        while true {
+            do {
+                return try store.load(request)
+            } catch {
+                complaint.say(error.text, to: logger)
+                signal.wait(milliseconds: 100)
+                if inbox.withLock({ $0.isStopping }) { return nil }
+            }
+        }
+    }
+}
+
+/// Keeps a failure that lasts from filling the log: the same cause is logged once a minute.
+struct Complaint {
+    private var text = ""
+    private var next = ContinuousClock.now
+
+    /// Logs `text` unless it did within the last minute.
+    mutating func say(_ text: String, to logger: Logger) {
+        let now = ContinuousClock.now
+        guard text != self.text || now >= next else { return }
+        self.text = text
+        next = now + .seconds(60)
+        logger.error("\(text)")
+    }
+}

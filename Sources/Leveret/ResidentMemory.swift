@@ -1,0 +1,12 @@
+// How much memory the process has in use, as the operating system counts it. The engine asks before a status.
+
+import Foundation
+
+/// Resident memory of this process in bytes; 0 where the system does not say (no `/proc`).
+func residentMemoryBytes() -> Int {
+    // A system without /proc is no error: the status then shows 0.
+    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
+    let fields = text.split(separator: " ")
+    guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
+    return pages * Int(getpagesize())
+}

@@ -1,0 +1,103 @@
+// Transactions: publishes and settlements together, all or nothing.
+
+import LeveretTestSupport
+import Testing
+
+@testable import Leveret
+
+@Suite(.timeLimit(.minutes(2)))
+struct BrokerTransactionTests {
+    private struct Doubt: Error {}
+
+    @Test func `acks and publishes of a transaction happen together`() async throws {
+        let fixture = try BrokerFixture()
+        let broker = try fixture.open()
+        try await broker.declareQueue("orders")
+        try await broker.declareQueue("invoices")
+        try await broker.publish("one lamp", to: "orders")
+        let consumer = try await broker.consume("orders")
+        let order = try #require(try await consumer.take(1).first)
+        try await broker.transaction { tx in
+            tx.publish("paid", to: "invoices")
+            try tx.ack(order)
+        }
+        #expect(try await broker.status(of: "orders").unacked == 0)
+        try await broker.shutdown()
+
+        let again = try fixture.open()
+        #expect(try await again.status(of: "orders").ready == 0)
+        #expect(try await again.get("invoices")?.text == "paid")
+        try await again.shutdown()
+    }
+
+    @Test func `a transaction whose closure throws does nothing`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        await #expect(throws: Doubt.self) {
+            try await broker.transaction { tx in
+                tx.publish("x", to: "q")
+                throw Doubt()
+            }
+        }
+        #expect(try await broker.status(of: "q").ready == 0)
+        try await broker.shutdown()
+    }
+
+    @Test func `a transaction with a part that is refused does nothing`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish("held", to: "q")
+        let message = try #require(try await broker.get("q"))
+        await #expect(throws: BrokerError.self) {
+            try await broker.transaction { tx in
+                try tx.ack(message)
+                tx.publish("x", to: "nowhere", routingKey: "k")
+            }
+        }
+        #expect(try await broker.status(of: "q").unacked == 1)
+        try await message.ack()
+        try await broker.shutdown()
+    }
+
+    @Test func `a message acked twice in transactions is refused`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish("held", to: "q")
+        let message = try #require(try await broker.get("q"))
+        try await broker.transaction { tx in try tx.ack(message) }
+        await #expect(throws: BrokerError.self) {
+            try await broker.transaction { tx in
+                tx.publish("x", to: "q")
+                try tx.ack(message)
+            }
+        }
+        #expect(try await broker.status(of: "q").ready == 0)
+        try await broker.shutdown()
+    }
+
+    @Test func `messages of two consumers do not fit into one transaction`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("a")
+        try await broker.declareQueue("b")
+        try await broker.publish("x", to: "a")
+        try await broker.publish("y", to: "b")
+        let (first, second) = (try await broker.consume("a"), try await broker.consume("b"))
+        let x = try #require(try await first.take(1).first)
+        let y = try #require(try await second.take(1).first)
+        let error = await #expect(throws: BrokerError.self) {
+            try await broker.transaction { tx in
+                try tx.ack(x)
+                try tx.reject(y)
+            }
+        }
+        #expect(error?.text.contains("another consumer") == true)
+        #expect(try await broker.status(of: "a").unacked == 1)
+        try await broker.shutdown()
+    }
+
+    @Test func `an empty transaction is done at once`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        #expect(try await broker.transaction { _ in 7 } == 7)
+        try await broker.shutdown()
+    }
+}
