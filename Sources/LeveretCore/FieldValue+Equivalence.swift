@@ -17,7 +17,7 @@ extension FieldValue {
         switch (a, b) {
         case (.int(let a), .int(let b)): a == b
         case (.double(let a), .double(let b)): a == b || (a.isNaN && b.isNaN)
-        case (.int(let a), .double(let b)), (.double(let b), .int(let a)): Int64(exactly: b) == a
+        case (.int(let a), .double(let b)), (.double(let b), .int(let a)): wholeNumber(b) == a
         case (.decimal(let s, let v), .decimal(let t, let w)): reduced(s, v) == reduced(t, w)
         case (.decimal(let s, let v), .int(let i)), (.int(let i), .decimal(let s, let v)):
             reduced(s, v) == (0, i)
@@ -25,6 +25,13 @@ extension FieldValue {
             (0..<s).reduce(Double(v)) { quotient, _ in quotient / 10 } == d
         default: false
         }
+    }
+
+    /// The whole number that `value` is, if it is one that fits. (`Int64(exactly:)` needs the C library.)
+    static func wholeNumber(_ value: Double) -> Int64? {
+        guard value >= -0x1p63, value < 0x1p63 else { return nil }
+        let whole = Int64(value)
+        return Double(whole) == value ? whole : nil
     }
 
     /// The decimal without zeros at its end, so that equal numbers have one form.

@@ -100,7 +100,7 @@ private struct ArgumentReader {
         switch arguments[name] {
         case nil: return nil
         case .int(let value)?: number = value
-        case .double(let value)?: number = Int64(exactly: value)
+        case .double(let value)?: number = FieldValue.wholeNumber(value)
         default: number = nil
         }
         guard let number, range.contains(number) else {

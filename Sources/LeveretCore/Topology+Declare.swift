@@ -67,7 +67,7 @@ extension Topology {
         states[index] = nil
         indexes[name] = nil
         freeIndexes.append(index)
-        (lastName, lastIndex) = (.default, Self.defaultIndex)
+        lastState = nil
         generation += 1
         linkedGeneration += 1
         removeBindings(to: .exchange(name), into: &removal)

@@ -6,18 +6,16 @@ extension Topology {
     /// its exchange doesn't exist, 403 when that is internal and the message no dead letter, 406 for `CC`
     /// or `BCC` that aren't strings.
     mutating func route(_ message: Message, isDeadLetter: Bool = false) throws(BrokerError) -> Route {
-        let index = try isDeadLetter ? index(of: message.exchange) : publishIndex(of: message.exchange)
-        let extraKeys = try Self.extraKeys(message.properties)
-        let route = find(message, from: index, extraKeys: extraKeys)
-        states[index]?.published += 1
-        if route.queues.isEmpty { states[index]?.unroutable += 1 }
+        let state = try isDeadLetter ? state(of: message.exchange) : publishState(of: message.exchange)
+        let route = try find(message, from: state)
+        state.published += 1
+        if route.queues.isEmpty { state.unroutable += 1 }
         return route
     }
 
     /// The same as `route`, without counting the message.
     mutating func destinations(of message: Message) throws(BrokerError) -> [QueueSlot] {
-        let index = try publishIndex(of: message.exchange)
-        return find(message, from: index, extraKeys: try Self.extraKeys(message.properties)).queues
+        try find(message, from: try publishState(of: message.exchange)).queues
     }
 
     /// Every step that `message` would take, in order; empty when its exchange doesn't exist.
@@ -31,51 +29,57 @@ extension Topology {
         return walk.steps ?? []
     }
 
-    private mutating func publishIndex(of name: ExchangeName) throws(BrokerError) -> Int {
-        if name == lastName { return lastIndex }
-        let index = try index(of: name)
-        if states[index]?.definition.isInternal == true {
+    private mutating func publishState(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
+        if let lastState, lastState.definition.name == name { return lastState }
+        let state = try state(of: name)
+        if state.definition.isInternal {
             throw BrokerError(
                 .accessRefused, "cannot publish to internal exchange '\(name)' in vhost '/'")
         }
-        (lastName, lastIndex) = (name, index)
-        return index
+        lastState = state
+        return state
     }
 
-    private mutating func find(_ message: Message, from index: Int, extraKeys: [String]) -> Route {
+    private func state(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
+        guard let index = indexes[name], let state = states[index] else {
+            throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'")
+        }
+        return state
+    }
+
+    private mutating func find(_ message: Message, from state: ExchangeState) throws(BrokerError) -> Route {
+        let extraKeys = try Self.extraKeys(message.properties)
         if extraKeys.isEmpty {
-            if index == Self.defaultIndex {
+            if state.definition.name == .default {
                 return queues[QueueName(message.routingKey)]?.route ?? nowhere
             }
-            if let route = remembered(message.routingKey, at: index) { return route }
+            if let route = remembered(message.routingKey, at: state) { return route }
         }
-        var walk = Walk(from: index, message: message, extraKeys: extraKeys)
+        var walk = Walk(
+            from: try index(of: state.definition.name), message: message, extraKeys: extraKeys)
         perform(&walk)
         let route = walk.queues.isEmpty ? nowhere : Route(walk.queues)
-        if extraKeys.isEmpty { remember(route, walk.dependence, message.routingKey, at: index) }
+        if extraKeys.isEmpty { Self.remember(route, walk.dependence, message.routingKey, at: state) }
         return route
     }
 
-    private mutating func remembered(_ key: String, at index: Int) -> Route? {
-        guard let isLinked = states[index]?.isLinked else { return nil }
-        if isLinked, states[index]?.routesGeneration != linkedGeneration {
-            states[index]?.forgetRoutes()
-            states[index]?.routesGeneration = linkedGeneration
+    private func remembered(_ key: String, at state: ExchangeState) -> Route? {
+        if state.isLinked, state.routesGeneration != linkedGeneration {
+            state.forgetRoutes()
+            state.routesGeneration = linkedGeneration
         }
-        return states[index]?.routeForAll ?? states[index]?.routesByKey[key]
+        return state.routeForAll ?? state.routesByKey[key]
     }
 
-    private mutating func remember(
-        _ route: Route, _ dependence: Walk.Dependence, _ key: String, at index: Int
+    private static func remember(
+        _ route: Route, _ dependence: Walk.Dependence, _ key: String, at state: ExchangeState
     ) {
         switch dependence {
-        case .nothing: states[index]?.routeForAll = route
+        case .nothing: state.routeForAll = route
         case .headers: return
         case .key:
-            if states[index]?.routesByKey.count ?? 0 >= ExchangeState.routesMax {
-                states[index]?.forgetRoutes()
-            }
-            states[index]?.routesByKey[key] = route
+            if state.routesByKey.count >= ExchangeState.routesMax { state.forgetRoutes() }
+            state.routesByKey[key] = route
         }
     }
 

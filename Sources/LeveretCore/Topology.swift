@@ -26,8 +26,9 @@ struct TopologyRemoval {
     var isEmpty: Bool { bindings.isEmpty && exchanges.isEmpty }
 }
 
-/// An exchange, its bindings, its counters and the routes it remembers.
-struct ExchangeState {
+/// An exchange, its bindings, its counters and the routes it remembers. An object, so that the publish path
+/// copies nothing.
+final class ExchangeState {
     /// How many routing keys an exchange remembers; when full it forgets them all.
     static let routesMax = 16_384
 
@@ -56,13 +57,13 @@ struct ExchangeState {
     /// True where other exchanges may have a part in its routes.
     var isLinked: Bool { alternate != nil || table.exchangeTargets > 0 }
 
-    mutating func forgetRoutes() {
+    func forgetRoutes() {
         routeForAll = nil
         if !routesByKey.isEmpty { routesByKey = [:] }
     }
 }
 
-/// The exchanges, bindings and queue names of a broker.
+/// The exchanges, bindings and queue names of a broker. Copies share their exchanges: keep one.
 struct Topology {
     struct QueueEntry {
         let slot: QueueSlot
@@ -97,8 +98,7 @@ struct Topology {
     var linkedGeneration: UInt64 = 0
 
     /// The exchange that was published to last, to spare the look-up.
-    var lastName: ExchangeName = .default
-    var lastIndex = Topology.defaultIndex
+    var lastState: ExchangeState?
     let nowhere = Route([])
 
     /// A topology with the predeclared exchanges and no queues.
