@@ -55,6 +55,9 @@ public final class Message: Sendable {
 
     private let propertiesBox: PropertiesBox?
 
+    /// True where any property or header is set; cheaper to ask than `properties`.
+    public var hasProperties: Bool { propertiesBox != nil }
+
     /// A message of these parts.
     public init(
         exchange: ExchangeName,

@@ -48,10 +48,13 @@ extension Topology {
     }
 
     private mutating func find(_ message: Message, from state: ExchangeState) throws(BrokerError) -> Route {
-        let extraKeys = try Self.extraKeys(message.properties)
+        let extraKeys = message.hasProperties ? try Self.extraKeys(message.properties) : []
         if extraKeys.isEmpty {
             if state.definition.name == .default {
-                return queues[QueueName(message.routingKey)]?.route ?? nowhere
+                if message.routingKey == lastKey, generation == lastGeneration { return lastRoute }
+                let route = queues[QueueName(message.routingKey)]?.route ?? nowhere
+                (lastKey, lastGeneration, lastRoute) = (message.routingKey, generation, route)
+                return route
             }
             if let route = remembered(message.routingKey, at: state) { return route }
         }

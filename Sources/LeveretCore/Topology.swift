@@ -100,9 +100,14 @@ struct Topology {
     /// The exchange that was published to last, to spare the look-up.
     var lastState: ExchangeState?
     let nowhere = Route([])
+    /// The queue that was published to last through the default exchange, while `generation` stays.
+    var lastKey = ""
+    var lastGeneration = UInt64.max
+    var lastRoute: Route
 
     /// A topology with the predeclared exchanges and no queues.
     init() {
+        lastRoute = nowhere
         install(ExchangeDefinition(.default))
         install(ExchangeDefinition("amq.direct"))
         install(ExchangeDefinition("amq.fanout", type: .fanout))
