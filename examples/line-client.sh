@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A worker in shell that talks to `leveret serve` over nc. It makes a queue, puts three jobs in, works on
-# them one by one, and shows the one that it could not do.
+# them one by one, and sends the one that it could not do back to try again.
 #
 #     examples/line-client.sh [HOST [PORT]]
 set -euo pipefail

@@ -18,7 +18,8 @@ struct Flight: Sendable {
     /// The table's columns, in its order.
     static let columns = [
         "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time",
-        "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute",
+        "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour",
+        "minute",
         "time_hour",
     ]
     /// Columns that hold text; all others hold whole numbers. `NA` stands for "not known".

@@ -39,14 +39,14 @@ func runDemo() async throws -> Bool {
         throw NotFlights(text: "flights.csv is missing beside the program")
     }
     let flights = try Flight.read(table)
-    let folder = FileManager.default.temporaryDirectory.appending(path: "leveret-flights-\(UUID().uuidString)")
+    let folder = FileManager.default.temporaryDirectory.appending(
+        path: "leveret-flights-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }  // the system cleans up what is left
 
     let clock = HandClock()
     var configuration = Broker.Configuration()
     configuration.clock = clock.brokerClock
-    configuration.logger.logLevel = .error
     let file = folder.appending(path: "flights.db").path()
 
     let broker = try Broker(.file(file), configuration: configuration)
