@@ -95,7 +95,20 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .testTarget(name: "ExampleTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
+        .executableTarget(
+            name: "flights", dependencies: ["Leveret"], path: "examples/flights", exclude: ["expected.txt"],
+            resources: [.copy("flights.csv")], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "embedded-queue", dependencies: ["Leveret"], path: "examples/embedded-queue",
+            exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "dead-letters", dependencies: ["Leveret"], path: "examples/dead-letters",
+            exclude: ["expected.txt"], swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
