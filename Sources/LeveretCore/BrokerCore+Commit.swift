@@ -14,7 +14,8 @@ extension BrokerCore {
             return nil
         }
         var taken = gathering
-        gathering = Gathering(number: BatchNumber(taken.batch.number.rawValue + 1))
+        gathering = Gathering(
+            number: BatchNumber(taken.batch.number.rawValue + 1), rows: taken.batch.inserts.count)
         var batch = taken.batch
         if !taken.counterIndex.isEmpty || !batch.counters.isEmpty {
             batch.counters.removeAll { $0.number == 0 }

@@ -172,7 +172,7 @@ extension Message {
     func deadLetter(to exchange: ExchangeName, routingKey: String?) -> Message {
         var properties = properties
         properties?.expiration = nil
-        if routingKey != nil { properties?.headers["CC"] = nil }
+        if routingKey != nil { properties?.headers[HeaderName.cc] = nil }
         if properties?.isEmpty == true { properties = nil }
         return Message(
             exchange: exchange, routingKey: routingKey ?? self.routingKey, properties: properties,
@@ -181,7 +181,7 @@ extension Message {
 
     /// The keys it was published with: the routing key, then `CC`.
     var routingKeys: [String] {
-        guard case .array(let copies)? = properties?.headers["CC"] else { return [routingKey] }
+        guard case .array(let copies)? = properties?.headers[HeaderName.cc] else { return [routingKey] }
         return [routingKey] + copies.compactMap { if case .string(let key) = $0 { key } else { nil } }
     }
 }

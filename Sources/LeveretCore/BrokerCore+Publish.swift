@@ -174,7 +174,7 @@ extension BrokerCore {
     /// When a message that enters the queue now expires there.
     private func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
         var ttl = queue.settings.messageTTLMilliseconds
-        if let text = message.properties?.expiration, let own = Int64(text), own >= 0 {
+        if message.hasProperties, let text = message.properties?.expiration, let own = Int64(text), own >= 0 {
             ttl = min(ttl ?? own, own)
         }
         return ttl.map { now.advanced(byMilliseconds: $0) } ?? .distantFuture
@@ -189,7 +189,7 @@ extension BrokerCore {
                 .preconditionFailed,
                 "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
         }
-        if let text = message.properties?.expiration, (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295 {
+        if message.hasProperties, let text = message.properties?.expiration, (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295 {
             return BrokerError(
                 .preconditionFailed,
                 "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed")
@@ -208,8 +208,8 @@ extension BrokerError {
 extension Message {
     /// The message as consumers see it: without its `BCC` header.
     func withoutBlindCopies() -> Message {
-        guard var properties, properties.headers["BCC"] != nil else { return self }
-        properties.headers["BCC"] = nil
+        guard hasProperties, var properties, properties.headers[HeaderName.bcc] != nil else { return self }
+        properties.headers[HeaderName.bcc] = nil
         return Message(
             exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,
             body: body)

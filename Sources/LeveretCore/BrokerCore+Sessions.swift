@@ -84,6 +84,16 @@ extension BrokerCore {
     /// Carries out one request; what comes of it waits in the session's events.
     public mutating func submit(_ ticket: Ticket, _ request: Request, from id: SessionID, now: Instant) {
         guard let session = sessionsByID[id] else { return }
+        perform(request, ticket, session, now: now)
+    }
+
+    /// Carries out requests in order; what comes of them waits in the session's events.
+    public mutating func submit(_ submissions: [Submission], from id: SessionID, now: Instant) {
+        guard let session = sessionsByID[id] else { return }
+        for submission in submissions { perform(submission.request, submission.ticket, session, now: now) }
+    }
+
+    private mutating func perform(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
         switch request {
         case .publish(let message, let mandatory): publish(message, mandatory: mandatory, ticket, session, now: now)
         case .settle(let settlement): settle(settlement, ticket, session, now: now)

@@ -54,7 +54,12 @@ struct Gathering {
     /// How soon it should be committed.
     var wish = CommitWish.none
 
-    init(number: BatchNumber) { batch.number = number }
+    /// An empty batch, with room for as many rows as the one before had.
+    init(number: BatchNumber, rows: Int = 0) {
+        batch.number = number
+        batch.inserts.reserveCapacity(rows)
+        confirms.reserveCapacity(rows)
+    }
 
     /// True where a commit would change the files.
     var hasChanges: Bool {

@@ -37,15 +37,15 @@ final class MessageQueue {
     var hasSpilled = false
 
     /// The head: ready messages in order of their numbers.
-    private(set) var ready: Deque<Entry> = []
+    @exclusivity(unchecked) private(set) var ready: Deque<Entry> = []
     /// Body bytes of `ready`.
-    private(set) var windowBytes = 0
+    @exclusivity(unchecked) private(set) var windowBytes = 0
     /// The last number that memory is complete up to.
-    var cursor: MessageNumber = 0
+    @exclusivity(unchecked) var cursor: MessageNumber = 0
     /// The highest number that was ever taken out of the window: nothing below it may go back to the store.
-    var highestTaken: MessageNumber = 0
+    @exclusivity(unchecked) var highestTaken: MessageNumber = 0
     /// Ready messages behind `cursor`, only stored.
-    var storedCount = 0
+    @exclusivity(unchecked) var storedCount = 0
     var storedBytes = 0
     /// No stored message expires before this.
     var storedNextExpiry = Instant.distantFuture
@@ -62,15 +62,15 @@ final class MessageQueue {
     /// Moves out of the queue that wait for it to be read.
     var waitingMoves: [MoveInProgress] = []
 
-    var unackedCount = 0
-    var unackedBytes = 0
+    @exclusivity(unchecked) var unackedCount = 0
+    @exclusivity(unchecked) var unackedBytes = 0
     /// Rejected messages whose bodies are being read on their way to the dead-letter exchange.
     var inTransit = 0
 
-    var consumers: [Consumer] = []
+    @exclusivity(unchecked) var consumers: [Consumer] = []
     var nextConsumer = 0
     var hadConsumer = false
-    var gets: Deque<WaitingGet> = []
+    @exclusivity(unchecked) var gets: Deque<WaitingGet> = []
     let getSource: DeliverySource
     let autoAckGetSource: DeliverySource
 
@@ -81,12 +81,12 @@ final class MessageQueue {
     /// When it was last used, for `x-expires`.
     var lastUsed: Instant
 
-    var published = 0
-    var delivered = 0
-    var acked = 0
+    @exclusivity(unchecked) var published = 0
+    @exclusivity(unchecked) var delivered = 0
+    @exclusivity(unchecked) var acked = 0
     var deaths: [DeathReason: Int] = [:]
-    var publishRate = RateMeter()
-    var deliverRate = RateMeter()
+    @exclusivity(unchecked) var publishRate = RateMeter()
+    @exclusivity(unchecked) var deliverRate = RateMeter()
     var oldestStored: Instant?
 
     init(id: QueueID, slot: QueueSlot, definition: QueueDefinition, settings: QueueSettings, now: Instant) {
