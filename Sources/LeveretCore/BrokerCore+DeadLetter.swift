@@ -49,7 +49,8 @@ extension BrokerCore {
         let history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
         guard let route = try? topology.route(letter, isDeadLetter: true) else {
-            return park(letter, history, "dead-letter exchange '\(exchange)' does not exist", confirm, now: now)
+            return park(
+                letter, history, "dead-letter exchange '\(exchange)' does not exist", confirm, now: now)
         }
         var targets: [MessageQueue] = []
         var problem: String?
@@ -110,7 +111,8 @@ extension BrokerCore {
     }
 
     /// The queue for what could not be dead-lettered, made when first needed.
-    private mutating func parkingQueue(_ history: DeathHistory, _ why: String, now: Instant) -> MessageQueue? {
+    private mutating func parkingQueue(_ history: DeathHistory, _ why: String, now: Instant) -> MessageQueue?
+    {
         totals.parked += 1
         outputs.events.append(.messageParked(history.deaths.first?.queue ?? history.originQueue, why))
         if let queue = queue(named: .parked) { return queue }
@@ -131,7 +133,9 @@ extension BrokerCore {
     func isFull(_ queue: MessageQueue, for message: Message) -> Bool {
         guard queue.settings.overflow != .dropHead else { return false }
         if let most = queue.settings.lengthMax, Int64(queue.readyCount) >= most { return true }
-        if let most = queue.settings.bytesMax, Int64(queue.readyBytes + message.body.count) > most { return true }
+        if let most = queue.settings.bytesMax, Int64(queue.readyBytes + message.body.count) > most {
+            return true
+        }
         return false
     }
 
@@ -146,7 +150,9 @@ extension BrokerCore {
     /// Drops from the head for as long as the queue holds more than it may.
     mutating func enforceLength(of queue: MessageQueue, now: Instant) {
         let settings = queue.settings
-        guard settings.overflow == .dropHead, settings.lengthMax != nil || settings.bytesMax != nil else { return }
+        guard settings.overflow == .dropHead, settings.lengthMax != nil || settings.bytesMax != nil else {
+            return
+        }
         let (lengthMax, bytesMax) = (settings.lengthMax ?? .max, settings.bytesMax ?? .max)
         while Int64(queue.readyCount) > lengthMax || Int64(queue.readyBytes) > bytesMax {
             guard let head = queue.popFirst() else { return refill(queue) }
@@ -209,7 +215,9 @@ extension DeathHistory {
     /// True where the message has died in `queue` before and no consumer has rejected it since: it would
     /// go round for ever (RabbitMQ's rule).
     func isCycle(at queue: QueueName, reason: DeathReason) -> Bool {
-        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else { return false }
+        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else {
+            return false
+        }
         return !deaths[...index].contains { $0.reason == .rejected }
     }
 

@@ -72,7 +72,8 @@ extension BrokerCore {
     }
 
     private mutating func take(
-        _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, autoAck: Bool, now: Instant
+        _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, autoAck: Bool,
+        now: Instant
     ) -> DeliveryTag {
         let held = Held(entry: entry, queue: queue, consumer: consumer, since: now)
         if autoAck {
@@ -95,7 +96,8 @@ extension BrokerCore {
 
     /// Answers a GET, now or when there is something.
     mutating func get(
-        _ name: QueueName, autoAck: Bool, waitMilliseconds: Int64, _ ticket: Ticket, _ session: Session, now: Instant
+        _ name: QueueName, autoAck: Bool, waitMilliseconds: Int64, _ ticket: Ticket, _ session: Session,
+        now: Instant
     ) {
         let queue: MessageQueue
         do {

@@ -88,7 +88,8 @@ extension BrokerCore {
         return status
     }
 
-    mutating func list(_ listing: Listing, match: String?, _ ticket: Ticket, _ session: Session, now: Instant) {
+    mutating func list(_ listing: Listing, match: String?, _ ticket: Ticket, _ session: Session, now: Instant)
+    {
         let glob = match.map { Glob($0) }
         func matches(_ name: String) -> Bool { glob?.matches(name) ?? true }
         switch listing {
@@ -98,7 +99,9 @@ extension BrokerCore {
             let rows = topology.exchangeInfos().filter { matches($0.definition.name.rawValue) }
             answer(session, ticket, .exchanges(rows))
         case .bindings:
-            let rows = topology.allBindings().filter { matches($0.source.rawValue) || matches($0.target.name) }
+            let rows = topology.allBindings().filter {
+                matches($0.source.rawValue) || matches($0.target.name)
+            }
             answer(session, ticket, .bindings(rows))
         case .consumers:
             let rows = connections.flatMap(\.sessions).flatMap(\.consumers)
@@ -180,7 +183,9 @@ extension BrokerCore {
         if !bodyless.isEmpty {
             _ = load(.numbers(bodyless), countMax: bodyless.count, of: queue, for: special)
         } else if !progress.hasReadStored, missing > 0, queue.storedCount > 0, !queue.isDeleted {
-            let after = max(queue.cursor.rawValue, progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue)
+            let after = max(
+                queue.cursor.rawValue,
+                progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue)
             _ = load(.window(after: MessageNumber(after)), countMax: missing, of: queue, for: special)
         } else {
             answer(session, ticket, .messages(progress.rows(now: now)))
@@ -189,7 +194,8 @@ extension BrokerCore {
 
     /// The store has answered a PEEK.
     mutating func peekLoaded(
-        _ progress: PeekInProgress, _ result: LoadResult, _ queue: MessageQueue, _ session: Session, _ ticket: Ticket,
+        _ progress: PeekInProgress, _ result: LoadResult, _ queue: MessageQueue, _ session: Session,
+        _ ticket: Ticket,
         now: Instant
     ) {
         switch result.request.kind {
@@ -242,7 +248,8 @@ extension Consumer {
     /// The consumer as listings show it.
     var info: ConsumerInfo {
         ConsumerInfo(
-            session: session.connection.name, tag: tag, queue: queue.name, prefetch: prefetch, unacked: unacked,
+            session: session.connection.name, tag: tag, queue: queue.name, prefetch: prefetch,
+            unacked: unacked,
             autoAck: source.autoAck, exclusive: isExclusive)
     }
 }

@@ -16,7 +16,8 @@ extension BrokerCore {
                     bytes += delivery.entry.footprint
                     unacked[delivery.queue.id, default: 0] += 1
                 }
-                precondition(held == session.heldCount, "session \(session.id.rawValue) miscounts what it holds")
+                precondition(
+                    held == session.heldCount, "session \(session.id.rawValue) miscounts what it holds")
                 for delivery in session.handingOver { bytes += delivery.entry.footprint }
             }
         }
@@ -38,7 +39,8 @@ extension BrokerCore {
         precondition(queue.unackedCount == unacked, "queue '\(name)' miscounts what is unacked")
         precondition(queue.storedCount >= 0 && queue.storedBytes >= 0, "queue '\(name)' counts below zero")
         precondition(
-            queue.windowBytes == queue.ready.reduce(0) { $0 + Int($1.bytes) }, "queue '\(name)' miscounts its bytes")
+            queue.windowBytes == queue.ready.reduce(0) { $0 + Int($1.bytes) },
+            "queue '\(name)' miscounts its bytes")
         var last = MessageNumber(Int64.min)
         for entry in queue.ready {
             precondition(last < entry.number, "queue '\(name)' is out of order at \(entry.number.rawValue)")

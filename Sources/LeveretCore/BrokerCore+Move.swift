@@ -19,7 +19,8 @@ final class MoveInProgress {
     var moved = 0
 
     init(
-        source: MessageQueue, target: MoveTarget, session: Session, ticket: Ticket, through: MessageNumber, left: Int
+        source: MessageQueue, target: MoveTarget, session: Session, ticket: Ticket, through: MessageNumber,
+        left: Int
     ) {
         self.source = source
         self.target = target
@@ -41,7 +42,8 @@ extension BrokerCore {
             } else {
                 let left = min(move.countMax ?? .max, source.readyCount)
                 let progress = MoveInProgress(
-                    source: source, target: target, session: session, ticket: ticket, through: lastNumber, left: left)
+                    source: source, target: target, session: session, ticket: ticket, through: lastNumber,
+                    left: left)
                 moveSlice(progress, now: now)
             }
         } catch {
@@ -57,7 +59,8 @@ extension BrokerCore {
             let exchange = topology.exchange(name)
             guard let exchange else { throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'") }
             if exchange.isInternal {
-                throw BrokerError(.accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
+                throw BrokerError(
+                    .accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
             }
             return .exchange(name, routingKey: key)
         }
@@ -133,7 +136,8 @@ extension BrokerCore {
             }
             let durable = isStoredDurably(message, in: queue)
             if !durable { fire(confirm) }
-            _ = enqueue(message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
+            _ = enqueue(
+                message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
         case .exchange(let name, let key):
             let copy = message.readdressed(to: name, routingKey: key ?? message.routingKey)
             let slots: [QueueSlot]
@@ -146,7 +150,8 @@ extension BrokerCore {
             let targets = slots.compactMap { queue(at: $0) }.filter { !isFull($0, for: copy) }
             guard !targets.isEmpty else {
                 restore(confirm, of: entry)
-                return BrokerError(.noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
+                return BrokerError(
+                    .noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
             }
             deliver(copy, to: targets, entry.deaths, confirm, now: now)
         }
@@ -175,7 +180,8 @@ extension BrokerCore {
     // MARK: - One message
 
     private mutating func moveOne(
-        _ move: Move, _ position: MessageNumber, from source: MessageQueue, to target: MoveTarget, _ session: Session,
+        _ move: Move, _ position: MessageNumber, from source: MessageQueue, to target: MoveTarget,
+        _ session: Session,
         _ ticket: Ticket, now: Instant
     ) throws(BrokerError) {
         if let entry = source.entry(position), entry.expires > now {
@@ -205,14 +211,18 @@ extension BrokerCore {
         _ ticket: Ticket, now: Instant
     ) {
         do throws(BrokerError) {
-            guard let position = move.position, let row = result.rows.first, row.expires > now, !source.isDeleted else {
+            guard let position = move.position, let row = result.rows.first, row.expires > now,
+                !source.isDeleted
+            else {
                 throw notThere(move.position ?? 0, source)
             }
             try checkVersion(move)
             let before = gathering.durableChanges
             if position > source.cursor {
                 let entry = Entry(row)
-                if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) { throw refusal }
+                if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) {
+                    throw refusal
+                }
                 removeRow(of: entry)
                 removeStored(row, of: source)
             } else {
@@ -258,7 +268,8 @@ extension BrokerCore {
     private func notThere(_ position: MessageNumber, _ queue: MessageQueue) -> BrokerError {
         BrokerError(
             .notFound,
-            "no ready message at position \(position.rawValue) of queue '\(queue.name)'; it may be unacked or gone")
+            "no ready message at position \(position.rawValue) of queue '\(queue.name)'; it may be unacked or gone"
+        )
     }
 }
 
@@ -266,6 +277,7 @@ extension Message {
     /// The message as if it had been published elsewhere.
     func readdressed(to exchange: ExchangeName, routingKey: String) -> Message {
         Message(
-            exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent, body: body)
+            exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,
+            body: body)
     }
 }

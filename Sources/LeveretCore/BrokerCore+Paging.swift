@@ -110,7 +110,9 @@ extension BrokerCore {
     mutating func load(
         _ numbers: [MessageNumber], of queue: MessageQueue, for purpose: SpecialLoad.Purpose
     ) -> UInt64 {
-        load(.numbers(numbers), countMax: numbers.count, of: queue, for: SpecialLoad(queue: queue, purpose: purpose))
+        load(
+            .numbers(numbers), countMax: numbers.count, of: queue,
+            for: SpecialLoad(queue: queue, purpose: purpose))
     }
 
     /// Makes a read that is not a window; the answer comes to `special`.
@@ -122,7 +124,8 @@ extension BrokerCore {
         specialLoads[epoch] = special
         ask(
             LoadRequest(
-                queue: queue.id, kind: kind, countMax: countMax, bytesMax: .max, epoch: epoch, barrier: latestBarrier))
+                queue: queue.id, kind: kind, countMax: countMax, bytesMax: .max, epoch: epoch,
+                barrier: latestBarrier))
         return epoch
     }
 
@@ -184,7 +187,9 @@ extension BrokerCore {
                 bytesMax: limits.windowBytesMax, epoch: queue.epoch, barrier: queue.barrier))
     }
 
-    private mutating func expiredLoaded(_ result: LoadResult, of queue: MessageQueue, by: Instant, now: Instant) {
+    private mutating func expiredLoaded(
+        _ result: LoadResult, of queue: MessageQueue, by: Instant, now: Instant
+    ) {
         queue.isLoadingExpired = false
         let rows = result.rows.filter { $0.number > queue.cursor }
         for row in rows where queue.storedCount > 0 {

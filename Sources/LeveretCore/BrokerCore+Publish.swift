@@ -2,7 +2,9 @@
 
 extension BrokerCore {
     /// Routes a message and answers when it is safe.
-    mutating func publish(_ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, now: Instant) {
+    mutating func publish(
+        _ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
         if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
         let route: Route
         do throws(BrokerError) {
@@ -97,7 +99,8 @@ extension BrokerCore {
         queue.publishRate.mark(1, now: now)
         let expires = expiry(of: message, in: queue, now: now)
         var entry = Entry(
-            number: number, message: message, entered: now, expires: expires, storage: .memory, deaths: deaths)
+            number: number, message: message, entered: now, expires: expires, storage: .memory, deaths: deaths
+        )
         let isIdle = queue.ready.isEmpty && queue.storedCount == 0
         let taker = isIdle ? nextTaker(of: queue) : nil
         if taker == nil, expires <= now {
@@ -182,17 +185,23 @@ extension BrokerCore {
 
     /// Why no message, or not this one, is taken now.
     func refusal(of message: Message) -> BrokerError? {
-        if isDraining { return BrokerError(.connectionForced, "the broker is shutting down; publish again later") }
+        if isDraining {
+            return BrokerError(.connectionForced, "the broker is shutting down; publish again later")
+        }
         if let alarm { return BrokerError(.resourceError, "publishes are refused: \(alarm)") }
         if message.body.count > limits.bodyBytesMax {
             return BrokerError(
                 .preconditionFailed,
-                "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
+                "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed"
+            )
         }
-        if message.hasProperties, let text = message.properties?.expiration, (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295 {
+        if message.hasProperties, let text = message.properties?.expiration,
+            (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295
+        {
             return BrokerError(
                 .preconditionFailed,
-                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed")
+                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed"
+            )
         }
         return nil
     }
@@ -201,7 +210,8 @@ extension BrokerCore {
 extension BrokerError {
     /// What a publisher hears of a queue that refuses what does not fit.
     static func full(_ queue: QueueName) -> BrokerError {
-        BrokerError(.resourceError, "queue '\(queue)' is full and rejects publishes; other queues took the message")
+        BrokerError(
+            .resourceError, "queue '\(queue)' is full and rejects publishes; other queues took the message")
     }
 }
 

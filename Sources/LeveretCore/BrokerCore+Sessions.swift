@@ -95,7 +95,8 @@ extension BrokerCore {
 
     private mutating func perform(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
         switch request {
-        case .publish(let message, let mandatory): publish(message, mandatory: mandatory, ticket, session, now: now)
+        case .publish(let message, let mandatory):
+            publish(message, mandatory: mandatory, ticket, session, now: now)
         case .settle(let settlement): settle(settlement, ticket, session, now: now)
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
@@ -132,10 +133,12 @@ extension BrokerCore {
             let queue = try usableQueue(consume.queue, by: session)
             let tag = consume.tag ?? ConsumerTag(makeName("amq.ctag-"))
             if session.consumers.contains(where: { $0.tag == tag }) {
-                throw BrokerError(.notAllowed, "consumer '\(tag)' exists on this session already; pick another name")
+                throw BrokerError(
+                    .notAllowed, "consumer '\(tag)' exists on this session already; pick another name")
             }
             if consume.prefetch < 0 {
-                throw BrokerError(.preconditionFailed, "prefetch \(consume.prefetch) is negative; 0 is without limit")
+                throw BrokerError(
+                    .preconditionFailed, "prefetch \(consume.prefetch) is negative; 0 is without limit")
             }
             if let other = queue.consumers.first, other.isExclusive || consume.isExclusive {
                 let kind = other.isExclusive ? "an exclusive consumer" : "consumers"

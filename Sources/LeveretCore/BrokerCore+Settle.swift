@@ -18,7 +18,9 @@ final class DeferredAnswer {
 extension BrokerCore {
     /// Settles deliveries and answers once that is durable.
     mutating func settle(_ settlement: Settlement, _ ticket: Ticket, _ session: Session, now: Instant) {
-        if let refusal = refusal(of: settlement, session) { return answer(session, ticket, .refused(refusal)) }
+        if let refusal = refusal(of: settlement, session) {
+            return answer(session, ticket, .refused(refusal))
+        }
         let before = gathering.durableChanges
         let waitsFor = perform(settlement, session, now: now)
         settleDying(now: now)
@@ -38,7 +40,8 @@ extension BrokerCore {
         guard !isKnown else { return nil }
         let state = tag != 0 && tag < session.nextTag ? "settled before" : "never delivered"
         return BrokerError(
-            .preconditionFailed, "unknown delivery tag \(tag): it was \(state) on this session; nothing was done")
+            .preconditionFailed,
+            "unknown delivery tag \(tag): it was \(state) on this session; nothing was done")
     }
 
     /// Carries a settlement out. Returns the reads that a part of it waits for.
@@ -68,7 +71,9 @@ extension BrokerCore {
     /// A session with a prefetch of its own, or at its cap, may now take from its other queues too.
     private mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
         guard session.consumers.count > 1 else { return }
-        for consumer in session.consumers where consumer.queue !== queue { dispatch(consumer.queue, now: now) }
+        for consumer in session.consumers where consumer.queue !== queue {
+            dispatch(consumer.queue, now: now)
+        }
     }
 
     private mutating func perform(
@@ -108,7 +113,8 @@ extension BrokerCore {
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
         if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
             _ = die(
-                Held(entry: entry, queue: queue, consumer: nil, since: now), .deliveryLimit, errorText: errorText,
+                Held(entry: entry, queue: queue, consumer: nil, since: now), .deliveryLimit,
+                errorText: errorText,
                 now: now)
             return
         }
@@ -154,7 +160,8 @@ extension BrokerCore {
                     return true
                 }
                 if let next {
-                    nextHoldMark = min(nextHoldMark, next.advanced(byMilliseconds: limits.heldMarkMilliseconds))
+                    nextHoldMark = min(
+                        nextHoldMark, next.advanced(byMilliseconds: limits.heldMarkMilliseconds))
                 }
             }
         }

@@ -48,7 +48,8 @@ extension BrokerCore {
     }
 
     private func deadline(ofUnused queue: MessageQueue) -> Instant? {
-        guard let expires = queue.settings.expiresMilliseconds, queue.consumers.isEmpty, queue.gets.isEmpty else {
+        guard let expires = queue.settings.expiresMilliseconds, queue.consumers.isEmpty, queue.gets.isEmpty
+        else {
             return nil
         }
         return queue.lastUsed.advanced(byMilliseconds: expires)

@@ -97,7 +97,9 @@ extension BrokerCore {
         var definition = definition
         if !definition.name.rawValue.isEmpty, queue(named: definition.name) != nil {
             let queue = try usableQueue(definition.name, by: session)
-            if !passive, let difference = QueueSettings.inequivalence(of: definition, to: queue.definition) { throw difference }
+            if !passive, let difference = QueueSettings.inequivalence(of: definition, to: queue.definition) {
+                throw difference
+            }
             queue.lastUsed = now
             arm(queue)
             return .declared(queue.name, ready: queue.readyCount, consumers: queue.consumers.count)
@@ -121,7 +123,8 @@ extension BrokerCore {
         }
         if let prefix = Topology.reservedPrefix(of: name.rawValue) {
             throw BrokerError(
-                .accessRefused, "queue name '\(name)' contains reserved prefix '\(prefix)*'; choose another name")
+                .accessRefused,
+                "queue name '\(name)' contains reserved prefix '\(prefix)*'; choose another name")
         }
     }
 
@@ -146,7 +149,11 @@ extension BrokerCore {
     ) -> MessageQueue {
         let slot = QueueSlot(freeSlots.popLast() ?? Int32(queues.count))
         let queue = MessageQueue(id: id, slot: slot, definition: definition, settings: settings, now: now)
-        if Int(slot.rawValue) == queues.count { queues.append(queue) } else { queues[Int(slot.rawValue)] = queue }
+        if Int(slot.rawValue) == queues.count {
+            queues.append(queue)
+        } else {
+            queues[Int(slot.rawValue)] = queue
+        }
         queuesByID[id] = queue
         topology.addQueue(definition.name, slot: slot)
         return queue

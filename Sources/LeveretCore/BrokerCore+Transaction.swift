@@ -35,7 +35,8 @@ extension BrokerCore {
     /// Refuses a transaction of which any part would be refused.
     private mutating func check(_ requests: [Request], _ session: Session) throws(BrokerError) {
         guard requests.count <= limits.transactionCountMax else {
-            let text = "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
+            let text =
+                "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
             throw BrokerError(.preconditionFailed, text)
         }
         var bytes = 0
@@ -46,14 +47,16 @@ extension BrokerCore {
                 if let refusal = refusal(of: message) { throw refusal }
                 bytes += message.body.count
                 guard bytes <= limits.transactionBytesMax else {
-                    let text = "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
+                    let text =
+                        "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
                     throw BrokerError(.preconditionFailed, text)
                 }
                 try checkRoom(for: message, mandatory: mandatory, &arriving)
             case .settle(let settlement):
                 if let refusal = refusal(of: settlement, session) { throw refusal }
             default:
-                throw BrokerError(.commandInvalid, "only publishes and settlements can be part of a transaction")
+                throw BrokerError(
+                    .commandInvalid, "only publishes and settlements can be part of a transaction")
             }
         }
     }
@@ -89,7 +92,9 @@ extension BrokerCore {
         let message = message.withoutBlindCopies()
         spread(
             message, over: route.queues, deaths: nil, confirm: .none,
-            durable: route.queues.count { slot in queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false },
+            durable: route.queues.count { slot in
+                queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false
+            },
             now: now)
         return route.queues.count
     }

@@ -54,4 +54,3 @@ public struct BrokerFacts: Sendable {
     /// Nothing known.
     public init() {}
 }
-

@@ -164,7 +164,9 @@ final class MessageQueue {
     /// Gives an entry without a body its message again.
     func fill(_ number: MessageNumber, with message: Message) -> Bool {
         let index = firstIndex(notBelow: number)
-        guard index < ready.count, ready[index].number == number, ready[index].message == nil else { return false }
+        guard index < ready.count, ready[index].number == number, ready[index].message == nil else {
+            return false
+        }
         ready[index].message = message
         return true
     }

@@ -175,4 +175,3 @@ final class Session {
         return Int(tag - firstTag)
     }
 }
-

@@ -85,7 +85,8 @@ import Testing
     @Test func `a message expires anywhere in the queue and is dead-lettered with its history`() {
         let broker = CoreHarness()
         broker.queue("dead")
-        broker.queue("jobs", ["x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead")])
+        broker.queue(
+            "jobs", ["x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead")])
         _ = broker.publish("stays", to: "jobs")
         _ = broker.publish("goes", to: "jobs", expiration: "50")
         broker.advance(milliseconds: 49)
@@ -192,8 +193,9 @@ import Testing
         let broker = CoreHarness()
         broker.queue("jobs")
         let message = Message(exchange: "", routingKey: "jobs", body: [1])
-        guard case .refused(let error)? = broker.run(
-            .transaction([.publish(message, mandatory: false), .settle(Settlement(.ack, 9))]))
+        guard
+            case .refused(let error)? = broker.run(
+                .transaction([.publish(message, mandatory: false), .settle(Settlement(.ack, 9))]))
         else {
             Issue.record("was carried out")
             return

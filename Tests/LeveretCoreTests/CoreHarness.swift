@@ -71,7 +71,9 @@ final class CoreHarness {
             counters[number] = nil
         }
         for range in batch.ranges {
-            rows = rows.filter { $0.value.queue != range.queue || $0.key <= range.after || $0.key > range.through }
+            rows = rows.filter {
+                $0.value.queue != range.queue || $0.key <= range.after || $0.key > range.through
+            }
         }
     }
 
@@ -133,7 +135,9 @@ final class CoreHarness {
 
     /// The deliveries a session has had so far.
     func deliveries(of session: SessionID? = nil) -> [Delivery] {
-        (events[session ?? self.session] ?? []).compactMap { if case .delivery(let d) = $0 { d } else { nil } }
+        (events[session ?? self.session] ?? []).compactMap {
+            if case .delivery(let d) = $0 { d } else { nil }
+        }
     }
 
     // MARK: - Short forms
@@ -142,7 +146,9 @@ final class CoreHarness {
         run(.declareQueue(QueueDefinition(name, durable: durable, arguments: arguments), passive: false))
     }
 
-    func publish(_ body: String, to queue: String, expiration: String? = nil, persistent: Bool = true) -> Answer? {
+    func publish(
+        _ body: String, to queue: String, expiration: String? = nil, persistent: Bool = true
+    ) -> Answer? {
         var properties = MessageProperties()
         properties.expiration = expiration
         let message = Message(
@@ -152,7 +158,8 @@ final class CoreHarness {
     }
 
     func get(_ queue: QueueName, autoAck: Bool = false) -> Delivery? {
-        guard case .delivered(let delivery, _)? = run(.get(queue, autoAck: autoAck, waitMilliseconds: 0)) else {
+        guard case .delivered(let delivery, _)? = run(.get(queue, autoAck: autoAck, waitMilliseconds: 0))
+        else {
             return nil
         }
         return delivery
