@@ -18,7 +18,7 @@ import Synchronization
 final class Checkpointer: Sendable {
     private let writer: DatabaseQueue
     private let beside: DatabaseQueue
-    private let pin: DatabaseQueue
+    private let readers: ReaderPool
     private let options: StoreOptions
     private let logger: Logger
     private let log: LogLength
@@ -28,79 +28,81 @@ final class Checkpointer: Sendable {
     private let pagesLeft = Atomic(0)
 
     init(
-        writer: DatabaseQueue, beside: DatabaseQueue, pin: DatabaseQueue, log: LogLength,
+        writer: DatabaseQueue, beside: DatabaseQueue, readers: ReaderPool, log: LogLength,
         options: StoreOptions,
         logger: Logger
     ) {
         self.writer = writer
         self.beside = beside
-        self.pin = pin
+        self.readers = readers
         self.log = log
         self.options = options
         self.logger = logger
     }
 
-    /// A batch was committed: starts a round where the log has grown long. Writer thread only.
+    /// A batch was committed: starts a round where the log has grown long, and waits for it where the log has
+    /// grown too long. Writer thread only.
     func committed() {
         let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
-        if grown >= options.checkpointBytes { start() }
+        guard grown >= options.checkpointBytes else { return }
+        start(truncating: false)
+        if grown >= options.logBytesMax { beside.writeWithoutTransaction { _ in } }
     }
 
-    /// There is nothing to commit: starts a round where that is worth it.
+    /// There is nothing to commit: starts a round that leaves an empty log, where that is worth it.
     func rest() {
-        let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
-        if grown >= options.idleLogBytes { start() }
+        let left = pagesLeft.load(ordering: .relaxed)
+        guard FileSize.bytes(of: beside.path + "-wal") >= options.idleLogBytes else { return }
+        if left == 0 || (log.pages - left) * Schema.pageBytes >= options.idleLogBytes {
+            start(truncating: true)
+        }
     }
 
-    /// Waits for a round under way and closes the connections.
+    /// Waits for a round under way and closes the connection.
     func close() {
         isClosed.store(true, ordering: .relaxed)
-        // An error here leaves nothing undone that the next open doesn't do.
+        // What a failure here leaves undone, the next open does.
         try? beside.close()
-        try? pin.close()
     }
 
-    private func start() {
+    private func start(truncating: Bool) {
         guard !isBusy.exchange(true, ordering: .acquiring) else { return }
         beside.asyncWriteWithoutTransaction { [self] database in
-            if !isClosed.load(ordering: .relaxed) { round(database) }
+            if !isClosed.load(ordering: .relaxed) { round(database, truncating) }
             isBusy.store(false, ordering: .releasing)
         }
     }
 
-    private func round(_ database: Database) {
+    private func round(_ database: Database, _ truncating: Bool) {
         do {
             // The second pass takes what was committed during the first, which leaves little for the lock.
             try writeBackBeside(database)
             try writeBackBeside(database)
-            try writeBackUnderLock()
+            try writeBackUnderLock(truncating)
         } catch {
             logger.warning("checkpoint failed and will be tried again", metadata: ["reason": "\(error.text)"])
         }
     }
 
     private func writeBackBeside(_ database: Database) throws(StoreFailure) {
-        try pin.access { snapshot throws(StoreFailure) in
-            try snapshot.run("BEGIN")
-            let result = Result { () throws(StoreFailure) in
-                _ = try snapshot.number("SELECT value FROM meta WHERE name = 'checkpoints'")
-                try writer.access { database throws(StoreFailure) in
-                    try database.run("UPDATE meta SET value = value + 1 WHERE name = 'checkpoints'")
-                }
-                try database.run("PRAGMA wal_checkpoint(PASSIVE)")
+        try readers.snapshot { snapshot throws(StoreFailure) in
+            _ = try snapshot.number("SELECT value FROM meta WHERE name = 'checkpoints'")
+            // The commit that the snapshot doesn't see.
+            try writer.access { database throws(StoreFailure) in
+                try database.run("UPDATE meta SET value = value + 1 WHERE name = 'checkpoints'")
             }
-            try snapshot.run("COMMIT")
-            try result.get()
+            try database.run("PRAGMA wal_checkpoint(PASSIVE)")
         }
     }
 
-    private func writeBackUnderLock() throws(StoreFailure) {
+    private func writeBackUnderLock(_ truncating: Bool) throws(StoreFailure) {
         let isTooLong = log.pages * Schema.pageBytes >= options.logBytesMax
         try writer.access { database throws(StoreFailure) in
             // Readers may still use the log. Commits wait for them only where it has grown too long.
             sqlite3_busy_timeout(database.sqliteConnection, isTooLong ? 200 : 0)
             defer { sqlite3_busy_timeout(database.sqliteConnection, Schema.busyMilliseconds) }
-            let wasBusy = try database.number("PRAGMA wal_checkpoint(TRUNCATE)") != 0
+            let kind = truncating ? "TRUNCATE" : "RESTART"
+            let wasBusy = try database.number("PRAGMA wal_checkpoint(\(kind))") != 0
             if !wasBusy { log.pages = 0 }
         }
         pagesLeft.store(log.pages, ordering: .relaxed)

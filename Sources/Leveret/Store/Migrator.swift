@@ -35,6 +35,11 @@ struct Migrator {
         }
     }
 
+    /// Throws when the file isn't Leveret's or of a newer version; an empty one is fine.
+    func checkOwner(of database: Database, path: String) throws(BrokerError) {
+        _ = try version(of: database, path: path)
+    }
+
     /// Throws when a reader of this version can't make sense of the file.
     func check(_ database: Database, path: String) throws(BrokerError) {
         guard try version(of: database, path: path) > 0 else {

@@ -41,12 +41,21 @@ final class ReserveFile: Sendable {
         defer { close(descriptor) }
         var room = statvfs()
         guard fstatvfs(descriptor, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) >= 4 * bytes,
-            posix_fallocate(descriptor, 0, off_t(bytes)) == 0
+            allocate(descriptor)
         else {
             unlink(path)
             return
         }
         isThere.store(true, ordering: .relaxed)
+    }
+
+    private func allocate(_ descriptor: Int32) -> Bool {
+        #if os(Linux)
+        return posix_fallocate(descriptor, 0, off_t(bytes)) == 0
+        #else
+        let zeros = [UInt8](repeating: 0, count: bytes)
+        return pwrite(descriptor, zeros, bytes, 0) == bytes
+        #endif
     }
 
     /// Removes the file with the store.
