@@ -56,4 +56,15 @@ import Testing
         #expect(result.status != 0)
         #expect(result.errors.contains("not the flights table"))
     }
+
+    @Test func `a program that embeds the broker links no NIO`() throws {
+        func links(_ program: String, _ module: String) throws -> Bool {
+            let binary = try Data(contentsOf: Program.folder.appending(path: program))
+            return binary.firstRange(of: Data(module.utf8)) != nil
+        }
+        #expect(try links("embedded-queue", "LeveretCore"))
+        #expect(try !links("embedded-queue", "NIOCore"))
+        #expect(try !links("embedded-queue", "ArgumentParser"))
+        #expect(try links("leveret", "NIOCore"), "the check itself would see it")
+    }
 }

@@ -14,7 +14,7 @@ import Testing
                 "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),
-        ("LeveretWire", ["LeveretCore", "NIOCore"]),
+        ("LeveretWire", ["LeveretCore", "NIOCore", "Glibc", "Darwin", "Musl"]),
         (
             "LeveretServer",
             [
@@ -62,7 +62,7 @@ import Testing
     /// The modules that `file` imports.
     private static func imports(of file: SourceFile) -> [String] {
         file.lines.compactMap { line in
-            var words = line.split(separator: " ").filter { !$0.hasPrefix("@") }
+            var words = line.split(separator: " ").filter { !$0.hasPrefix("@") && $0 != "fileprivate" }
             if let access = words.first, ["public", "package", "internal", "private"].contains(access) {
                 words.removeFirst()
             }

@@ -53,11 +53,14 @@ import Testing
     }
 
     /// Files that may say that the compiler can't see why they are safe; each carries its proof in a comment.
-    private static let unchecked: Set<String> = []
+    private static let unchecked: Set<String> = ["Sources/Leveret/WorkerThread.swift"]
 
     @Test(arguments: code)
     func `what the compiler can not check stands in named files only`(file: SourceFile) {
-        guard !Self.unchecked.contains(file.path) else { return }
+        if Self.unchecked.contains(file.path) {
+            #expect(file.text.contains("/// Why `@unchecked Sendable` holds: "), "\(file): give the proof")
+            return
+        }
         #expect(!file.text.contains("@unchecked " + "Sendable"), "\(file): see the list in this test")
     }
 
