@@ -38,11 +38,12 @@ crash: ## kill -9 the server under load ROUNDS times (100) and check that nothin
 	swift build --build-tests
 	LEVERET_CRASH_ROUNDS=$(ROUNDS) timeout 3600 swift test --skip-build --filter LeveretCrashTests
 
-soak: ## run the simulation on SEEDS random seeds (1000)
+soak: ## run the simulation on SEEDS seeds (1000), from seed FIRST on (a random one)
 	@.ci/setup test
-	swift build -c release -Xswiftc -enable-testing --build-tests
-	LEVERET_SIMULATION_SEEDS=$(SEEDS) swift test -c release -Xswiftc -enable-testing --skip-build \
-	    --filter LeveretSimulationTests
+	swift build -c release --build-tests -Xswiftc -enable-testing --scratch-path .build-soak
+	first=$${FIRST:-$$RANDOM$$RANDOM}; echo "seeds $$first and on"; \
+	LEVERET_SIM_FIRST=$$first LEVERET_SIM_SEEDS=$(SEEDS) swift test -c release -Xswiftc -enable-testing \
+	    --scratch-path .build-soak --skip-build --filter LeveretSimulationTests
 
 sanitize: ## run the tests under ThreadSanitizer, then under AddressSanitizer
 	@.ci/setup test
@@ -62,4 +63,4 @@ load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check 
 	Benchmarks/load "$(FLIGHTS)"
 
 clean: ## remove everything that was built
-	rm -rf .build .build-tsan .build-asan
+	rm -rf .build .build-tsan .build-asan .build-soak
