@@ -115,7 +115,9 @@ public enum FieldTableCodec {
             bytes.append(bigEndian: seconds)
         case .array(let values):
             bytes.append(UInt8(ascii: "A"))
-            bytes.appendCounted { bytes in values.forEach { encode($0, into: &bytes) } }
+            bytes.appendCounted { bytes in
+                for value in values { encode(value, into: &bytes) }
+            }
         case .table(let table):
             bytes.append(UInt8(ascii: "F"))
             encode(table, into: &bytes)

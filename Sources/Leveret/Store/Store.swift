@@ -63,7 +63,8 @@ final class Store: Sendable {
             } catch  where error.kind == .full {
                 var ranges = WriteBatch()
                 ranges.ranges = batch.ranges
-                if !batch.ranges.isEmpty { _ = try? commit(ranges) }  // the failure that matters is thrown below
+                // If this fails too, the failure that matters is the one thrown below.
+                if !batch.ranges.isEmpty { _ = try? commit(ranges) }
                 throw error
             }
         }

@@ -53,8 +53,11 @@ extension UnsafeRawBufferPointer {
 
     /// True where both hold the same bytes.
     func equals(_ other: [UInt8]) -> Bool {
-        guard count == other.count, let base = baseAddress else { return isEmpty && other.isEmpty }
-        return other.withUnsafeBytes { memcmp(base, $0.baseAddress!, count) == 0 }
+        guard count == other.count else { return false }
+        return other.withUnsafeBytes { other in
+            guard let here = baseAddress, let there = other.baseAddress else { return true }
+            return memcmp(here, there, count) == 0
+        }
     }
 
     /// True where no byte has its high bit set.
