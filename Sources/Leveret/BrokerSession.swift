@@ -128,9 +128,7 @@ public final class BrokerSession: Sendable {
                 refuse(submissions, events: &events)
                 return false
             }
-            for submission in submissions {
-                state.core.submit(submission.ticket, submission.request, from: id, now: now)
-            }
+            state.core.submit(submissions, from: id, now: now)
             state.core.drain(id, into: &events, now: now)
             state.pauseUnderPressure(outlet)
             return true

@@ -64,6 +64,7 @@ extension BrokerCore {
             post(.delivery(delivery(entry, message, tag, consumer.source)), to: session)
         case .get:
             guard let get = queue.gets.popFirst() else { return }
+            get.session.waitingGets -= 1
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
             let tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
             let delivery = delivery(entry, message, tag, source)
@@ -100,8 +101,9 @@ extension BrokerCore {
         now: Instant
     ) {
         let queue: MessageQueue
-        do {
+        do throws(BrokerError) {
             queue = try usableQueue(name, by: session)
+            if isDraining { throw BrokerError(.connectionForced, "the broker is shutting down") }
         } catch {
             return answer(session, ticket, .refused(error))
         }
@@ -111,6 +113,7 @@ extension BrokerCore {
         }
         queue.lastUsed = now
         let deadline = waitMilliseconds > 0 ? now.advanced(byMilliseconds: waitMilliseconds) : nil
+        session.waitingGets += 1
         queue.gets.append(WaitingGet(session: session, ticket: ticket, autoAck: autoAck, deadline: deadline))
         dispatch(queue, now: now)
         arm(queue)
@@ -119,17 +122,22 @@ extension BrokerCore {
     /// Answers the GETs that wait for the store only: it has nothing.
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
         guard queue.gets.contains(where: { $0.deadline == nil }) else { return }
-        for get in queue.gets where get.deadline == nil { answer(get.session, get.ticket, .empty) }
-        queue.gets.removeAll { $0.deadline == nil }
+        endGets(of: queue, with: .empty) { $0.deadline == nil }
     }
 
     /// Answers the GETs whose time is over.
     mutating func endWaitingGets(of queue: MessageQueue, now: Instant) {
         guard queue.gets.contains(where: { ($0.deadline ?? .distantFuture) <= now }) else { return }
-        for get in queue.gets where (get.deadline ?? .distantFuture) <= now {
-            answer(get.session, get.ticket, .empty)
+        endGets(of: queue, with: .empty) { ($0.deadline ?? .distantFuture) <= now }
+    }
+
+    /// Answers those of the waiting GETs for which `isOver` holds.
+    mutating func endGets(of queue: MessageQueue, with answer: Answer, where isOver: (WaitingGet) -> Bool) {
+        for get in queue.gets where isOver(get) {
+            get.session.waitingGets -= 1
+            self.answer(get.session, get.ticket, answer)
         }
-        queue.gets.removeAll { ($0.deadline ?? .distantFuture) <= now }
+        queue.gets.removeAll(where: isOver)
     }
 
     /// Moves the session's events out, appending to `events`. Automatic-ack deliveries count as handed over

@@ -268,7 +268,7 @@ extension BrokerCore {
     private func notThere(_ position: MessageNumber, _ queue: MessageQueue) -> BrokerError {
         BrokerError(
             .notFound,
-            "no ready message at position \(position.rawValue) of queue '\(queue.name)'; it may be unacked or gone"
+            "no ready message at position \(position.rawValue) of queue '\(queue.name)'; is it unacked?"
         )
     }
 }

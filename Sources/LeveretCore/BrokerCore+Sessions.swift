@@ -40,8 +40,8 @@ extension BrokerCore {
         session.connection.sessions.removeAll { $0 === session }
         let consumers = session.consumers
         for consumer in consumers { remove(consumer, now: now) }
-        for queue in queues.compactMap({ $0 }) where queue.gets.contains(where: { $0.session === session }) {
-            queue.gets.removeAll { $0.session === session }
+        if session.waitingGets > 0 {
+            for case .some(let queue) in queues { queue.gets.removeAll { $0.session === session } }
         }
         let undrained = session.handingOver
         session.handingOver = []
@@ -72,6 +72,7 @@ extension BrokerCore {
     public mutating func beginDraining(now: Instant) {
         guard !isDraining else { return }
         isDraining = true
+        for case .some(let queue) in queues { endGets(of: queue, with: .empty) { _ in true } }
         tellAll(.draining)
     }
 

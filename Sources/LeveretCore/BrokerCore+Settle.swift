@@ -70,7 +70,8 @@ extension BrokerCore {
 
     /// A session with a prefetch of its own, or at its cap, may now take from its other queues too.
     private mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
-        guard session.consumers.count > 1 else { return }
+        guard session.isCapped else { return }
+        session.isCapped = false
         for consumer in session.consumers where consumer.queue !== queue {
             dispatch(consumer.queue, now: now)
         }

@@ -183,8 +183,7 @@ extension BrokerCore {
         }
         queue.consumers = []
         let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted while this GET waited")
-        for get in queue.gets { answer(get.session, get.ticket, .refused(gone)) }
-        queue.gets = []
+        endGets(of: queue, with: .refused(gone)) { _ in true }
         queue.storedCount = 0
         queue.storedBytes = 0
         queue.epoch += 1

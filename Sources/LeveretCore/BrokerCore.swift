@@ -81,7 +81,8 @@ public struct BrokerCore {
         nextQueueID = state.nextQueueID
         totals.started = now
         for recovered in state.queues {
-            guard let settings = try? QueueSettings(recovered.definition) else { continue }
+            // Settings that are no longer allowed must not cost the messages: the queue goes on without.
+            let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings()
             let queue = addQueue(recovered.definition, id: recovered.id, settings: settings, now: now)
             queue.storedCount = recovered.count
             queue.storedBytes = recovered.bytes

@@ -64,6 +64,10 @@ final class Session {
     @exclusivity(unchecked) var handingOver: [Held] = []
     /// A consumer went without because too much waited; draining starts its queues again.
     @exclusivity(unchecked) var isStarved = false
+    /// A consumer went without because of what the session holds; a settlement starts its queues again.
+    @exclusivity(unchecked) var isCapped = false
+    /// GETs that wait for an answer.
+    var waitingGets = 0
     /// It stands in the list of sessions to wake, or has been woken and not drained since.
     @exclusivity(unchecked) var isWoken = false
 
@@ -84,14 +88,18 @@ final class Session {
         self.limits = limits
     }
 
-    /// True while the session may be handed one more message.
+    /// True while the session may be handed one more message. Where it may not, what frees it again will
+    /// have to look after all its consumers.
     var hasCredit: Bool {
         guard outgoingBytes < limits.outgoingBytesMax else {
             isStarved = true
             return false
         }
-        return (prefetch == 0 || heldCount < prefetch) && heldCount < limits.unackedCountMax
+        let isFree =
+            (prefetch == 0 || heldCount < prefetch) && heldCount < limits.unackedCountMax
             && heldBytes < limits.unackedBytesMax && !isClosed
+        if !isFree { isCapped = true }
+        return isFree
     }
 
     /// Gives out the next delivery tag without holding anything under it.
