@@ -48,51 +48,42 @@ extension BrokerCore {
     }
 
     /// Hands one message over. It is out of the window and counted in `messageBytes`.
-    mutating func hand(_ entry: Entry, from queue: MessageQueue, to taker: Taker, now: Instant) {
+    mutating func hand(_ entry: consuming Entry, from queue: MessageQueue, to taker: Taker, now: Instant) {
         guard let message = entry.message else { return }
-        var entry = entry
         entry.acquired = entry.acquired == .max ? .max : entry.acquired + 1
         queue.delivered += 1
         queue.deliverRate.mark(1, now: now)
         totals.delivered += 1
-        deliverRate.mark(1, now: now)
         switch taker {
         case .consumer(let consumer):
             let session = consumer.session
-            let tag = take(entry, queue, consumer, session, autoAck: consumer.source.autoAck, now: now)
             session.outgoingBytes += Int(entry.bytes) + 64
-            post(.delivery(delivery(entry, message, tag, consumer.source)), to: session)
+            var delivery = Delivery(entry, message, consumer.source)
+            delivery.tag = take(entry, queue, consumer, session, autoAck: consumer.source.autoAck, now: now)
+            post(.delivery(delivery), to: session)
         case .get:
             guard let get = queue.gets.popFirst() else { return }
             get.session.waitingGets -= 1
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
-            let tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
-            let delivery = delivery(entry, message, tag, source)
+            var delivery = Delivery(entry, message, source)
+            delivery.tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
             answer(get.session, get.ticket, .delivered(delivery, remaining: queue.readyCount))
         }
     }
 
     private mutating func take(
-        _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, autoAck: Bool,
+        _ entry: consuming Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session,
+        autoAck: Bool,
         now: Instant
     ) -> DeliveryTag {
-        let held = Held(entry: entry, queue: queue, consumer: consumer, since: now)
         if autoAck {
-            session.handingOver.append(held)
+            session.handingOver.append(Held(entry: entry, queue: queue, consumer: consumer, since: now))
             return session.skipTag()
         }
         if entry.storage == .database, nextHoldMark == .distantFuture {
             nextHoldMark = now.advanced(byMilliseconds: limits.heldMarkMilliseconds)
         }
-        return session.hold(held)
-    }
-
-    private func delivery(
-        _ entry: Entry, _ message: Message, _ tag: DeliveryTag, _ source: DeliverySource
-    ) -> Delivery {
-        Delivery(
-            source: source, tag: tag, number: entry.number, message: message, deliveries: Int(entry.acquired),
-            failed: Int(entry.failed), deaths: entry.deaths)
+        return session.hold(Held(entry: entry, queue: queue, consumer: consumer, since: now))
     }
 
     /// Answers a GET, now or when there is something.
@@ -161,5 +152,15 @@ extension BrokerCore {
             for consumer in session.consumers { dispatch(consumer.queue, now: now) }
         }
         settleDying(now: now)
+    }
+}
+
+extension Delivery {
+    /// A delivery of `entry`, whose tag is still to be given.
+    fileprivate init(_ entry: borrowing Entry, _ message: Message, _ source: DeliverySource) {
+        self.init(
+            source: source, tag: 0, number: entry.number, message: message, deliveries: Int(entry.acquired),
+            failed: Int(entry.failed), deaths: entry.deaths
+        )
     }
 }

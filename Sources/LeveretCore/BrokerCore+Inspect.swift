@@ -81,9 +81,9 @@ extension BrokerCore {
             status.ready += queue.readyCount
             status.unacked += queue.unackedCount
             status.consumers += queue.consumers.count
+            status.deliverRate += queue.deliverRate.rate(now: now)
         }
         status.publishRate = publishRate.rate(now: now)
-        status.deliverRate = deliverRate.rate(now: now)
         status.alarms = [alarm].compactMap { $0 }
         return status
     }

@@ -45,7 +45,6 @@ public struct BrokerCore {
     var unackedDropAt = Int.max
     var totals = BrokerStatus()
     var publishRate = RateMeter()
-    var deliverRate = RateMeter()
     var alarm: String?
     var isDraining = false
 

@@ -106,7 +106,7 @@ final class MessageQueue {
     var readyBytes: Int { windowBytes + storedBytes }
 
     /// Adds the newest message at the tail of the window.
-    func append(_ entry: Entry) {
+    func append(_ entry: consuming Entry) {
         cursor = entry.number
         windowBytes += Int(entry.bytes)
         noteExpiry(of: entry)
@@ -199,7 +199,7 @@ final class MessageQueue {
     }
 
     /// Remembers when a message in the window expires.
-    private func noteExpiry(of entry: Entry) {
+    private func noteExpiry(of entry: borrowing Entry) {
         guard entry.expires != .distantFuture else { return }
         if expiries.count > 2 * ready.count + 1024 {
             let current = ready.lazy.filter { $0.expires != .distantFuture }

@@ -111,15 +111,15 @@ final class Session {
     }
 
     /// Holds a delivery under the next tag.
-    func hold(_ delivery: Held) -> DeliveryTag {
+    func hold(_ delivery: consuming Held) -> DeliveryTag {
         let tag = nextTag
         nextTag += 1
-        held.append(delivery)
         heldCount += 1
         heldBytes += Int(delivery.entry.bytes)
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
         delivery.queue.unackedBytes += Int(delivery.entry.bytes)
+        held.append(delivery)
         return DeliveryTag(tag)
     }
 
@@ -137,8 +137,7 @@ final class Session {
 
     /// Lets go of one delivery; `nil` when it is not held.
     func release(_ tag: UInt64) -> Held? {
-        guard let index = index(of: tag), let delivery = held[index] else { return nil }
-        held[index] = nil
+        guard let index = index(of: tag), let delivery = held[index].take() else { return nil }
         heldCount -= 1
         heldBytes -= Int(delivery.entry.bytes)
         delivery.consumer?.unacked -= 1
@@ -167,8 +166,7 @@ final class Session {
     func updateHeld(from tag: UInt64, _ body: (UInt64, inout Held) -> Bool) -> UInt64 {
         var tag = max(tag, firstTag)
         while tag < nextTag, let index = index(of: tag) {
-            if var delivery = held[index] {
-                held[index] = nil
+            if var delivery = held[index].take() {
                 let goesOn = body(tag, &delivery)
                 held[index] = delivery
                 if !goesOn { return tag }
