@@ -96,6 +96,14 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "ExampleTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LeveretServerTests",
+            dependencies: [
+                "Leveret", "LeveretServer", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .executableTarget(
             name: "flights", dependencies: ["Leveret"], path: "examples/flights", exclude: ["expected.txt"],

@@ -84,8 +84,17 @@ package final class LineSocket {
         output.append(UInt8(ascii: "\n"))
     }
 
+    /// Adds text to what will be sent, as it is: half a line, or no request at all.
+    package func sayRaw(_ text: String) { output += text.utf8 }
+
     /// Sends and receives what can be moved without waiting.
     package func exchange() {
+        sendWhatGoes()
+        receiveWhatCame()
+    }
+
+    /// Sends what can be sent without waiting, and receives nothing: a client that does not read.
+    package func sendWhatGoes() {
         while isOpen, !output.isEmpty {
             let count = output.withUnsafeBytes {
                 send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -93,6 +102,9 @@ package final class LineSocket {
             guard count > 0 else { break }
             output.removeFirst(count)
         }
+    }
+
+    private func receiveWhatCame() {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while isOpen {
             let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }

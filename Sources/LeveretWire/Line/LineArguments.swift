@@ -90,10 +90,10 @@ struct LineArguments {
         let bytes = Array(token.bytes[(equals + 1)...])
         let prefix = Array("json:".utf8)
         if bytes.starts(with: prefix), !token.valueBeginsQuoted {
-            guard let value = JSON.parse(Array(bytes.dropFirst(prefix.count))) else {
-                throw BrokerError(.syntaxError, "the value of header \(token.shown) is not JSON")
+            guard let json = String(validating: bytes.dropFirst(prefix.count), as: UTF8.self) else {
+                throw BrokerError(.syntaxError, "the value of header \(token.shown) is not UTF-8")
             }
-            return value
+            return try JSONText.read(json)
         }
         if token.valueHasQuote {
             return String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .bytes(bytes)

@@ -21,7 +21,8 @@ public struct LineLimits: Sendable, Hashable {
     public var heldReplyBytesMax = 1 << 20
     /// Requests handed to the broker at once.
     public var batchCountMax = 4096
-    /// Body bytes handed to the broker at once; the body that passes it is the last.
+    /// Body bytes handed to the broker at once, and bytes of replies written at once; what passes it is the
+    /// last.
     public var batchBytesMax = 1 << 20
 
     /// The defaults.
@@ -29,8 +30,7 @@ public struct LineLimits: Sendable, Hashable {
 
     /// Bytes of an exchange's, queue's, consumer's or header's name, and of a routing key.
     static let nameBytesMax = 255
-    /// Milliseconds of a TTL, an expiry or a wait: ten years, a day.
-    static let timeToLiveMax: Int64 = 315_360_000_000
+    /// Milliseconds that GET may wait: a day.
     static let waitMillisecondsMax: Int64 = 86_400_000
     static let prefetchMax: Int64 = 65_535
     static let peekCountMax: Int64 = 1000

@@ -9,7 +9,7 @@ private enum Overflow: String, CaseIterable {
 }
 
 extension LineArguments {
-    private static let milliseconds = 0...LineLimits.timeToLiveMax
+    private static let milliseconds = 0...QueueSettings.millisecondsMax
 
     /// PUB.
     func publish() throws(BrokerError) -> LinePublish {
@@ -173,7 +173,7 @@ extension LineArguments {
         )
         try set(
             "x-expires",
-            to: try number("expires", in: 1...LineLimits.timeToLiveMax).map { .int($0) },
+            to: try number("expires", in: 1...QueueSettings.millisecondsMax).map { .int($0) },
             in: &arguments
         )
         try set("x-max-length", to: try number("max-length", in: counts).map { .int($0) }, in: &arguments)

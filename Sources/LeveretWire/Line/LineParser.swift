@@ -27,6 +27,8 @@ public enum LineReplyForm: Sendable, Hashable {
     case withoutBodies
     /// Rows of a listing.
     case rows
+    /// A GET that may wait.
+    case waiting
 
     /// The reply may be long.
     var isListing: Bool { self == .rows || self == .withoutBodies }
@@ -110,7 +112,12 @@ extension LineHead {
         case .list, .stat, .route: return .complete(.submit(try arguments.listing(), .rows))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .purge, .drop:
             return .complete(.submit(try arguments.topology(), .plain))
-        case .get, .sub, .ack, .nack, .reject: return .complete(.submit(try arguments.consuming(), .plain))
+        case .get, .sub, .ack, .nack, .reject:
+            let request = try arguments.consuming()
+            if case .get(_, autoAck: _, let wait) = request, wait > 0 {
+                return .complete(.submit(request, .waiting))
+            }
+            return .complete(.submit(request, .plain))
         }
     }
 }

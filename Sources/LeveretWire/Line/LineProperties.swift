@@ -48,31 +48,3 @@ enum LineProperties {
         LineText.appendValue(field.value, to: &out)
     }
 }
-
-extension DeathHistory {
-    /// The history as AMQP's headers (RabbitMQ, "Dead Letter Exchanges"): `x-death`, newest first, and the
-    /// first and last death in headers of their own.
-    func xDeathHeaders() -> FieldTable {
-        let entries = deaths.map { death in
-            var table: FieldTable = [
-                "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
-                "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
-                "routing-keys": .array(death.routingKeys.map { .string($0) }),
-                "time": .timestamp(death.time.milliseconds / 1000),
-            ]
-            table["original-expiration"] = death.originalExpiration.map { .string($0) }
-            return FieldValue.table(table)
-        }
-        var headers: FieldTable = [
-            "x-death": .array(entries), "x-first-death-queue": .string(originQueue.rawValue),
-            "x-first-death-reason": .string(firstReason.rawValue),
-            "x-first-death-exchange": .string(firstExchange.rawValue),
-        ]
-        if let last = deaths.first {
-            headers["x-last-death-queue"] = .string(last.queue.rawValue)
-            headers["x-last-death-reason"] = .string(last.reason.rawValue)
-            headers["x-last-death-exchange"] = .string(last.exchange.rawValue)
-        }
-        return headers
-    }
-}

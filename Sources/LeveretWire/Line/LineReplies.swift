@@ -50,6 +50,9 @@ struct LineReplies: Sendable {
     /// True where this slot's turn has come.
     func isFirst(_ slot: UInt64) -> Bool { slot == first }
 
+    /// True where this slot has no answer yet.
+    func isOpen(_ slot: UInt64) -> Bool { slot >= first && slot < next && slots[index(slot)] == Self.open }
+
     /// The first slot's reply is written.
     mutating func wroteFirst() { first += 1 }
 

@@ -4,9 +4,8 @@
 import LeveretCore
 
 enum LineRows {
-    static func message(_ row: PeekedMessage, withBody: Bool, to json: inout JSONWriter) {
+    static func message(_ row: PeekedMessage, withBody: Bool, to json: inout JSONRow) {
         let properties = row.message.properties ?? MessageProperties()
-        json.open()
         json.field("position", row.number.rawValue)
         json.field("version", row.version)
         json.field("state", row.state.rawValue)
@@ -23,22 +22,20 @@ enum LineRows {
         json.field("deliveries", row.deliveries)
         json.field("failed", row.failed)
         json.field("size", row.message.body.count)
-        json.field("headers", properties.headers)
-        json.key("properties")
-        json.properties(properties, isPersistent: row.message.isPersistent)
+        json.field("headers", .table(properties.headers))
+        json.field("properties", Self.properties(properties, isPersistent: row.message.isPersistent))
         json.field("held_by", text: row.heldBy)
         json.field("held_since", time: row.heldSince)
         json.field("origin", text: row.deaths?.originQueue.rawValue)
         json.field("reason", text: row.deaths?.deaths.first?.reason.rawValue)
         json.field("error", text: row.deaths?.errorText)
-        json.deaths(row.deaths)
+        if let deaths = row.deaths { json.field("deaths", Self.deaths(deaths)) } else { json.null("deaths") }
         if withBody { json.body(row.message.body) }
-        json.close()
+        json.end()
     }
 
-    static func queue(_ row: QueueInfo, to json: inout JSONWriter) {
+    static func queue(_ row: QueueInfo, to json: inout JSONRow) {
         let definition = row.definition
-        json.open()
         json.field("name", definition.name.rawValue)
         json.field("ready", row.ready)
         json.field("unacked", row.unacked)
@@ -52,18 +49,17 @@ enum LineRows {
         json.field("published", row.published)
         json.field("delivered", row.delivered)
         json.field("acked", row.acked)
-        json.counts("dead", row.deaths)
+        json.field("dead", Self.counts(row.deaths))
         json.field("durable", definition.isDurable)
         json.field("exclusive", definition.isExclusive)
         json.field("auto_delete", definition.isAutoDelete)
         json.field("dead_letter_exchange", text: definition.arguments.text("x-dead-letter-exchange"))
         json.field("dead_letter_key", text: definition.arguments.text("x-dead-letter-routing-key"))
-        json.field("arguments", definition.arguments)
-        json.close()
+        json.field("arguments", .table(definition.arguments))
+        json.end()
     }
 
-    static func exchange(_ row: ExchangeInfo, to json: inout JSONWriter) {
-        json.open()
+    static func exchange(_ row: ExchangeInfo, to json: inout JSONRow) {
         json.field("name", row.definition.name.rawValue)
         json.field("type", row.definition.type.rawValue)
         json.field("durable", row.definition.isDurable)
@@ -73,21 +69,19 @@ enum LineRows {
         json.field("bindings", row.bindings)
         json.field("published", row.published)
         json.field("unroutable", row.unroutable)
-        json.field("arguments", row.definition.arguments)
-        json.close()
+        json.field("arguments", .table(row.definition.arguments))
+        json.end()
     }
 
-    static func binding(_ row: Binding, to json: inout JSONWriter) {
-        json.open()
+    static func binding(_ row: Binding, to json: inout JSONRow) {
         json.field("source", row.source.rawValue)
         json.target(row.target)
         json.field("pattern", row.routingKey)
-        json.field("arguments", row.arguments)
-        json.close()
+        json.field("arguments", .table(row.arguments))
+        json.end()
     }
 
-    static func consumer(_ row: ConsumerInfo, to json: inout JSONWriter) {
-        json.open()
+    static func consumer(_ row: ConsumerInfo, to json: inout JSONRow) {
         json.field("name", row.tag.rawValue)
         json.field("session", row.session)
         json.field("queue", row.queue.rawValue)
@@ -95,31 +89,28 @@ enum LineRows {
         json.field("unacked", row.unacked)
         json.field("auto_ack", row.autoAck)
         json.field("exclusive", row.isExclusive)
-        json.close()
+        json.end()
     }
 
-    static func connection(_ row: ConnectionInfo, to json: inout JSONWriter) {
-        json.open()
+    static func connection(_ row: ConnectionInfo, to json: inout JSONRow) {
         json.field("id", row.id.rawValue)
         json.field("name", row.name)
         json.field("since", time: row.since)
         json.field("consumers", row.consumers)
         json.field("unacked", row.unacked)
-        json.close()
+        json.end()
     }
 
-    static func route(_ row: RouteStep, to json: inout JSONWriter) {
-        json.open()
+    static func route(_ row: RouteStep, to json: inout JSONRow) {
         json.field("source", row.source.rawValue)
         json.target(row.target)
         json.field("reason", row.reason.rawValue)
         json.field("pattern", row.pattern)
-        json.field("arguments", row.arguments)
-        json.close()
+        json.field("arguments", .table(row.arguments))
+        json.end()
     }
 
-    static func status(_ row: BrokerStatus, to json: inout JSONWriter) {
-        json.open()
+    static func status(_ row: BrokerStatus, to json: inout JSONRow) {
         json.field("version", row.version)
         json.field("started", time: row.started)
         json.field("now", time: row.now)
@@ -139,25 +130,54 @@ enum LineRows {
         json.field("delivered", row.delivered)
         json.field("acked", row.acked)
         json.field("unroutable", row.unroutable)
-        json.counts("dead", row.deaths)
+        json.field("dead", Self.counts(row.deaths))
         json.field("parked", row.parked)
         json.field("in_rate", rate: row.publishRate)
         json.field("out_rate", rate: row.deliverRate)
-        json.key("alarms")
-        json.value(.array(row.alarms.map { .string($0) }))
-        json.close()
+        json.field("alarms", .array(row.alarms.map { .string($0) }))
+        json.end()
     }
 }
 
-extension JSONWriter {
-    fileprivate mutating func field(_ name: String, text: String?) {
-        if let text { field(name, text) } else { null(name) }
+extension LineRows {
+    private static func counts(_ counts: [DeathReason: Int]) -> FieldValue {
+        var table = FieldTable()
+        for reason in DeathReason.allCases { table[reason.rawValue] = .int(Int64(counts[reason] ?? 0)) }
+        return .table(table)
     }
 
-    fileprivate mutating func field(_ name: String, time: Instant?) {
-        if let time, time != .distantFuture { field(name, time.iso8601) } else { null(name) }
+    private static func properties(_ properties: MessageProperties, isPersistent: Bool) -> FieldValue {
+        let texts = [
+            ("message_id", properties.messageID), ("expiration", properties.expiration),
+            ("type", properties.type),
+            ("reply_to", properties.replyTo), ("correlation_id", properties.correlationID),
+            ("content_type", properties.contentType), ("content_encoding", properties.contentEncoding),
+            ("user_id", properties.userID), ("app_id", properties.appID),
+            ("cluster_id", properties.clusterID),
+        ]
+        var table: FieldTable = ["delivery_mode": .int(isPersistent ? 2 : 1)]
+        for (name, text) in texts { table[name] = text.map { .string($0) } }
+        table["timestamp"] = properties.timestamp.map { .int($0) }
+        return .table(table)
     }
 
+    private static func deaths(_ history: DeathHistory) -> FieldValue {
+        .array(
+            history.deaths.map { death in
+                var table: FieldTable = [
+                    "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
+                    "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
+                    "routing_keys": .array(death.routingKeys.map { .string($0) }),
+                    "time": .string(death.time.iso8601),
+                ]
+                table["original_expiration"] = death.originalExpiration.map { .string($0) }
+                return .table(table)
+            }
+        )
+    }
+}
+
+extension JSONRow {
     fileprivate mutating func target(_ target: BindingTarget) {
         switch target {
         case .queue(let queue):
@@ -169,50 +189,11 @@ extension JSONWriter {
         }
     }
 
-    fileprivate mutating func counts(_ name: String, _ counts: [DeathReason: Int]) {
-        key(name)
-        open()
-        for reason in DeathReason.allCases { field(reason.rawValue, counts[reason] ?? 0) }
-        close()
-    }
-
-    fileprivate mutating func properties(_ properties: MessageProperties, isPersistent: Bool) {
-        let texts = [
-            ("message_id", properties.messageID), ("expiration", properties.expiration),
-            ("type", properties.type),
-            ("reply_to", properties.replyTo), ("correlation_id", properties.correlationID),
-            ("content_type", properties.contentType), ("content_encoding", properties.contentEncoding),
-            ("user_id", properties.userID), ("app_id", properties.appID),
-            ("cluster_id", properties.clusterID),
-        ]
-        open()
-        field("delivery_mode", isPersistent ? 2 : 1)
-        for (name, text) in texts { if let text { field(name, text) } }
-        if let timestamp = properties.timestamp { field("timestamp", timestamp) }
-        close()
-    }
-
-    fileprivate mutating func deaths(_ history: DeathHistory?) {
-        guard let history else { return null("deaths") }
-        let list = history.deaths.map { death in
-            var table: FieldTable = [
-                "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
-                "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
-                "routing_keys": .array(death.routingKeys.map { .string($0) }),
-                "time": .string(death.time.iso8601),
-            ]
-            table["original_expiration"] = death.originalExpiration.map { .string($0) }
-            return FieldValue.table(table)
-        }
-        key("deaths")
-        value(.array(list))
-    }
-
     fileprivate mutating func body(_ bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
             field("body", text)
         } else {
-            field("body64", JSON.base64(bytes))
+            field("body64", JSONText.base64(bytes))
         }
     }
 }

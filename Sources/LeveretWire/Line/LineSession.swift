@@ -12,7 +12,7 @@ public struct LineSession: Sendable {
     public enum Progress: Sendable, Hashable {
         /// All bytes are used up, or what is left is no whole request.
         case needsBytes
-        /// Enough for one batch: submit it, then call again.
+        /// Enough for one batch: submit it, send what was written, then call again.
         case batchFull
         /// Too many replies are owed, or the talk is ending: call again when answers have been written.
         case blocked
@@ -22,6 +22,9 @@ public struct LineSession: Sendable {
         var prefix: [UInt8]
         var form: LineReplyForm
     }
+
+    /// For what the driver submits by itself: the answer to this ticket is passed over.
+    public static let silentTicket = Ticket(taggedBit)
 
     /// Tickets of tagged requests have this bit.
     private static let taggedBit: UInt64 = 1 << 63
@@ -36,6 +39,8 @@ public struct LineSession: Sendable {
     private var tagged: [UInt64: Tagged] = [:]
     private var taggedNext = Self.taggedBit
     private var listingsWaiting = 0
+    /// Tickets of the GETs that may wait.
+    private var waiting: Set<UInt64> = []
     /// Prefixes of the pushes of subscriptions made by tagged requests.
     private var prefixes: [ConsumerTag: [UInt8]] = [:]
     private var isEnding = false
@@ -78,9 +83,9 @@ public struct LineSession: Sendable {
         var bytes = 0
         let start = submissions.count
         while !isEnding, wantsBytes {
-            guard submissions.count - start < limits.batchCountMax, bytes < limits.batchBytesMax else {
-                return .batchFull
-            }
+            guard submissions.count - start < limits.batchCountMax, bytes < limits.batchBytesMax,
+                out.readableBytes < limits.batchBytesMax
+            else { return .batchFull }
             guard let input = decoder.next() else { return .needsBytes }
             hasSpoken = true
             switch input {
@@ -116,8 +121,12 @@ public struct LineSession: Sendable {
         end(with: error, tag: [], out: &out)
     }
 
-    /// Answers what is owed and ends the talk, taking no more requests.
-    public mutating func end() { isEnding = true }
+    /// Ends the talk once what is owed is answered: no more requests are taken, and every GET that waits is
+    /// told that there is nothing.
+    public mutating func drain(out: inout ByteBuffer) {
+        isEnding = true
+        for ticket in waiting.sorted() { answered(ticket, .empty, out: &out) }
+    }
 
     /// Writes what the broker says. Every answer must come here once.
     public mutating func heard(_ events: [SessionEvent], out: inout ByteBuffer) {
@@ -151,6 +160,12 @@ public struct LineSession: Sendable {
 
     private mutating func ticket(_ tag: [UInt8], _ form: LineReplyForm) -> Ticket {
         if form.isListing { listingsWaiting += 1 }
+        let ticket = opened(tag, form)
+        if form == .waiting { waiting.insert(ticket.rawValue) }
+        return ticket
+    }
+
+    private mutating func opened(_ tag: [UInt8], _ form: LineReplyForm) -> Ticket {
         guard tag.isEmpty else {
             taggedNext += 1
             tagged[taggedNext] = Tagged(prefix: Self.prefix(tag), form: form)
@@ -226,12 +241,14 @@ public struct LineSession: Sendable {
     // MARK: answers
 
     private mutating func answered(_ ticket: UInt64, _ answer: Answer, out: inout ByteBuffer) {
+        if !waiting.isEmpty { waiting.remove(ticket) }
         if ticket & Self.taggedBit != 0 {
             guard let request = tagged.removeValue(forKey: ticket) else { return }
             note(answer, request.form, prefix: request.prefix)
             write(answer, request.form, prefix: request.prefix, out: &out)
             return
         }
+        guard replies.isOpen(ticket) else { return }
         let form = forms.isEmpty ? .plain : forms.removeValue(forKey: ticket) ?? .plain
         note(answer, form, prefix: [])
         guard replies.isFirst(ticket) else { return replies.keep(answer, form, in: ticket) }
@@ -286,7 +303,7 @@ public struct LineSession: Sendable {
 
     private static func rows(_ answer: Answer, _ form: LineReplyForm, prefix: [UInt8], out: inout ByteBuffer)
     {
-        func list<Row>(_ rows: [Row], _ write: (Row, inout JSONWriter) -> Void) {
+        func list<Row>(_ rows: [Row], _ write: (Row, inout JSONRow) -> Void) {
             LineWriter.rows(rows.count, prefix: prefix, to: &out) { write(rows[$0], &$1) }
         }
         switch answer {

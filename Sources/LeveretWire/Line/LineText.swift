@@ -74,16 +74,13 @@ enum LineText {
             } else {
                 appendQuoted(number.description.utf8, to: &out)
             }
-        case .decimal(let scale, let value):
-            appendValue(.double(JSON.double(scale: scale, value: value)), to: &out)
+        case .decimal: out.append(contentsOf: JSONText.write(value).utf8)
         case .string(let text): appendString(text, to: &out)
         case .bytes(let bytes): appendQuotedRaw(bytes, to: &out)
         case .void: out.append(contentsOf: "null".utf8)
         case .array, .table:
-            var json = JSONWriter()
-            json.value(value)
             out.append(contentsOf: "json:".utf8)
-            appendQuoted(json.bytes, to: &out)
+            appendQuoted(JSONText.write(value).utf8, to: &out)
         }
     }
 

@@ -110,14 +110,14 @@ struct LineWriter: Sendable {
         _ count: Int,
         prefix: [UInt8],
         to out: inout ByteBuffer,
-        row: (Int, inout JSONWriter) -> Void
+        row: (Int, inout JSONRow) -> Void
     ) {
         for index in 0..<count {
-            var json = JSONWriter()
+            var json = JSONRow()
             row(index, &json)
             out.writeBytes(prefix)
             out.writeString("ROW ")
-            out.writeBytes(json.bytes)
+            out.writeString(json.text)
             out.writeString("\n")
         }
         self.count(count, prefix: prefix, to: &out)

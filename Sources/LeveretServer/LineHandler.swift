@@ -1,0 +1,254 @@
+// One line-protocol connection on its event loop: carries bytes to the session machine, submissions to the
+// broker, events back, and bytes out. It decides when to read and when to close; nothing of what is said.
+//
+// One turn is: decode what was read, submit it as one batch, write what came of it as one write. Both ways
+// stop when the other side lags: no reading while the client doesn't read or the broker waits for the disk,
+// no draining of deliveries while the client doesn't read.
+
+import Leveret
+import LeveretWire
+import Logging
+import NIOCore
+
+final class LineHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// A drained or answered socket's buffer larger than this is given back.
+    private static let keptBytesMax = 1 << 20
+
+    private let broker: Broker
+    private let limits: ServerLimits
+    private let logger: Logger
+    private let peer: String
+    /// Past this many bytes, replies leave before the end of the turn.
+    private let writeBytesMax: Int
+    private var session: LineSession
+    private var connection: BrokerConnection?
+    private var door: BrokerSession?
+    private var submissions: [Submission] = []
+    private var events: [SessionEvent] = []
+    private var out = ByteBuffer()
+    /// The pipeline wants to read and was told to wait.
+    private var isReadPending = false
+    private var isInputClosed = false
+    private var isClosing = false
+    /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
+    private var isStalled = false
+    private var isTurning = false
+    private var isTurnWanted = false
+    private var lastRead = NIODeadline.now()
+    private var stallTimer: Scheduled<Void>?
+
+    init(broker: Broker, limits: ServerLimits, logger: Logger, peer: String) {
+        self.broker = broker
+        self.limits = limits
+        self.logger = logger
+        self.peer = peer
+        writeBytesMax = min(512 << 10, limits.line.batchBytesMax)
+        session = LineSession(limits: limits.line, version: Broker.version)
+    }
+
+    // MARK: what NIO says
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        logger.debug("connection opened", metadata: ["peer": "\(peer)"])
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        session.received(unwrapInboundIn(data))
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        lastRead = .now()
+        turn(context)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, isStalled || isReadPending { turn(context) }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if mayRead(context) { context.read() } else { isReadPending = true }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            isInputClosed = true
+            if isClosing { context.close(promise: nil) } else { turn(context) }
+        case is DrainEvent: drain(context)
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("connection failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        stallTimer?.cancel()
+        door?.close()
+        connection?.close()
+        door = nil
+        connection = nil
+        logger.debug("connection closed", metadata: ["peer": "\(peer)"])
+        context.fireChannelInactive()
+    }
+
+    // MARK: a turn
+
+    /// Runs what was read, hands out what waits, and writes all of it.
+    private func turn(_ context: ChannelHandlerContext) {
+        // Writing may make the socket writable again, and NIO says so from within.
+        guard !isTurning else {
+            isTurnWanted = true
+            return
+        }
+        isTurning = true
+        defer { isTurning = false }
+        repeat {
+            guard context.channel.isActive, !isClosing else { return }
+            isTurnWanted = false
+            isStalled = false
+            takeEvents(context)
+            runRequests(context)
+            flush(context)
+        } while isTurnWanted
+        if session.isFinished {
+            close(context)
+        } else {
+            watchForStall(context)
+            if isReadPending, mayRead(context) {
+                isReadPending = false
+                context.read()
+            }
+        }
+    }
+
+    /// Decodes and submits, batch by batch, until the bytes are used up or somebody lags.
+    private func runRequests(_ context: ChannelHandlerContext) {
+        while context.channel.isActive {
+            guard context.channel.isWritable, door?.shouldPause != true else {
+                isStalled = true
+                return
+            }
+            let progress = session.decode(into: &submissions, out: &out)
+            let hasSubmitted = !submissions.isEmpty
+            if hasSubmitted { submit(context) }
+            if out.readableBytes >= writeBytesMax { flush(context) }
+            switch progress {
+            case .batchFull: continue
+            case .needsBytes:
+                if isInputClosed { session.inputEnded(out: &out) }
+                return
+            case .blocked:
+                // What was submitted may have been answered at once, and made room.
+                guard hasSubmitted, session.wantsBytes, !session.isFinished else { return }
+            }
+        }
+    }
+
+    private func submit(_ context: ChannelHandlerContext) {
+        openDoor(context).submit(submissions, events: &events)
+        submissions.removeAll(keepingCapacity: true)
+        hear()
+    }
+
+    /// Hands out what the broker has for this client, while the client reads.
+    private func takeEvents(_ context: ChannelHandlerContext) {
+        guard let door else { return }
+        guard context.channel.isWritable else {
+            isStalled = true
+            return
+        }
+        door.drain(into: &events)
+        hear()
+    }
+
+    private func hear() {
+        guard !events.isEmpty else { return }
+        session.heard(events, out: &out)
+        events.removeAll(keepingCapacity: true)
+    }
+
+    private func flush(_ context: ChannelHandlerContext) {
+        guard out.readableBytes > 0 else { return }
+        context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+        if out.capacity > Self.keptBytesMax { out = ByteBuffer() } else { out.clear() }
+    }
+
+    private func mayRead(_ context: ChannelHandlerContext) -> Bool {
+        session.isFinished || isClosing
+            || (session.wantsBytes && !isStalled && context.channel.isWritable && door?.shouldPause != true)
+    }
+
+    /// The client's place in the broker, made when its first request has come.
+    private func openDoor(_ context: ChannelHandlerContext) -> BrokerSession {
+        if let door { return door }
+        let name = session.clientName.map { "\($0) \(peer)" } ?? peer
+        let connection = broker.openConnection(name: name)
+        let loop = context.eventLoop
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+        let door = connection.openSession {
+            loop.execute { bound.value.handler.turn(bound.value.context) }
+        }
+        self.connection = connection
+        self.door = door
+        return door
+    }
+
+    // MARK: the end
+
+    /// A client that stops in the middle of a request is closed in the end.
+    private func watchForStall(_ context: ChannelHandlerContext) {
+        guard stallTimer == nil, session.isInsideRequest, !isStalled else { return }
+        let deadline = lastRead + .seconds(Int64(limits.stalledSeconds))
+        stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
+            stallTimer = nil
+            guard session.isInsideRequest, !isStalled, !isClosing else { return }
+            guard lastRead + .seconds(Int64(limits.stalledSeconds)) <= .now() else {
+                return watchForStall(context)
+            }
+            let text = "no bytes for \(limits.stalledSeconds) s within a request; closing"
+            session.end(with: BrokerError(.frameError, text), out: &out)
+            turn(context)
+        }
+    }
+
+    /// Answers what is owed, then closes.
+    private func drain(_ context: ChannelHandlerContext) {
+        guard context.channel.isActive, !isClosing else { return }
+        if let door {
+            door.submit([Submission(LineSession.silentTicket, .recover)], events: &events)
+            hear()
+        }
+        session.drain(out: &out)
+        turn(context)
+    }
+
+    /// Closes once everything written has left. The client's bytes are read and dropped until it has closed,
+    /// too, for a second at most: a socket closed on unread bytes may lose what was said last.
+    private func close(_ context: ChannelHandlerContext) {
+        isClosing = true
+        stallTimer?.cancel()
+        if let violation = session.violation {
+            logger.info("connection closed", metadata: ["peer": "\(peer)", "reason": "\(violation)"])
+        }
+        let loop = context.eventLoop.assumeIsolated()
+        loop.scheduleTask(in: .seconds(Int64(limits.stalledSeconds))) { context.close(promise: nil) }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in
+            if isInputClosed { return context.close(promise: nil) }
+            context.close(mode: .output, promise: nil)
+            loop.scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
+            if isReadPending {
+                isReadPending = false
+                context.read()
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// One row of a listing as it is built: a JSON object, field by field.
+
+import LeveretCore
+
+/// Writes a JSON object.
+struct JSONRow {
+    private(set) var text = "{"
+
+    private mutating func key(_ name: String) {
+        if text.utf8.count > 1 { text += "," }
+        JSONText.write(name, into: &text)
+        text += ":"
+    }
+
+    mutating func field(_ name: String, _ value: String) {
+        key(name)
+        JSONText.write(value, into: &text)
+    }
+
+    mutating func field(_ name: String, _ value: some BinaryInteger) {
+        key(name)
+        text += String(value)
+    }
+
+    mutating func field(_ name: String, _ value: Bool) {
+        key(name)
+        text += value ? "true" : "false"
+    }
+
+    /// A number per second, with one decimal.
+    mutating func field(_ name: String, rate: Double) {
+        key(name)
+        let tenths = rate.isFinite && rate >= 0 && rate < 1e15 ? Int((rate * 10).rounded()) : 0
+        text += "\(tenths / 10).\(tenths % 10)"
+    }
+
+    mutating func field(_ name: String, _ value: FieldValue) {
+        key(name)
+        JSONText.write(value, into: &text)
+    }
+
+    mutating func field(_ name: String, text: String?) {
+        if let text { field(name, text) } else { null(name) }
+    }
+
+    /// A moment in ISO 8601; null for never.
+    mutating func field(_ name: String, time: Instant?) {
+        if let time, time != .distantFuture { field(name, time.iso8601) } else { null(name) }
+    }
+
+    mutating func null(_ name: String) {
+        key(name)
+        text += "null"
+    }
+
+    /// Ends the object.
+    mutating func end() { text += "}" }
+}

@@ -1,0 +1,191 @@
+import Leveret
+import LeveretServer
+import LeveretTestSupport
+import Logging
+import Testing
+
+@Suite struct ServerTests {
+    @Test func `requests sent all at once are answered in their order`() async throws {
+        try await withServer { port in
+            let socket = try LineSocket(port: port)
+            socket.say("QUEUE jobs")
+            for number in 0..<20_000 { socket.say("PUB \"\" jobs", body: Array("job \(number)".utf8)) }
+            socket.say("PING")
+            #expect(try socket.waitForNext()?.line == "OK jobs ready=0 consumers=0")
+            for _ in 0..<20_000 { #expect(try socket.waitForNext()?.line == "OK 1") }
+            #expect(try socket.waitForNext()?.line == "OK")
+            for number in 0..<3 {
+                #expect(try socket.ask("GET jobs auto-ack").body == Array("job \(number)".utf8))
+            }
+        }
+    }
+
+    @Test func `one client's message reaches the other, and leaves when it is acked`() async throws {
+        try await withServer { port in
+            let worker = try LineSocket(port: port)
+            let client = try LineSocket(port: port)
+            #expect(try worker.ask("QUEUE jobs").line == "OK jobs ready=0 consumers=0")
+            #expect(try worker.ask("SUB jobs as=w").line == "OK w")
+            #expect(try client.ask("PUB \"\" jobs transient :hello").line == "OK 1")
+            let message = try worker.waitForNext()
+            #expect(message?.line == "MSG 1 jobs \"\" jobs redelivered=0 deliveries=1 position=1 sub=w {5}")
+            #expect(message?.body == Array("hello".utf8))
+            #expect(try worker.ask("ACK 1").line == "OK")
+            #expect(try client.ask("PURGE jobs").line == "OK 0")
+        }
+    }
+
+    @Test func `a client that goes away gives back what it held`() async throws {
+        try await withServer { port in
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("QUEUE jobs").words.first == "OK")
+            #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
+            do {
+                let worker = try LineSocket(port: port)
+                #expect(try worker.ask("GET jobs")["deliveries"] == "1")
+            }
+            let again = try client.ask("GET jobs wait=60000")
+            #expect(again["redelivered"] == "1" && again["deliveries"] == "2")
+        }
+    }
+
+    @Test func `a client that goes away in the middle of a body disturbs nobody`() async throws {
+        try await withServer { port in
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("QUEUE jobs").words.first == "OK")
+            for _ in 0..<50 {
+                let other = try LineSocket(port: port)
+                other.say("PUB \"\" jobs {1000000}")
+                other.say("not all of it")
+                other.exchange()
+            }
+            #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
+            #expect(try client.ask("PURGE jobs").line == "OK 1")
+        }
+    }
+
+    @Test func `what a client asked is answered after it has closed its side`() async throws {
+        try await withServer { port in
+            let socket = try LineSocket(port: port)
+            socket.say("QUEUE jobs")
+            socket.say("GET jobs wait=100")
+            socket.say("QUIT")
+            #expect(try socket.replies(4) == ["OK jobs ready=0 consumers=0", "NIL", "OK", "closed"])
+        }
+    }
+
+    @Test func `one connection too many is told so and the others go on`() async throws {
+        try await withServer({ $0.connectionsMax = 2 }) { port in
+            let first = try LineSocket(port: port)
+            #expect(try first.ask("PING").line == "OK")
+            let second = try LineSocket(port: port)
+            #expect(try second.ask("PING").line == "OK")
+            let third = try LineSocket(port: port)
+            #expect(try third.waitForNext()?.line.hasPrefix("ERR 506 RESOURCE_ERROR 2 connections") == true)
+            #expect(try third.waitForNext() == nil)
+            #expect(try first.ask("PING").line == "OK")
+        }
+    }
+
+    @Test(arguments: ["PUB \"\" jo", "PUB \"\" jobs {100}\nhalf"])
+    func `a client that stops within a request is closed, one that waits is not`(half: String) async throws {
+        try await withServer({ $0.stalledSeconds = 1 }) { port in
+            let waiting = try LineSocket(port: port)
+            #expect(try waiting.ask("QUEUE jobs").words.first == "OK")
+            #expect(try waiting.ask("SUB jobs as=w").line == "OK w")
+            let stuck = try LineSocket(port: port)
+            stuck.say("PING")
+            stuck.sayRaw(half)
+            #expect(try stuck.waitForNext()?.line == "OK")
+            #expect(try stuck.waitForNext()?.line.hasPrefix("ERR 501 FRAME_ERROR no bytes for 1 s") == true)
+            #expect(try stuck.waitForNext() == nil)
+            #expect(try waiting.ask("PING").line == "OK")
+        }
+    }
+
+    @Test func `a subscriber that never reads gets no more than its share, and others go on`() async throws {
+        try await withServer { port in
+            let silent = try LineSocket(port: port)
+            #expect(try silent.ask("QUEUE jobs").words.first == "OK")
+            #expect(try silent.ask("SUB jobs prefetch=0").words.first == "OK")
+            let body = [UInt8](repeating: 7, count: 100_000)
+            let client = try LineSocket(port: port)
+            for _ in 0..<400 { #expect(try client.ask("PUB \"\" jobs transient", body: body).line == "OK 1") }
+            // 40 MB: far more than the sockets hold. What was not sent comes once it reads.
+            for _ in 0..<400 { #expect(try silent.waitForNext()?.body?.count == 100_000) }
+        }
+    }
+
+    @Test func `a client that never reads its replies is not read for ever`() async throws {
+        try await withServer { port in
+            let socket = try LineSocket(port: port)
+            let client = try LineSocket(port: port)
+            for _ in 0..<5000 { socket.say("HELP") }
+            for _ in 0..<50 { socket.sendWhatGoes() }
+            #expect(try client.ask("PING").line == "OK")
+            for _ in 0..<5000 {
+                while try socket.waitForNext()?.line.hasPrefix("TEXT ") == true {}
+            }
+            #expect(try socket.ask("PING").line == "OK")
+        }
+    }
+
+    @Test func `a shutdown answers what was asked, tells who waits, and closes`() async throws {
+        try await withServer { port, server in
+            let waiting = try LineSocket(port: port)
+            #expect(try waiting.ask("QUEUE jobs").words.first == "OK")
+            #expect(try waiting.ask("PUB \"\" jobs :x").line == "OK 1")
+            #expect(try waiting.ask("GET jobs").words.first == "MSG")
+            waiting.say("GET jobs wait=3600000")
+            waiting.say("#p PING")
+            #expect(try waiting.waitForNext()?.line == "#p OK")
+            try await server.stop()
+            #expect(
+                try waiting.replies(3) == [
+                    "NOTE draining the server is shutting down; what you hold goes back", "NIL", "closed",
+                ]
+            )
+            #expect(throws: SocketFailure.self) { try LineSocket(port: port) }
+        }
+    }
+
+    @Test(arguments: [
+        ("AMQP\u{0}\u{0}\u{9}\u{1}", "ERR 540 NOT_IMPLEMENTED AMQP"),
+        ("GET / HTTP/1.1\r\n", "HTTP/1.0 501 Not Imp"),
+        ("AMQ\n", "ERR 503 COMMAND_INVALID unknown verb"), ("GET /\n", "ERR 404 NOT_FOUND"), ("P", "closed"),
+    ])
+    func `the first bytes tell what a client speaks`(said: String, answer: String) async throws {
+        try await withServer { port in
+            let socket = try LineSocket(port: port)
+            socket.sayRaw(said)
+            if answer == "closed" {
+                socket.sayRaw("ING\n")
+                #expect(try socket.waitForNext()?.line == "OK")
+            } else {
+                #expect(try socket.waitForNext()?.line.hasPrefix(answer) == true)
+            }
+        }
+    }
+
+    @Test func `a port in use is refused by name and says what to do`() async throws {
+        try await withServer { port in
+            var configuration = ServerConfiguration()
+            configuration.addresses = [ListenAddress(port: 0), ListenAddress(port: Int(port))]
+            let broker = try Broker(.memory)
+            let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let second = Server(broker: broker, configuration: configuration, logger: quiet)
+            let error = await #expect(throws: BrokerError.self) { _ = try await second.start() }
+            #expect(error?.text.contains("127.0.0.1:\(port): the port is in use") == true)
+            try await broker.shutdown()
+        }
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:5672", ListenAddress()), ("[::1]:1", ListenAddress(host: "::1", port: 1)),
+        ("0", ListenAddress(port: 0)), ("a:65536", nil), ("::1:5", nil), (":5", nil), ("a:", nil),
+        ("a:-1", nil),
+    ])
+    func `listen addresses are read as they are written`(text: String, address: ListenAddress?) {
+        #expect(ListenAddress(text) == address)
+    }
+}
