@@ -13,8 +13,10 @@ import Glibc
 
 /// Starts a thread called `name` that runs `body` and ends with it.
 func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    let thread = Thread(block: body)
-    thread.name = name
+    let thread = Thread {
+        Thread.current.name = name  // shown by top and perf; only a running thread can be named
+        body()
+    }
     thread.stackSize = 1 << 20
     thread.start()
 }
