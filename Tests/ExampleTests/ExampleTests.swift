@@ -57,14 +57,15 @@ import Testing
         #expect(result.errors.contains("not the flights table"))
     }
 
-    @Test func `a program that embeds the broker links no NIO`() throws {
-        func links(_ program: String, _ module: String) throws -> Bool {
-            let binary = try Data(contentsOf: Program.folder.appending(path: program))
-            return binary.firstRange(of: Data(module.utf8)) != nil
-        }
-        #expect(try links("embedded-queue", "LeveretCore"))
-        #expect(try !links("embedded-queue", "NIOCore"))
-        #expect(try !links("embedded-queue", "ArgumentParser"))
-        #expect(try links("leveret", "NIOCore"), "the check itself would see it")
+    @Test(arguments: [
+        ("embedded-queue", "LeveretCore", true), ("embedded-queue", "NIOCore", false),
+        ("embedded-queue", "ArgumentParser", false), ("leveret", "NIOCore", true),
+    ])
+    func `a program that embeds the broker links no NIO`(
+        program: String, module: String, isLinked: Bool
+    ) async throws {
+        let path = Program.folder.appending(path: program).path()
+        let result = try await runProgram("/usr/bin/env", ["grep", "-q", module, path])
+        #expect(result.status == (isLinked ? 0 : 1))
     }
 }
