@@ -164,8 +164,8 @@ struct CrashHarness {
                 journal.fail("GET \(queue) was answered '\(reply)'")
             }
         }
-        // What a crash interrupted past the delivery limit dies as soon as it is read.
-        let mayDie = options.contains("delivery-limit=")
+        // What a crash left past the delivery limit, or over the queue's length, dies as soon as it is read.
+        let mayDie = options.contains("delivery-limit=") || options.contains("max-length=")
         if sequences.count != count, !mayDie || sequences.count > count {
             journal.fail("\(queue) says ready=\(count), gave \(sequences.count)")
         }
