@@ -27,8 +27,8 @@ import Testing
             "LeveretCLI",
             [
                 "LeveretCore", "Leveret", "LeveretWire", "LeveretServer", "NIOCore", "NIOPosix",
-                "ArgumentParser", "Logging", "ServiceLifecycle", "Synchronization", "Foundation",
-                "FoundationEssentials", "Glibc", "Darwin", "Musl",
+                "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals", "Synchronization",
+                "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl",
             ]
         ),
     ]

@@ -1,5 +1,6 @@
 // The rules of CONTRIBUTING.md that a machine can check on every Swift file: sizes, opening comments,
-// calls that are banned and what to use instead.
+// calls that are banned and what to use instead. The linter holds code to 110 characters a line; it lets
+// comments and texts pass, which are held to 120 here.
 
 import Testing
 
@@ -13,10 +14,10 @@ import Testing
     )
 
     @Test(arguments: code)
-    func `a file has at most 600 lines of at most 110 characters`(file: SourceFile) {
+    func `a file has at most 600 lines of at most 120 characters`(file: SourceFile) {
         #expect(file.lines.count <= 601, "\(file): split it by topic")
         for (index, line) in file.lines.enumerated() {
-            #expect(line.count <= 110, "\(file):\(index + 1): \(line.count) characters")
+            #expect(line.count <= 120, "\(file):\(index + 1): \(line.count) characters")
             #expect(line.last?.isWhitespace != true, "\(file):\(index + 1): space at the end")
         }
     }
@@ -58,7 +59,8 @@ import Testing
     @Test(arguments: code)
     func `what the compiler can not check stands in named files only`(file: SourceFile) {
         if Self.unchecked.contains(file.path) {
-            #expect(file.text.contains("/// Why `@unchecked Sendable` holds: "), "\(file): give the proof")
+            #expect(
+                file.text.contains("/// Why `@unchecked " + "Sendable` holds: "), "\(file): give the proof")
             return
         }
         #expect(!file.text.contains("@unchecked " + "Sendable"), "\(file): see the list in this test")

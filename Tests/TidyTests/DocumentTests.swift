@@ -1,0 +1,72 @@
+// Keeps the documents true where a machine can: links lead somewhere, the README's code is the example's
+// code, and nothing points into the folders of one machine.
+
+import Foundation
+import Testing
+
+@Suite struct DocumentTests {
+    private static let documents = Repository.files.filter { $0.path.hasSuffix(".md") }
+
+    @Test(arguments: documents)
+    func `every link within the repository leads to a file or a heading`(document: SourceFile) {
+        for match in document.text.matches(of: /\]\(([^)\s]+)\)/) {
+            let link = String(match.1)
+            if link.hasPrefix("http://") || link.hasPrefix("https://") { continue }
+            let parts = link.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+            let folder = (document.path as NSString).deletingLastPathComponent
+            let path = ((folder as NSString).appendingPathComponent(String(parts[0])) as NSString)
+                .standardizingPath
+            let target = parts[0].isEmpty ? document.path : path
+            #expect(Repository.exists(target), "\(document): \(link)")
+            if parts.count == 2, let file = Repository.file(target) {
+                #expect(Self.anchors(of: file).contains(String(parts[1])), "\(document): \(link)")
+            }
+        }
+    }
+
+    @Test func `the README shows the example as it is compiled`() throws {
+        let readme = try #require(Repository.file("README.md"))
+        let example = try #require(Repository.file("examples/embedded-queue/main.swift"))
+        let shown = try #require(readme.text.firstMatch(of: /```swift\n([\s\S]*?)```/)).1
+        let code = example.lines.drop { $0.hasPrefix("//") || $0.isEmpty }.joined(separator: "\n")
+        #expect(String(shown) == code)
+    }
+
+    @Test func `every test that the semantics name is there`() throws {
+        let semantics = try #require(Repository.file("docs/semantics.md"))
+        let tests = Repository.swiftFiles(in: "Tests").map(\.text).joined()
+        let table = semantics.lines.drop { $0 != "## What proves it" }.filter { $0.hasPrefix("| ") }
+        for row in table.dropFirst(2) {
+            let proof = row.split(separator: "|").last ?? ""
+            for name in proof.matches(of: /`([^`]+)`/) {
+                #expect(tests.contains("func `\(name.1)`"), "\(name.1)")
+            }
+        }
+    }
+
+    @Test(arguments: Repository.files)
+    func `no file names a place on somebody's machine`(file: SourceFile) {
+        for place in ["/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/", "/wo" + "rk/"]
+        where file.text.contains(place) {
+            Issue.record("\(file) names \(place)")
+        }
+    }
+
+    @Test func `the repository's top level holds what CONTRIBUTING lists`() throws {
+        let contributing = try #require(Repository.file("CONTRIBUTING.md"))
+        for name in ["Sources", "Tests", "examples", "docs", "Benchmarks", "FuzzTesting", ".ci"] {
+            #expect(contributing.text.contains("`\(name)/`"), "\(name)")
+        }
+    }
+
+    /// The anchors that a web page makes of the headings.
+    private static func anchors(of file: SourceFile) -> Set<String> {
+        Set(
+            file.lines.filter { $0.hasPrefix("#") }.map { heading in
+                heading.drop { $0 == "#" || $0 == " " }.lowercased()
+                    .filter { $0.isLetter || $0.isNumber || $0 == " " || $0 == "-" || $0 == "_" }
+                    .replacing(" ", with: "-")
+            }
+        )
+    }
+}
