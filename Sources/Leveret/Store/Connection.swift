@@ -135,8 +135,8 @@ extension Database {
             try run("COMMIT")
             return result
         } catch {
-            // SQLite ends the transaction by itself on some errors.
-            if isInsideTransaction { try run("ROLLBACK") }
+            // SQLite ends the transaction by itself on some errors; the first error is the one that matters.
+            if isInsideTransaction { try? run("ROLLBACK") }
             throw error
         }
     }

@@ -1,0 +1,182 @@
+// What fails half-way is as if it had never begun, and succeeds when it is tried again.
+
+import Foundation
+import GRDB
+import GRDBSQLite
+import LeveretCore
+import Testing
+
+@testable import Leveret
+
+@Suite struct StoreFaultTests {
+    /// Everything the database holds, as text.
+    private func dump(_ store: Store) throws -> String {
+        try store.writer.writeWithoutTransaction { database in
+            try ["message", "body", "held", "queue", "exchange", "binding", "meta"].map { table in
+                try Row.fetchAll(database, sql: "SELECT * FROM \(table) ORDER BY 1").description
+            }.joined(separator: "\n")
+        }
+    }
+
+    /// A batch of everything.
+    private var batch: WriteBatch {
+        let shared = Message(exchange: "e", routingKey: "k", body: [UInt8](repeating: 1, count: 1_000))
+        var batch = WriteBatch()
+        batch.definitions = [
+            .putExchange(ExchangeDefinition("events")), .putQueue(2, QueueDefinition("dead")),
+            .putBinding(Binding(source: "events", target: .queue("dead"))),
+        ]
+        batch.inserts = [
+            .text(11, "plain"),
+            InsertRow(number: 12, queue: 1, message: shared, entered: 0, sharedBody: 12),
+            InsertRow(number: 13, queue: 2, message: shared, entered: 0, acquired: 2, sharedBody: 12),
+        ]
+        batch.counters = [
+            CounterUpdate(number: 4, queue: 1, failed: 3, acquired: 4, heldBy: "worker/a", heldSince: 9)
+        ]
+        batch.removals = [1, 2, 9]
+        batch.ranges = [RangeRemoval(queue: 1, after: 4, through: 7)]
+        batch.reserveThrough = 1_000
+        return batch
+    }
+
+    @Test func `a batch that is interrupted anywhere leaves nothing behind and can be applied again`() throws {
+        let fixture = try StoreFixture()
+        let countdown = Countdown()
+        var failures = 0
+        try fixture.use { store in
+            _ = try store.apply(.declaring(QueueDefinition("orders")))
+            _ = try store.apply(.inserting((1...10).map { .text(MessageNumber($0), "\($0)") }))
+            countdown.attach(to: store.writer)
+            let before = try dump(store)
+            while true {
+                countdown.left = failures + 1
+                do {
+                    _ = try store.apply(batch)
+                    break
+                } catch {
+                    failures += 1
+                }
+                countdown.left = .max
+                #expect(try dump(store) == before, "after \(failures) steps")
+            }
+            countdown.left = .max
+        }
+        #expect(failures > 100)
+        try fixture.use { store in
+            try #expect(store.numbers(1) == [3, 4, 8, 10, 11, 12])
+            try #expect(store.numbers(2) == [13])
+            try #expect(store.load(.numbers([4])).rows.map(\.failed) == [4])
+        }
+    }
+
+    @Test func `a batch for which there are no pages left is refused as full and can be applied again`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, "one")))
+            let pages = try store.number("PRAGMA page_count")
+            _ = try store.number("PRAGMA max_page_count = \(pages + 2)")
+            let before = try dump(store)
+            let large = WriteBatch.inserting(
+                (2...20).map { .text(MessageNumber($0), String(repeating: "x", count: 10_000)) }
+            )
+            #expect {
+                _ = try store.apply(large)
+            } throws: {
+                ($0 as? StoreFailure)?.kind == .full
+            }
+            try #expect(dump(store) == before)
+            _ = try store.number("PRAGMA max_page_count = 100000")
+            _ = try store.apply(large)
+            try #expect(store.numbers().count == 20)
+        }
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
+    func `a full disk loses nothing that was committed, and is over when there is room`() throws {
+        let fixture = try StoreFixture()
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
+        defer { disk.unmount() }
+        let path = disk.path + "/leveret.db"
+        let store = try Store.open(path: path, options: fixture.options, now: 0, logger: .silent).store
+        try disk.fill(leavingKibibytes: 3_000)
+        var committed: [MessageNumber] = []
+        let refused = try fillUp(store, &committed)
+        #expect(committed.count > 50)
+        try #expect(store.numbers() == committed)
+        #expect(!FileManager.default.fileExists(atPath: path + "-reserve"))
+
+        try disk.clear()
+        for batch in refused { _ = try store.apply(batch) }
+        committed += refused.flatMap { $0.inserts.map(\.number) }
+        try #expect(store.numbers() == committed)
+        while try store.maintain() {}
+        #expect(FileManager.default.fileExists(atPath: path + "-reserve"))
+        store.close()
+        let second = try Store.open(path: path, options: fixture.options, now: 0, logger: .silent).store
+        try #expect(second.numbers() == committed)
+        second.close()
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
+    func `a purge gets through on a full disk, even in a batch that doesn't, and makes room for it`() throws {
+        let fixture = try StoreFixture()
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
+        defer { disk.unmount() }
+        let store = try Store.open(
+            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
+        ).store
+        defer { store.close() }
+        var committed: [MessageNumber] = []
+        var batch = try #require(try fillUp(store, &committed).first)
+        let last = try #require(committed.last)
+        batch.ranges = [RangeRemoval(queue: 1, after: 0, through: last)]
+        var attempts = 0
+        while attempts < 10 {
+            attempts += 1
+            if (try? store.apply(batch)) != nil { break }
+        }
+        #expect(attempts < 10)
+        try #expect(store.numbers() == batch.inserts.map(\.number))
+    }
+
+    /// Inserts until the disk is full; returns the batch that was refused.
+    private func fillUp(_ store: Store, _ committed: inout [MessageNumber]) throws -> [WriteBatch] {
+        var number: Int64 = 0
+        while number < 10_000 {
+            let numbers = (1...10).map { MessageNumber(number + $0) }
+            number += 10
+            let batch = WriteBatch.inserting(numbers.map { .text($0, String(repeating: "x", count: 10_000)) })
+            do {
+                _ = try store.apply(batch)
+                committed += numbers
+            } catch {
+                #expect(error.kind == .full, "\(error)")
+                return [batch]
+            }
+        }
+        Issue.record("the disk took everything")
+        return []
+    }
+}
+
+/// Interrupts the statement of a connection that is under way when so many of SQLite's steps were made.
+private final class Countdown {
+    var left = Int.max
+
+    func attach(to queue: DatabaseQueue) {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        queue.writeWithoutTransaction { database in
+            sqlite3_progress_handler(
+                database.sqliteConnection, 1,
+                { context in
+                    guard let context else { return 0 }
+                    let countdown = Unmanaged<Countdown>.fromOpaque(context).takeUnretainedValue()
+                    countdown.left -= 1
+                    return countdown.left == 0 ? 1 : 0
+                },
+                context
+            )
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// The file stays in shape: a bounded log, room given back, migrations with a copy.
+
+import Foundation
+import GRDB
+import LeveretCore
+import Testing
+
+@testable import Leveret
+
+@Suite struct StoreShapeTests {
+    private let kibibyte = String(repeating: "x", count: 1_024)
+
+    private func logBytes(_ store: Store) -> Int { FileSize.bytes(of: store.path + "-wal") }
+
+    /// Inserts and removes a mebibyte at a time; returns how long the log was at most.
+    private func load(_ store: Store, mebibytes: Int) throws -> Int {
+        var longest = 0
+        for round in 0..<mebibytes {
+            let numbers = (1...1_024).map { MessageNumber(Int64(round * 1_024 + $0)) }
+            _ = try store.apply(.inserting(numbers.map { .text($0, kibibyte) }))
+            var batch = WriteBatch()
+            batch.removals = ContiguousArray(numbers)
+            _ = try store.apply(batch)
+            longest = max(longest, logBytes(store))
+        }
+        return longest
+    }
+
+    @Test func `the log stays short under a load that never stops`() throws {
+        var fixture = try StoreFixture()
+        fixture.options.checkpointBytes = 1 << 20
+        fixture.options.logBytesMax = 4 << 20
+        try fixture.use { store in
+            let longest = try load(store, mebibytes: 40)
+            #expect(longest < 10 << 20)
+            try #expect(store.numbers() == [])
+            try #expect(store.number("PRAGMA integrity_check") == 0)
+        }
+    }
+
+    @Test func `a reader that keeps the log long doesn't stop commits, and the log recovers from it`() throws {
+        var fixture = try StoreFixture()
+        fixture.options.checkpointBytes = 1 << 20
+        fixture.options.logBytesMax = 4 << 20
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1_000_000, "one")))
+            let reader = try SQLiteShell(store.path)
+            try reader.send("BEGIN; SELECT count(*) || ' found' FROM message;", awaiting: "1 found")
+            let longest = try load(store, mebibytes: 16)
+            #expect(longest > 16 << 20)
+            reader.end()
+            #expect(try load(store, mebibytes: 16) <= longest + 8 << 20)
+        }
+    }
+
+    @Test func `the file shrinks in small steps once its messages are gone`() throws {
+        var fixture = try StoreFixture()
+        fixture.options.freePagesKept = 16
+        fixture.options.idleLogBytes = 1
+        try fixture.use { store in
+            for round in 0..<8 {
+                let numbers = (1...1_024).map { MessageNumber(Int64(round * 1_024 + $0)) }
+                _ = try store.apply(.inserting(numbers.map { .text($0, kibibyte) }))
+            }
+            _ = try store.apply(.purging(RangeRemoval(queue: 1, after: 0, through: 9_000)))
+            var steps = 1
+            while try store.maintain() { steps += 1 }
+            #expect(steps > 5)
+            try #expect(store.number("PRAGMA freelist_count") <= 16)
+            // The log is written back on another thread.
+            while store.fileBytes() > 1 << 20 { _ = try store.maintain() }
+        }
+    }
+
+    // MARK: Migrations
+
+    private let second = "ALTER TABLE queue ADD COLUMN note TEXT; UPDATE queue SET note = 'moved';"
+
+    private func migrate(_ path: String, with migrator: Migrator) throws {
+        let queue = try DatabaseQueue(path: path)
+        defer { try? queue.close() }  // nothing is left to write
+        try queue.writeWithoutTransaction { try migrator.run($0, path: path) }
+    }
+
+    @Test func `a file is copied before it is migrated`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { _ = try $0.apply(.declaring(QueueDefinition("orders"))) }
+        try migrate(fixture.path, with: Migrator(migrations: Schema.migrations + [second]))
+        let version = Schema.migrations.count
+        let look = "SELECT user_version, count(*) FROM queue, pragma_user_version"
+        try #expect(SQLiteShell.run(fixture.path, look) == "\(version + 1)|1")
+        try #expect(SQLiteShell.run(fixture.path, "SELECT note FROM queue") == "moved")
+        try #expect(SQLiteShell.run(fixture.path + "-v\(version)", look) == "\(version)|1")
+    }
+
+    @Test func `a migration goes without the copy where that is asked for`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { _ in }
+        try migrate(fixture.path, with: Migrator(migrations: Schema.migrations + [second], copiesBefore: false))
+        #expect(!FileManager.default.fileExists(atPath: fixture.path + "-v\(Schema.migrations.count)"))
+    }
+
+    @Test func `a migration that fails leaves the file as it was`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { _ = try $0.apply(.declaring(QueueDefinition("orders"))) }
+        let failing = Migrator(migrations: Schema.migrations + [second + "INSERT INTO nothing VALUES (1);"])
+        #expect {
+            try migrate(fixture.path, with: failing)
+        } throws: {
+            ($0 as? BrokerError)?.text.contains("is as it was") == true
+        }
+        try #expect(fixture.reopened().queues.map(\.definition.name) == ["orders"])
+        try #expect(SQLiteShell.run(fixture.path, "SELECT count(*) FROM pragma_table_info('queue')") == "8")
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
+    func `a migration is refused where there is no room for the copy`() throws {
+        let fixture = try StoreFixture()
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 2_048)
+        defer { disk.unmount() }
+        let path = disk.path + "/leveret.db"
+        try Store.open(path: path, options: fixture.options, now: 0, logger: .silent).store.close()
+        try disk.fill(leavingKibibytes: 128)
+        #expect {
+            try migrate(path, with: Migrator(migrations: Schema.migrations + [second]))
+        } throws: {
+            let error = $0 as? BrokerError
+            return error?.code == .resourceError && error?.text.contains("go without the copy") == true
+        }
+    }
+
+    @Test func `a file of the first version opens with all it holds`() throws {
+        let fixture = try StoreFixture()
+        try #expect(SQLiteShell.run(fixture.path, StoreVersion1.sql) == "wal")
+        let (store, state) = try fixture.open()
+        defer { store.close() }
+        #expect(state.queues.map(\.definition.name) == ["orders"])
+        #expect(state.queues.map(\.count) == [2])
+        #expect(state.nextNumber == 101)
+        #expect(state.nextQueueID == 5)
+        let rows = try store.load(.window(4)).rows
+        #expect(rows.map { String(decoding: $0.message.body, as: UTF8.self) } == ["own", "shared"])
+        #expect(rows.map(\.failed) == [2, 0])
+        #expect(rows.map(\.acquired) == [1, 0])
+        #expect(rows.map(\.expires) == [Instant(milliseconds: 5_000), .distantFuture])
+    }
+}
