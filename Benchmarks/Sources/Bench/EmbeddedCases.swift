@@ -1,0 +1,96 @@
+// The cases in this very process: the disk and SQLite by themselves, and the broker without a network.
+
+import Leveret
+import LineLoad
+
+let embeddedCases = [
+    Case("disk") { bench in
+        let syncs = probe_fdatasync(bench.path("probe"), 1)
+        guard let database = probe_open(bench.path("probe.db")) else { throw BenchmarkFailure("no probe.db") }
+        defer { probe_close(database) }
+        var count = 0
+        var spent = 0.0
+        while spent < 1e6 {
+            spent += probe_commit(database, 1_024)
+            count += 1
+        }
+        return [
+            Figure("fdatasync of 4 KiB", syncs, "syncs/s"),
+            Figure("blocking INSERT of 1 KiB, one a commit", Double(count) / spent * 1e6, "rows/s"),
+        ]
+    },
+    Case("embedded, batch publish") { bench in
+        var figures: [Figure] = []
+        for size in [1_024, 100] {
+            let broker = try Broker(.file(bench.path("batch\(size).db")))
+            try await broker.declareQueue("q")
+            let body = [UInt8](repeating: 120, count: size)
+            let batch = (0..<1_000).map { _ in OutgoingMessage(body, to: "q" as QueueName) }
+            let seconds = try await time { for _ in 0..<200 { try await broker.publish(batch: batch) } }
+            let target = size == 1_024 ? 200_000.0 : nil
+            figures.append(.rate("durable \(size) B, 1,000 a batch", 200_000, in: seconds, target))
+            try await broker.shutdown()
+        }
+        return figures
+    },
+    Case("embedded, transient") { bench in
+        let broker = try Broker(.file(bench.path("transient.db")))
+        try await broker.declareQueue("q")
+        let count = 1_000_000
+        let body = [UInt8](repeating: 120, count: 100)
+        let batch = (0..<1_000).map { _ in OutgoingMessage(body, to: "q" as QueueName, persistent: false) }
+        let consumer = try await broker.consume("q", prefetch: 10_000, autoAck: true)
+        let inBatches = try await time {
+            async let received = receive(count, from: consumer)
+            for _ in 0..<(count / batch.count) { try await broker.publish(batch: batch) }
+            _ = try await received
+        }
+        let alone = 200_000
+        let oneByOne = try await time {
+            async let received = receive(alone, from: consumer)
+            for _ in 0..<alone { try await broker.publish(batch[0]) }
+            _ = try await received
+        }
+        try await broker.shutdown()
+        return [
+            .rate("publish and deliver 100 B, in batches", count, in: inBatches, 1_000_000),
+            .rate("publish and deliver 100 B, one await each", alone, in: oneByOne),
+        ]
+    },
+    Case("embedded, lone publish") { bench in
+        let broker = try Broker(.file(bench.path("lone.db")))
+        try await broker.declareQueue("q")
+        guard let database = probe_open(bench.path("bare.db")) else { throw BenchmarkFailure("no bare.db") }
+        defer { probe_close(database) }
+        let message = OutgoingMessage([UInt8](repeating: 120, count: 1_024), to: "q" as QueueName)
+        var bare: [Double] = []
+        var published: [Double] = []
+        // In turns of 100, so that both meet the same disk.
+        for _ in 0..<20 {
+            for _ in 0..<100 { bare.append(probe_commit(database, 1_024)) }
+            for _ in 0..<100 { published.append(try await time { try await broker.publish(message) } * 1e6) }
+        }
+        try await broker.shutdown()
+        let (commit, publish) = (bare.sorted()[1_000], published.sorted()[1_000])
+        return [
+            Figure("bare SQLite commit p50", commit / 1_000, "ms"),
+            Figure("await publish p50", publish / 1_000, "ms"),
+            Figure("await publish ÷ bare commit", publish / commit, "", .atMost(1.3)),
+        ]
+    },
+]
+
+private func receive(_ count: Int, from consumer: Consumer) async throws -> Int {
+    var received = 0
+    for try await _ in consumer {
+        received += 1
+        if received == count { break }
+    }
+    return received
+}
+
+/// Seconds that `work` takes.
+private func time(_ work: () async throws -> Void) async rethrows -> Double {
+    let took = try await ContinuousClock().measure { try await work() }
+    return Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+}

@@ -1,0 +1,18 @@
+// What the disk and SQLite do on their own, measured beside the broker in the same run.
+#ifndef PROBE_H
+#define PROBE_H
+
+/// Writes and syncs 4 KiB for `seconds` in a new file at `path`; returns syncs a second, or a negative number.
+double probe_fdatasync(const char *path, double seconds);
+
+/// A SQLite file as the broker's: WAL, synchronous=FULL, 8 KiB pages, one table. `NULL` if it can't be made.
+struct probe_database;
+struct probe_database *probe_open(const char *path);
+
+/// Inserts one row of `size` bytes in a transaction of its own; returns microseconds, or a negative number.
+double probe_commit(struct probe_database *database, int size);
+
+/// Closes it.
+void probe_close(struct probe_database *database);
+
+#endif

@@ -1,0 +1,82 @@
+// The disk and SQLite alone; see probe.h.
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+double probe_fdatasync(const char *path, double seconds) {
+    int file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    if (file < 0) return -1;
+    char block[4096];
+    memset(block, 'x', sizeof block);
+    double start = now(), end = start;
+    long count = 0;
+    while (end - start < seconds) {
+        if (write(file, block, sizeof block) != sizeof block || fdatasync(file) != 0) {
+            count = -1;
+            break;
+        }
+        count++;
+        end = now();
+    }
+    close(file);
+    unlink(path);
+    return count < 0 ? -1 : count / (end - start);
+}
+
+struct probe_database {
+    sqlite3 *connection;
+    sqlite3_stmt *insert;
+    void *body;
+    int size;
+};
+
+struct probe_database *probe_open(const char *path) {
+    struct probe_database *database = calloc(1, sizeof *database);
+    const char *set_up =
+        "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "CREATE TABLE message(id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, body BLOB NOT NULL);";
+    if (!database) return NULL;
+    if (sqlite3_open(path, &database->connection) != SQLITE_OK
+        || sqlite3_exec(database->connection, set_up, NULL, NULL, NULL) != SQLITE_OK
+        || sqlite3_prepare_v2(
+               database->connection, "INSERT INTO message(queue, body) VALUES(1, ?)", -1, &database->insert, NULL)
+               != SQLITE_OK) {
+        probe_close(database);
+        return NULL;
+    }
+    return database;
+}
+
+double probe_commit(struct probe_database *database, int size) {
+    if (database->size < size) {
+        free(database->body);
+        database->body = calloc(1, size);
+        database->size = size;
+        if (!database->body) return -1;
+    }
+    double start = now();
+    sqlite3_bind_blob(database->insert, 1, database->body, size, SQLITE_STATIC);
+    int result = sqlite3_step(database->insert);
+    sqlite3_reset(database->insert);
+    return result == SQLITE_DONE ? (now() - start) * 1e6 : -1;
+}
+
+void probe_close(struct probe_database *database) {
+    if (!database) return;
+    sqlite3_finalize(database->insert);
+    sqlite3_close(database->connection);
+    free(database->body);
+    free(database);
+}
