@@ -35,7 +35,8 @@ import Testing
     ])
     func `a wrong command line is refused before anything is tried`(arguments: [String]) throws {
         let answer = try #require(refusal(of: arguments))
-        #expect(answer.status == (arguments == ["queue"] ? .done : .usage))  // a group by itself shows its help
+        // A group by itself shows its help.
+        #expect(answer.status == (arguments == ["queue"] ? .done : .usage))
         #expect(answer.text.contains(arguments == ["queue"] ? "USAGE: leveret" : "Usage: leveret"))
     }
 

@@ -18,7 +18,9 @@ struct InputLines {
     /// Lines of what a descriptor gives.
     init(_ descriptor: CInt) { self.descriptor = descriptor }
 
-    /// The next line without its LF, or `nil` at the end. A last line needs no LF.
+    /// The next line without its LF, or `nil` at the end.
+    ///
+    /// The last line needs no LF.
     ///
     /// - Throws: `Failure` when the descriptor can't be read.
     mutating func next() throws(Failure) -> ArraySlice<UInt8>? {

@@ -95,7 +95,7 @@ final class LineClient {
         }
     }
 
-    /// The next reply. Pushes that answer nothing are left out.
+    /// The next reply; pushes, which answer nothing, are left out.
     func receive() throws(Failure) -> Reply {
         while true {
             let line = try nextLine()

@@ -1,6 +1,8 @@
 // Where commands that only read look: a running server, or a database file. Both give the same rows.
 
-/// What can be looked at. Rows are objects with the fields of docs/line-protocol.md, Rows.
+/// What can be looked at.
+///
+/// Rows are objects with the fields of docs/line-protocol.md, Rows.
 protocol Source {
     /// The broker as a whole.
     func status() throws -> JSON
