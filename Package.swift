@@ -64,8 +64,10 @@ let package = Package(
         .executableTarget(
             name: "LeveretCLI",
             dependencies: [
-                "LeveretServer",
+                "Leveret", "LeveretServer", "LeveretWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),

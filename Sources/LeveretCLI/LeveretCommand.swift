@@ -2,6 +2,7 @@
 // standard error and an exit status. To add a command: a file in Commands, and its line here.
 
 import ArgumentParser
+import Leveret
 
 /// `leveret`: the server, and the tools that act on one.
 @main struct LeveretCommand: AsyncParsableCommand {
@@ -23,7 +24,7 @@ import ArgumentParser
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Server", subcommands: [StatusCommand.self]),
+            CommandGroup(name: "Server", subcommands: [ServeCommand.self, StatusCommand.self]),
             CommandGroup(
                 name: "Messages",
                 subcommands: [
@@ -41,7 +42,7 @@ import ArgumentParser
         ]
     )
 
-    static let version = "0.1.0"
+    static let version = Broker.version
 
     /// Runs the command that the arguments name, and exits.
     static func main() async {
@@ -63,6 +64,7 @@ import ArgumentParser
 
     /// What to print for an error, and the status to leave with.
     static func report(_ error: any Error) -> (text: String, status: CommandStatus) {
+        if let error = error as? BrokerError { return report(Failure(error)) }
         if let failure = error as? Failure { return ("leveret: \(failure.text)", failure.status) }
         let status: CommandStatus = exitCode(for: error).isSuccess ? .done : .usage
         return (fullMessage(for: error), status)

@@ -20,6 +20,7 @@ struct SourceOptions: ParsableArguments {
 
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
-        ServerSource(try server.connect())
+        if let db { return try FileSource(path: db) }
+        return ServerSource(try server.connect())
     }
 }

@@ -73,6 +73,9 @@ enum Terminal {
     /// Ends the process.
     static func exit(_ status: CommandStatus) -> Never { systemExit(status.rawValue) }
 
+    /// Ends the process without a look back, while other threads go on.
+    static func endAtOnce() -> Never { _exit(CommandStatus.refused.rawValue) }
+
     /// Asks before something is removed for good.
     ///
     /// - Parameters:
