@@ -97,6 +97,14 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "LeveretCLITests",
+            dependencies: [
+                "LeveretCLI", "LeveretTestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(name: "ExampleTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeveretServerTests",

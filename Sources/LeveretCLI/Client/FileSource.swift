@@ -22,7 +22,6 @@ struct FileSource: Source {
     func status() throws -> JSON {
         let queues = try inspector.queues()
         return .object([
-            .init(name: "version", value: .string(LeveretCommand.version)),
             .init(name: "database", value: .string(path)),
             .init(name: "database_bytes", value: .int(Input.size(at: path) + Input.size(at: path + "-wal"))),
             .init(name: "queues", value: .int(queues.count)),
@@ -33,7 +32,8 @@ struct FileSource: Source {
     }
 
     func queues(match: String?, each: (JSON) throws -> Void) throws {
-        for queue in try inspector.queues() where match.map({ Glob.matches($0, queue.definition.name.rawValue) }) ?? true {
+        let glob = match.map { Glob($0) }
+        for queue in try inspector.queues() where glob?.matches(queue.definition.name.rawValue) ?? true {
             try each(try row(ListingRow.queue(queue)))
         }
     }
@@ -98,33 +98,6 @@ extension Failure {
     /// A refusal by a broker or a file in this process.
     init(_ error: BrokerError) {
         self.init(CommandStatus(replyCode: error.code.rawValue), error.text)
-    }
-}
-
-/// Names with `*` for any characters and `?` for any one.
-enum Glob {
-    /// True where `pattern` stands for all of `name`. O(pattern × name).
-    static func matches(_ pattern: String, _ name: String) -> Bool {
-        let (pattern, name) = (Array(pattern), Array(name))
-        var place = 0
-        var index = 0
-        var star: (place: Int, index: Int)?
-        while index < name.count {
-            if place < pattern.count, pattern[place] == "*" {
-                star = (place, index)
-                place += 1
-            } else if place < pattern.count, pattern[place] == "?" || pattern[place] == name[index] {
-                place += 1
-                index += 1
-            } else if let last = star {
-                star = (last.place, last.index + 1)
-                place = last.place + 1
-                index = last.index + 1
-            } else {
-                return false
-            }
-        }
-        return pattern[place...].allSatisfy { $0 == "*" }
     }
 }
 

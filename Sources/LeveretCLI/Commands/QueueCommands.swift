@@ -186,9 +186,9 @@ struct QueueCommand: ParsableCommand {
                 LineRequest("DROP").word("queue").argument(name)
                     .word("if-empty", if: ifEmpty).word("if-unused", if: ifUnused)
             )
-            announce(
-                "queue '\(name.printable)' is deleted, and \(counted(Int(count) ?? 0, "message")) with it"
-            )
+            let messages = Int(count) ?? 0
+            let rest = messages > 0 ? ", and \(counted(messages, "message")) with it" : ""
+            announce("queue '\(name.printable)' is deleted\(rest)")
         }
     }
 }

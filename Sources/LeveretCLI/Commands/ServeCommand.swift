@@ -3,6 +3,7 @@
 import ArgumentParser
 import Leveret
 import LeveretServer
+import LeveretWire
 import Logging
 import UnixSignals
 
@@ -77,19 +78,20 @@ struct ServeCommand: AsyncParsableCommand {
 
     /// Waits for a signal, then stops; a second signal meanwhile ends the process at once.
     private static func untilStopped(
-        _ signals: UnixSignalsSequence, stop: @escaping @Sendable () async throws -> Void
+        _ signals: UnixSignalsSequence, stop: () async throws -> Void
     ) async throws {
+        let (first, firstCame) = AsyncStream.makeStream(of: Void.self)
         try await withThrowingTaskGroup { group in
-            var isStopping = false
-            group.addTask { for await _ in signals { return } }
-            while try await group.next() != nil {
-                if isStopping { break }
-                isStopping = true
-                group.addTask { try await stop() }
-                group.addTask {
-                    for await _ in signals { Terminal.endAtOnce() }
+            group.addTask {
+                var isStopping = false
+                for await _ in signals {
+                    if isStopping { Terminal.endAtOnce() }
+                    isStopping = true
+                    firstCame.yield()
                 }
             }
+            for await _ in first { break }
+            try await stop()
             group.cancelAll()
         }
     }
