@@ -12,9 +12,10 @@ private struct Shell: ~Copyable {
     let database: String
 
     init(_ arguments: [String] = []) throws {
-        folder = try TemporaryFolder()
+        let folder = try TemporaryFolder()
         database = folder.path("leveret.db")
         server = try ServerProcess(database: database, arguments: arguments)
+        self.folder = folder
     }
 
     /// Runs a command against the server; `status` is what it must end with.
@@ -44,14 +45,19 @@ private func leveret(
         #expect(try await shell.run(["queue", "declare", "jobs"]).output == "queue 'jobs' is there\n")
         #expect(try await shell.run(["publish", "", "jobs", "one"]).output == "1 message published\n")
         try await shell.run(["publish", "", "jobs", "-H", "n=5", "-H", "s=\"5\"", "--", "-two"])
-        let peek = try await shell.run(["peek", "jobs", "-o", "json", "--columns", "position,key,headers,body"])
+        let peek = try await shell.run([
+            "peek", "jobs", "-o", "json", "--columns", "position,key,headers,body",
+        ])
         #expect(
             peek.output == #"{"position":1,"key":"jobs","headers":{},"body":"one"}"# + "\n"
                 + #"{"position":2,"key":"jobs","headers":{"n":5,"s":"5"},"body":"-two"}"# + "\n"
         )
-        let look = try await shell.run(["get", "jobs", "-o", "csv", "--columns", "body,redelivered,deliveries"])
+        let look = try await shell.run([
+            "get", "jobs", "-o", "csv", "--columns", "body,redelivered,deliveries",
+        ])
         #expect(look.output == "body,redelivered,deliveries\none,false,1\n")
-        #expect(try await shell.run(["get", "jobs", "-n", "9", "--ack", "--body", "raw"]).output == "one\n-two\n")
+        #expect(
+            try await shell.run(["get", "jobs", "-n", "9", "--ack", "--body", "raw"]).output == "one\n-two\n")
         let empty = try await shell.run(["get", "jobs", "--ack"])
         #expect(empty.output == "queue 'jobs' has no message that is ready\n")
     }
@@ -98,12 +104,16 @@ private func leveret(
         let shell = try Shell()
         for queue in ["a", "b"] { try await shell.run(["queue", "declare", queue]) }
         try await shell.run(["publish", "", "a", "x", "--count", "5"])
-        #expect(try await shell.run(["move", "a", "b", "-n", "2"]).output == "2 messages moved from queue 'a' to queue 'b'\n")
+        #expect(
+            try await shell.run(["move", "a", "b", "-n", "2"]).output
+                == "2 messages moved from queue 'a' to queue 'b'\n")
         #expect(try await shell.run(["move", "a", "b"], status: 2).errors.contains("say --yes"))
         try await shell.run(["exchange", "declare", "again", "fanout"])
         try await shell.run(["bind", "b", "again"])
         try await shell.run(["move", "a", "--exchange", "again", "--yes"])
-        #expect(try await shell.run(["queues", "-o", "csv", "--columns", "name,ready"]).output == "name,ready\na,0\nb,5\n")
+        #expect(
+            try await shell.run(["queues", "-o", "csv", "--columns", "name,ready"]).output
+                == "name,ready\na,0\nb,5\n")
         let route = try await shell.run(["route", "again", "any", "-o", "json"])
         #expect(route.output.contains(#""destination":"b","destination_type":"queue","reason":"binding""#))
         try await shell.run(["unbind", "b", "again"])
@@ -118,23 +128,32 @@ private func leveret(
         for command in [["purge", "q"], ["queue", "delete", "q"], ["exchange", "delete", "e"]] {
             #expect(try await shell.run(command, status: 2).errors.contains("say --yes to go ahead"))
         }
-        #expect(try await shell.run(["queue", "delete", "q", "--if-empty", "--yes"], status: 6).errors.contains("q"))
+        #expect(
+            try await shell.run(["queue", "delete", "q", "--if-empty", "--yes"], status: 6).errors.contains(
+                "q"))
         #expect(try await shell.run(["purge", "q", "--yes"]).output == "3 messages removed from queue 'q'\n")
         #expect(try await shell.run(["queue", "delete", "q", "--yes"]).output == "queue 'q' is deleted\n")
-        #expect(try await shell.run(["exchange", "delete", "e", "--yes"]).output == "exchange 'e' is deleted\n")
+        #expect(
+            try await shell.run(["exchange", "delete", "e", "--yes"]).output == "exchange 'e' is deleted\n")
     }
 
     @Test func `refusals have their exit status and name what was wrong`() async throws {
         let shell = try Shell()
         try await shell.run(["queue", "declare", "q"])
         let refusals: [([String], Int32, String)] = [
-            (["get", "none"], 5, "'none'"), (["peek", "none"], 5, "'none'"), (["queue", "show", "none"], 5, "'none'"),
-            (["purge", "none", "--yes"], 5, "'none'"), (["publish", "none", "k", "x"], 5, "nothing was published"),
+            (["get", "none"], 5, "'none'"), (["peek", "none"], 5, "'none'"),
+            (["queue", "show", "none"], 5, "'none'"),
+            (["purge", "none", "--yes"], 5, "'none'"),
+            (["publish", "none", "k", "x"], 5, "nothing was published"),
             (["route", "none", "k"], 5, "'none'"), (["bind", "q", "none"], 5, "'none'"),
-            (["move", "none", "q", "--yes"], 5, "'none'"), (["queue", "declare", "q", "--ttl", "5"], 6, "ttl"),
-            (["exchange", "declare", "e", "magic"], 1, "magic"), (["queue", "declare", "q", "--ttl", "-5"], 6, "-5"),
-            (["queue", "declare", "amq.x"], 1, "amq."), (["queue", "declare", "q", "--overflow", "burst"], 1, "burst"),
-            (["publish", "", "q", "--file", "/nowhere"], 5, "/nowhere"), (["publish", "", "q", "--file", "/"], 1, "'/'"),
+            (["move", "none", "q", "--yes"], 5, "'none'"),
+            (["queue", "declare", "q", "--ttl", "5"], 6, "ttl"),
+            (["exchange", "declare", "e", "magic"], 1, "magic"),
+            (["queue", "declare", "q", "--ttl", "-5"], 6, "-5"),
+            (["queue", "declare", "amq.x"], 1, "amq."),
+            (["queue", "declare", "q", "--overflow", "burst"], 1, "burst"),
+            (["publish", "", "q", "--file", "/nowhere"], 5, "/nowhere"),
+            (["publish", "", "q", "--file", "/"], 1, "'/'"),
             (["queues", "--columns", "nope"], 2, "nope"), (["queues", "--sort", "nope"], 2, "nope"),
         ]
         for (arguments, status, text) in refusals {
@@ -151,7 +170,8 @@ private func leveret(
         try await shell.run(["bind", "q", "e", "a.*"])
         try await shell.run(["publish", "e", "a.b", "hello", "-H", "n=1"])
         let commands = [
-            ["queues", "-o", "csv", "--columns", "name,ready"], ["peek", "q", "-o", "json", "--columns", "position,headers,body"],
+            ["queues", "-o", "csv", "--columns", "name,ready"],
+            ["peek", "q", "-o", "json", "--columns", "position,headers,body"],
             ["route", "e", "a.c", "-o", "json"], ["route", "", "q", "-o", "json"],
             ["queue", "show", "q", "-o", "json", "--columns", "name,ready,bindings"],
             ["status", "-o", "json", "--columns", "queues,ready"],
@@ -182,7 +202,9 @@ private func leveret(
         let folder = try TemporaryFolder()
         let text = folder.path("text")
         try Data("hello, this is not a database at all".utf8).write(to: URL(filePath: text))
-        for (path, status) in [(folder.path("missing"), 5), (folder.url.path(), 1), (text, 6)] as [(String, Int32)] {
+        for (path, status) in [(folder.path("missing"), 5), (folder.url.path(), 1), (text, 6)]
+            as [(String, Int32)]
+        {
             let read = try await leveret(["queues", "--db", path])
             #expect(read.status == status, "\(read.errors)")
         }

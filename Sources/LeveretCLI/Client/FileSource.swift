@@ -38,10 +38,14 @@ struct FileSource: Source {
         }
     }
 
-    func queue(_ name: String) throws -> JSON { try row(ListingRow.queue(try inspector.queue(QueueName(name)))) }
+    func queue(_ name: String) throws -> JSON {
+        try row(ListingRow.queue(try inspector.queue(QueueName(name))))
+    }
 
     func bindings(of queue: String) throws -> [JSON] {
-        try inspector.bindings().filter { $0.target == .queue(QueueName(queue)) }.map { try row(ListingRow.binding($0)) }
+        try inspector.bindings().filter { $0.target == .queue(QueueName(queue)) }.map {
+            try row(ListingRow.binding($0))
+        }
     }
 
     func consumers(of queue: String) throws -> [JSON] { [] }
@@ -49,7 +53,8 @@ struct FileSource: Source {
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
         let messages = try inspector.peek(
             Peek(
-                QueueName(peek.queue), state: peek.unacked ? .unacked : .ready, from: MessageNumber(Int64(peek.from)),
+                QueueName(peek.queue), state: peek.unacked ? .unacked : .ready,
+                from: MessageNumber(Int64(peek.from)),
                 countMax: peek.count
             )
         )
@@ -71,7 +76,8 @@ struct FileSource: Source {
         var properties = MessageProperties()
         for header in headers { properties.headers[header.name] = try header.fieldValue() }
         let message = Message(
-            exchange: ExchangeName(exchange), routingKey: key, properties: properties.isEmpty ? nil : properties, body: []
+            exchange: ExchangeName(exchange), routingKey: key,
+            properties: properties.isEmpty ? nil : properties, body: []
         )
         var core = BrokerCore(seed: 0)
         core.recover(state, now: 0)
@@ -89,7 +95,9 @@ struct FileSource: Source {
     }
 
     private func row(_ text: String) throws(Failure) -> JSON {
-        guard let row = JSON(text.utf8) else { throw Failure(.refused, "database '\(path)' holds a row that can't be shown") }
+        guard let row = JSON(text.utf8) else {
+            throw Failure(.refused, "database '\(path)' holds a row that can't be shown")
+        }
         return row
     }
 }

@@ -26,11 +26,14 @@ struct ServeCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("The database file; made when it isn't there. (default: leveret.db)", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The database file; made when it isn't there. (default: leveret.db)", valueName: "file"))
     var db: String?
     @Option(
         help: ArgumentHelp(
-            "Where to listen; port 0 takes a free one. Repeat for more. (default: 127.0.0.1:5672)", valueName: "host:port"
+            "Where to listen; port 0 takes a free one. Repeat for more. (default: 127.0.0.1:5672)",
+            valueName: "host:port"
         )
     )
     var listen: [String] = []
@@ -47,9 +50,13 @@ struct ServeCommand: AsyncParsableCommand {
     var maxLine: String?
     @Option(help: ArgumentHelp("Bytes of a message's body. (default: 134217728)", valueName: "bytes"))
     var maxBody: String?
-    @Option(help: ArgumentHelp("How long a client may stop in the middle of a request. (default: 60)", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "How long a client may stop in the middle of a request. (default: 60)", valueName: "seconds"))
     var stalled: String?
-    @Option(help: ArgumentHelp("How long a shutdown waits for clients to read. (default: 10)", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "How long a shutdown waits for clients to read. (default: 10)", valueName: "seconds"))
     var drain: String?
 
     func run() async throws {
@@ -60,7 +67,9 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.limits.bodyBytesMax = settings.server.limits.line.bodyBytesMax
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let broker: Broker
-        do { broker = try Broker(.file(settings.database), configuration: configuration) } catch { throw Failure(error) }
+        do { broker = try Broker(.file(settings.database), configuration: configuration) } catch {
+            throw Failure(error)
+        }
         let server = Server(broker: broker, configuration: settings.server)
         do {
             let addresses = try await server.start()
@@ -102,7 +111,9 @@ struct ServeCommand: AsyncParsableCommand {
         if let first = addresses.first {
             let host = ["0.0.0.0", "::"].contains(first.host) ? "localhost" : first.host
             text += "try it: echo HELP | nc \(host) \(first.port)\n"
-            let url = first.port == 5672 && host == "127.0.0.1" ? "" : " --url leveret://\(ListenAddress(host: host, port: first.port))"
+            let url =
+                first.port == 5672 && host == "127.0.0.1"
+                ? "" : " --url leveret://\(ListenAddress(host: host, port: first.port))"
             text += "or: leveret queue declare jobs\(url)\n"
         }
         return text
@@ -121,7 +132,8 @@ struct ServeSettings {
     /// - Throws: `Failure` with `.usage`, naming the option or the variable that is wrong.
     init(_ command: ServeCommand, environment: (String) -> String?) throws(Failure) {
         database = command.db ?? environment("LEVERET_DB") ?? "leveret.db"
-        let listen = Setting("--listen", command.listen.isEmpty ? nil : command.listen.joined(separator: ","), environment)
+        let listen = Setting(
+            "--listen", command.listen.isEmpty ? nil : command.listen.joined(separator: ","), environment)
         if let text = listen.text {
             server.addresses = []
             for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -139,9 +151,12 @@ struct ServeSettings {
             self.durability = known
         }
         var limits = server.limits
-        try Setting("--max-connections", command.maxConnections, environment).number(1...1_000_000, &limits.connectionsMax)
-        try Setting("--max-line", command.maxLine, environment).number(512...1 << 20, &limits.line.lineBytesMax)
-        try Setting("--max-body", command.maxBody, environment).number(0...128 << 20, &limits.line.bodyBytesMax)
+        try Setting("--max-connections", command.maxConnections, environment).number(
+            1...1_000_000, &limits.connectionsMax)
+        try Setting("--max-line", command.maxLine, environment).number(
+            512...1 << 20, &limits.line.lineBytesMax)
+        try Setting("--max-body", command.maxBody, environment).number(
+            0...128 << 20, &limits.line.bodyBytesMax)
         try Setting("--stalled", command.stalled, environment).number(1...86_400, &limits.stalledSeconds)
         try Setting("--drain", command.drain, environment).number(0...86_400, &limits.drainSeconds)
         server.limits = limits
