@@ -64,8 +64,10 @@ let package = Package(
         .executableTarget(
             name: "LeveretCLI",
             dependencies: [
-                "LeveretServer",
+                "Leveret", "LeveretServer", "LeveretWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),
@@ -92,6 +94,14 @@ let package = Package(
             dependencies: [
                 "LeveretCore", "LeveretWire", "LeveretTestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeveretCLITests",
+            dependencies: [
+                "LeveretCLI", "LeveretTestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
         ),

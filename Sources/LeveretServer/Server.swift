@@ -154,6 +154,7 @@ public final class Server: Service {
                 "this machine has no such address; try 127.0.0.1 or 0.0.0.0"
             default: error.description
             }
-        return BrokerError(.internalError, "can't listen on \(address): \(advice)")
+        let code: ReplyCode = error.errnoCode == FileDescriptors.addressInUse ? .resourceLocked : .internalError
+        return BrokerError(code, "can't listen on \(address): \(advice)")
     }
 }

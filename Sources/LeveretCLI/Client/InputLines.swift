@@ -1,0 +1,109 @@
+// Standard input and files as lines of bytes, read in pieces: a line is the only thing held.
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// Reads a descriptor line by line.
+struct InputLines {
+    private let descriptor: CInt
+    private var buffer: [UInt8] = []
+    private var position = 0
+    private var atEnd = false
+    /// Bytes handed out so far, ends of line included.
+    private(set) var bytesRead = 0
+
+    /// Lines of what a descriptor gives.
+    init(_ descriptor: CInt) { self.descriptor = descriptor }
+
+    /// The next line without its LF, or `nil` at the end.
+    ///
+    /// The last line needs no LF.
+    ///
+    /// - Throws: `Failure` when the descriptor can't be read.
+    mutating func next() throws(Failure) -> ArraySlice<UInt8>? {
+        var searched = position
+        while true {
+            if let end = buffer[searched...].firstIndex(of: .lineFeed) {
+                defer {
+                    bytesRead += end + 1 - position
+                    position = end + 1
+                }
+                return buffer[position..<end]
+            }
+            if atEnd {
+                guard position < buffer.count else { return nil }
+                defer {
+                    bytesRead += buffer.count - position
+                    position = buffer.count
+                }
+                return buffer[position...]
+            }
+            buffer.removeSubrange(..<position)
+            position = 0
+            searched = buffer.count
+            atEnd = try !Input.read(descriptor, into: &buffer, named: "standard input")
+        }
+    }
+}
+
+/// Files and descriptors as bytes.
+enum Input {
+    /// Appends what is there; false at the end.
+    static func read(
+        _ descriptor: CInt,
+        into buffer: inout [UInt8],
+        named name: String
+    ) throws(Failure) -> Bool {
+        while true {
+            let count = withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 16) { chunk in
+                let count = systemRead(descriptor, chunk)
+                if count > 0 { buffer.append(contentsOf: chunk[..<count]) }
+                return count
+            }
+            if count >= 0 { return count > 0 }
+            if errno != EINTR {
+                throw Failure(.refused, "\(name) can't be read: \(LineClient.reason(errno))")
+            }
+        }
+    }
+
+    /// All of a file; `-` is standard input.
+    static func contents(of path: String) throws(Failure) -> [UInt8] {
+        var descriptor = Terminal.standardInput
+        if path != "-" {
+            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            if descriptor < 0 {
+                let status: CommandStatus = errno == ENOENT ? .notFound : .refused
+                throw Failure(status, "the file '\(path)' can't be read: \(LineClient.reason(errno))")
+            }
+        }
+        defer { if path != "-" { close(descriptor) } }
+        var bytes: [UInt8] = []
+        while try read(descriptor, into: &bytes, named: "'\(path)'") {}
+        return bytes
+    }
+
+    /// Bytes of the file behind a descriptor; `nil` for a pipe or a terminal.
+    static func size(of descriptor: CInt) -> Int? {
+        var facts = stat()
+        guard fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else { return nil }
+        return Int(facts.st_size)
+    }
+
+    /// Bytes of a file; 0 where there is none.
+    static func size(at path: String) -> Int {
+        var facts = stat()
+        return stat(path, &facts) == 0 ? Int(facts.st_size) : 0
+    }
+
+    private static func systemRead(_ descriptor: CInt, _ chunk: UnsafeMutableRawBufferPointer) -> Int {
+        #if canImport(Darwin)
+        Darwin.read(descriptor, chunk.baseAddress, chunk.count)
+        #else
+        Glibc.read(descriptor, chunk.baseAddress, chunk.count)
+        #endif
+    }
+}

@@ -1,0 +1,293 @@
+// A connection to a server's line protocol: one socket, no threads. Requests gather in a buffer and leave
+// together; replies are read in order. While it writes it also reads, so neither side can wait for the other.
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// A client that sends requests and takes their replies, in order.
+final class LineClient {
+    /// Whom it talks to.
+    let server: ServerAddress
+    private let socket: CInt
+    private var outgoing: [UInt8] = []
+    private var incoming: [UInt8] = []
+    /// What has been read of `incoming`.
+    private var read = 0
+
+    /// Gathered requests leave at this many bytes.
+    private static let outgoingBytesMax = 64 << 10
+    private static let greetingMilliseconds: CInt = 5000
+
+    /// Connects, and makes sure that a Leveret server answers.
+    ///
+    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds.
+    init(_ server: ServerAddress) throws(Failure) {
+        self.server = server
+        socket = try Self.connect(to: server)
+        send(LineRequest("HELLO").option("name", "leveret"))
+        try flush()
+        try greet()
+    }
+
+    deinit { close(socket) }
+
+    /// Gathers a request.
+    func send(_ request: LineRequest) { request.append(to: &outgoing) }
+
+    /// Gathers a request with a body.
+    func send(_ request: LineRequest, body: some Collection<UInt8>) {
+        request.append(to: &outgoing, body: body)
+    }
+
+    /// Gathers bytes that are requests already, and sends what has gathered when that is much.
+    func send(gathering append: (inout [UInt8]) throws(Failure) -> Void) throws(Failure) {
+        try append(&outgoing)
+        if outgoing.count >= Self.outgoingBytesMax { try flush() }
+    }
+
+    /// Sends all that has gathered.
+    func flush() throws(Failure) {
+        var sent = 0
+        while sent < outgoing.count {
+            let count = outgoing.withUnsafeBytes { bytes in
+                Self.write(socket, UnsafeRawBufferPointer(rebasing: bytes[sent...]))
+            }
+            if count >= 0 {
+                sent += count
+            } else if errno == EAGAIN {
+                // The server may be waiting for us to read its replies.
+                if try wait(for: CShort(POLLIN | POLLOUT)) & CShort(POLLIN) != 0 { try fill() }
+            } else if errno != EINTR {
+                throw lost(Self.reason(errno))
+            }
+        }
+        outgoing.removeAll(keepingCapacity: true)
+    }
+
+    /// Sends one request and returns what its `OK` says.
+    ///
+    /// - Throws: `Failure` with the server's words when it refuses.
+    @discardableResult
+    func ask(_ request: LineRequest, body: [UInt8]? = nil) throws(Failure) -> String {
+        if let body { send(request, body: body) } else { send(request) }
+        try flush()
+        switch try receive() {
+        case .done(let text): return text
+        case .refused(let refusal): throw Failure(refusal)
+        case .nothing, .message, .row, .text, .push: throw outOfStep()
+        }
+    }
+
+    /// Sends one request that is answered by rows, and hands each over as it comes.
+    func rows(_ request: LineRequest, each: (JSON) throws -> Void) throws {
+        send(request)
+        try flush()
+        while true {
+            switch try receive() {
+            case .row(let row): try each(row)
+            case .done: return
+            case .refused(let refusal): throw Failure(refusal)
+            case .nothing, .message, .text, .push: throw outOfStep()
+            }
+        }
+    }
+
+    /// The next reply; pushes, which answer nothing, are left out.
+    func receive() throws(Failure) -> Reply {
+        while true {
+            let line = try nextLine()
+            guard let (reply, bodyBytes) = Reply.parse(incoming[line]) else {
+                throw outOfStep(String(decoding: incoming[line].prefix(80), as: UTF8.self))
+            }
+            if case .push = reply { continue }
+            guard case .message(var message) = reply, let bodyBytes else { return reply }
+            message.body = try nextBody(bodyBytes)
+            return .message(message)
+        }
+    }
+
+    /// Something came that is no answer to what was asked.
+    func outOfStep(_ line: String? = nil) -> Failure {
+        let what = line.map { "'\($0)'" } ?? "something else than was asked"
+        return Failure(
+            .unreachable,
+            "\(server) answered \(what); it is no Leveret server, or another version"
+        )
+    }
+}
+
+// MARK: - Reading
+
+extension LineClient {
+    /// Where the next line stands in `incoming`, without its end.
+    private func nextLine() throws(Failure) -> Range<Int> {
+        var searched = read
+        while true {
+            if let end = incoming[searched...].firstIndex(of: .lineFeed) {
+                let start = read
+                read = end + 1
+                return start..<(end > start && incoming[end - 1] == 0x0D ? end - 1 : end)
+            }
+            searched = incoming.count
+            let before = read
+            try fillBlocking()
+            searched -= before - read
+        }
+    }
+
+    private func nextBody(_ count: Int) throws(Failure) -> [UInt8] {
+        while incoming.count - read < count + 1 { try fillBlocking() }
+        let body = Array(incoming[read..<read + count])
+        read += count
+        if incoming[read] == 0x0D { read += 1 }
+        while incoming.count == read { try fillBlocking() }
+        guard incoming[read] == .lineFeed else { throw outOfStep("a body longer than announced") }
+        read += 1
+        return body
+    }
+
+    private func fillBlocking() throws(Failure) {
+        _ = try wait(for: CShort(POLLIN))
+        try fill()
+    }
+
+    /// Reads what is there; the caller knows that something is.
+    private func fill() throws(Failure) {
+        if read == incoming.count {
+            incoming.removeAll(keepingCapacity: true)
+            read = 0
+        } else if read > 256 << 10 {
+            incoming.removeSubrange(..<read)
+            read = 0
+        }
+        let count = withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
+            let count = recv(socket, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { incoming.append(contentsOf: buffer[..<count]) }
+            return count
+        }
+        if count == 0 { throw lost("the server closed it") }
+        if count < 0, errno != EAGAIN, errno != EINTR { throw lost(Self.reason(errno)) }
+    }
+
+    /// Waits until the socket can be read or written, and returns which.
+    @discardableResult
+    private func wait(for events: CShort, milliseconds: CInt = -1) throws(Failure) -> CShort {
+        var entry = pollfd(fd: socket, events: events, revents: 0)
+        while true {
+            let count = poll(&entry, 1, milliseconds)
+            if count > 0 { return entry.revents & events == 0 ? CShort(POLLIN) : entry.revents }
+            if count == 0 { throw Failure(.unreachable, "\(server) takes connections but doesn't answer") }
+            if errno != EINTR { throw lost(Self.reason(errno)) }
+        }
+    }
+
+    private func greet() throws(Failure) {
+        _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+        switch try receive() {
+        case .done(let text) where text.hasPrefix("leveret "): return
+        case .refused(let refusal): throw Failure(refusal)
+        case .done, .nothing, .message, .row, .text, .push: throw outOfStep()
+        }
+    }
+
+    private func lost(_ why: String) -> Failure {
+        Failure(.unreachable, "the connection to \(server) was lost: \(why)")
+    }
+}
+
+// MARK: - The socket
+
+extension LineClient {
+    private static func connect(to server: ServerAddress) throws(Failure) -> CInt {
+        var hints = addrinfo()
+        #if canImport(Darwin)
+        hints.ai_socktype = SOCK_STREAM
+        #else
+        hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
+        #endif
+        hints.ai_flags = AI_ADDRCONFIG
+        var found: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(server.host, String(server.port), &hints, &found)
+        guard code == 0 else {
+            throw Failure(
+                .unreachable,
+                "the host '\(server.host)' is unknown: \(String(cString: gai_strerror(code)))"
+            )
+        }
+        defer { freeaddrinfo(found) }
+        var lastError: CInt = 0
+        var next = found
+        while let address = next {
+            let entry = address.pointee
+            next = entry.ai_next
+            let descriptor = connect(entry)
+            if descriptor >= 0 { return descriptor }
+            lastError = -descriptor
+        }
+        throw Failure(
+            .unreachable,
+            "no server answers at \(server): \(reason(lastError)); start one with 'leveret serve', or name another"
+                + " with --url leveret://host:port"
+        )
+    }
+
+    /// A connected socket that never blocks, or the negated `errno`.
+    private static func connect(_ address: addrinfo) -> CInt {
+        let descriptor = makeSocket(address.ai_family, address.ai_socktype, address.ai_protocol)
+        if descriptor < 0 { return -errno }
+        var one: CInt = 1
+        setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
+        #if canImport(Darwin)
+        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<CInt>.size))
+        #endif
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        if openConnection(descriptor, address.ai_addr, address.ai_addrlen) == 0 { return descriptor }
+        var problem = errno
+        if problem == EINPROGRESS {
+            var entry = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
+            var size = socklen_t(MemoryLayout<CInt>.size)
+            problem = poll(&entry, 1, greetingMilliseconds) == 1 ? 0 : ETIMEDOUT
+            if problem == 0 { getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &problem, &size) }
+            if problem == 0 { return descriptor }
+        }
+        close(descriptor)
+        return -problem
+    }
+
+    private static func write(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+        #if canImport(Darwin)
+        Darwin.send(descriptor, bytes.baseAddress, bytes.count, 0)
+        #else
+        Glibc.send(descriptor, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
+        #endif
+    }
+
+    private static func makeSocket(_ family: CInt, _ type: CInt, _ kind: CInt) -> CInt {
+        #if canImport(Darwin)
+        Darwin.socket(family, type, kind)
+        #else
+        Glibc.socket(family, type, kind)
+        #endif
+    }
+
+    private static func openConnection(
+        _ descriptor: CInt,
+        _ address: UnsafePointer<sockaddr>?,
+        _ length: socklen_t
+    ) -> CInt {
+        #if canImport(Darwin)
+        Darwin.connect(descriptor, address, length)
+        #else
+        Glibc.connect(descriptor, address, length)
+        #endif
+    }
+
+    /// The system's sentence for an `errno`, lower case.
+    static func reason(_ code: CInt) -> String {
+        let text = String(cString: strerror(code))
+        return text.prefix(1).lowercased() + text.dropFirst()
+    }
+}

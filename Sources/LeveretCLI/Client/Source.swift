@@ -1,0 +1,96 @@
+// Where commands that only read look: a running server, or a database file. Both give the same rows.
+
+/// What can be looked at.
+///
+/// Rows are objects with the fields of docs/line-protocol.md, Rows.
+protocol Source {
+    /// The broker as a whole.
+    func status() throws -> JSON
+    /// The queues whose names match a glob; `nil` is all.
+    func queues(match: String?, each: (JSON) throws -> Void) throws
+    /// One queue; fails with `.notFound` where there is none.
+    func queue(_ name: String) throws -> JSON
+    /// The bindings that lead to a queue.
+    func bindings(of queue: String) throws -> [JSON]
+    /// The consumers of a queue.
+    func consumers(of queue: String) throws -> [JSON]
+    /// The first messages of a queue from a position on, at most 1,000 at a time.
+    func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws
+    /// The way of a message.
+    func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws
+}
+
+/// Which messages to look at.
+struct PeekRequest: Equatable {
+    /// Messages in one request.
+    static let countMax = 1000
+
+    var queue: String
+    /// 1–1,000.
+    var count: Int
+    /// The first position that counts.
+    var from: Int
+    /// Else ready ones.
+    var unacked: Bool
+}
+
+/// A running server.
+struct ServerSource: Source {
+    private let client: LineClient
+
+    /// What the server at the other end of `client` has.
+    init(_ client: LineClient) { self.client = client }
+
+    func status() throws -> JSON { try one(LineRequest("STAT")) }
+
+    func queues(match: String?, each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("queues").option("match", match), each: each)
+    }
+
+    func queue(_ name: String) throws -> JSON { try one(LineRequest("STAT").argument(name)) }
+
+    func bindings(of queue: String) throws -> [JSON] {
+        try all(LineRequest("LIST").word("bindings")) {
+            $0["destination"]?.text == queue && $0["destination_type"]?.text == "queue"
+        }
+    }
+
+    func consumers(of queue: String) throws -> [JSON] {
+        try all(LineRequest("LIST").word("consumers")) { $0["queue"]?.text == queue }
+    }
+
+    func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
+        let request = LineRequest("PEEK").argument(peek.queue).option("n", peek.count).option(
+            "from",
+            peek.from
+        )
+        try client.rows(request.option("state", peek.unacked ? "unacked" : "ready"), each: each)
+    }
+
+    func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("ROUTE").argument(exchange).argument(key).headers(headers), each: each)
+    }
+
+    /// A question before something is removed: `what`, and how much waits in the queue.
+    func sentence(_ what: String, queue: String) throws(Failure) -> String {
+        do {
+            let ready = try self.queue(queue)["ready"]?.int ?? 0
+            return "\(what): \(counted(ready, "message")) ready"
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure(.refused, "\(error)")
+        }
+    }
+
+    private func one(_ request: LineRequest) throws -> JSON {
+        guard let row = try all(request, where: { _ in true }).first else { throw client.outOfStep() }
+        return row
+    }
+
+    private func all(_ request: LineRequest, where isWanted: (JSON) -> Bool) throws -> [JSON] {
+        var rows: [JSON] = []
+        try client.rows(request) { if isWanted($0) { rows.append($0) } }
+        return rows
+    }
+}

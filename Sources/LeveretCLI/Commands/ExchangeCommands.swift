@@ -1,0 +1,141 @@
+// `leveret exchange declare|delete`, `bind` and `unbind`.
+
+import ArgumentParser
+
+struct ExchangeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exchange",
+        abstract: "Declare or delete an exchange.",
+        subcommands: [Declare.self, Delete.self]
+    )
+
+    struct Declare: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make sure that an exchange exists, with these settings.",
+            discussion: """
+                Declaring it again changes nothing; with other settings it is refused (exit status 6).
+
+                Examples:
+                  leveret exchange declare flights topic
+                  leveret exchange declare orders direct --alternate unrouted
+                """
+        )
+
+        @Argument(help: "The exchange.")
+        var name: String
+        @Argument(help: "How it routes: direct, topic, fanout or headers.")
+        var type: String
+        @Flag(help: "It is gone after a restart.")
+        var transient = false
+        @Flag(help: "It is deleted when its last binding goes.")
+        var autoDelete = false
+        @Flag(help: "It takes messages from other exchanges only.")
+        var `internal` = false
+        @Option(help: ArgumentHelp("Where messages go that match no binding.", valueName: "exchange"))
+        var alternate: String?
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            try server.connect().ask(
+                LineRequest("EXCHANGE").argument(name).argument(type)
+                    .word("durable=no", if: transient).word("auto-delete", if: autoDelete)
+                    .word("internal", if: `internal`).option("alternate", alternate)
+            )
+            announce("exchange '\(name.printable)' is there")
+        }
+    }
+
+    struct Delete: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Delete an exchange and its bindings.",
+            discussion: """
+                Examples:
+                  leveret exchange delete flights --if-unused --yes
+                """
+        )
+
+        @Argument(help: "The exchange.")
+        var name: String
+        @Flag(help: "Only when nothing is bound to it.")
+        var ifUnused = false
+        @OptionGroup var consent: ConsentOptions
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let client = try server.connect()
+            try Terminal.confirm(
+                "this deletes exchange '\(name.printable)' and its bindings",
+                yes: consent.yes
+            )
+            try client.ask(
+                LineRequest("DROP").word("exchange").argument(name).word("if-unused", if: ifUnused)
+            )
+            announce("exchange '\(name.printable)' is deleted")
+        }
+    }
+}
+
+/// The rule that `bind` adds and `unbind` removes.
+struct BindingOptions: ParsableArguments {
+    @Argument(help: "The queue that gets the messages; with --to-exchange, the exchange that does.")
+    var target: String
+    @Argument(help: "The exchange that hands them on.")
+    var exchange: String
+    @Argument(help: "The routing key, or a topic exchange's pattern.")
+    var pattern: String = ""
+    @Flag(help: "The target is an exchange.")
+    var toExchange = false
+    @OptionGroup var headers: HeaderOptions
+    @OptionGroup var server: ServerOptions
+
+    /// Sends it.
+    func ask(toQueue verb: StaticString, toExchange exchangeVerb: StaticString) throws {
+        let request = LineRequest(toExchange ? exchangeVerb : verb).argument(target).argument(exchange)
+        try server.connect().ask(request.argument(pattern).headers(headers.headers))
+    }
+
+    /// The rule as a sentence names it.
+    var sentence: String {
+        let kind = toExchange ? "exchange" : "queue"
+        let key = pattern.isEmpty ? "" : " with '\(pattern.printable)'"
+        return "exchange '\(exchange.printable)' to \(kind) '\(target.printable)'\(key)"
+    }
+}
+
+struct BindCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bind",
+        abstract: "Have an exchange hand messages to a queue, or to another exchange.",
+        discussion: """
+            Examples:
+              leveret bind delays flights 'delayed.#'
+              leveret bind invoices orders -H x-match=all -H country=DE
+              leveret bind archive flights '#' --to-exchange
+            """
+    )
+
+    @OptionGroup var binding: BindingOptions
+
+    func run() throws {
+        try binding.ask(toQueue: "BIND", toExchange: "BINDX")
+        announce("bound \(binding.sentence)")
+    }
+}
+
+struct UnbindCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unbind",
+        abstract: "Remove a binding; name it as it was made.",
+        discussion: """
+            Examples:
+              leveret unbind delays flights 'delayed.#'
+            """
+    )
+
+    @OptionGroup var binding: BindingOptions
+
+    func run() throws {
+        try binding.ask(toQueue: "UNBIND", toExchange: "UNBINDX")
+        announce("unbound \(binding.sentence)")
+    }
+}

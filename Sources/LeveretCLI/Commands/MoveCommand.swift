@@ -1,0 +1,57 @@
+// `leveret move`: messages from one queue to another, or through an exchange.
+
+import ArgumentParser
+
+struct MoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "move",
+        abstract: "Move ready messages to another queue, or publish them again through an exchange.",
+        discussion: """
+            Order is kept, and no message is lost or doubled if the server stops meanwhile. Without -n all that is \
+            ready moves, after a question.
+
+            Examples:
+              leveret move jobs.dead jobs -n 10
+              leveret move jobs.dead --exchange orders --yes
+              leveret move jobs.dead --exchange orders --key retry --yes
+            """
+    )
+
+    @Argument(help: "The queue they leave.")
+    var from: String
+    @Argument(help: "The queue they go to.")
+    var to: String?
+    @Option(help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"))
+    var exchange: String?
+    @Option(
+        help: ArgumentHelp("With --exchange: the key for all, else each keeps its own.", valueName: "key")
+    )
+    var key: String?
+    @Option(name: .short, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
+    var number: Int?
+    @OptionGroup var consent: ConsentOptions
+    @OptionGroup var server: ServerOptions
+
+    func validate() throws {
+        if (to == nil) == (exchange == nil) {
+            throw ValidationError("Say where to: either a queue, or --exchange.")
+        }
+        if key != nil, exchange == nil { throw ValidationError("--key goes with --exchange.") }
+        if let number, number < 1 { throw ValidationError("-n is 1 or more.") }
+    }
+
+    func run() throws {
+        let client = try server.connect()
+        let target = to.map { "queue '\($0.printable)'" } ?? "exchange '\((exchange ?? "").printable)'"
+        if number == nil {
+            let about = "this moves all ready messages of queue '\(from.printable)' to \(target)"
+            try Terminal.confirm(try ServerSource(client).sentence(about, queue: from), yes: consent.yes)
+        }
+        var request = LineRequest("MOVE").argument(from).word("to")
+        if let to { request = request.argument(to) }
+        let count = try client.ask(
+            request.option("exchange", exchange).option("key", key).option("n", number)
+        )
+        announce("\(counted(Int(count) ?? 0, "message")) moved from queue '\(from.printable)' to \(target)")
+    }
+}

@@ -1,0 +1,97 @@
+// The options that commands share: where the server is, what form the output has, and saying yes beforehand.
+
+import ArgumentParser
+
+/// `--url`.
+struct ServerOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The server, leveret://host:port. Else LEVERET_URL, else 127.0.0.1:5672.",
+            valueName: "url"
+        )
+    )
+    var url: String?
+
+    /// Connects to it.
+    func connect() throws(Failure) -> LineClient { try LineClient(try address) }
+
+    /// What the option, the environment or the default says.
+    var address: ServerAddress {
+        get throws(Failure) {
+            guard let url = url ?? Terminal.environment("LEVERET_URL") else { return .standard }
+            return try ServerAddress(url)
+        }
+    }
+}
+
+/// `--yes`.
+struct ConsentOptions: ParsableArguments {
+    @Flag(help: "Don't ask. Needed where there is no terminal to ask on.")
+    var yes = false
+}
+
+/// `-o` and `--columns`.
+struct OutputOptions: ParsableArguments {
+    @Option(name: [.short, .long], help: "The form: table, json (an object a line) or csv.")
+    var output: OutputFormat = .table
+
+    @Option(help: ArgumentHelp("Only these columns, in this order.", valueName: "a,b,c"))
+    var columns: String?
+
+    /// The names that `--columns` gives.
+    var chosen: [String]? { columns?.split(separator: ",").map { $0.filter { $0 != " " } } }
+
+    /// A printer for a listing.
+    func printer(
+        of columns: [Column],
+        to output: Output = Output(Terminal.standardOutput)
+    ) throws(Failure) -> RowPrinter {
+        try RowPrinter(
+            columns,
+            chosen: chosen,
+            format: self.output,
+            to: output,
+            colour: Terminal.hasColour(Terminal.standardOutput),
+            width: Terminal.width
+        )
+    }
+
+    /// Prints one thing: its facts below each other on a table, else a row.
+    func printFacts(_ row: JSON, of columns: [Column]) throws(Failure) {
+        guard output == .table else {
+            var printer = try printer(of: columns)
+            printer.print(row)
+            printer.finish(none: "")
+            return
+        }
+        let shown = try Column.choose(chosen, of: columns, all: false)
+        let colour = Terminal.hasColour(Terminal.standardOutput)
+        Output(Terminal.standardOutput).write(FactSheet.text(row, columns: shown, colour: colour))
+    }
+}
+
+extension OutputFormat: ExpressibleByArgument {}
+
+extension HeaderArgument: ExpressibleByArgument {
+    init?(argument: String) { self.init(argument) }
+}
+
+/// `-H`.
+struct HeaderOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("H"), .customLong("header")],
+        help: ArgumentHelp(
+            "A header; repeat for more. 5, 2.5, true and null are themselves, '\"5\"' is text, json:[1,2] a list.",
+            valueName: "name=value"
+        )
+    )
+    var headers: [HeaderArgument] = []
+}
+
+/// Prints what was done, for a person and for a log.
+func announce(_ text: String) { Terminal.write((text + "\n").utf8, to: Terminal.standardOutput) }
+
+/// `1 message`, `1,234 messages`.
+func counted(_ number: Int, _ noun: String) -> String {
+    "\(Quantity.count(number)) \(noun)\(number == 1 ? "" : "s")"
+}

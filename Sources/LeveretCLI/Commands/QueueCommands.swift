@@ -1,0 +1,221 @@
+// `leveret queues`, `queue show|declare|delete` and `purge`.
+
+import ArgumentParser
+
+struct QueuesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queues",
+        abstract: "List queues: how much waits, who takes it, how fast.",
+        discussion: """
+            Examples:
+              leveret queues
+              leveret queues 'flights.*' --sort ready
+              leveret queues -o json --columns name,ready
+              leveret queues --db leveret.db
+            """
+    )
+
+    @Argument(help: "Only queues whose name matches; * and ? stand for any characters and any one.")
+    var pattern: String?
+
+    @Option(
+        help: ArgumentHelp("Order by a column: numbers from the largest, text from A.", valueName: "column")
+    )
+    var sort: String?
+
+    @OptionGroup var source: SourceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        var printer = try output.printer(of: Columns.queues)
+        if let sort { _ = try Column.choose([sort], of: Columns.queues, all: true) }
+        var sorted: [JSON] = []
+        try source.open().queues(match: pattern) { row in
+            if sort == nil { printer.print(row) } else { sorted.append(row) }
+        }
+        if let sort { for row in Self.order(sorted, by: sort) { printer.print(row) } }
+        printer.finish(none: pattern.map { "no queue matches '\($0)'" } ?? "there are no queues")
+    }
+
+    /// Numbers from the largest, text from A, what is missing last.
+    static func order(_ rows: [JSON], by column: String) -> [JSON] {
+        rows.sorted { a, b in
+            let (a, b) = (a[column] ?? .null, b[column] ?? .null)
+            if let a = a.double, let b = b.double { return a > b }
+            if let a = a.text, let b = b.text { return a < b }
+            return a != .null && b == .null
+        }
+    }
+}
+
+struct QueueCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queue",
+        abstract: "Show, declare or delete one queue.",
+        subcommands: [Show.self, Declare.self, Delete.self]
+    )
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show everything about one queue, its bindings and consumers.",
+            discussion: """
+                Examples:
+                  leveret queue show jobs
+                  leveret queue show jobs -o json
+                """
+        )
+
+        @Argument(help: "The queue.")
+        var name: String
+
+        @OptionGroup var source: SourceOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            _ = try Column.choose(output.chosen, of: Columns.queue, all: true)
+            let source = try source.open()
+            guard case .object(var fields) = try source.queue(name) else {
+                throw Failure(
+                    .unreachable,
+                    "what is known of queue '\(name)' came as something else than an object"
+                )
+            }
+            let bindings = try source.bindings(of: name)
+            let consumers = try source.consumers(of: name)
+            fields.append(JSON.Field(name: "bindings", value: .array(bindings)))
+            fields.append(JSON.Field(name: "consumer_list", value: .array(consumers)))
+            try output.printFacts(.object(fields), of: Columns.queue)
+            guard output.output == .table, output.columns == nil else { return }
+            try Self.list("bindings", bindings, Columns.bindings)
+            try Self.list("consumers", consumers, Columns.consumers)
+        }
+
+        private static func list(_ title: String, _ rows: [JSON], _ columns: [Column]) throws(Failure) {
+            if rows.isEmpty { return }
+            announce("\n\(title)")
+            var printer = try RowPrinter(
+                columns,
+                format: .table,
+                to: Output(Terminal.standardOutput),
+                width: Terminal.width
+            )
+            for row in rows { printer.print(row) }
+            printer.finish(none: "")
+        }
+    }
+
+    struct Declare: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make sure that a queue exists, with these settings.",
+            discussion: """
+                Declaring it again changes nothing; with other settings it is refused (exit status 6).
+
+                Examples:
+                  leveret queue declare jobs
+                  leveret queue declare jobs --ttl 60000 --dead-letter-exchange "" --dead-letter-key jobs.dead
+                """
+        )
+
+        @Argument(help: "The queue.")
+        var name: String
+        @Flag(help: "It is gone after a restart.")
+        var transient = false
+        @Flag(help: "It is deleted when its last consumer goes.")
+        var autoDelete = false
+        @Option(help: ArgumentHelp("Messages expire after so long.", valueName: "ms"))
+        var ttl: Int?
+        @Option(help: ArgumentHelp("The queue is deleted after so long without use.", valueName: "ms"))
+        var expires: Int?
+        @Option(help: ArgumentHelp("At most so many messages are ready.", valueName: "n"))
+        var maxLength: Int?
+        @Option(help: ArgumentHelp("At most so many bytes are ready.", valueName: "n"))
+        var maxBytes: Int?
+        @Option(
+            help: ArgumentHelp(
+                "What a full queue does: drop-head, reject-publish or reject-publish-dlx.",
+                valueName: "policy"
+            )
+        )
+        var overflow: String?
+        @Option(
+            help: ArgumentHelp("Where dead letters go; \"\" is the default exchange.", valueName: "exchange")
+        )
+        var deadLetterExchange: String?
+        @Option(help: ArgumentHelp("The key they go with, else their own.", valueName: "key"))
+        var deadLetterKey: String?
+        @Option(help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
+        var deliveryLimit: Int?
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let request = LineRequest("QUEUE").argument(name)
+                .word("durable=no", if: transient).word("auto-delete", if: autoDelete)
+                .option("ttl", ttl).option("expires", expires)
+                .option("max-length", maxLength).option("max-bytes", maxBytes).option("overflow", overflow)
+                .option("dead-letter-exchange", deadLetterExchange).option("dead-letter-key", deadLetterKey)
+                .option("delivery-limit", deliveryLimit)
+            try server.connect().ask(request)
+            announce("queue '\(name.printable)' is there")
+        }
+    }
+
+    struct Delete: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Delete a queue and its messages.",
+            discussion: """
+                Examples:
+                  leveret queue delete jobs --if-empty --if-unused --yes
+                """
+        )
+
+        @Argument(help: "The queue.")
+        var name: String
+        @Flag(help: "Only when no message is in it.")
+        var ifEmpty = false
+        @Flag(help: "Only when it has no consumer.")
+        var ifUnused = false
+        @OptionGroup var consent: ConsentOptions
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let client = try server.connect()
+            let source = ServerSource(client)
+            let about = "this deletes queue '\(name.printable)' and what is in it"
+            try Terminal.confirm(try source.sentence(about, queue: name), yes: consent.yes)
+            let count = try client.ask(
+                LineRequest("DROP").word("queue").argument(name)
+                    .word("if-empty", if: ifEmpty).word("if-unused", if: ifUnused)
+            )
+            let messages = Int(count) ?? 0
+            let rest = messages > 0 ? ", and \(counted(messages, "message")) with it" : ""
+            announce("queue '\(name.printable)' is deleted\(rest)")
+        }
+    }
+}
+
+struct PurgeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "purge",
+        abstract: "Remove all messages of a queue that are ready.",
+        discussion: """
+            What consumers hold stays with them.
+
+            Examples:
+              leveret purge jobs
+              leveret purge jobs --yes
+            """
+    )
+
+    @Argument(help: "The queue.")
+    var name: String
+    @OptionGroup var consent: ConsentOptions
+    @OptionGroup var server: ServerOptions
+
+    func run() throws {
+        let client = try server.connect()
+        let about = "this removes all ready messages of queue '\(name.printable)'"
+        try Terminal.confirm(try ServerSource(client).sentence(about, queue: name), yes: consent.yes)
+        let count = try client.ask(LineRequest("PURGE").argument(name))
+        announce("\(counted(Int(count) ?? 0, "message")) removed from queue '\(name.printable)'")
+    }
+}

@@ -1,0 +1,47 @@
+// What goes wrong, as the shell sees it: a sentence on standard error and an exit status. Every command
+// throws `Failure`; the root command is the only place that exits.
+
+/// The exit statuses of `leveret`, stable for scripts.
+enum CommandStatus: Int32 {
+    /// What was asked is done.
+    case done = 0
+    /// The server, or the file, refused.
+    case refused = 1
+    /// The command line is wrong; nothing was tried.
+    case usage = 2
+    /// No server answers.
+    case unreachable = 3
+    /// The queue, exchange or file named isn't there.
+    case notFound = 5
+    /// It exists in another shape, is held by someone else, or is in use.
+    case conflict = 6
+
+    /// The status for a reply code of the server.
+    init(replyCode: Int) {
+        switch replyCode {
+        case 404: self = .notFound
+        case 405, 406: self = .conflict
+        default: self = .refused
+        }
+    }
+}
+
+/// A command that couldn't be done.
+struct Failure: Error, Equatable {
+    /// What the shell gets.
+    var status: CommandStatus
+    /// What failed, on what, why, and what to do: lower case, no full stop.
+    var text: String
+
+    /// A failure with a status and a sentence.
+    init(_ status: CommandStatus, _ text: String) {
+        self.status = status
+        self.text = text
+    }
+
+    /// A refusal as the server worded it.
+    init(_ refusal: Reply.Refusal) {
+        status = CommandStatus(replyCode: refusal.code)
+        text = "\(refusal.text) (\(refusal.code) \(refusal.name))"
+    }
+}

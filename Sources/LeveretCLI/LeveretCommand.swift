@@ -1,0 +1,72 @@
+// The root of the command line: `leveret`. It names the commands, and turns what they throw into a sentence on
+// standard error and an exit status. To add a command: a file in Commands, and its line here.
+
+import ArgumentParser
+import Leveret
+
+/// `leveret`: the server, and the tools that act on one.
+@main struct LeveretCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "leveret",
+        abstract: "A message queue with RabbitMQ's routing, in one SQLite file.",
+        discussion: """
+            Start a server, then talk to it from another terminal:
+
+              leveret serve --db leveret.db
+              leveret queue declare jobs
+              leveret publish "" jobs "resize cat.png"
+              leveret get jobs --ack
+
+            Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url leveret://host:port. Those \
+            that only read also take --db FILE and then need no server.
+
+            Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 5 not found, 6 conflict.
+            """,
+        version: version,
+        groupedSubcommands: [
+            CommandGroup(name: "Server", subcommands: [ServeCommand.self, StatusCommand.self]),
+            CommandGroup(
+                name: "Messages",
+                subcommands: [
+                    PublishCommand.self, GetCommand.self, PeekCommand.self, MoveCommand.self,
+                    PurgeCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Topology",
+                subcommands: [
+                    QueuesCommand.self, QueueCommand.self, ExchangeCommand.self, BindCommand.self,
+                    UnbindCommand.self, RouteCommand.self,
+                ]
+            ),
+        ]
+    )
+
+    static let version = Broker.version
+
+    /// Runs the command that the arguments name, and exits.
+    static func main() async {
+        Terminal.endQuietlyOnClosedPipe()
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let (text, status) = report(error)
+            if status == .done { Terminal.write((text + "\n").utf8, to: Terminal.standardOutput) }
+            if status != .done { Terminal.complain(text) }
+            Terminal.exit(status)
+        }
+    }
+
+    /// What to print for an error, and the status to leave with.
+    static func report(_ error: any Error) -> (text: String, status: CommandStatus) {
+        if let error = error as? BrokerError { return report(Failure(error)) }
+        if let failure = error as? Failure { return ("leveret: \(failure.text)", failure.status) }
+        let status: CommandStatus = exitCode(for: error).isSuccess ? .done : .usage
+        return (fullMessage(for: error), status)
+    }
+}

@@ -1,0 +1,72 @@
+// Every listing's columns, in order. The names are a promise to scripts: they are added to and never changed
+// (docs/cli.md, Columns).
+
+/// The listings.
+enum Columns {
+    /// `status`.
+    static let status: [Column] = [
+        .shown("version"), .shown("uptime", .duration), .hidden("started", .age), .hidden("now"),
+        .shown("database"), .shown("database_bytes", .bytes), .shown("resident_bytes", .bytes),
+        .shown("message_bytes", .bytes), .shown("queues", .number), .shown("exchanges", .number),
+        .shown("connections", .number), .shown("consumers", .number), .shown("ready", .number),
+        .shown("unacked", .number), .hidden("delayed", .number), .shown("published", .number),
+        .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
+        .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
+        .shown("out_rate", .rate),
+        .shown("alarms", .sentences),
+    ]
+
+    /// `queues`.
+    static let queues: [Column] = [
+        .shown("name"), .shown("ready", .number), .shown("unacked", .number), .hidden("delayed", .number),
+        .shown("consumers", .number), .shown("in_rate", .rate), .shown("out_rate", .rate),
+        .shown("oldest", .age),
+        .hidden("ready_bytes", .bytes), .hidden("in_memory", .number), .hidden("published", .number),
+        .hidden("delivered", .number), .hidden("acked", .number), .hidden("dead", .tally),
+        .hidden("durable"), .hidden("exclusive"), .hidden("auto_delete"),
+        .shown("dead_letter_exchange"), .hidden("dead_letter_key"), .hidden("arguments", .nested),
+    ]
+
+    /// `queue show`: all that `queues` has, and what is around the queue.
+    static let queue: [Column] =
+        queues.map { Column(name: $0.name, style: $0.style, isShown: true) } + [
+            .hidden("bindings", .nested), .hidden("consumer_list", .nested),
+        ]
+
+    /// The bindings of `queue show`.
+    static let bindings: [Column] = [
+        .shown("source"), .shown("pattern"), .shown("arguments", .nested), .hidden("destination"),
+        .hidden("destination_type"),
+    ]
+
+    /// The consumers of `queue show`.
+    static let consumers: [Column] = [
+        .shown("name"), .shown("session"), .shown("prefetch", .number), .shown("unacked", .number),
+        .shown("auto_ack"), .shown("exclusive"), .hidden("queue"),
+    ]
+
+    /// `route`.
+    static let routes: [Column] = [
+        .shown("source"), .shown("destination"), .shown("destination_type"), .shown("reason"),
+        .shown("pattern"),
+        .shown("arguments", .nested),
+    ]
+
+    /// `peek`.
+    static let peek: [Column] = [
+        .shown("position", .number), .hidden("version", .number), .hidden("state"), .shown("exchange"),
+        .shown("key"), .hidden("priority", .number), .shown("entered", .age), .shown("expires", .age),
+        .hidden("due", .age), .shown("deliveries", .number), .hidden("failed", .number),
+        .shown("size", .bytes),
+        .hidden("headers", .nested), .hidden("properties", .nested), .hidden("held_by"),
+        .hidden("held_since", .age), .hidden("origin"), .hidden("reason"), .hidden("error"),
+        .hidden("deaths", .nested), .shown("body", .body), .hidden("body64", .body),
+    ]
+
+    /// `get`.
+    static let get: [Column] = [
+        .shown("position", .number), .shown("exchange"), .shown("key"), .shown("redelivered"),
+        .shown("deliveries", .number), .shown("size", .bytes), .hidden("headers", .nested),
+        .hidden("properties", .nested), .shown("body", .body), .hidden("body64", .body),
+    ]
+}

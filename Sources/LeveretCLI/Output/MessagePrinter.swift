@@ -1,0 +1,152 @@
+// Messages to standard output, for `peek` and `get`: as rows like any other, or body by body.
+
+/// How bodies are shown.
+enum BodyFormat: String, CaseIterable, Sendable {
+    /// Indented, where the body is JSON.
+    case json
+    /// As bytes in hexadecimal.
+    case hex
+    /// The bodies alone, byte for byte, each followed by an end of line.
+    case raw
+}
+
+/// Writes messages as rows whose field `body` (text) or `body64` (bytes in base64) is the body.
+struct MessagePrinter {
+    private var rows: RowPrinter
+    private let columns: [Column]
+    private let output: Output
+    private let body: BodyFormat?
+    /// A heading and the body below it, instead of a row.
+    private let isBlock: Bool
+    private let isTable: Bool
+    private var count = 0
+
+    /// A printer of messages in the form that the options say.
+    init(_ options: OutputOptions, body: BodyFormat?, columns: [Column], to output: Output) throws(Failure) {
+        if body == .raw, options.output != .table || options.columns != nil {
+            throw Failure(.usage, "--body raw writes bodies and nothing else: leave out -o and --columns")
+        }
+        isTable = options.output == .table
+        isBlock = options.output == .table && body != nil && body != .raw
+        self.columns = try Column.choose(options.chosen, of: columns, all: false).filter { $0.style != .body }
+        self.output = output
+        self.body = body
+        rows = try options.printer(of: columns, to: output)
+    }
+
+    /// Writes one.
+    mutating func print(_ message: JSON) {
+        count += 1
+        let bytes = Self.body(of: message)
+        switch body {
+        case nil:
+            rows.print(
+                isTable && message["body64"] != nil
+                    ? Self.replacing(message, .string("0x" + Hex.digits(bytes))) : message
+            )
+        case .raw:
+            output.write(bytes: bytes)
+            output.write("\n")
+        case .json where isBlock:
+            heading(message)
+            output.write((JSON(bytes)?.indented ?? Self.text(bytes)) + "\n")
+        case .hex where isBlock:
+            heading(message)
+            output.write(Hex.dump(bytes))
+        case .json: rows.print(Self.replacing(message, JSON(bytes) ?? .string(Self.text(bytes))))
+        case .hex: rows.print(Self.replacing(message, .string(Hex.digits(bytes))))
+        }
+    }
+
+    /// Hands over the messages so far; false when nobody reads any more.
+    mutating func settle() -> Bool { rows.settle() }
+
+    /// Hands over the last messages, or says that there are none.
+    mutating func finish(none: String) {
+        if body == nil || (!isBlock && body != .raw) {
+            rows.finish(none: none)
+        } else if count == 0, isBlock {
+            output.write(none + "\n")
+        }
+        output.flush()
+    }
+
+    private func heading(_ message: JSON) {
+        let now = Terminal.now
+        let facts = columns.map { "\($0.name) \($0.cell(message[$0.name], now: now))" }
+        output.write((count > 1 ? "\n" : "") + facts.joined(separator: "  ") + "\n")
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self).printable }
+
+    private static func body(of message: JSON) -> [UInt8] {
+        if let text = message["body"]?.text { return Array(text.utf8) }
+        return message["body64"]?.text.flatMap(Base64.decode) ?? []
+    }
+
+    private static func replacing(_ message: JSON, _ body: JSON) -> JSON {
+        guard case .object(let fields) = message else { return message }
+        let rest = fields.filter { $0.name != "body" && $0.name != "body64" }
+        return .object(rest + [JSON.Field(name: "body", value: body)])
+    }
+}
+
+/// Bytes in hexadecimal.
+enum Hex {
+    /// Two digits a byte.
+    static func digits(_ bytes: some Collection<UInt8>) -> String {
+        bytes.reduce(into: "") { text, byte in text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+    }
+
+    /// Sixteen bytes a line, with their place before and their characters behind.
+    static func dump(_ bytes: [UInt8]) -> String {
+        var text = ""
+        for start in stride(from: 0, to: bytes.count, by: 16) {
+            let line = bytes[start..<min(start + 16, bytes.count)]
+            let place = String(start, radix: 16)
+            let shown = line.map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "." }
+            text += String(repeating: "0", count: max(0, 8 - place.count)) + place + "  "
+            text += line.map { digits([$0]) }.joined(separator: " ").padded(to: 49, right: false)
+            text += "|" + String(shown) + "|\n"
+        }
+        return text
+    }
+}
+
+/// Bytes as text (RFC 4648 §4), as rows carry bodies that aren't UTF-8.
+enum Base64 {
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
+
+    /// The bytes that `text` stands for, or `nil` where it isn't base64.
+    static func decode(_ text: String) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var bits = 0
+        var bitCount = 0
+        for character in text.utf8 where character != UInt8(ascii: "=") {
+            guard let value = alphabet.firstIndex(of: character) else { return nil }
+            bits = (bits << 6 | value) & 0xFFF
+            bitCount += 6
+            if bitCount >= 8 {
+                bitCount -= 8
+                bytes.append(UInt8(truncatingIfNeeded: bits >> bitCount))
+            }
+        }
+        return bytes
+    }
+
+    /// Bytes as text.
+    static func encode(_ bytes: [UInt8]) -> String {
+        var text = ""
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let part = bytes[start..<min(start + 3, bytes.count)]
+            let word = part.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - part.count))
+            for index in 0..<4 {
+                let digit = alphabet[word >> (18 - 6 * index) & 63]
+                text.append(index <= part.count ? Character(Unicode.Scalar(digit)) : "=")
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,172 @@
+// Rows to standard output in the form that was asked for: a table, JSON (an object a line) or CSV. A table
+// looks at its first rows to find the widths; nothing else is held back.
+
+/// How rows are written.
+enum OutputFormat: String, CaseIterable, Sendable {
+    case table
+    case json
+    case csv
+}
+
+/// Writes the rows of one listing.
+struct RowPrinter {
+    /// How many rows of a table settle the widths.
+    private static let rowsMeasured = 100
+
+    private let output: Output
+    private let format: OutputFormat
+    private let columns: [Column]
+    /// True where `--columns` chose them, so that JSON gives these only.
+    private let isChosen: Bool
+    private let colour: Bool
+    private let width: Int?
+    private let now: Int64
+    private var waiting: [[String]] = []
+    private var widths: [Int] = []
+    private var rows = 0
+
+    /// A printer of rows with these columns.
+    ///
+    /// - Parameters:
+    ///   - columns: All that the rows may have, in order.
+    ///   - chosen: The names that `--columns` gave, or none.
+    ///   - colour: The header is bold.
+    ///   - width: Lines of a table end here; `nil` is without limit.
+    /// - Throws: `Failure` with `.usage` for a name that is no column.
+    init(
+        _ columns: [Column],
+        chosen: [String]? = nil,
+        format: OutputFormat,
+        to output: Output,
+        colour: Bool = false,
+        width: Int? = nil,
+        now: Int64 = Terminal.now
+    ) throws(Failure) {
+        self.output = output
+        self.format = format
+        self.colour = colour
+        self.width = width
+        self.now = now
+        isChosen = chosen != nil
+        self.columns = try Column.choose(chosen, of: columns, all: format != .table)
+    }
+
+    /// Writes a row, an object.
+    mutating func print(_ row: JSON) {
+        rows += 1
+        switch format {
+        case .json:
+            let fields = columns.compactMap { column in
+                row[column.name].map { JSON.Field(name: column.name, value: $0) }
+            }
+            output.write((isChosen ? .object(fields) : row).compact + "\n")
+        case .csv:
+            if rows == 1 { output.write(CSV.line(columns.map(\.name))) }
+            output.write(CSV.line(columns.map { CSV.field(row[$0.name]) }))
+        case .table:
+            waiting.append(columns.map { $0.cell(row[$0.name], now: now) })
+            if rows >= Self.rowsMeasured || !widths.isEmpty { writeWaiting() }
+        }
+    }
+
+    /// Hands over the rows so far; false when nobody reads any more.
+    mutating func settle() -> Bool {
+        if !waiting.isEmpty { writeWaiting() }
+        return output.flush()
+    }
+
+    /// Writes what a table still holds; a listing without rows says so in `none`, on a table only.
+    mutating func finish(none: String) {
+        if format == .csv, rows == 0 { output.write(CSV.line(columns.map(\.name))) }
+        if format == .table {
+            if rows == 0 { output.write(none + "\n") } else { writeWaiting() }
+        }
+        output.flush()
+    }
+
+    private mutating func writeWaiting() {
+        if widths.isEmpty {
+            widths = columns.indices.map { index in
+                waiting.reduce(columns[index].name.columns) { max($0, $1[index].columns) }
+            }
+            let header = line(columns.map(\.name))
+            output.write((colour ? "\u{1B}[1m\(header)\u{1B}[0m" : header) + "\n")
+        }
+        for cells in waiting { output.write(line(cells) + "\n") }
+        waiting.removeAll(keepingCapacity: true)
+    }
+
+    private func line(_ cells: [String]) -> String {
+        var text = ""
+        for (index, cell) in cells.enumerated() {
+            let isLast = index == cells.count - 1
+            if isLast, !columns[index].isRight {
+                text += cell
+            } else {
+                text += cell.padded(to: widths[index], right: columns[index].isRight) + (isLast ? "" : "  ")
+            }
+        }
+        return width.map { text.clipped(to: $0) } ?? text
+    }
+}
+
+extension Column {
+    /// The columns to show.
+    static func choose(_ names: [String]?, of columns: [Column], all: Bool) throws(Failure) -> [Column] {
+        guard let names else { return all ? columns : columns.filter(\.isShown) }
+        var chosen: [Column] = []
+        for name in names {
+            guard let column = columns.first(where: { $0.name == name }) else {
+                let known = columns.map(\.name).joined(separator: ", ")
+                throw Failure(.usage, "there is no column '\(name)'; the columns are \(known)")
+            }
+            chosen.append(column)
+        }
+        return chosen
+    }
+}
+
+/// Comma-separated values (RFC 4180, with LF).
+enum CSV {
+    /// One record.
+    static func line(_ fields: [String]) -> String {
+        fields.map(quoted).joined(separator: ",") + "\n"
+    }
+
+    /// A value as a field: text as it is, what nests as JSON.
+    static func field(_ value: JSON?) -> String {
+        switch value {
+        case nil, .null: ""
+        case .string(let text): text
+        case .bool, .number, .array, .object: (value ?? .null).compact
+        }
+    }
+
+    private static func quoted(_ field: String) -> String {
+        guard field.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return field }
+        return "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+            + "\""
+    }
+}
+
+/// One thing with its facts below each other, as `status` and `queue show` give it to a person.
+enum FactSheet {
+    /// `name: value` lines, the values lined up; facts that aren't there are left out.
+    static func text(
+        _ row: JSON,
+        columns: [Column],
+        colour: Bool = false,
+        now: Int64 = Terminal.now
+    ) -> String {
+        let facts = columns.filter { row[$0.name] != nil && row[$0.name] != .null }
+        let width = facts.reduce(0) { max($0, $1.name.columns) }
+        var text = ""
+        for column in facts {
+            let name = column.name.padded(to: width, right: false)
+            text +=
+                (colour ? "\u{1B}[1m\(name)\u{1B}[0m" : name) + "  " + column.cell(row[column.name], now: now)
+                + "\n"
+        }
+        return text
+    }
+}

@@ -1,0 +1,27 @@
+// The rows of listings for whoever has the values without a connection: `leveret … --db FILE` shows the same
+// rows as a server.
+
+public import LeveretCore
+
+/// Rows as text: the JSON object behind `ROW`.
+public enum ListingRow {
+    /// A row of LIST queues and of STAT with a queue.
+    public static func queue(_ queue: QueueInfo) -> String { text { LineRows.queue(queue, to: &$0) } }
+
+    /// A row of LIST bindings.
+    public static func binding(_ binding: Binding) -> String { text { LineRows.binding(binding, to: &$0) } }
+
+    /// A row of PEEK, with its body.
+    public static func message(_ message: PeekedMessage) -> String {
+        text { LineRows.message(message, withBody: true, to: &$0) }
+    }
+
+    /// A row of ROUTE.
+    public static func route(_ step: RouteStep) -> String { text { LineRows.route(step, to: &$0) } }
+
+    private static func text(_ write: (inout JSONRow) -> Void) -> String {
+        var row = JSONRow()
+        write(&row)
+        return row.text
+    }
+}

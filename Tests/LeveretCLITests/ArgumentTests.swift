@@ -1,0 +1,93 @@
+// Command lines: what is understood, what is refused, and the statuses that scripts see.
+
+import ArgumentParser
+import Testing
+
+@testable import LeveretCLI
+
+@Suite struct ArgumentTests {
+    /// What a command line that only asks for help, or can't be understood, is answered with.
+    private func refusal(of arguments: [String]) -> (text: String, status: CommandStatus)? {
+        do {
+            var command = try LeveretCommand.parseAsRoot(arguments)
+            guard String(describing: type(of: command)) == "HelpCommand" || arguments.count < 2 else {
+                return nil
+            }
+            try command.run()
+            return nil
+        } catch {
+            return LeveretCommand.report(error)
+        }
+    }
+
+    @Test(arguments: [
+        ["publish", "e", "k"], ["publish", "e", "k", "b", "--file", "f"],
+        ["publish", "e", "k", "b", "--count", "0"],
+        ["publish", "e", "-", "--lines", "--count", "2"], ["publish", "e", "k", "b", "-H", "x"],
+        ["publish", "e", "k", "b", "--nope"], ["queues", "--sort"], ["queues", "-o", "xml"],
+        ["queue"], ["queue", "show"], ["queue", "declare", "q", "--ttl", "soon"], ["nosuch"],
+        ["queue", "declare", "q", "--max-length", "9223372036854775808"], ["get", "q", "-n", "0"],
+        ["get", "q", "--ack", "--requeue"], ["peek", "q", "--state", "gone"], ["peek", "q", "--from", "-1"],
+        ["peek", "q", "--body", "xml"], ["move", "a"], ["move", "a", "b", "--exchange", "e"],
+        ["move", "a", "b", "--key", "k"], ["move", "a", "b", "-n", "0"],
+        ["status", "--db", "f", "--url", "u"],
+        ["bind", "q"], ["route", "e"], ["exchange", "declare", "e"], ["purge"],
+    ])
+    func `a wrong command line is refused before anything is tried`(arguments: [String]) throws {
+        let answer = try #require(refusal(of: arguments))
+        // A group by itself shows its help.
+        #expect(answer.status == (arguments == ["queue"] ? .done : .usage))
+        #expect(answer.text.contains(arguments == ["queue"] ? "USAGE: leveret" : "Usage: leveret"))
+    }
+
+    @Test func `help and version are no errors`() {
+        for arguments in [[], ["--help"], ["queue", "declare", "--help"], ["--version"]] {
+            #expect(refusal(of: arguments)?.status == .done)
+        }
+    }
+
+    @Test func `every command shows examples`() throws {
+        for arguments in [
+            ["status"], ["publish"], ["get"], ["peek"], ["move"], ["purge"], ["queues"], ["queue", "show"],
+            ["queue", "declare"], ["queue", "delete"], ["exchange", "declare"], ["exchange", "delete"],
+            ["bind"],
+            ["unbind"], ["route"], ["serve"],
+        ] {
+            let text = refusal(of: arguments + ["--help"])?.text ?? ""
+            #expect(text.contains("Examples:\n  leveret \(arguments.joined(separator: " "))"), "\(arguments)")
+        }
+    }
+
+    @Test func `empty names and a lone dash are arguments`() throws {
+        let publish = try #require(
+            try LeveretCommand.parseAsRoot(["publish", "", "-", "--lines"]) as? PublishCommand
+        )
+        #expect(publish.exchange == "")
+        #expect(publish.key == "-")
+        #expect(publish.lines)
+        let negative = try #require(
+            try LeveretCommand.parseAsRoot(["publish", "", "k", "--", "-5"]) as? PublishCommand
+        )
+        #expect(negative.body == "-5")
+    }
+
+    @Test(arguments: [
+        (404, CommandStatus.notFound), (405, .conflict), (406, .conflict), (312, .refused), (403, .refused),
+        (506, .refused),
+        (540, .refused),
+    ])
+    func `reply codes have their exit status`(code: Int, status: CommandStatus) {
+        #expect(CommandStatus(replyCode: code) == status)
+    }
+
+    @Test func `exit statuses are a promise`() {
+        let statuses: [CommandStatus] = [.done, .refused, .usage, .unreachable, .notFound, .conflict]
+        #expect(statuses.map(\.rawValue) == [0, 1, 2, 3, 5, 6])
+    }
+
+    @Test func `a refusal is one line that begins with the program's name`() {
+        #expect(
+            LeveretCommand.report(Failure(.notFound, "no queue 'q'")) == ("leveret: no queue 'q'", .notFound)
+        )
+    }
+}
