@@ -108,7 +108,7 @@ struct Generator {
                 name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]), durable: chance(70),
                 autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil)
         case .deleteExchange: return .deleteExchange(name: ownExchange(), ifUnused: chance(50))
-        case .deleteQueue: return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: chance(30))
+        case .deleteQueue: return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))
         case .bind, .unbind:
             let toExchange = chance(20)
             let arguments: [String: ArgumentValue] =

@@ -13,6 +13,10 @@ extension ReferenceModel {
         case .exactly(let wanted):
             let found = text(of: answer)
             try require(found == wanted, "ticket \(ticket.rawValue) was answered '\(found)', not '\(wanted)'")
+        case .count(let count, let more):
+            guard case .count(let found) = answer, found >= count, found <= count + more else {
+                throw Violation("ticket \(ticket.rawValue) was answered '\(text(of: answer))', not 'count \(count)'")
+            }
         case .get: try getEnded(ticket, answer)
         case .peek(let name, let isUnacked): try peeked(name, isUnacked, answer)
         case .move(let move): try moveEnded(move, answer)

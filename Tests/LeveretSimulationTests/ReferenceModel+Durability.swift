@@ -6,7 +6,8 @@ import LeveretCore
 struct ExpectedRow {
     var copy: Copy
     var queue: QueueID?
-    var failed: Int
+    /// Failures: the last is not written where it was the message's death.
+    var failed: ClosedRange<Int>
     /// Deliveries: the last one counts only once it has been held for a while.
     var acquired: ClosedRange<Int>
     var mayBeHeld: Bool
@@ -19,6 +20,7 @@ struct DurableState {
     var queues: [ModelQueue] = []
     var bindings: [ModelBinding] = []
     var changes = 0
+    var highestNumber: Int64 = 0
     var inserted: [Copy] = []
 }
 
@@ -27,6 +29,7 @@ extension ReferenceModel {
     func durableState(after batch: WriteBatch) -> DurableState {
         var state = DurableState()
         state.changes = durableChanges
+        state.highestNumber = highestNumber
         state.exchanges = exchanges.filter(\.isDurable)
         state.queues = queues.filter(\.isDurable)
         state.bindings = bindings.filter { $0.isDurable(in: self) }
@@ -37,7 +40,7 @@ extension ReferenceModel {
                 return copy.queue.deadLetterExchange == nil
             }
             for copy in queue.ready + queue.condemned where copy.isDurable && copy.number > 0 {
-                state.rows[copy.number] = row(copy, held: false)
+                state.rows[copy.number] = row(copy, held: copy.state != .ready)
             }
         }
         for session in sessions + leaving {
@@ -54,9 +57,14 @@ extension ReferenceModel {
 
     private func row(_ copy: Copy, held: Bool) -> ExpectedRow {
         ExpectedRow(
-            copy: copy, queue: copy.queue.storedID, failed: copy.failed,
+            copy: copy, queue: copy.queue.storedID,
+            failed: (isDead(copy) ? max(0, copy.failed - 1) : copy.failed)...copy.failed,
             acquired: held ? max(0, copy.acquired - 1)...copy.acquired : copy.acquired...copy.acquired,
             mayBeHeld: held)
+    }
+
+    private func isDead(_ copy: Copy) -> Bool {
+        if case .condemned = copy.state { true } else { false }
     }
 
     private func numbersRemoved(by batch: WriteBatch) -> Set<Int64> {
@@ -86,7 +94,7 @@ extension ReferenceModel {
                 throw Violation("row \(number) is in the database and should not be")
             }
             try require(
-                wanted.queue == row.queue && wanted.failed == Int(row.failed)
+                wanted.queue == row.queue && wanted.failed.contains(Int(row.failed))
                     && wanted.acquired.contains(Int(row.acquired)) && (wanted.mayBeHeld || !row.isHeld)
                     && (!row.isHeld || wanted.acquired.upperBound == Int(row.acquired)),
                 "row \(number) is \(row); wanted failed \(wanted.failed), acquired \(wanted.acquired), "
@@ -119,6 +127,7 @@ extension ReferenceModel {
             return queue
         }
         for row in rows { try revive(row) }
+        for queue in queues { queue.isTooLong = queue.overflow == .dropHead }
         for recovered in recovered.queues {
             guard let queue = queue(recovered.definition.name.rawValue) else { continue }
             let count = queue.ready.count + queue.condemned.count

@@ -73,7 +73,8 @@ extension ReferenceModel {
             guard let index = takes.firstIndex(where: { $0.queue == queue.name && $0.number == head.number }) else {
                 return
             }
-            guard mayTake(takes[index], queue) else { return }
+            let isNext = !takes[..<index].contains { $0.session == takes[index].session }
+            guard isNext, mayTake(takes[index], queue) else { return }
             try hand(head, takes.remove(at: index), queue)
         }
     }
@@ -87,8 +88,19 @@ extension ReferenceModel {
     }
 
     func dispatchAll() throws {
-        guard !takes.isEmpty else { return }
-        for queue in queues { try dispatch(queue) }
+        var left = Int.max
+        while takes.count < left, !takes.isEmpty {
+            left = takes.count
+            for queue in queues { try dispatch(queue) }
+        }
+    }
+
+    /// The queues in the order in which the message was seen to arrive.
+    func inOrderSeen(_ reached: [ModelQueue], _ message: ModelMessage) -> [ModelQueue] {
+        func number(_ queue: ModelQueue) -> Int64 {
+            arrivals.first { $0.queue == queue.name && $0.messageID == message.id }?.number ?? 0
+        }
+        return reached.count < 2 ? reached : reached.sorted { number($0) < number($1) }
     }
 
     private func hand(_ copy: Copy, _ take: Take, _ queue: ModelQueue) throws {
@@ -106,7 +118,7 @@ extension ReferenceModel {
             let most = queue.ready.count + queue.condemned.count
             let remaining = take.remaining ?? 0
             try require(
-                remaining >= queue.ready.count && remaining <= most,
+                remaining >= queue.ready.count && (remaining <= most || !isExact),
                 "a GET of \(queue.name) says \(remaining) remain; it is \(queue.ready.count)")
             expected[ticket] = nil
         } else {
@@ -154,8 +166,13 @@ extension ReferenceModel {
 
     // MARK: - Back
 
-    /// A held copy returns to its place.
-    func giveBack(_ copy: Copy, counted: Bool) {
+    /// Held copies return to their places; a queue that gets too long by that drops its head.
+    func giveBack(_ copies: [Copy], counted: Bool) {
+        for copy in copies { giveBack(copy, counted: counted) }
+        for queue in queues where copies.contains(where: { $0.queue === queue }) { enforceLength(of: queue) }
+    }
+
+    private func giveBack(_ copy: Copy, counted: Bool) {
         guard !copy.queue.isDeleted else { return settle(copy) }
         if counted { copy.failed += 1 }
         if let limit = copy.queue.deliveryLimit, copy.failed > limit { return condemn(copy, .deliveryLimit) }
@@ -213,8 +230,14 @@ extension ReferenceModel {
     /// went, it must have been removed by rule at once.
     private func sendUnseen() throws -> Bool {
         for copy in queues.flatMap(\.condemned) + strays where copy.queue.deadLetterExchange != nil {
-            guard !isPending(copy), !arrivals.contains(where: { dead(behind: $0) === copy }) else { continue }
+            // With its queue, a dead message may go before it was read.
+            guard !copy.queue.isDeleted, !isPending(copy), !arrivals.contains(where: { dead(behind: $0) === copy }) else { continue }
             try transfer(copy)
+            return true
+        }
+        for move in moves {
+            guard let head = move.source.ready.first, head.number <= move.through, !isPending(head) else { continue }
+            try advance(move)
             return true
         }
         return false
@@ -262,7 +285,7 @@ extension ReferenceModel {
         }
         if targets.count < reached.count || reached.isEmpty { targets.append(parkingQueue()) }
         var copies: [Copy] = []
-        for target in targets { copies.append(try append(letter, to: target, deaths: history)) }
+        for target in inOrderSeen(targets, letter) { copies.append(try append(letter, to: target, deaths: history)) }
         copy.fate = .moved(copies)
     }
 
@@ -286,18 +309,23 @@ extension ReferenceModel {
         for move in moves {
             guard let head = move.source.ready.first, head.message.id == arrival.messageID else { continue }
             guard head.number <= move.through, move.moved < move.mostWanted else { continue }
-            move.source.ready.removeFirst()
-            head.state = .gone
-            move.moved += 1
-            move.copies.append(head)
-            var copies: [Copy] = []
-            for (target, message) in destinations(of: move, head.message) {
-                copies.append(try append(message, to: target, deaths: head.deaths))
-            }
-            head.fate = .moved(copies)
+            try advance(move)
             return true
         }
         return false
+    }
+
+    /// Moves the head.
+    private func advance(_ move: ModelMove) throws {
+        let head = move.source.ready.removeFirst()
+        head.state = .gone
+        move.moved += 1
+        move.copies.append(head)
+        var copies: [Copy] = []
+        for (target, message) in destinations(of: move, head.message) {
+            copies.append(try append(message, to: target, deaths: head.deaths))
+        }
+        head.fate = .moved(copies)
     }
 
     private func destinations(of move: ModelMove, _ message: ModelMessage) -> [(ModelQueue, ModelMessage)] {
@@ -307,7 +335,7 @@ extension ReferenceModel {
             isPersistent: message.isPersistent, expiration: message.expiration, cc: message.cc,
             headers: message.headers, size: message.size)
         let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
-        return reached.filter { !isFull($0, for: copy) }.map { ($0, copy) }
+        return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
     }
 
     func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {

@@ -95,8 +95,9 @@ extension ReferenceModel {
 
     private func spread(_ message: ModelMessage, over reached: [ModelQueue]) throws -> [Copy] {
         var copies: [Copy] = []
-        for queue in reached {
-            guard isFull(queue, for: message) else {
+        let full = reached.filter { isFull($0, for: message) }
+        for queue in inOrderSeen(reached, message) {
+            guard full.contains(where: { $0 === queue }) else {
                 copies.append(try append(message, to: queue, deaths: []))
                 continue
             }
@@ -172,21 +173,17 @@ extension ReferenceModel {
             settling.multiple ? settling.tag == 0 || $0.tag <= settling.tag : $0.tag == settling.tag
         }
         session.held.removeAll { held in settled.contains { $0.tag == held.tag } }
-        var gone: [Copy] = []
-        for held in settled {
-            switch settling.outcome {
-            case .ack:
-                settle(held.copy)
-                gone.append(held.copy)
-            case .requeue: giveBack(held.copy, counted: false)
-            case .fail: giveBack(held.copy, counted: true)
-            case .deadLetter:
-                if held.copy.queue.isDeleted { settle(held.copy) } else { condemn(held.copy, .rejected) }
-                gone.append(held.copy)
-            }
+        let copies = settled.map(\.copy)
+        switch settling.outcome {
+        case .requeue: giveBack(copies, counted: false)
+        case .fail: giveBack(copies, counted: true)
+        case .ack:
+            for copy in copies { settle(copy) }
+        case .deadLetter:
+            for copy in copies { if copy.queue.isDeleted { settle(copy) } else { condemn(copy, .rejected) } }
         }
         try dispatchAll()
-        return gone
+        return settling.outcome == .ack || settling.outcome == .deadLetter ? copies : []
     }
 
     // MARK: - Consumers
@@ -215,7 +212,7 @@ extension ReferenceModel {
         if requeue {
             let own = session.held.filter { $0.consumer === consumer }
             session.held.removeAll { $0.consumer === consumer }
-            for held in own { giveBack(held.copy, counted: false) }
+            giveBack(own.map(\.copy), counted: false)
         }
         remove(consumer)
         try dispatchAll()

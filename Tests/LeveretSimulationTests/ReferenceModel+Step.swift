@@ -47,6 +47,7 @@ extension ReferenceModel {
         ended = []
         try checkTags(step.takes)
         expire()
+        shorten()
         var answers = step.answers
         answers.removeAll { _, ticket, answer in
             guard case .empty = answer else { return false }
@@ -70,6 +71,17 @@ extension ReferenceModel {
             "the core ended consumers \(step.ended); the model \(open)")
         for other in passedOver where hasCredit(other) && other.queue.consumers.contains(where: { $0 === other }) {
             throw Violation("consumer \(other.tag) of \(other.queue.name) held less and was passed over")
+        }
+    }
+
+    /// Follows the core in dropping what a restart found too much.
+    private func shorten() {
+        for queue in queues where queue.isTooLong {
+            while let head = queue.ready.first, !isCounted(head), !takes.contains(where: { $0.number == head.number }) {
+                remove(head, to: .maxlen)
+            }
+            queue.isTooLong = queue.lengthMax.map { queue.ready.count > $0 } ?? false
+                || queue.bytesMax.map { queue.readyBytes > $0 } ?? false
         }
     }
 
@@ -109,7 +121,8 @@ extension ReferenceModel {
     func checkDead() throws {
         strays = []
         for queue in queues {
-            if let copy = queue.condemned.first(where: { _ in queue.deadLetterExchange != nil }) {
+            let late = queue.condemned.first { queue.deadLetterExchange != nil && !isPending($0) }
+            if let copy = late {
                 throw Violation("message \(copy.message.id) of \(queue.name) is \(copy.state) and went nowhere")
             }
         }

@@ -68,9 +68,10 @@ extension ReferenceModel {
         if ifUnused, !queue.consumers.isEmpty { return refuse(ticket, .preconditionFailed) }
         if ifEmpty, !queue.ready.isEmpty { return refuse(ticket, .preconditionFailed) }
         let before = durableChanges
-        let count = queue.ready.count
+        var expectation = Expectation(kind: count(queue), durableSince: nil)
         delete(queue)
-        expect(ticket, "count \(count)", since: before)
+        if before != durableChanges { expectation.durableSince = durableChanges }
+        expected[ticket] = expectation
     }
 
     /// Deletes a queue with its messages, bindings and consumers.
@@ -123,29 +124,39 @@ extension ReferenceModel {
     private func purge(_ name: String, _ session: ModelSession, _ ticket: Ticket) {
         guard let queue = usable(name, session, ticket) else { return }
         let gone = queue.ready
+        expected[ticket] = Expectation(kind: count(queue), gone: gone)
         queue.ready = []
+        // What is dead and was not found yet goes with the rest.
+        for copy in queue.condemned where !isPending(copy) { settle(copy) }
+        queue.condemned.removeAll { $0.state == .gone && ($0.queue.deadLetterExchange != nil || !$0.isDurable) }
         for copy in gone { settle(copy) }
-        expect(ticket, "count \(gone.count)", gone: gone)
+    }
+
+    private func count(_ queue: ModelQueue) -> Expectation.Kind {
+        .count(queue.ready.count, orMore: isExact ? 0 : 1000)
     }
 
     // MARK: - Sessions
 
     func closed(_ session: ModelSession) throws {
         sessions.removeAll { $0 === session }
-        for ticket in expected.keys where askers[ticket] == session.id { expected[ticket] = nil }
         for consumer in session.consumers { remove(consumer) }
         for queue in queues { queue.gets.removeAll { $0.session === session } }
-        for copy in session.handing {
-            copy.acquired -= 1
-            giveBack(copy, counted: false)
-        }
-        session.handing = []
         leaving.append(session)
+        for ticket in expected.keys where askers[ticket] == session.id { expected[ticket] = nil }
     }
 
     /// A closed session was seen to hold `left` deliveries yet: what it held before those is back.
     func handedBack(_ session: ModelSession, left: Int) throws {
-        while session.held.count > left { giveBack(session.held.removeFirst().copy, counted: true) }
+        for copy in session.handing {
+            copy.acquired -= 1
+            giveBack([copy], counted: false)
+            try dispatchAll()
+        }
+        session.handing = []
+        var back: [Copy] = []
+        while session.held.count > left { back.append(session.held.removeFirst().copy) }
+        giveBack(back, counted: true)
         if session.held.isEmpty { leaving.removeAll { $0 === session } }
         try dispatchAll()
     }

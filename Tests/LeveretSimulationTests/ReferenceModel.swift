@@ -93,7 +93,7 @@ final class Copy {
 
     /// Its publisher may hear that it is safe.
     var isSafe: Bool {
-        if !isDurable || isCommitted { return true }
+        if !isDurable || isCommitted || queue.isDeleted { return true }
         switch fate {
         case .none: return false
         case .settled: return true
@@ -189,6 +189,8 @@ final class ModelQueue {
     var isDeleted = false
     /// The highest number seen in it.
     var highest: Int64 = 0
+    /// A restart found it too long: the core drops from its head when it gets to read that.
+    var isTooLong = false
     /// What the store calls it.
     var storedID: QueueID?
 
@@ -268,6 +270,8 @@ final class ModelMove {
 struct Expectation {
     enum Kind {
         case exactly(String)
+        /// Messages counted: so many, or up to so many more that are dead and were not found yet.
+        case count(Int, orMore: Int)
         case get
         case peek(String, isUnacked: Bool)
         case move(ModelMove)
@@ -327,6 +331,8 @@ final class ReferenceModel {
     var strays: [Copy] = []
     /// True while the core has not got to a dead copy yet.
     var isPending: (Copy) -> Bool = { _ in false }
+    /// True while the core counts a copy as ready.
+    var isCounted: (Copy) -> Bool = { _ in true }
     /// Who asked.
     var askers: [Ticket: SessionID] = [:]
     /// Consumers that the core has to tell that they ended.

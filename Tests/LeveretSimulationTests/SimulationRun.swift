@@ -65,16 +65,16 @@ enum SimulationRun {
     }
 
     /// Leaves out stretches of a failing script, ever shorter ones, as long as it still fails.
-    static func shrink(_ failure: Failure, triesMax: Int = 400) -> Failure {
+    static func shrink(_ failure: Failure, stepsMax: Int = 500_000) -> Failure {
         var best = failure
         var length = max(1, best.script.operations.count / 2)
-        var tries = 0
-        while length > 0, tries < triesMax {
+        var steps = 0
+        while length > 0, steps < stepsMax {
             var start = 0
-            while start < best.script.operations.count, tries < triesMax {
+            while start < best.script.operations.count, steps < stepsMax {
                 var shorter = best.script
                 shorter.operations.removeSubrange(start..<min(start + length, shorter.operations.count))
-                tries += 1
+                steps += shorter.operations.count
                 if let again = replay(shorter) {
                     best = again
                     best.isShrunk = true
@@ -88,6 +88,7 @@ enum SimulationRun {
     }
 
     private static func store(for style: Style) throws -> any SimulatedStore {
-        ModelStore(rangeRowsMax: style.rangeRowsMax)
+        style.usesSQLite
+            ? try SQLiteStore(rangeRowsMax: style.rangeRowsMax) : ModelStore(rangeRowsMax: style.rangeRowsMax)
     }
 }

@@ -105,7 +105,7 @@ struct Style: Codable {
         sliceCount = pick([1, 3, 512])
         heldMarkMilliseconds = pick([0, 10, 50])
         numbersReserved = pick([1, 7, 1000])
-        parkedBytesMax = pick([100, 10_000])
+        parkedBytesMax = isExact ? pick([100, 10_000]) : 1 << 30
         rangeRowsMax = pick([1, 4, 1000])
         for kind in Kind.allCases { weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share }
         for kind in [Kind.open, .publish, .declareQueue, .commit, .load, .work, .drain, .advance] {
