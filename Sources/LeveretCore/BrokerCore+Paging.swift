@@ -184,7 +184,7 @@ extension BrokerCore {
         ask(
             LoadRequest(
                 queue: queue.id, kind: .expired(after: queue.cursor, by: now), countMax: limits.sliceCount,
-                bytesMax: limits.windowBytesMax, epoch: queue.epoch, barrier: queue.barrier))
+                bytesMax: limits.windowBytesMax, epoch: queue.epoch, barrier: latestBarrier))
     }
 
     private mutating func expiredLoaded(

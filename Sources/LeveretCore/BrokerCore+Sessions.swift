@@ -13,8 +13,11 @@ extension BrokerCore {
     /// A client is gone: its sessions are closed and its exclusive queues deleted.
     public mutating func closeConnection(_ id: ConnectionID, now: Instant) {
         guard let connection = connectionsByID.removeValue(forKey: id) else { return }
-        for session in connection.sessions { closeSession(session.id, now: now) }
+        // None of them takes what another hands back: that would count as a failure once more.
+        let sessions = connection.sessions
+        for session in sessions { endTaking(session, now: now) }
         for queue in connection.exclusiveQueues { _ = deleteQueue(queue, now: now) }
+        for session in sessions { handBack(session, now: now) }
         connections.removeAll { $0 === connection }
         settleDying(now: now)
     }
@@ -34,24 +37,35 @@ extension BrokerCore {
     /// Closes a session: its consumers end, and all it holds goes back to its places, counted as failed.
     /// What it never drained goes back uncounted.
     public mutating func closeSession(_ id: SessionID, now: Instant) {
-        guard let session = sessionsByID.removeValue(forKey: id) else { return }
+        guard let session = sessionsByID[id] else { return }
+        endTaking(session, now: now)
+        handBack(session, now: now)
+        settleDying(now: now)
+    }
+
+    /// A session that closes takes no more: its consumers and GETs end.
+    private mutating func endTaking(_ session: Session, now: Instant) {
+        sessionsByID[session.id] = nil
         session.isClosed = true
         session.outgoing = []
         session.connection.sessions.removeAll { $0 === session }
-        let consumers = session.consumers
-        for consumer in consumers { remove(consumer, now: now) }
-        if session.waitingGets > 0 {
-            for case .some(let queue) in queues { queue.gets.removeAll { $0.session === session } }
+        for consumer in session.consumers { remove(consumer, now: now) }
+        guard session.waitingGets > 0 else { return }
+        for case .some(let queue) in queues where queue.gets.contains(where: { $0.session === session }) {
+            queue.gets.removeAll { $0.session === session }
+            arm(queue)
         }
+    }
+
+    private mutating func handBack(_ session: Session, now: Instant) {
         let undrained = session.handingOver
         session.handingOver = []
         for var held in undrained {
             held.entry.acquired -= 1
             giveBack(held, counted: false, now: now)
-            dispatch(held.queue, now: now)
+            returned(to: held.queue, now: now)
         }
         if giveBackSlice(of: session, now: now) { work.append(.giveBack(session)) }
-        settleDying(now: now)
     }
 
     /// Publishes are refused with this text, or with `nil` taken again.
@@ -174,7 +188,8 @@ extension BrokerCore {
             }
         }
         remove(consumer, now: now)
-        if !queue.isDeleted { dispatch(queue, now: now) }
+        returned(to: queue, now: now)
+        dispatchBlocked(by: session, except: queue, now: now)
         settleDying(now: now)
         answerDurably(session, ticket, .done, since: before)
     }

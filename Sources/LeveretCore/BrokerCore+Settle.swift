@@ -50,7 +50,7 @@ extension BrokerCore {
         guard settlement.multiple else {
             guard let held = session.release(tag) else { return [] }
             let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now)
-            dispatch(held.queue, now: now)
+            returned(to: held.queue, now: now)
             dispatchBlocked(by: session, except: held.queue, now: now)
             return load.map { [$0] } ?? []
         }
@@ -63,18 +63,25 @@ extension BrokerCore {
             }
             if queues.last !== held.queue { queues.append(held.queue) }
         }
-        for queue in queues { dispatch(queue, now: now) }
+        for queue in queues { returned(to: queue, now: now) }
         dispatchBlocked(by: session, except: nil, now: now)
         return loads
     }
 
     /// A session with a prefetch of its own, or at its cap, may now take from its other queues too.
-    private mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
+    mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
         guard session.isCapped else { return }
         session.isCapped = false
         for consumer in session.consumers where consumer.queue !== queue {
             dispatch(consumer.queue, now: now)
         }
+    }
+
+    /// Messages came back to a queue: it may now be too long, and can hand them on.
+    mutating func returned(to queue: MessageQueue, now: Instant) {
+        guard !queue.isDeleted else { return }
+        enforceLength(of: queue, now: now)
+        dispatch(queue, now: now)
     }
 
     private mutating func perform(
@@ -103,7 +110,7 @@ extension BrokerCore {
         if !held.queue.isDeleted { removeRow(of: held.entry) }
     }
 
-    /// A message goes back to its place; past the delivery limit to the dead-letter exchange.
+    /// A message goes back to its place; past the delivery limit, or expired meanwhile, to its death.
     mutating func giveBack(_ held: Held, counted: Bool, errorText: String? = nil, now: Instant) {
         let queue = held.queue
         var entry = held.entry
@@ -112,11 +119,11 @@ extension BrokerCore {
             return
         }
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
-        if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
-            _ = die(
-                Held(entry: entry, queue: queue, consumer: nil, since: now), .deliveryLimit,
-                errorText: errorText,
-                now: now)
+        var end = entry.expires <= now ? DeathReason.expired : nil
+        if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit { end = .deliveryLimit }
+        if let end {
+            let held = Held(entry: entry, queue: queue, consumer: nil, since: now)
+            _ = die(held, end, errorText: errorText, now: now)
             return
         }
         keepCounters(of: entry, in: queue)

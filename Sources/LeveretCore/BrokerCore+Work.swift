@@ -39,7 +39,7 @@ extension BrokerCore {
             giveBack(held, counted: true, now: now)
             if !queues.contains(where: { $0 === held.queue }) { queues.append(held.queue) }
         }
-        for queue in queues { dispatch(queue, now: now) }
+        for queue in queues { returned(to: queue, now: now) }
         return session.heldCount > 0
     }
 }

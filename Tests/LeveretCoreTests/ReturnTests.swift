@@ -1,0 +1,102 @@
+// What comes back to its queue, and who is free again by that. Most of these were found by the simulation.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct ReturnTests {
+    @Test func `sessions of a connection that ends do not hand messages to each other`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-delivery-limit": .int(1)])
+        _ = broker.publish("a", to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        for _ in 0..<3 {
+            broker.ask(.get("jobs", autoAck: false, waitMilliseconds: 1000), from: broker.openSession())
+        }
+        broker.core.closeConnection(broker.connection, now: broker.now)
+        broker.settle()
+        let queue = broker.core.queue(named: "jobs")
+        #expect(queue?.ready.first?.failed == 1)
+        #expect(queue?.ready.first?.acquired == 1)
+    }
+
+    @Test func `a cancel with requeue lets the session's other consumers go on`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        broker.queue("mails")
+        broker.run(.setSessionPrefetch(1))
+        broker.run(.consume(Consume(queue: "jobs", tag: "j")))
+        broker.run(.consume(Consume(queue: "mails", tag: "m")))
+        _ = broker.publish("a", to: "jobs")
+        _ = broker.publish("b", to: "mails")
+        #expect(broker.deliveries().map(\.text) == ["a"])
+        broker.run(.cancel("j", requeue: true))
+        #expect(broker.deliveries().map(\.text) == ["a", "b"])
+    }
+
+    @Test func `a settled GET lets the session's only consumer go on`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        broker.queue("mails")
+        broker.run(.setSessionPrefetch(1))
+        _ = broker.publish("a", to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        broker.run(.consume(Consume(queue: "mails", tag: "m")))
+        _ = broker.publish("b", to: "mails")
+        #expect(broker.deliveries().isEmpty)
+        broker.run(.settle(Settlement(.ack, 1)))
+        #expect(broker.deliveries().map(\.text) == ["b"])
+    }
+
+    @Test func `a message that expired while it was held dies as expired when it returns`() {
+        let broker = CoreHarness()
+        broker.queue("dead")
+        let arguments: FieldTable = [
+            "x-max-length": .int(1), "x-dead-letter-exchange": .string(""),
+            "x-dead-letter-routing-key": .string("dead"),
+        ]
+        broker.queue("jobs", arguments)
+        _ = broker.publish("a", to: "jobs", expiration: "10")
+        #expect(broker.get("jobs")?.text == "a")
+        _ = broker.publish("b", to: "jobs")
+        broker.advance(milliseconds: 20)
+        broker.run(.settle(Settlement(.requeue, 1)))
+        #expect(broker.get("jobs")?.text == "b")
+        #expect(broker.get("dead")?.deaths?.deaths.first?.reason == .expired)
+    }
+
+    @Test func `a message that returns to a full queue makes it drop its head`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-max-length": .int(1)])
+        _ = broker.publish("a", to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        _ = broker.publish("b", to: "jobs")
+        broker.run(.settle(Settlement(.requeue, 1)))
+        #expect(broker.info("jobs")?.ready == 1)
+        #expect(broker.get("jobs")?.text == "b")
+    }
+
+    @Test func `a message that expires before it is committed is found on disk`() {
+        var limits = CoreLimits()
+        (limits.windowCountMax, limits.windowCountMin) = (1, 1)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs")
+        _ = broker.publish("a", to: "jobs")
+        _ = broker.publish("b", to: "jobs", expiration: "500")
+        broker.commit()
+        _ = broker.publish("c", to: "jobs", expiration: "10")
+        broker.advance(milliseconds: 20)
+        #expect(broker.info("jobs")?.ready == 2)
+    }
+
+    @Test func `an unused queue goes though a GET waited at it when its session ended`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-expires": .int(100)])
+        let other = broker.openSession()
+        broker.ask(.get("jobs", autoAck: false, waitMilliseconds: 60_000), from: other)
+        broker.advance(milliseconds: 50)
+        broker.core.closeSession(other, now: broker.now)
+        broker.advance(milliseconds: 200)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+}

@@ -1,0 +1,177 @@
+// Thinks up the next operation of a run: mostly sensible, now and then wrong, always from the seed.
+
+import LeveretTestSupport
+
+/// The source of a run's operations.
+struct Generator {
+    private var random: SplitMix64
+    private let style: Style
+    private let kinds: [(kind: Style.Kind, weight: Int)]
+    private let weightSum: Int
+
+    init(style: Style, random: SplitMix64) {
+        self.style = style
+        self.random = random
+        kinds = Style.Kind.allCases.map { ($0, style.weights[$0.rawValue] ?? 0) }
+        weightSum = kinds.reduce(0) { $0 + $1.weight }
+    }
+
+    private mutating func below(_ bound: Int) -> Int { Int(random.next() % UInt64(max(1, bound))) }
+    private mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+    private mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
+
+    private mutating func queue() -> String {
+        chance(2) ? (chance(50) ? "nowhere" : "leveret.parked") : "q\(below(style.queueCount))"
+    }
+
+    private mutating func ownQueue() -> String { "q\(below(style.queueCount))" }
+
+    private mutating func exchange() -> String {
+        chance(20) ? pick(["amq.direct", "amq.topic", "amq.fanout", "amq.headers"]) : ownExchange()
+    }
+
+    private mutating func ownExchange() -> String { "x\(below(style.exchangeCount))" }
+    private mutating func key() -> String { pick(["a", "b", "a.b", "a.c.b", "b.a", ""]) }
+    private mutating func pattern() -> String { pick(["a", "b", "a.b", "a.*", "#", "*.b", "a.#", "#.b", ""]) }
+
+    /// The next operation.
+    mutating func next(_ simulator: Simulator) -> Operation {
+        var place = below(weightSum)
+        var kind = Style.Kind.publish
+        for (candidate, weight) in kinds {
+            if place < weight {
+                kind = candidate
+                break
+            }
+            place -= weight
+        }
+        let session = below(style.sessionCount)
+        switch kind {
+        case .open: return .open(session: session)
+        case .close: return .close(session: session)
+        case .disconnect: return .disconnect(connection: below(style.connectionCount))
+        case .drain: return .drain(session: session)
+        case .advance: return chance(30) ? .wake : .advance(milliseconds: Int64(pick([0, 1, 5, 20, 100, 1000])))
+        case .work: return chance(50) ? .wake : .work
+        case .commit: return storeStep(simulator)
+        case .load: return chance(50) ? .read(below(8)) : .answer(below(8))
+        case .alarm: return .setAlarm(chance(30))
+        case .settleAll: return .settleAll
+        case .crash: return chance(20) ? .crash(commits: chance(50)) : .settleAll
+        case .restart: return chance(10) ? .restart : .settleAll
+        default:
+            guard simulator.isOpen(session) else { return .open(session: session) }
+            return .call(session: session, call(kind, session, simulator))
+        }
+    }
+
+    private mutating func storeStep(_ simulator: Simulator) -> Operation {
+        guard simulator.inFlight != nil else { return .take }
+        return chance(style.failPercent) ? .fail : .commit
+    }
+
+    private mutating func call(_ kind: Style.Kind, _ session: Int, _ simulator: Simulator) -> Call {
+        switch kind {
+        case .publish: return .publish(publication())
+        case .transaction:
+            var parts: [TransactionPart] = []
+            for _ in 0..<below(4) {
+                parts.append(chance(60) ? .publish(publication()) : .settle(settling(session, simulator)))
+            }
+            return .transaction(distinct(parts))
+        case .settle: return .settle(settling(session, simulator))
+        case .get: return .get(queue: queue(), autoAck: chance(30), wait: chance(30) ? Int64(pick([10, 500])) : 0)
+        case .consume:
+            return .consume(
+                queue: queue(), tag: "c\(below(4))", prefetch: pick([0, 1, 2, 5]), autoAck: chance(25),
+                exclusive: chance(5))
+        case .cancel: return .cancel(tag: "c\(below(4))", requeue: chance(50))
+        case .prefetch: return .prefetch(pick([0, 1, 2, 4, 10]))
+        case .recover: return .recover
+        case .purge: return .purge(queue: queue())
+        case .peek: return .peek(queue: queue(), unacked: chance(30))
+        case .move:
+            let most = chance(50) ? below(5) : nil
+            return chance(60)
+                ? .move(source: queue(), toQueue: queue(), toExchange: nil, key: nil, countMax: most)
+                : .move(
+                    source: queue(), toQueue: nil, toExchange: exchange(), key: chance(50) ? key() : nil,
+                    countMax: most)
+        default: return topologyCall(kind)
+        }
+    }
+
+    private mutating func topologyCall(_ kind: Style.Kind) -> Call {
+        switch kind {
+        case .declareExchange:
+            return .declareExchange(
+                name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]), durable: chance(70),
+                autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil)
+        case .deleteExchange: return .deleteExchange(name: ownExchange(), ifUnused: chance(50))
+        case .deleteQueue: return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))
+        case .bind, .unbind:
+            let toExchange = chance(20)
+            let arguments: [String: ArgumentValue] =
+                chance(60) ? [:] : ["x-match": .text(pick(["any", "all"])), "h": .number(Int64(below(2)))]
+            let source = exchange()
+            let target = toExchange ? exchange() : queue()
+            let key = pattern()
+            return kind == .bind
+                ? .bind(source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
+                : .unbind(source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
+        default:
+            return .declareQueue(
+                name: ownQueue(), durable: chance(75), exclusive: chance(8), autoDelete: chance(8),
+                arguments: queueArguments())
+        }
+    }
+
+    private mutating func queueArguments() -> [String: ArgumentValue] {
+        var arguments: [String: ArgumentValue] = [:]
+        if style.hasTTL, chance(30) { arguments["x-message-ttl"] = .number(Int64(pick([0, 5, 50, 1000]))) }
+        if chance(8) { arguments["x-expires"] = .number(Int64(pick([20, 2000]))) }
+        if style.hasLengths {
+            if chance(40) { arguments["x-max-length"] = .number(Int64(pick([0, 1, 3, 10]))) }
+            if chance(15) { arguments["x-max-length-bytes"] = .number(Int64(pick([10, 100, 500]))) }
+            if chance(40) {
+                arguments["x-overflow"] = .text(pick(["drop-head", "reject-publish", "reject-publish-dlx"]))
+            }
+        }
+        if chance(25) { arguments["x-delivery-limit"] = .number(Int64(below(3))) }
+        if style.hasDeadLetters, chance(70) {
+            arguments["x-dead-letter-exchange"] = .text(chance(50) ? "" : exchange())
+            if chance(70) {
+                arguments["x-dead-letter-routing-key"] = .text(chance(70) ? ownQueue() : key())
+            }
+        }
+        return arguments
+    }
+
+    private mutating func publication() -> Publication {
+        let isDirect = chance(60)
+        return Publication(
+            exchange: isDirect ? "" : chance(95) ? exchange() : "nowhere", key: isDirect ? queue() : key(),
+            persistent: chance(style.persistentPercent), mandatory: chance(10),
+            expiration: style.hasTTL && chance(20) ? pick(["0", "3", "30", "700"]) : nil,
+            cc: chance(10) ? [isDirect ? ownQueue() : key()] : [],
+            headers: chance(15) ? ["h": Int64(below(2))] : [:], size: 4 + below(style.bodyBytesMax))
+    }
+
+    private mutating func settling(_ session: Int, _ simulator: Simulator) -> Settling {
+        let held = simulator.modelSession(session)?.held ?? []
+        let tag = held.isEmpty || chance(2) ? UInt64(below(5)) : held[below(held.count)].tag
+        let multiple = chance(20)
+        let outcome: Outcome = chance(60) ? .ack : pick(Outcome.allCases)
+        return Settling(tag: tag, outcome: outcome, multiple: multiple)
+    }
+
+    /// A transaction settles each delivery once: what two settlements of one should mean is nobody's concern.
+    private func distinct(_ parts: [TransactionPart]) -> [TransactionPart] {
+        var hasSettled = false
+        return parts.filter { part in
+            guard case .settle = part else { return true }
+            defer { hasSettled = true }
+            return !hasSettled
+        }
+    }
+}

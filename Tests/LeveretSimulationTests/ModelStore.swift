@@ -1,0 +1,165 @@
+// A store as plain as can be: dictionaries that do what WriteBatch.swift says a store does. Fast enough to
+// be under most seeds; the SQLite store is under the rest.
+
+import LeveretCore
+
+/// A copy as a store holds it.
+struct StoredCopy: Equatable {
+    var number: MessageNumber
+    var queue: QueueID
+    var failed: Int32
+    var acquired: Int32
+    var isHeld: Bool
+    var expires: Instant
+}
+
+/// What the simulator needs of a store.
+protocol SimulatedStore: AnyObject {
+    /// Applies one batch as one transaction; returns the ranges it did not finish.
+    func apply(_ batch: WriteBatch) throws -> [RangeRemoval]
+    /// Reads what the core asks for.
+    func load(_ request: LoadRequest) throws -> LoadResult
+    /// Loses what is not in the database, then opens again.
+    func reopen() throws -> RecoveredState
+    /// Every copy in the database, the spill file left out, by number.
+    func copies() throws -> [StoredCopy]
+}
+
+/// Rows in memory.
+final class ModelStore: SimulatedStore {
+    private struct Row {
+        var insert: InsertRow
+        var failed: Int32
+        var acquired: Int32
+        var hasHeldRow = false
+        var isHeld = false
+    }
+
+    private var rows: [MessageNumber: Row] = [:]
+    private var spill: [MessageNumber: Row] = [:]
+    private var queues: [QueueID: QueueDefinition] = [:]
+    private var exchanges: [ExchangeName: ExchangeDefinition] = [:]
+    private var bindings: [Binding] = []
+    private var reserved: MessageNumber = 0
+    private var highestQueue: QueueID = 0
+    /// Rows that one batch removes by ranges.
+    private let rangeRowsMax: Int
+
+    init(rangeRowsMax: Int) { self.rangeRowsMax = rangeRowsMax }
+
+    func apply(_ batch: WriteBatch) -> [RangeRemoval] {
+        for change in batch.definitions { apply(change) }
+        for insert in batch.inserts where insert.message != nil {
+            let row = Row(insert: insert, failed: insert.failed, acquired: insert.acquired)
+            if insert.isSpilled { spill[insert.number] = row } else { rows[insert.number] = row }
+        }
+        for update in batch.counters {
+            rows[update.number]?.failed = update.failed
+            rows[update.number]?.acquired = update.acquired
+            rows[update.number]?.hasHeldRow = true
+            rows[update.number]?.isHeld = update.heldBy != nil
+        }
+        for number in batch.removals { rows[number] = nil }
+        for number in batch.spillRemovals { spill[number] = nil }
+        if let through = batch.reserveThrough { reserved = through }
+        return remove(batch.ranges)
+    }
+
+    private func apply(_ change: DefinitionChange) {
+        switch change {
+        case .putExchange(let definition): exchanges[definition.name] = definition
+        case .deleteExchange(let name): exchanges[name] = nil
+        case .putQueue(let id, let definition):
+            queues[id] = definition
+            highestQueue = max(highestQueue, id)
+        case .deleteQueue(let id): queues[id] = nil
+        case .putBinding(let binding): bindings.append(binding)
+        case .deleteBinding(let binding): bindings.removeAll { $0 == binding }
+        }
+    }
+
+    private func remove(_ ranges: [RangeRemoval]) -> [RangeRemoval] {
+        var room = rangeRowsMax
+        var unfinished: [RangeRemoval] = []
+        for range in ranges {
+            let numbers = (Array(rows.keys) + Array(spill.keys)).sorted().filter {
+                $0 > range.after && $0 <= range.through && (rows[$0] ?? spill[$0])?.insert.queue == range.queue
+            }
+            for number in numbers.prefix(room) {
+                rows[number] = nil
+                spill[number] = nil
+            }
+            if numbers.count > room { unfinished.append(range) }
+            room -= min(room, numbers.count)
+        }
+        return unfinished
+    }
+
+    func load(_ request: LoadRequest) -> LoadResult {
+        let all = (Array(rows.values) + Array(spill.values))
+            .filter { $0.insert.queue == request.queue }.sorted { $0.insert.number < $1.insert.number }
+        var found: [Row]
+        switch request.kind {
+        case .window(let after): found = all.filter { $0.insert.number > after }
+        case .expired(let after, let by):
+            found = all.filter { $0.insert.number > after && $0.insert.expires <= by }
+        case .numbers(let numbers): found = all.filter { numbers.contains($0.insert.number) }
+        }
+        var taken: [LoadedRow] = []
+        var bytes = 0
+        for row in found {
+            guard taken.count < request.countMax, taken.isEmpty || bytes <= request.bytesMax else { break }
+            guard let message = row.insert.message else { continue }
+            bytes += message.body.count
+            taken.append(loaded(row, message))
+        }
+        var nextExpiry = Instant.distantFuture
+        if case .expired(let after, let by) = request.kind {
+            let last = taken.last?.number ?? after
+            for row in all where row.insert.number > last || row.insert.expires > by {
+                nextExpiry = min(nextExpiry, row.insert.expires)
+            }
+        }
+        return LoadResult(request: request, rows: taken, nextExpiry: nextExpiry)
+    }
+
+    private func loaded(_ row: Row, _ message: Message) -> LoadedRow {
+        LoadedRow(
+            number: row.insert.number, message: message, isSpilled: row.insert.isSpilled,
+            entered: row.insert.entered, expires: row.insert.expires, failed: row.failed, acquired: row.acquired,
+            deaths: row.insert.deaths, hasHeldRow: row.hasHeldRow)
+    }
+
+    func reopen() -> RecoveredState {
+        spill = [:]
+        for number in rows.keys where rows[number]?.isHeld == true {
+            rows[number]?.failed += 1
+            rows[number]?.isHeld = false
+        }
+        var state = RecoveredState()
+        state.exchanges = exchanges.values.sorted { $0.name.rawValue < $1.name.rawValue }
+        state.bindings = bindings
+        state.nextNumber = MessageNumber(max(reserved, rows.keys.max() ?? 0).rawValue + 1)
+        state.nextQueueID = QueueID(highestQueue.rawValue + 1)
+        let ids = Set(rows.values.map(\.insert.queue))
+        state.orphans = ids.subtracting(queues.keys).sorted()
+        for (id, definition) in queues.sorted(by: { $0.key < $1.key }) {
+            let own = rows.values.filter { $0.insert.queue == id }
+            state.queues.append(
+                RecoveredQueue(
+                    id: id, definition: definition, count: own.count,
+                    bytes: own.reduce(0) { $0 + ($1.insert.message?.body.count ?? 0) },
+                    nextExpiry: own.map(\.insert.expires).min() ?? .distantFuture,
+                    oldest: own.min { $0.insert.number < $1.insert.number }?.insert.entered))
+        }
+        return state
+    }
+
+    func copies() -> [StoredCopy] {
+        rows.values.map {
+            StoredCopy(
+                number: $0.insert.number, queue: $0.insert.queue, failed: $0.failed, acquired: $0.acquired,
+                isHeld: $0.isHeld, expires: $0.insert.expires)
+        }.sorted { $0.number < $1.number }
+    }
+}

@@ -1,0 +1,174 @@
+// What must be in the database after a batch, and what a restart brings back.
+
+import LeveretCore
+
+/// A row as it has to be.
+struct ExpectedRow {
+    var copy: Copy
+    var queue: QueueID?
+    /// Failures: the last is not written where it was the message's death.
+    var failed: ClosedRange<Int>
+    /// Deliveries: the last one counts only once it has been held for a while.
+    var acquired: ClosedRange<Int>
+    var mayBeHeld: Bool
+}
+
+/// Everything that has to be in the database once a batch is committed.
+struct DurableState {
+    var rows: [Int64: ExpectedRow] = [:]
+    var exchanges: [ModelExchange] = []
+    var queues: [ModelQueue] = []
+    var bindings: [ModelBinding] = []
+    var changes = 0
+    var highestNumber: Int64 = 0
+    var inserted: [Copy] = []
+}
+
+extension ReferenceModel {
+    /// The durable state as it stands, which a batch that is taken at this moment has to bring about.
+    func durableState(after batch: WriteBatch) -> DurableState {
+        var state = DurableState()
+        state.changes = durableChanges
+        state.highestNumber = highestNumber
+        state.exchanges = exchanges.filter(\.isDurable)
+        state.queues = queues.filter(\.isDurable)
+        state.bindings = bindings.filter { $0.isDurable(in: self) }
+        let gone = numbersRemoved(by: batch)
+        for queue in state.queues {
+            queue.condemned.removeAll { copy in
+                guard gone.contains(copy.number) else { return false }
+                return copy.queue.deadLetterExchange == nil
+            }
+            for copy in queue.ready + queue.condemned where copy.isDurable && copy.number > 0 {
+                state.rows[copy.number] = row(copy, held: copy.state != .ready)
+            }
+        }
+        for session in sessions + leaving {
+            for copy in session.held.map(\.copy) + session.handing where copy.isDurable && !copy.queue.isDeleted {
+                state.rows[copy.number] = row(copy, held: true)
+            }
+        }
+        for insert in batch.inserts where insert.message != nil && !insert.isSpilled {
+            if let copy = state.rows[insert.number.rawValue]?.copy { state.inserted.append(copy) }
+        }
+        for row in state.rows.values { written[row.copy.number] = row.copy }
+        return state
+    }
+
+    private func row(_ copy: Copy, held: Bool) -> ExpectedRow {
+        ExpectedRow(
+            copy: copy, queue: copy.queue.storedID,
+            failed: (isDead(copy) ? max(0, copy.failed - 1) : copy.failed)...copy.failed,
+            acquired: held ? max(0, copy.acquired - 1)...copy.acquired : copy.acquired...copy.acquired,
+            mayBeHeld: held)
+    }
+
+    private func isDead(_ copy: Copy) -> Bool {
+        if case .condemned = copy.state { true } else { false }
+    }
+
+    private func numbersRemoved(by batch: WriteBatch) -> Set<Int64> {
+        var gone = Set(batch.removals.map(\.rawValue))
+        for insert in batch.inserts where insert.message == nil { gone.insert(insert.number.rawValue) }
+        for range in batch.ranges {
+            guard let queue = queues.first(where: { $0.storedID == range.queue }) else { continue }
+            for copy in queue.condemned
+            where copy.number > range.after.rawValue && copy.number <= range.through.rawValue {
+                gone.insert(copy.number)
+            }
+        }
+        return gone
+    }
+
+    /// A batch is on disk: what it was to bring about has to be there, and nothing else.
+    func committed(_ state: DurableState, _ rows: [StoredCopy], unfinished: [RangeRemoval]) throws {
+        durableCommitted = state.changes
+        for copy in state.inserted { copy.isCommitted = true }
+        let left = rows.filter { row in
+            !unfinished.contains { $0.queue == row.queue && $0.after < row.number && row.number <= $0.through }
+        }
+        onDisk = Set(left.map(\.number.rawValue))
+        for row in left {
+            let number = row.number.rawValue
+            guard let wanted = state.rows[number] else {
+                throw Violation("row \(number) is in the database and should not be")
+            }
+            try require(
+                wanted.queue == row.queue && wanted.failed.contains(Int(row.failed))
+                    && wanted.acquired.contains(Int(row.acquired)) && (wanted.mayBeHeld || !row.isHeld)
+                    && (!row.isHeld || wanted.acquired.upperBound == Int(row.acquired)),
+                "row \(number) is \(row); wanted failed \(wanted.failed), acquired \(wanted.acquired), "
+                    + "queue \(wanted.queue?.rawValue ?? 0)")
+            try require(
+                row.expires.milliseconds == wanted.copy.expires, "row \(number) expires at \(row.expires)")
+        }
+        if left.count != state.rows.count, let lost = state.rows.keys.first(where: { !onDisk.contains($0) }) {
+            throw Violation(
+                "row \(lost) (message \(state.rows[lost]?.copy.message.id ?? 0)) should be in the database and is not")
+        }
+    }
+
+    /// Everything that was not on disk is lost; the broker starts again from these rows.
+    func restarted(from state: DurableState, _ recovered: RecoveredState, _ rows: [StoredCopy]) throws {
+        let names = Set(recovered.queues.map(\.definition.name.rawValue))
+        try require(names == Set(state.queues.map(\.name)), "a restart found queues \(names.sorted())")
+        let found = Set(recovered.exchanges.map(\.name.rawValue)).union(predeclaredNames)
+        try require(
+            found == Set(state.exchanges.map(\.name)), "a restart found exchanges \(found.sorted())")
+        try require(
+            Set(recovered.bindings) == Set(state.bindings.map { coreBinding($0) }),
+            "a restart found bindings \(recovered.bindings)")
+        forget()
+        exchanges = state.exchanges
+        bindings = state.bindings
+        queues = recovered.queues.map { recovered in
+            let queue = ModelQueue(recovered.definition, owner: nil, now: now)
+            queue.storedID = recovered.id
+            return queue
+        }
+        for row in rows { try revive(row) }
+        for queue in queues { queue.isTooLong = queue.overflow == .dropHead }
+        for recovered in recovered.queues {
+            guard let queue = queue(recovered.definition.name.rawValue) else { continue }
+            let count = queue.ready.count + queue.condemned.count
+            try require(recovered.count == count, "a restart found \(recovered.count) in \(queue.name), not \(count)")
+        }
+    }
+
+    private func forget() {
+        sessions = []
+        leaving = []
+        moves = []
+        expected = [:]
+        askers = [:]
+        strays = []
+        ended = []
+        isAlarmed = false
+        durableCommitted = durableChanges
+    }
+
+    private func revive(_ row: StoredCopy) throws {
+        let number = row.number.rawValue
+        guard let queue = queues.first(where: { $0.storedID == row.queue }) else { return }
+        guard let old = written[number] else { throw Violation("a restart found row \(number), never written") }
+        let copy = Copy(
+            old.message, queue: queue, number: number, entered: old.entered, expires: old.expires,
+            deaths: old.deaths)
+        copy.failed = Int(row.failed)
+        copy.acquired = Int(row.acquired)
+        copy.isCommitted = true
+        queue.ready.append(copy)
+        queue.highest = max(queue.highest, number)
+        if let limit = queue.deliveryLimit, copy.failed > limit { remove(copy, to: .deliveryLimit) }
+    }
+
+    private var predeclaredNames: [String] { ["", "amq.direct", "amq.fanout", "amq.topic", "amq.headers"] }
+
+    private func coreBinding(_ binding: ModelBinding) -> Binding {
+        Binding(
+            source: ExchangeName(binding.source),
+            target: binding.toExchange
+                ? .exchange(ExchangeName(binding.target)) : .queue(QueueName(binding.target)),
+            routingKey: binding.key, arguments: fieldTable(binding.arguments))
+    }
+}

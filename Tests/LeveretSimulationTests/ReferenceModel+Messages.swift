@@ -1,0 +1,358 @@
+// A message's way through a queue: in, out to a consumer, back, and to its death.
+
+import LeveretCore
+
+extension ReferenceModel {
+    // MARK: - In
+
+    /// A copy enters a queue. Where it was not seen to arrive, a rule must have removed it at once.
+    @discardableResult
+    func append(_ message: ModelMessage, to queue: ModelQueue, deaths: [ModelDeath]) throws -> Copy {
+        var ttl = queue.ttl
+        if let own = message.expiration.flatMap({ Int64($0) }) { ttl = min(ttl ?? own, own) }
+        let copy = Copy(
+            message, queue: queue, number: 0, entered: now, expires: ttl.map { now + $0 } ?? .max, deaths: deaths)
+        let seen = arrivals.firstIndex {
+            $0.queue == queue.name && $0.messageID == message.id && $0.deaths == deaths
+        }
+        if let seen { copy.number = arrivals.remove(at: seen).number }
+        if copy.number > 0 {
+            try require(copy.number > queue.highest, "message \(message.id) came into \(queue.name) out of turn")
+            queue.highest = copy.number
+        }
+        queue.ready.append(copy)
+        try dispatch(queue)
+        if copy.state == .ready, copy.expires <= now { remove(copy, to: .expired) }
+        if copy.state == .ready, copy.number == 0 { try overtake(copy) }
+        enforceLength(of: queue)
+        return copy
+    }
+
+    /// A copy was dropped in the same step that it came in. Then all that stood before it was dropped too.
+    private func overtake(_ copy: Copy) throws {
+        let queue = copy.queue
+        let isLimited = queue.overflow == .dropHead && (queue.lengthMax != nil || queue.bytesMax != nil)
+        try require(isLimited, "message \(copy.message.id) should be in \(queue.name) and never arrived")
+        for old in queue.ready where old.number <= highestNumber { remove(old, to: .maxlen) }
+    }
+
+    func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
+        guard queue.overflow != .dropHead else { return false }
+        if let most = queue.lengthMax, queue.ready.count >= most { return true }
+        if let most = queue.bytesMax, queue.readyBytes + message.size > most { return true }
+        return false
+    }
+
+    /// Drops from the head for as long as the queue holds more than it may.
+    func enforceLength(of queue: ModelQueue) {
+        guard queue.overflow == .dropHead else { return }
+        while let head = queue.ready.first {
+            let isTooLong = queue.lengthMax.map { queue.ready.count > $0 } ?? false
+            let isTooLarge = queue.bytesMax.map { queue.readyBytes > $0 } ?? false
+            guard isTooLong || isTooLarge else { return }
+            remove(head, to: .maxlen)
+        }
+    }
+
+    // MARK: - Out
+
+    func hasCredit(_ session: ModelSession) -> Bool {
+        let bytes = session.held.reduce(0) { $0 + $1.copy.message.size }
+        return session.undrainedBytes < limits.outgoingBytesMax
+            && (session.prefetch == 0 || session.held.count < session.prefetch)
+            && session.held.count < limits.unackedCountMax && bytes < limits.unackedBytesMax
+    }
+
+    func hasCredit(_ consumer: ModelConsumer) -> Bool {
+        (consumer.prefetch == 0 || consumer.unacked < consumer.prefetch) && hasCredit(consumer.session)
+    }
+
+    /// Hands the head to whom the core was seen to hand it, as long as it was.
+    func dispatch(_ queue: ModelQueue) throws {
+        while !takes.isEmpty, let head = queue.ready.first {
+            guard let index = takes.firstIndex(where: { $0.queue == queue.name && $0.number == head.number }) else {
+                return
+            }
+            let isNext = !takes[..<index].contains { $0.session == takes[index].session }
+            guard isNext, mayTake(takes[index], queue) else { return }
+            try hand(head, takes.remove(at: index), queue)
+        }
+    }
+
+    /// What was seen may be about to happen: the input may first have to make room for it.
+    private func mayTake(_ take: Take, _ queue: ModelQueue) -> Bool {
+        if let ticket = take.ticket { return queue.gets.contains { $0.ticket == ticket } }
+        return queue.consumers.contains {
+            $0.session.id == take.session && $0.tag == take.consumer && hasCredit($0)
+        }
+    }
+
+    func dispatchAll() throws {
+        var left = Int.max
+        while takes.count < left, !takes.isEmpty {
+            left = takes.count
+            for queue in queues { try dispatch(queue) }
+        }
+    }
+
+    /// The queues in the order in which the message was seen to arrive.
+    func inOrderSeen(_ reached: [ModelQueue], _ message: ModelMessage) -> [ModelQueue] {
+        func number(_ queue: ModelQueue) -> Int64 {
+            arrivals.first { $0.queue == queue.name && $0.messageID == message.id }?.number ?? 0
+        }
+        return reached.count < 2 ? reached : reached.sorted { number($0) < number($1) }
+    }
+
+    private func hand(_ copy: Copy, _ take: Take, _ queue: ModelQueue) throws {
+        guard let session = session(take.session) else {
+            throw Violation("message \(copy.message.id) was handed to a session that is closed")
+        }
+        queue.ready.removeFirst()
+        var consumer: ModelConsumer?
+        if let ticket = take.ticket {
+            guard let index = queue.gets.firstIndex(where: { $0.ticket == ticket }) else {
+                throw Violation("ticket \(ticket.rawValue) is no GET that waits at \(queue.name)")
+            }
+            let get = queue.gets.remove(at: index)
+            try require(get.autoAck == take.autoAck, "a GET of \(queue.name) changed its acknowledgement")
+            let most = queue.ready.count + queue.condemned.count
+            let remaining = take.remaining ?? 0
+            try require(
+                remaining >= queue.ready.count && (remaining <= most || !isExact),
+                "a GET of \(queue.name) says \(remaining) remain; it is \(queue.ready.count)")
+            expected[ticket] = nil
+        } else {
+            guard
+                let found = queue.consumers.first(where: { $0.session === session && $0.tag == take.consumer })
+            else { throw Violation("\(queue.name) has no consumer \(take.consumer ?? "?")") }
+            checkFairness(found, queue)
+            session.undrainedBytes += copy.message.size + 64
+            consumer = found
+        }
+        copy.acquired += 1
+        try check(take.delivery, copy)
+        if take.autoAck {
+            copy.state = .handing
+            session.handing.append(copy)
+        } else {
+            copy.state = .unacked
+            let place = session.held.firstIndex { $0.tag > take.tag } ?? session.held.count
+            session.held.insert(ModelHeld(tag: take.tag, copy: copy, consumer: consumer), at: place)
+        }
+    }
+
+    /// Notes who should have been preferred; whoever still has credit at the end of the step really should.
+    private func checkFairness(_ chosen: ModelConsumer, _ queue: ModelQueue) {
+        guard queue.consumers.count > 1 else { return }
+        let unacked = chosen.unacked
+        for other in queue.consumers where other !== chosen && other.unacked < unacked && hasCredit(other) {
+            passedOver.append(other)
+        }
+    }
+
+    private func check(_ delivery: Delivery, _ copy: Copy) throws {
+        let message = delivery.message
+        let name = "message \(copy.message.id) in \(copy.queue.name)"
+        try require(messageID(message) == copy.message.id, "\(name): another body was delivered")
+        try require(message.body.count == copy.message.size, "\(name): its body has changed")
+        try require(message.exchange.rawValue == copy.message.exchange, "\(name): exchange \(message.exchange)")
+        try require(message.routingKey == copy.message.key, "\(name): key \(message.routingKey)")
+        try require(message.isPersistent == copy.message.isPersistent, "\(name): persistence")
+        try require(message.properties?.expiration == copy.message.expiration, "\(name): expiration")
+        try require(delivery.deliveries == copy.acquired, "\(name): \(delivery.deliveries) deliveries, not \(copy.acquired)")
+        try require(delivery.failed == copy.failed, "\(name): \(delivery.failed) failures, not \(copy.failed)")
+        try require(modelDeaths(delivery.deaths) == copy.deaths, "\(name): another history of deaths")
+    }
+
+    // MARK: - Back
+
+    /// Held copies return to their places; a queue that gets too long by that drops its head.
+    func giveBack(_ copies: [Copy], counted: Bool) {
+        for copy in copies { giveBack(copy, counted: counted) }
+        for queue in queues where copies.contains(where: { $0.queue === queue }) { enforceLength(of: queue) }
+    }
+
+    private func giveBack(_ copy: Copy, counted: Bool) {
+        guard !copy.queue.isDeleted else { return settle(copy) }
+        if counted { copy.failed += 1 }
+        if let limit = copy.queue.deliveryLimit, copy.failed > limit { return condemn(copy, .deliveryLimit) }
+        if copy.expires <= now { return condemn(copy, .expired) }
+        copy.state = .ready
+        let place = copy.queue.ready.firstIndex { $0.number > copy.number } ?? copy.queue.ready.count
+        copy.queue.ready.insert(copy, at: place)
+    }
+
+    // MARK: - Gone
+
+    /// A copy is done and safe.
+    func settle(_ copy: Copy) {
+        copy.state = .gone
+        copy.fate = .settled
+    }
+
+    func remove(_ copy: Copy, to reason: DeathReason) {
+        copy.queue.ready.removeAll { $0 === copy }
+        condemn(copy, reason)
+    }
+
+    /// A copy is dead: it may have to be read before it goes on, and is never shown again.
+    func condemn(_ copy: Copy, _ reason: DeathReason) {
+        copy.state = .condemned(reason)
+        if copy.queue.deadLetterExchange == nil {
+            copy.fate = .settled
+            if !copy.isDurable || copy.number == 0 { return }
+        }
+        copy.queue.condemned.append(copy)
+    }
+
+    /// What has expired by now is dead, wherever it stands.
+    func expire() {
+        for queue in queues {
+            for copy in queue.ready where copy.expires <= now { remove(copy, to: .expired) }
+        }
+    }
+
+    /// The core was seen to bring these in; they must be dead letters or messages that were moved.
+    func explainArrivals() throws {
+        while let arrival = arrivals.min(by: { $0.number < $1.number }) {
+            if let dead = dead(behind: arrival) {
+                try transfer(dead)
+            } else if try !explainMove(arrival), try !sendUnseen() {
+                throw Violation(
+                    "message \(arrival.messageID) came into \(arrival.queue) as \(arrival.number) for no reason, "
+                        + "with the history \(arrival.deaths)")
+            }
+        }
+        while try sendUnseen() {}
+    }
+
+    /// Sends the first dead copy on that has left the core and was not seen to arrive anywhere: wherever it
+    /// went, it must have been removed by rule at once.
+    private func sendUnseen() throws -> Bool {
+        for copy in queues.flatMap(\.condemned) + strays where copy.queue.deadLetterExchange != nil {
+            // With its queue, a dead message may go before it was read.
+            guard !copy.queue.isDeleted, !isPending(copy), !arrivals.contains(where: { dead(behind: $0) === copy }) else { continue }
+            try transfer(copy)
+            return true
+        }
+        for move in moves {
+            guard let head = move.source.ready.first, head.number <= move.through, !isPending(head) else { continue }
+            try advance(move)
+            return true
+        }
+        return false
+    }
+
+    private func dead(behind arrival: Arrival) -> Copy? {
+        guard let death = arrival.deaths.first else { return nil }
+        // A queue that was deleted since may still have had messages on their way.
+        let waiting = queues.flatMap(\.condemned) + strays
+        return waiting.first {
+            $0.message.id == arrival.messageID && $0.queue.name == death.queue
+                && $0.state == .condemned(death.reason) && deaths(of: $0, death.reason) == arrival.deaths
+        }
+    }
+
+    /// The history of a copy that dies for this reason.
+    private func deaths(of copy: Copy, _ reason: DeathReason) -> [ModelDeath] {
+        let keys = [copy.message.key] + copy.message.cc
+        var death = ModelDeath(
+            queue: copy.queue.name, reason: reason, count: 1, exchange: copy.message.exchange, keys: keys,
+            originalExpiration: copy.message.expiration)
+        var others = copy.deaths
+        if let index = others.firstIndex(where: { $0.queue == death.queue && $0.reason == reason }) {
+            death = others.remove(at: index)
+            death.count += 1
+        }
+        return [death] + others
+    }
+
+    /// Sends a dead copy on.
+    func transfer(_ copy: Copy) throws {
+        guard case .condemned(let reason) = copy.state, let exchange = copy.queue.deadLetterExchange else { return }
+        copy.queue.condemned.removeAll { $0 === copy }
+        strays.removeAll { $0 === copy }
+        copy.state = .gone
+        let old = copy.message
+        let history = deaths(of: copy, reason)
+        let letter = ModelMessage(
+            id: old.id, exchange: exchange, key: copy.queue.deadLetterKey ?? old.key,
+            isPersistent: old.isPersistent, expiration: nil, cc: copy.queue.deadLetterKey == nil ? old.cc : [],
+            headers: old.headers, size: old.size)
+        let reached = route(exchange: exchange, keys: [letter.key] + letter.cc, headers: letter.headers) ?? []
+        var targets = reached.filter { target in
+            !isFull(target, for: letter) && !isCycle(history, at: target.name, reason)
+        }
+        if targets.count < reached.count || reached.isEmpty { targets.append(parkingQueue()) }
+        var copies: [Copy] = []
+        for target in inOrderSeen(targets, letter) { copies.append(try append(letter, to: target, deaths: history)) }
+        copy.fate = .moved(copies)
+    }
+
+    private func isCycle(_ deaths: [ModelDeath], at queue: String, _ reason: DeathReason) -> Bool {
+        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else { return false }
+        return !deaths[...index].contains { $0.reason == .rejected }
+    }
+
+    private func parkingQueue() -> ModelQueue {
+        if let queue = queue(QueueName.parked.rawValue) { return queue }
+        let arguments: FieldTable = ["x-max-length-bytes": .int(Int64(limits.parkedBytesMax))]
+        let queue = ModelQueue(QueueDefinition(.parked, arguments: arguments), owner: nil, now: now)
+        queues.append(queue)
+        durableChanges += 1
+        return queue
+    }
+
+    // MARK: - Moves
+
+    private func explainMove(_ arrival: Arrival) throws -> Bool {
+        for move in moves {
+            guard let head = move.source.ready.first, head.message.id == arrival.messageID else { continue }
+            guard head.number <= move.through, move.moved < move.mostWanted else { continue }
+            try advance(move)
+            return true
+        }
+        return false
+    }
+
+    /// Moves the head.
+    private func advance(_ move: ModelMove) throws {
+        let head = move.source.ready.removeFirst()
+        head.state = .gone
+        move.moved += 1
+        move.copies.append(head)
+        var copies: [Copy] = []
+        for (target, message) in destinations(of: move, head.message) {
+            copies.append(try append(message, to: target, deaths: head.deaths))
+        }
+        head.fate = .moved(copies)
+    }
+
+    private func destinations(of move: ModelMove, _ message: ModelMessage) -> [(ModelQueue, ModelMessage)] {
+        if let target = move.target { return [(target, message)] }
+        let copy = ModelMessage(
+            id: message.id, exchange: move.toExchange ?? "", key: move.key ?? message.key,
+            isPersistent: message.isPersistent, expiration: message.expiration, cc: message.cc,
+            headers: message.headers, size: message.size)
+        let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
+        return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
+    }
+
+    func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
+        if !holds { throw Violation(text()) }
+    }
+}
+
+/// The number that the simulator hid in a body.
+func messageID(_ message: Message) -> Int {
+    message.body.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+}
+
+/// The part of a history that the model keeps.
+func modelDeaths(_ history: DeathHistory?) -> [ModelDeath] {
+    (history?.deaths ?? []).map {
+        ModelDeath(
+            queue: $0.queue.rawValue, reason: $0.reason, count: $0.count, exchange: $0.exchange.rawValue,
+            keys: $0.routingKeys, originalExpiration: $0.originalExpiration)
+    }
+}

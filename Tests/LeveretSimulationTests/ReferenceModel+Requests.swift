@@ -1,0 +1,251 @@
+// What a session asks, and what the answer has to be.
+
+import LeveretCore
+
+extension ReferenceModel {
+    /// Carries out one call. `message` is what a publish turned into.
+    func perform(_ call: Call, _ session: ModelSession, _ ticket: Ticket, ids: [Int]) throws {
+        askers[ticket] = session.id
+        switch call {
+        case .publish(let publication): try publish(publication, ids[0], ticket)
+        case .transaction(let parts): try transaction(parts, session, ticket, ids)
+        case .settle(let settling): try settle(settling, session, ticket)
+        case .get(let name, let autoAck, let wait):
+            guard let queue = usable(name, session, ticket) else { return }
+            guard session.held.count < limits.unackedCountMax else { return refuse(ticket, .resourceError) }
+            queue.lastUsed = now
+            let deadline = wait > 0 ? now + wait : nil
+            queue.gets.append(ModelGet(ticket: ticket, session: session, autoAck: autoAck, deadline: deadline))
+            expected[ticket] = Expectation(kind: .get)
+            try dispatch(queue)
+        case .consume(let name, let tag, let prefetch, let autoAck, let exclusive):
+            try consume(name, tag, prefetch, autoAck, exclusive, session, ticket)
+        case .cancel(let tag, let requeue): try cancel(tag, requeue, session, ticket)
+        case .prefetch(let count):
+            session.prefetch = max(0, count)
+            expect(ticket, "done")
+            try dispatchAll()
+        case .recover: try settle(Settling(tag: 0, outcome: .requeue, multiple: true), session, ticket)
+        case .move(let source, let toQueue, let toExchange, let key, let countMax):
+            try move(source, toQueue, toExchange, key, countMax, session, ticket)
+        case .peek(let name, let unacked):
+            guard usable(name, session, ticket) != nil else { return }
+            expected[ticket] = Expectation(kind: .peek(name, isUnacked: unacked))
+        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge:
+            try change(call, session, ticket)
+        }
+    }
+
+    func refuse(_ ticket: Ticket, _ code: ReplyCode) { expect(ticket, "refused \(code.rawValue)") }
+
+    func expect(_ ticket: Ticket, _ answer: String, gone: [Copy] = [], since before: Int? = nil) {
+        var expectation = Expectation(kind: .exactly(answer), gone: gone)
+        if let before, before != durableChanges { expectation.durableSince = durableChanges }
+        expected[ticket] = expectation
+    }
+
+    /// The queue of this name if the session may use it; else the refusal is expected.
+    func usable(_ name: String, _ session: ModelSession, _ ticket: Ticket) -> ModelQueue? {
+        guard let queue = queue(name) else {
+            refuse(ticket, .notFound)
+            return nil
+        }
+        guard queue.owner == nil || queue.owner == session.connection else {
+            refuse(ticket, .resourceLocked)
+            return nil
+        }
+        return queue
+    }
+
+    // MARK: - Publishing
+
+    func modelMessage(_ publication: Publication, _ id: Int) -> ModelMessage {
+        ModelMessage(
+            id: id, exchange: publication.exchange, key: publication.key, isPersistent: publication.persistent,
+            expiration: publication.expiration, cc: publication.cc, headers: publication.headers,
+            size: publication.size)
+    }
+
+    /// Why a publish is refused as a whole.
+    private func refusal(of publication: Publication) -> ReplyCode? {
+        if isAlarmed { return .resourceError }
+        guard let exchange = exchange(publication.exchange) else { return .notFound }
+        return exchange.isInternal ? .accessRefused : nil
+    }
+
+    private func publish(_ publication: Publication, _ id: Int, _ ticket: Ticket) throws {
+        if let code = refusal(of: publication) { return refuse(ticket, code) }
+        let message = modelMessage(publication, id)
+        let reached = route(message)
+        guard !reached.isEmpty else {
+            return expect(ticket, publication.mandatory ? "unroutable" : "routed 0")
+        }
+        let isRefused = reached.contains { isFull($0, for: message) }
+        let copies = try spread(message, over: reached)
+        if isRefused {
+            refuse(ticket, .resourceError)
+        } else {
+            expected[ticket] = Expectation(kind: .exactly("routed \(reached.count)"), safe: copies)
+        }
+    }
+
+    private func route(_ message: ModelMessage) -> [ModelQueue] {
+        route(exchange: message.exchange, keys: [message.key] + message.cc, headers: message.headers) ?? []
+    }
+
+    private func spread(_ message: ModelMessage, over reached: [ModelQueue]) throws -> [Copy] {
+        var copies: [Copy] = []
+        let full = reached.filter { isFull($0, for: message) }
+        for queue in inOrderSeen(reached, message) {
+            guard full.contains(where: { $0 === queue }) else {
+                copies.append(try append(message, to: queue, deaths: []))
+                continue
+            }
+            guard queue.overflow == .rejectPublishDLX else { continue }
+            let refused = Copy(message, queue: queue, number: 0, entered: now, expires: .max, deaths: [])
+            refused.state = .condemned(.maxlen)
+            if queue.deadLetterExchange != nil { strays.append(refused) }
+        }
+        return copies
+    }
+
+    private func transaction(
+        _ parts: [TransactionPart], _ session: ModelSession, _ ticket: Ticket, _ ids: [Int]
+    ) throws {
+        if let code = refusal(of: parts, session, ids) { return refuse(ticket, code) }
+        var ids = ids[...]
+        var routed: [Int] = []
+        var safe: [Copy] = []
+        var gone: [Copy] = []
+        for part in parts {
+            switch part {
+            case .publish(let publication):
+                let message = modelMessage(publication, ids.removeFirst())
+                let reached = route(message)
+                routed.append(reached.count)
+                safe += try spread(message, over: reached)
+            case .settle(let settling): gone += try perform(settling, session)
+            }
+        }
+        expected[ticket] = Expectation(kind: .exactly("committed \(routed)"), safe: safe, gone: gone)
+    }
+
+    private func refusal(of parts: [TransactionPart], _ session: ModelSession, _ ids: [Int]) -> ReplyCode? {
+        var ids = ids[...]
+        var arriving: [String: (count: Int, bytes: Int)] = [:]
+        for part in parts {
+            switch part {
+            case .settle(let settling):
+                if !isKnown(settling, session) { return .preconditionFailed }
+            case .publish(let publication):
+                if let code = refusal(of: publication) { return code }
+                let message = modelMessage(publication, ids.removeFirst())
+                let reached = route(message)
+                if reached.isEmpty, publication.mandatory { return .noRoute }
+                for queue in reached where queue.overflow != .dropHead {
+                    let (count, bytes) = arriving[queue.name, default: (0, 0)]
+                    if let most = queue.lengthMax, queue.ready.count + count >= most { return .resourceError }
+                    if let most = queue.bytesMax, queue.readyBytes + bytes + message.size > most {
+                        return .resourceError
+                    }
+                    arriving[queue.name] = (count + 1, bytes + message.size)
+                }
+            }
+        }
+        return nil
+    }
+
+    // MARK: - Settling
+
+    private func isKnown(_ settling: Settling, _ session: ModelSession) -> Bool {
+        if settling.multiple { return settling.tag <= session.tagsGiven }
+        return session.held.contains { $0.tag == settling.tag }
+    }
+
+    private func settle(_ settling: Settling, _ session: ModelSession, _ ticket: Ticket) throws {
+        guard isKnown(settling, session) else { return refuse(ticket, .preconditionFailed) }
+        expected[ticket] = Expectation(kind: .exactly("done"), gone: try perform(settling, session))
+    }
+
+    /// Settles; returns what must not be in the database once that is answered.
+    private func perform(_ settling: Settling, _ session: ModelSession) throws -> [Copy] {
+        let settled = session.held.filter {
+            settling.multiple ? settling.tag == 0 || $0.tag <= settling.tag : $0.tag == settling.tag
+        }
+        session.held.removeAll { held in settled.contains { $0.tag == held.tag } }
+        let copies = settled.map(\.copy)
+        switch settling.outcome {
+        case .requeue: giveBack(copies, counted: false)
+        case .fail: giveBack(copies, counted: true)
+        case .ack:
+            for copy in copies { settle(copy) }
+        case .deadLetter:
+            for copy in copies { if copy.queue.isDeleted { settle(copy) } else { condemn(copy, .rejected) } }
+        }
+        try dispatchAll()
+        return settling.outcome == .ack || settling.outcome == .deadLetter ? copies : []
+    }
+
+    // MARK: - Consumers
+
+    private func consume(
+        _ name: String, _ tag: String, _ prefetch: Int, _ autoAck: Bool, _ exclusive: Bool,
+        _ session: ModelSession, _ ticket: Ticket
+    ) throws {
+        guard let queue = usable(name, session, ticket) else { return }
+        if session.consumers.contains(where: { $0.tag == tag }) { return refuse(ticket, .notAllowed) }
+        if let other = queue.consumers.first, other.isExclusive || exclusive { return refuse(ticket, .accessRefused) }
+        let consumer = ModelConsumer(
+            tag: tag, session: session, queue: queue, prefetch: prefetch, autoAck: autoAck, isExclusive: exclusive)
+        session.consumers.append(consumer)
+        queue.consumers.append(consumer)
+        queue.hadConsumer = true
+        expect(ticket, "consuming \(tag)")
+        try dispatch(queue)
+    }
+
+    private func cancel(_ tag: String, _ requeue: Bool, _ session: ModelSession, _ ticket: Ticket) throws {
+        guard let consumer = session.consumers.first(where: { $0.tag == tag }) else {
+            return refuse(ticket, .notFound)
+        }
+        let before = durableChanges
+        if requeue {
+            let own = session.held.filter { $0.consumer === consumer }
+            session.held.removeAll { $0.consumer === consumer }
+            giveBack(own.map(\.copy), counted: false)
+        }
+        remove(consumer)
+        try dispatchAll()
+        expect(ticket, "done", since: before)
+    }
+
+    func remove(_ consumer: ModelConsumer) {
+        let queue = consumer.queue
+        consumer.session.consumers.removeAll { $0 === consumer }
+        queue.consumers.removeAll { $0 === consumer }
+        queue.lastUsed = now
+        if queue.definition.isAutoDelete, queue.consumers.isEmpty { delete(queue) }
+    }
+
+    // MARK: - Moving
+
+    private func move(
+        _ sourceName: String, _ toQueue: String?, _ toExchange: String?, _ key: String?, _ countMax: Int?,
+        _ session: ModelSession, _ ticket: Ticket
+    ) throws {
+        guard let source = usable(sourceName, session, ticket) else { return }
+        var target: ModelQueue?
+        if let toQueue {
+            guard let queue = usable(toQueue, session, ticket) else { return }
+            target = queue
+        } else {
+            guard let exchange = exchange(toExchange ?? "") else { return refuse(ticket, .notFound) }
+            if exchange.isInternal { return refuse(ticket, .accessRefused) }
+        }
+        let move = ModelMove(
+            ticket: ticket, source: source, target: target, toExchange: toExchange, key: key,
+            mostWanted: countMax ?? .max, through: highestNumber)
+        moves.append(move)
+        expected[ticket] = Expectation(kind: .move(move))
+    }
+}

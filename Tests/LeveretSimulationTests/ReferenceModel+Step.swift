@@ -1,0 +1,130 @@
+// One input of the core and what was seen to come of it, held against the model.
+
+import LeveretCore
+
+/// What the core was seen to do in one input.
+struct Step {
+    var takes: [Take] = []
+    var answers: [(SessionID, Ticket, Answer)] = []
+    var ended: [(SessionID, String)] = []
+    var arrivals: [Arrival] = []
+
+    init(_ events: [(SessionID, SessionEvent)]) {
+        for (session, event) in events {
+            switch event {
+            case .delivery(let delivery): takes.append(Take(session, delivery, ticket: nil, remaining: nil))
+            case .answer(let ticket, .delivered(let delivery, let remaining)):
+                takes.append(Take(session, delivery, ticket: ticket, remaining: remaining))
+            case .answer(let ticket, let answer): answers.append((session, ticket, answer))
+            case .consumerEnded(let tag, _): ended.append((session, tag.rawValue))
+            case .notice: break
+            }
+        }
+    }
+}
+
+extension Take {
+    init(_ session: SessionID, _ delivery: Delivery, ticket: Ticket?, remaining: Int?) {
+        self.init(
+            session: session, consumer: delivery.source.consumer?.rawValue, ticket: ticket,
+            autoAck: delivery.source.autoAck, queue: delivery.source.queue.rawValue,
+            number: delivery.number.rawValue, tag: delivery.tag.rawValue, delivery: delivery,
+            remaining: remaining)
+    }
+}
+
+extension ReferenceModel {
+    /// Follows the core through one input.
+    func step(
+        _ step: Step, now: Int64, before: Int64, leaving left: [(SessionID, Int)],
+        cause: (ReferenceModel) throws -> Void
+    ) throws {
+        self.now = now
+        highestNumber = before
+        arrivals = step.arrivals
+        takes = step.takes
+        passedOver = []
+        ended = []
+        try checkTags(step.takes)
+        expire()
+        shorten()
+        var answers = step.answers
+        answers.removeAll { _, ticket, answer in
+            guard case .empty = answer else { return false }
+            return endGet(ticket)
+        }
+        try cause(self)
+        for (id, count) in left {
+            if let session = leaving.first(where: { $0.id == id }) { try handedBack(session, left: count) }
+        }
+        for session in leaving where !left.contains(where: { $0.0 == session.id }) {
+            try handedBack(session, left: 0)
+        }
+        try dispatchAll()
+        try explainArrivals()
+        try dispatchAll()
+        for (_, ticket, answer) in answers { try answered(ticket, answer) }
+        try checkUnexplained()
+        let open = ended.filter { id, _ in session(id) != nil }.map { "\($0.rawValue) \($1)" }
+        try require(
+            open.sorted() == step.ended.map { "\($0.rawValue) \($1)" }.sorted(),
+            "the core ended consumers \(step.ended); the model \(open)")
+        for other in passedOver where hasCredit(other) && other.queue.consumers.contains(where: { $0 === other }) {
+            throw Violation("consumer \(other.tag) of \(other.queue.name) held less and was passed over")
+        }
+    }
+
+    /// Follows the core in dropping what a restart found too much.
+    private func shorten() {
+        for queue in queues where queue.isTooLong {
+            while let head = queue.ready.first, !isCounted(head), !takes.contains(where: { $0.number == head.number }) {
+                remove(head, to: .maxlen)
+            }
+            queue.isTooLong = queue.lengthMax.map { queue.ready.count > $0 } ?? false
+                || queue.bytesMax.map { queue.readyBytes > $0 } ?? false
+        }
+    }
+
+    private func checkUnexplained() throws {
+        if let take = takes.first {
+            let queue = queue(take.queue)
+            let head = queue?.ready.first.map { "its head is \($0.number)" } ?? "nothing is ready there"
+            throw Violation("message \(take.number) of \(take.queue) was delivered out of turn: \(head)")
+        }
+        if let arrival = arrivals.first {
+            throw Violation("message \(arrival.messageID) came into \(arrival.queue) for no reason")
+        }
+    }
+
+    /// Delivery tags count on by one in each session.
+    private func checkTags(_ takes: [Take]) throws {
+        for take in takes {
+            guard let session = session(take.session) else { continue }
+            session.tagsGiven += 1
+            try require(take.tag == session.tagsGiven, "delivery tag \(take.tag) follows \(session.tagsGiven - 1)")
+        }
+    }
+
+    /// A GET whose time is over was answered; true where that is right.
+    private func endGet(_ ticket: Ticket) -> Bool {
+        for queue in queues {
+            guard let index = queue.gets.firstIndex(where: { $0.ticket == ticket }) else { continue }
+            guard let deadline = queue.gets[index].deadline, deadline <= now else { return false }
+            queue.gets.remove(at: index)
+            expected[ticket] = nil
+            return true
+        }
+        return false
+    }
+
+    /// Everything has been read: whatever is dead has gone where it was to go.
+    func checkDead() throws {
+        strays = []
+        for queue in queues {
+            let late = queue.condemned.first { queue.deadLetterExchange != nil && !isPending($0) }
+            if let copy = late {
+                throw Violation("message \(copy.message.id) of \(queue.name) is \(copy.state) and went nowhere")
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+// What the broker should do, written as plainly as possible: arrays, loops, no cleverness. The simulator
+// feeds it every input the core gets, and what the core was seen to do where the design leaves a choice
+// (which of several consumers, when a dead letter found on disk arrives). It then says whether that was right.
+
+import LeveretCore
+
+/// A message as the model knows it.
+final class ModelMessage {
+    let id: Int
+    let exchange: String
+    let key: String
+    let isPersistent: Bool
+    let expiration: String?
+    let cc: [String]
+    let headers: [String: Int64]
+    let size: Int
+
+    init(
+        id: Int, exchange: String, key: String, isPersistent: Bool, expiration: String?, cc: [String],
+        headers: [String: Int64], size: Int
+    ) {
+        self.id = id
+        self.exchange = exchange
+        self.key = key
+        self.isPersistent = isPersistent
+        self.expiration = expiration
+        self.cc = cc
+        self.headers = headers
+        self.size = size
+    }
+}
+
+/// One entry of a dead letter's history.
+struct ModelDeath: Equatable {
+    var queue: String
+    var reason: DeathReason
+    var count: Int64
+    var exchange: String
+    var keys: [String]
+    var originalExpiration: String?
+}
+
+/// A message in one queue.
+final class Copy {
+    enum State: Equatable {
+        case ready
+        case unacked
+        /// Handed to an automatic-ack consumer whose session has not been drained yet.
+        case handing
+        /// Out of the queue by rule; the core may still have to read it to send it on.
+        case condemned(DeathReason)
+        case gone
+    }
+
+    /// How it went, for the publisher who waits to hear that it is safe.
+    enum Fate {
+        case none
+        /// Acked, dropped, purged, expired: safe.
+        case settled
+        /// Safe once these are.
+        case moved([Copy])
+    }
+
+    let message: ModelMessage
+    let queue: ModelQueue
+    var number: Int64
+    let entered: Int64
+    let expires: Int64
+    let deaths: [ModelDeath]
+    var failed = 0
+    var acquired = 0
+    var state = State.ready
+    var fate = Fate.none
+    /// Its row is in the database.
+    var isCommitted = false
+    /// Its row has been in a batch that was taken.
+    var isWritten = false
+
+    init(
+        _ message: ModelMessage, queue: ModelQueue, number: Int64, entered: Int64, expires: Int64,
+        deaths: [ModelDeath]
+    ) {
+        self.message = message
+        self.queue = queue
+        self.number = number
+        self.entered = entered
+        self.expires = expires
+        self.deaths = deaths
+    }
+
+    /// It has to survive a restart.
+    var isDurable: Bool { message.isPersistent && queue.isDurable }
+
+    /// Its publisher may hear that it is safe.
+    var isSafe: Bool {
+        if !isDurable || isCommitted || queue.isDeleted { return true }
+        switch fate {
+        case .none: return false
+        case .settled: return true
+        case .moved(let copies): return copies.allSatisfy(\.isSafe)
+        }
+    }
+}
+
+/// Takes messages from a queue.
+final class ModelConsumer {
+    let tag: String
+    let session: ModelSession
+    let queue: ModelQueue
+    let prefetch: Int
+    let autoAck: Bool
+    let isExclusive: Bool
+
+    init(
+        tag: String, session: ModelSession, queue: ModelQueue, prefetch: Int, autoAck: Bool, isExclusive: Bool
+    ) {
+        self.tag = tag
+        self.session = session
+        self.queue = queue
+        self.prefetch = prefetch
+        self.autoAck = autoAck
+        self.isExclusive = isExclusive
+    }
+
+    var unacked: Int { session.held.filter { $0.consumer === self }.count }
+}
+
+/// A delivery that a session holds.
+struct ModelHeld {
+    var tag: UInt64
+    var copy: Copy
+    var consumer: ModelConsumer?
+}
+
+/// A session.
+final class ModelSession {
+    let id: SessionID
+    let connection: Int
+    var prefetch = 0
+    var consumers: [ModelConsumer] = []
+    var held: [ModelHeld] = []
+    var handing: [Copy] = []
+    var tagsGiven: UInt64 = 0
+    /// Bytes of deliveries since the last drain, as the core counts them.
+    var undrainedBytes = 0
+
+    init(id: SessionID, connection: Int) {
+        self.id = id
+        self.connection = connection
+    }
+}
+
+/// A GET that has not been answered.
+struct ModelGet {
+    var ticket: Ticket
+    var session: ModelSession
+    var autoAck: Bool
+    var deadline: Int64?
+}
+
+/// A queue.
+final class ModelQueue {
+    enum Overflow: String {
+        case dropHead = "drop-head"
+        case rejectPublish = "reject-publish"
+        case rejectPublishDLX = "reject-publish-dlx"
+    }
+
+    let definition: QueueDefinition
+    let name: String
+    let isDurable: Bool
+    let owner: Int?
+    let ttl: Int64?
+    let expires: Int64?
+    let lengthMax: Int?
+    let bytesMax: Int?
+    let overflow: Overflow
+    let deadLetterExchange: String?
+    let deadLetterKey: String?
+    let deliveryLimit: Int?
+    /// Every copy that is not gone and not held, in order of numbers.
+    var ready: [Copy] = []
+    /// Copies that are dead but may not have been seen to leave.
+    var condemned: [Copy] = []
+    var consumers: [ModelConsumer] = []
+    var gets: [ModelGet] = []
+    var hadConsumer = false
+    var lastUsed: Int64
+    var isDeleted = false
+    /// The highest number seen in it.
+    var highest: Int64 = 0
+    /// A restart found it too long: the core drops from its head when it gets to read that.
+    var isTooLong = false
+    /// What the store calls it.
+    var storedID: QueueID?
+
+    init(_ definition: QueueDefinition, owner: Int?, now: Int64) {
+        func number(_ name: String) -> Int64? {
+            if case .int(let value)? = definition.arguments[name] { value } else { nil }
+        }
+        func text(_ name: String) -> String? {
+            if case .string(let value)? = definition.arguments[name] { value } else { nil }
+        }
+        self.definition = definition
+        self.owner = owner
+        name = definition.name.rawValue
+        isDurable = definition.isDurable && !definition.isExclusive
+        ttl = number("x-message-ttl")
+        expires = number("x-expires")
+        lengthMax = number("x-max-length").map { Int($0) }
+        bytesMax = number("x-max-length-bytes").map { Int($0) }
+        overflow = text("x-overflow").flatMap { Overflow(rawValue: $0) } ?? .dropHead
+        deadLetterExchange = text("x-dead-letter-exchange")
+        deadLetterKey = text("x-dead-letter-routing-key")
+        deliveryLimit = number("x-delivery-limit").map { Int($0) }
+        lastUsed = now
+    }
+
+    var readyBytes: Int { ready.reduce(0) { $0 + $1.message.size } }
+}
+
+/// A binding.
+struct ModelBinding: Equatable {
+    var source: String
+    var target: String
+    var toExchange: Bool
+    var key: String
+    var arguments: [String: ArgumentValue]
+}
+
+/// An exchange.
+struct ModelExchange: Equatable {
+    var name: String
+    var type: String
+    var isDurable: Bool
+    var isAutoDelete: Bool
+    var isInternal: Bool
+    var alternate: String?
+}
+
+/// A MOVE under way.
+final class ModelMove {
+    let ticket: Ticket
+    let source: ModelQueue
+    /// A queue, or with `nil` the exchange.
+    let target: ModelQueue?
+    let toExchange: String?
+    let key: String?
+    let mostWanted: Int
+    /// Messages numbered above this came after the move began.
+    let through: Int64
+    var moved = 0
+    var copies: [Copy] = []
+
+    init(
+        ticket: Ticket, source: ModelQueue, target: ModelQueue?, toExchange: String?, key: String?,
+        mostWanted: Int, through: Int64
+    ) {
+        self.ticket = ticket
+        self.source = source
+        self.target = target
+        self.toExchange = toExchange
+        self.key = key
+        self.mostWanted = mostWanted
+        self.through = through
+    }
+}
+
+/// What an answer has to be, and when it may come.
+struct Expectation {
+    enum Kind {
+        case exactly(String)
+        /// Messages counted: so many, or up to so many more that are dead and were not found yet.
+        case count(Int, orMore: Int)
+        case get
+        case peek(String, isUnacked: Bool)
+        case move(ModelMove)
+    }
+
+    var kind: Kind
+    /// These have to be safe.
+    var safe: [Copy] = []
+    /// None of these may be in the database.
+    var gone: [Copy] = []
+    /// The change of the topology that has to be committed.
+    var durableSince: Int?
+}
+
+/// A message that was seen to enter a queue.
+struct Arrival {
+    var number: Int64
+    var queue: String
+    var messageID: Int
+    var deaths: [ModelDeath]
+}
+
+/// A message that was seen to be handed out.
+struct Take {
+    var session: SessionID
+    var consumer: String?
+    var ticket: Ticket?
+    var autoAck: Bool
+    var queue: String
+    var number: Int64
+    var tag: UInt64
+    var delivery: Delivery
+    var remaining: Int?
+}
+
+/// The whole broker, plainly.
+final class ReferenceModel {
+    var limits: CoreLimits
+    var now: Int64 = 0
+    var exchanges: [ModelExchange] = []
+    var bindings: [ModelBinding] = []
+    var queues: [ModelQueue] = []
+    var sessions: [ModelSession] = []
+    var moves: [ModelMove] = []
+    var expected: [Ticket: Expectation] = [:]
+    var isAlarmed = false
+    /// Grows with every change that has to survive.
+    var durableChanges = 0
+    /// As of the last batch that was committed.
+    var durableCommitted = 0
+    /// What the core was seen to do in this step and the model has not explained yet.
+    var arrivals: [Arrival] = []
+    var takes: [Take] = []
+    /// Consumers that held less than one that was preferred to them in this step.
+    var passedOver: [ModelConsumer] = []
+    /// Dead messages whose queue is gone, or that never got into it.
+    var strays: [Copy] = []
+    /// True while the core has not got to a dead copy yet.
+    var isPending: (Copy) -> Bool = { _ in false }
+    /// True while the core counts a copy as ready.
+    var isCounted: (Copy) -> Bool = { _ in true }
+    /// Who asked.
+    var askers: [Ticket: SessionID] = [:]
+    /// Consumers that the core has to tell that they ended.
+    var ended: [(SessionID, String)] = []
+    /// Everything the core asks for is served at once, so it has no business lagging behind.
+    var isExact = true
+    /// Numbers of the rows in the database.
+    var onDisk: Set<Int64> = []
+    /// Sessions that are closed and have not handed back everything yet, with what they still hold.
+    var leaving: [ModelSession] = []
+    var highestNumber: Int64 = 0
+    /// Every copy that ever had a row, by number: a crash may bring it back.
+    var written: [Int64: Copy] = [:]
+
+    init(limits: CoreLimits) {
+        self.limits = limits
+        for type in ["direct", "fanout", "topic", "headers"] {
+            exchanges.append(predeclared("amq.\(type)", type))
+        }
+        exchanges.append(predeclared("", "direct"))
+    }
+
+    private func predeclared(_ name: String, _ type: String) -> ModelExchange {
+        ModelExchange(
+            name: name, type: type, isDurable: true, isAutoDelete: false, isInternal: false, alternate: nil)
+    }
+
+    func queue(_ name: String) -> ModelQueue? { queues.first { $0.name == name } }
+    func exchange(_ name: String) -> ModelExchange? { exchanges.first { $0.name == name } }
+    func session(_ id: SessionID) -> ModelSession? { sessions.first { $0.id == id } }
+}

@@ -1,0 +1,130 @@
+// What kind of run a seed makes: swarm testing. Each seed turns some operations off entirely and gives the
+// others very different weights, so that between them they reach what one even mix never would.
+
+import LeveretCore
+import LeveretTestSupport
+
+/// Everything about a run that is decided once, by its seed.
+struct Style: Codable {
+    enum Kind: String, Codable, CaseIterable {
+        case open
+        case close
+        case disconnect
+        case publish
+        case transaction
+        case settle
+        case get
+        case consume
+        case cancel
+        case prefetch
+        case recover
+        case declareExchange
+        case deleteExchange
+        case declareQueue
+        case deleteQueue
+        case bind
+        case unbind
+        case purge
+        case move
+        case peek
+        case drain
+        case advance
+        case work
+        case commit
+        case load
+        case alarm
+        case settleAll
+        case crash
+        case restart
+    }
+
+    /// Reads are answered and timers fire at once; then counts are exact at every step.
+    var isExact: Bool
+    var usesSQLite: Bool
+    var weights: [String: Int] = [:]
+    var queueCount: Int
+    var exchangeCount: Int
+    var sessionCount: Int
+    var connectionCount: Int
+    var hasTTL: Bool
+    var hasLengths: Bool
+    var hasDeadLetters: Bool
+    var bodyBytesMax: Int
+    var persistentPercent: Int
+    var failPercent: Int
+
+    var windowCountMax: Int
+    var windowCountMin: Int
+    var windowBytesMax: Int
+    var messageBytesMax: Int
+    var outgoingBytesMax: Int
+    var unackedCountMax: Int
+    var sliceCount: Int
+    var heldMarkMilliseconds: Int64
+    var numbersReserved: Int64
+    var parkedBytesMax: Int
+    var rangeRowsMax: Int
+
+    var coreLimits: CoreLimits {
+        var limits = CoreLimits()
+        limits.windowCountMax = windowCountMax
+        limits.windowCountMin = windowCountMin
+        limits.windowBytesMax = windowBytesMax
+        limits.messageBytesMax = messageBytesMax
+        limits.outgoingBytesMax = outgoingBytesMax
+        limits.unackedCountMax = unackedCountMax
+        limits.sliceCount = sliceCount
+        limits.heldMarkMilliseconds = heldMarkMilliseconds
+        limits.numbersReserved = numbersReserved
+        limits.parkedBytesMax = parkedBytesMax
+        return limits
+    }
+
+    /// The style of a seed.
+    init(using random: inout SplitMix64, usesSQLite: Bool) {
+        func pick<T>(_ values: [T]) -> T { values[Int(random.next() % UInt64(values.count))] }
+        isExact = pick([true, true, false])
+        self.usesSQLite = usesSQLite
+        queueCount = pick([1, 2, 3, 5])
+        exchangeCount = pick([1, 2, 4])
+        sessionCount = pick([1, 2, 4, 6])
+        connectionCount = pick([1, 2, 3])
+        hasTTL = pick([true, false])
+        // Without exactness, whether a dead message on disk still counts is anyone's guess.
+        hasLengths = isExact && pick([true, false])
+        hasDeadLetters = pick([true, true, false])
+        bodyBytesMax = pick([8, 40, 200])
+        persistentPercent = pick([0, 50, 90, 100])
+        failPercent = pick([0, 0, 10, 50])
+        windowCountMax = pick([1, 4, 8, 16, 64])
+        windowCountMin = pick([1, 2, 4])
+        windowBytesMax = pick([64, 500, 100_000])
+        messageBytesMax = pick([400, 2000, 6000, 1_000_000])
+        outgoingBytesMax = pick([200, 100_000])
+        unackedCountMax = pick([3, 1000])
+        sliceCount = pick([1, 3, 512])
+        heldMarkMilliseconds = pick([0, 10, 50])
+        numbersReserved = pick([1, 7, 1000])
+        parkedBytesMax = isExact ? pick([100, 10_000]) : 1 << 30
+        rangeRowsMax = pick([1, 4, 1000])
+        for kind in Kind.allCases { weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share }
+        for kind in [Kind.open, .publish, .declareQueue, .commit, .load, .work, .drain, .advance] {
+            weights[kind.rawValue] = max(kind.share, weights[kind.rawValue] ?? 0)
+        }
+    }
+}
+
+extension Style.Kind {
+    /// How often an operation comes at an even mix.
+    fileprivate var share: Int {
+        switch self {
+        case .publish, .settle: 40
+        case .drain, .commit, .load: 20
+        case .advance, .work, .transaction, .get: 8
+        case .consume, .open, .declareQueue: 6
+        case .bind, .cancel, .declareExchange, .peek, .purge, .move, .prefetch, .recover: 2
+        case .close, .disconnect, .unbind, .deleteQueue, .deleteExchange, .settleAll: 1
+        case .alarm, .crash, .restart: 1
+        }
+    }
+}
