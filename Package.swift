@@ -114,6 +114,10 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "LeveretSimulationTests", dependencies: ["Leveret", "LeveretCore", "LeveretTestSupport", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .executableTarget(
             name: "flights", dependencies: ["Leveret"], path: "examples/flights", exclude: ["expected.txt"],
