@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
-SOURCES := Sources Tests examples Benchmarks FuzzTesting Package.swift
+SOURCES := Sources Tests examples Benchmarks Package.swift
 ROUNDS ?= 100
 SEEDS ?= 1000
 SECONDS_MAX ?= 1200

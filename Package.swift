@@ -115,7 +115,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
-            name: "LeveretSimulationTests", dependencies: ["Leveret", "LeveretCore", "LeveretTestSupport", .product(name: "Logging", package: "swift-log")],
+            name: "LeveretSimulationTests",
+            dependencies: [
+                "Leveret", "LeveretCore", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict
         ),
         .testTarget(name: "TidyTests", swiftSettings: strict),

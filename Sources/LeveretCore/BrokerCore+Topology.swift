@@ -187,6 +187,7 @@ extension BrokerCore {
         queue.storedCount = 0
         queue.storedBytes = 0
         queue.epoch += 1
+        resumeMoves(from: queue)
         queue.owner?.exclusiveQueues.removeAll { $0 === queue }
         queuesByID[queue.id] = nil
         queues[Int(queue.slot.rawValue)] = nil

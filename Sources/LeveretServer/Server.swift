@@ -154,7 +154,8 @@ public final class Server: Service {
                 "this machine has no such address; try 127.0.0.1 or 0.0.0.0"
             default: error.description
             }
-        let code: ReplyCode = error.errnoCode == FileDescriptors.addressInUse ? .resourceLocked : .internalError
+        let code: ReplyCode =
+            error.errnoCode == FileDescriptors.addressInUse ? .resourceLocked : .internalError
         return BrokerError(code, "can't listen on \(address): \(advice)")
     }
 }

@@ -6,7 +6,7 @@ import LeveretTestSupport
 import Testing
 
 /// A server and commands for it.
-private struct Shell: ~Copyable {
+private final class Shell {
     let folder: TemporaryFolder
     let server: ServerProcess
     let database: String

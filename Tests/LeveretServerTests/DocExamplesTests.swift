@@ -7,7 +7,7 @@ import Testing
 /// The examples of docs/line-protocol.md, word for word against a real server.
 @Suite struct DocExamplesTests {
     /// One line of a talk.
-    private struct Step {
+    fileprivate struct Step {
         var isClient: Bool
         var connection: Int
         var text: String
@@ -89,7 +89,8 @@ import Testing
                         .map(String.init)
                 }
                 let line = heard[step.connection]?.removeFirst() ?? ""
-                #expect(Self.matches(line, step.text), "the server says:\n\(line)\nthe page says:\n\(step.text)")
+                #expect(
+                    Self.matches(line, step.text), "the server says:\n\(line)\nthe page says:\n\(step.text)")
             }
         }
     }

@@ -32,7 +32,9 @@ struct Generator {
 
     private mutating func ownExchange() -> String { "x\(below(style.exchangeCount))" }
     private mutating func key() -> String { pick(["a", "b", "a.b", "a.c.b", "b.a", ""]) }
-    private mutating func pattern() -> String { pick(["a", "b", "a.b", "a.*", "#", "*.b", "a.#", "#.b", ""]) }
+    private mutating func pattern() -> String {
+        pick(["a", "b", "a.b", "a.*", "#", "*.b", "a.#", "#.b", ""])
+    }
 
     /// The next operation.
     mutating func next(_ simulator: Simulator) -> Operation {
@@ -51,7 +53,8 @@ struct Generator {
         case .close: return .close(session: session)
         case .disconnect: return .disconnect(connection: below(style.connectionCount))
         case .drain: return .drain(session: session)
-        case .advance: return chance(30) ? .wake : .advance(milliseconds: Int64(pick([0, 1, 5, 20, 100, 1000])))
+        case .advance:
+            return chance(30) ? .wake : .advance(milliseconds: Int64(pick([0, 1, 5, 20, 100, 1000])))
         case .work: return chance(50) ? .wake : .work
         case .commit: return storeStep(simulator)
         case .load: return chance(50) ? .read(below(8)) : .answer(below(8))
@@ -80,7 +83,8 @@ struct Generator {
             }
             return .transaction(distinct(parts))
         case .settle: return .settle(settling(session, simulator))
-        case .get: return .get(queue: queue(), autoAck: chance(30), wait: chance(30) ? Int64(pick([10, 500])) : 0)
+        case .get:
+            return .get(queue: queue(), autoAck: chance(30), wait: chance(30) ? Int64(pick([10, 500])) : 0)
         case .consume:
             return .consume(
                 queue: queue(), tag: "c\(below(4))", prefetch: pick([0, 1, 2, 5]), autoAck: chance(25),
@@ -105,10 +109,12 @@ struct Generator {
         switch kind {
         case .declareExchange:
             return .declareExchange(
-                name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]), durable: chance(70),
+                name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]),
+                durable: chance(70),
                 autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil)
         case .deleteExchange: return .deleteExchange(name: ownExchange(), ifUnused: chance(50))
-        case .deleteQueue: return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))
+        case .deleteQueue:
+            return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))
         case .bind, .unbind:
             let toExchange = chance(20)
             let arguments: [String: ArgumentValue] =
@@ -117,8 +123,10 @@ struct Generator {
             let target = toExchange ? exchange() : queue()
             let key = pattern()
             return kind == .bind
-                ? .bind(source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
-                : .unbind(source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
+                ? .bind(
+                    source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
+                : .unbind(
+                    source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
         default:
             return .declareQueue(
                 name: ownQueue(), durable: chance(75), exclusive: chance(8), autoDelete: chance(8),

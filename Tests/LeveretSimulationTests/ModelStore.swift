@@ -83,7 +83,8 @@ final class ModelStore: SimulatedStore {
         var unfinished: [RangeRemoval] = []
         for range in ranges {
             let numbers = (Array(rows.keys) + Array(spill.keys)).sorted().filter {
-                $0 > range.after && $0 <= range.through && (rows[$0] ?? spill[$0])?.insert.queue == range.queue
+                $0 > range.after && $0 <= range.through
+                    && (rows[$0] ?? spill[$0])?.insert.queue == range.queue
             }
             for number in numbers.prefix(room) {
                 rows[number] = nil
@@ -126,7 +127,8 @@ final class ModelStore: SimulatedStore {
     private func loaded(_ row: Row, _ message: Message) -> LoadedRow {
         LoadedRow(
             number: row.insert.number, message: message, isSpilled: row.insert.isSpilled,
-            entered: row.insert.entered, expires: row.insert.expires, failed: row.failed, acquired: row.acquired,
+            entered: row.insert.entered, expires: row.insert.expires, failed: row.failed,
+            acquired: row.acquired,
             deaths: row.insert.deaths, hasHeldRow: row.hasHeldRow)
     }
 

@@ -58,8 +58,10 @@ enum Call: Codable, Hashable {
     case declareQueue(
         name: String, durable: Bool, exclusive: Bool, autoDelete: Bool, arguments: [String: ArgumentValue])
     case deleteQueue(name: String, ifUnused: Bool, ifEmpty: Bool)
-    case bind(source: String, target: String, toExchange: Bool, key: String, arguments: [String: ArgumentValue])
-    case unbind(source: String, target: String, toExchange: Bool, key: String, arguments: [String: ArgumentValue])
+    case bind(
+        source: String, target: String, toExchange: Bool, key: String, arguments: [String: ArgumentValue])
+    case unbind(
+        source: String, target: String, toExchange: Bool, key: String, arguments: [String: ArgumentValue])
     case purge(queue: String)
     case move(source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?)
     case peek(queue: String, unacked: Bool)

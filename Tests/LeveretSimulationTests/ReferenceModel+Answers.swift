@@ -7,7 +7,8 @@ extension ReferenceModel {
     func answered(_ ticket: Ticket, _ answer: Answer) throws {
         askers[ticket] = nil
         guard let expectation = expected.removeValue(forKey: ticket) else {
-            throw Violation("ticket \(ticket.rawValue) was answered twice, or never asked: \(text(of: answer))")
+            throw Violation(
+                "ticket \(ticket.rawValue) was answered twice, or never asked: \(text(of: answer))")
         }
         switch expectation.kind {
         case .exactly(let wanted):
@@ -15,7 +16,8 @@ extension ReferenceModel {
             try require(found == wanted, "ticket \(ticket.rawValue) was answered '\(found)', not '\(wanted)'")
         case .count(let count, let more):
             guard case .count(let found) = answer, found >= count, found <= count + more else {
-                throw Violation("ticket \(ticket.rawValue) was answered '\(text(of: answer))', not 'count \(count)'")
+                throw Violation(
+                    "ticket \(ticket.rawValue) was answered '\(text(of: answer))', not 'count \(count)'")
             }
         case .get: try getEnded(ticket, answer)
         case .peek(let name, let isUnacked): try peeked(name, isUnacked, answer)
@@ -30,12 +32,14 @@ extension ReferenceModel {
             if case .condemned = copy.state { try transfer(copy) }
             try require(
                 copy.isSafe,
-                "ticket \(ticket.rawValue) was confirmed before message \(copy.message.id) was safe in \(copy.queue.name)")
+                "ticket \(ticket.rawValue) was confirmed before message \(copy.message.id) was safe in \(copy.queue.name)"
+            )
         }
         for copy in expectation.gone where copy.number > 0 && !copy.queue.isDeleted {
             try require(
                 !onDisk.contains(copy.number),
-                "ticket \(ticket.rawValue) was answered while message \(copy.number) was still in the database")
+                "ticket \(ticket.rawValue) was answered while message \(copy.number) was still in the database"
+            )
         }
         if let since = expectation.durableSince {
             try require(
@@ -51,7 +55,8 @@ extension ReferenceModel {
         guard case .empty = answer else { throw Violation("a GET was answered '\(text(of: answer))'") }
         let isOver = queue.gets.contains { $0.ticket == ticket && ($0.deadline ?? .max) <= now }
         queue.gets.removeAll { $0.ticket == ticket }
-        try require(isOver || queue.ready.isEmpty, "a GET found \(queue.name) empty; \(queue.ready.count) are ready")
+        try require(
+            isOver || queue.ready.isEmpty, "a GET found \(queue.name) empty; \(queue.ready.count) are ready")
     }
 
     private func moveEnded(_ move: ModelMove, _ answer: Answer) throws {

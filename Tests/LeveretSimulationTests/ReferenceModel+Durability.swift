@@ -44,7 +44,8 @@ extension ReferenceModel {
             }
         }
         for session in sessions + leaving {
-            for copy in session.held.map(\.copy) + session.handing where copy.isDurable && !copy.queue.isDeleted {
+            for copy in session.held.map(\.copy) + session.handing
+            where copy.isDurable && !copy.queue.isDeleted {
                 state.rows[copy.number] = row(copy, held: true)
             }
         }
@@ -85,7 +86,9 @@ extension ReferenceModel {
         durableCommitted = state.changes
         for copy in state.inserted { copy.isCommitted = true }
         let left = rows.filter { row in
-            !unfinished.contains { $0.queue == row.queue && $0.after < row.number && row.number <= $0.through }
+            !unfinished.contains {
+                $0.queue == row.queue && $0.after < row.number && row.number <= $0.through
+            }
         }
         onDisk = Set(left.map(\.number.rawValue))
         for row in left {
@@ -104,7 +107,8 @@ extension ReferenceModel {
         }
         if left.count != state.rows.count, let lost = state.rows.keys.first(where: { !onDisk.contains($0) }) {
             throw Violation(
-                "row \(lost) (message \(state.rows[lost]?.copy.message.id ?? 0)) should be in the database and is not")
+                "row \(lost) (message \(state.rows[lost]?.copy.message.id ?? 0)) should be in the database and is not"
+            )
         }
     }
 
@@ -131,7 +135,8 @@ extension ReferenceModel {
         for recovered in recovered.queues {
             guard let queue = queue(recovered.definition.name.rawValue) else { continue }
             let count = queue.ready.count + queue.condemned.count
-            try require(recovered.count == count, "a restart found \(recovered.count) in \(queue.name), not \(count)")
+            try require(
+                recovered.count == count, "a restart found \(recovered.count) in \(queue.name), not \(count)")
         }
     }
 
@@ -150,7 +155,9 @@ extension ReferenceModel {
     private func revive(_ row: StoredCopy) throws {
         let number = row.number.rawValue
         guard let queue = queues.first(where: { $0.storedID == row.queue }) else { return }
-        guard let old = written[number] else { throw Violation("a restart found row \(number), never written") }
+        guard let old = written[number] else {
+            throw Violation("a restart found row \(number), never written")
+        }
         let copy = Copy(
             old.message, queue: queue, number: number, entered: old.entered, expires: old.expires,
             deaths: old.deaths)

@@ -11,13 +11,15 @@ extension ReferenceModel {
         var ttl = queue.ttl
         if let own = message.expiration.flatMap({ Int64($0) }) { ttl = min(ttl ?? own, own) }
         let copy = Copy(
-            message, queue: queue, number: 0, entered: now, expires: ttl.map { now + $0 } ?? .max, deaths: deaths)
+            message, queue: queue, number: 0, entered: now, expires: ttl.map { now + $0 } ?? .max,
+            deaths: deaths)
         let seen = arrivals.firstIndex {
             $0.queue == queue.name && $0.messageID == message.id && $0.deaths == deaths
         }
         if let seen { copy.number = arrivals.remove(at: seen).number }
         if copy.number > 0 {
-            try require(copy.number > queue.highest, "message \(message.id) came into \(queue.name) out of turn")
+            try require(
+                copy.number > queue.highest, "message \(message.id) came into \(queue.name) out of turn")
             queue.highest = copy.number
         }
         queue.ready.append(copy)
@@ -70,7 +72,8 @@ extension ReferenceModel {
     /// Hands the head to whom the core was seen to hand it, as long as it was.
     func dispatch(_ queue: ModelQueue) throws {
         while !takes.isEmpty, let head = queue.ready.first {
-            guard let index = takes.firstIndex(where: { $0.queue == queue.name && $0.number == head.number }) else {
+            guard let index = takes.firstIndex(where: { $0.queue == queue.name && $0.number == head.number })
+            else {
                 return
             }
             let isNext = !takes[..<index].contains { $0.session == takes[index].session }
@@ -123,7 +126,8 @@ extension ReferenceModel {
             expected[ticket] = nil
         } else {
             guard
-                let found = queue.consumers.first(where: { $0.session === session && $0.tag == take.consumer })
+                let found = queue.consumers.first(where: { $0.session === session && $0.tag == take.consumer }
+                )
             else { throw Violation("\(queue.name) has no consumer \(take.consumer ?? "?")") }
             checkFairness(found, queue)
             session.undrainedBytes += copy.message.size + 64
@@ -155,12 +159,16 @@ extension ReferenceModel {
         let name = "message \(copy.message.id) in \(copy.queue.name)"
         try require(messageID(message) == copy.message.id, "\(name): another body was delivered")
         try require(message.body.count == copy.message.size, "\(name): its body has changed")
-        try require(message.exchange.rawValue == copy.message.exchange, "\(name): exchange \(message.exchange)")
+        try require(
+            message.exchange.rawValue == copy.message.exchange, "\(name): exchange \(message.exchange)")
         try require(message.routingKey == copy.message.key, "\(name): key \(message.routingKey)")
         try require(message.isPersistent == copy.message.isPersistent, "\(name): persistence")
         try require(message.properties?.expiration == copy.message.expiration, "\(name): expiration")
-        try require(delivery.deliveries == copy.acquired, "\(name): \(delivery.deliveries) deliveries, not \(copy.acquired)")
-        try require(delivery.failed == copy.failed, "\(name): \(delivery.failed) failures, not \(copy.failed)")
+        try require(
+            delivery.deliveries == copy.acquired,
+            "\(name): \(delivery.deliveries) deliveries, not \(copy.acquired)")
+        try require(
+            delivery.failed == copy.failed, "\(name): \(delivery.failed) failures, not \(copy.failed)")
         try require(modelDeaths(delivery.deaths) == copy.deaths, "\(name): another history of deaths")
     }
 
@@ -231,12 +239,16 @@ extension ReferenceModel {
     private func sendUnseen() throws -> Bool {
         for copy in queues.flatMap(\.condemned) + strays where copy.queue.deadLetterExchange != nil {
             // With its queue, a dead message may go before it was read.
-            guard !copy.queue.isDeleted, !isPending(copy), !arrivals.contains(where: { dead(behind: $0) === copy }) else { continue }
+            guard !copy.queue.isDeleted, !isPending(copy),
+                !arrivals.contains(where: { dead(behind: $0) === copy })
+            else { continue }
             try transfer(copy)
             return true
         }
         for move in moves {
-            guard let head = move.source.ready.first, head.number <= move.through, !isPending(head) else { continue }
+            guard let head = move.source.ready.first, head.number <= move.through, !isPending(head) else {
+                continue
+            }
             try advance(move)
             return true
         }
@@ -269,7 +281,9 @@ extension ReferenceModel {
 
     /// Sends a dead copy on.
     func transfer(_ copy: Copy) throws {
-        guard case .condemned(let reason) = copy.state, let exchange = copy.queue.deadLetterExchange else { return }
+        guard case .condemned(let reason) = copy.state, let exchange = copy.queue.deadLetterExchange else {
+            return
+        }
         copy.queue.condemned.removeAll { $0 === copy }
         strays.removeAll { $0 === copy }
         copy.state = .gone
@@ -277,7 +291,8 @@ extension ReferenceModel {
         let history = deaths(of: copy, reason)
         let letter = ModelMessage(
             id: old.id, exchange: exchange, key: copy.queue.deadLetterKey ?? old.key,
-            isPersistent: old.isPersistent, expiration: nil, cc: copy.queue.deadLetterKey == nil ? old.cc : [],
+            isPersistent: old.isPersistent, expiration: nil,
+            cc: copy.queue.deadLetterKey == nil ? old.cc : [],
             headers: old.headers, size: old.size)
         let reached = route(exchange: exchange, keys: [letter.key] + letter.cc, headers: letter.headers) ?? []
         var targets = reached.filter { target in
@@ -285,12 +300,16 @@ extension ReferenceModel {
         }
         if targets.count < reached.count || reached.isEmpty { targets.append(parkingQueue()) }
         var copies: [Copy] = []
-        for target in inOrderSeen(targets, letter) { copies.append(try append(letter, to: target, deaths: history)) }
+        for target in inOrderSeen(targets, letter) {
+            copies.append(try append(letter, to: target, deaths: history))
+        }
         copy.fate = .moved(copies)
     }
 
     private func isCycle(_ deaths: [ModelDeath], at queue: String, _ reason: DeathReason) -> Bool {
-        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else { return false }
+        guard reason != .rejected, let index = deaths.firstIndex(where: { $0.queue == queue }) else {
+            return false
+        }
         return !deaths[...index].contains { $0.reason == .rejected }
     }
 

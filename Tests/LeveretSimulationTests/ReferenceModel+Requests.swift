@@ -15,7 +15,8 @@ extension ReferenceModel {
             guard session.held.count < limits.unackedCountMax else { return refuse(ticket, .resourceError) }
             queue.lastUsed = now
             let deadline = wait > 0 ? now + wait : nil
-            queue.gets.append(ModelGet(ticket: ticket, session: session, autoAck: autoAck, deadline: deadline))
+            queue.gets.append(
+                ModelGet(ticket: ticket, session: session, autoAck: autoAck, deadline: deadline))
             expected[ticket] = Expectation(kind: .get)
             try dispatch(queue)
         case .consume(let name, let tag, let prefetch, let autoAck, let exclusive):
@@ -61,7 +62,8 @@ extension ReferenceModel {
 
     func modelMessage(_ publication: Publication, _ id: Int) -> ModelMessage {
         ModelMessage(
-            id: id, exchange: publication.exchange, key: publication.key, isPersistent: publication.persistent,
+            id: id, exchange: publication.exchange, key: publication.key,
+            isPersistent: publication.persistent,
             expiration: publication.expiration, cc: publication.cc, headers: publication.headers,
             size: publication.size)
     }
@@ -194,9 +196,12 @@ extension ReferenceModel {
     ) throws {
         guard let queue = usable(name, session, ticket) else { return }
         if session.consumers.contains(where: { $0.tag == tag }) { return refuse(ticket, .notAllowed) }
-        if let other = queue.consumers.first, other.isExclusive || exclusive { return refuse(ticket, .accessRefused) }
+        if let other = queue.consumers.first, other.isExclusive || exclusive {
+            return refuse(ticket, .accessRefused)
+        }
         let consumer = ModelConsumer(
-            tag: tag, session: session, queue: queue, prefetch: prefetch, autoAck: autoAck, isExclusive: exclusive)
+            tag: tag, session: session, queue: queue, prefetch: prefetch, autoAck: autoAck,
+            isExclusive: exclusive)
         session.consumers.append(consumer)
         queue.consumers.append(consumer)
         queue.hadConsumer = true

@@ -33,7 +33,9 @@ extension ReferenceModel {
         return reached
     }
 
-    private func matches(_ binding: ModelBinding, _ type: String, _ key: String, _ headers: [String: Int64]) -> Bool {
+    private func matches(
+        _ binding: ModelBinding, _ type: String, _ key: String, _ headers: [String: Int64]
+    ) -> Bool {
         switch type {
         case "direct": return binding.key == key
         case "fanout": return true

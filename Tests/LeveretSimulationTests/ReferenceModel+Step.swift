@@ -69,7 +69,8 @@ extension ReferenceModel {
         try require(
             open.sorted() == step.ended.map { "\($0.rawValue) \($1)" }.sorted(),
             "the core ended consumers \(step.ended); the model \(open)")
-        for other in passedOver where hasCredit(other) && other.queue.consumers.contains(where: { $0 === other }) {
+        for other in passedOver
+        where hasCredit(other) && other.queue.consumers.contains(where: { $0 === other }) {
             throw Violation("consumer \(other.tag) of \(other.queue.name) held less and was passed over")
         }
     }
@@ -77,10 +78,13 @@ extension ReferenceModel {
     /// Follows the core in dropping what a restart found too much.
     private func shorten() {
         for queue in queues where queue.isTooLong {
-            while let head = queue.ready.first, !isCounted(head), !takes.contains(where: { $0.number == head.number }) {
+            while let head = queue.ready.first, !isCounted(head),
+                !takes.contains(where: { $0.number == head.number })
+            {
                 remove(head, to: .maxlen)
             }
-            queue.isTooLong = queue.lengthMax.map { queue.ready.count > $0 } ?? false
+            queue.isTooLong =
+                queue.lengthMax.map { queue.ready.count > $0 } ?? false
                 || queue.bytesMax.map { queue.readyBytes > $0 } ?? false
         }
     }
@@ -101,7 +105,8 @@ extension ReferenceModel {
         for take in takes {
             guard let session = session(take.session) else { continue }
             session.tagsGiven += 1
-            try require(take.tag == session.tagsGiven, "delivery tag \(take.tag) follows \(session.tagsGiven - 1)")
+            try require(
+                take.tag == session.tagsGiven, "delivery tag \(take.tag) follows \(session.tagsGiven - 1)")
         }
     }
 
@@ -123,7 +128,8 @@ extension ReferenceModel {
         for queue in queues {
             let late = queue.condemned.first { queue.deadLetterExchange != nil && !isPending($0) }
             if let copy = late {
-                throw Violation("message \(copy.message.id) of \(queue.name) is \(copy.state) and went nowhere")
+                throw Violation(
+                    "message \(copy.message.id) of \(queue.name) is \(copy.state) and went nowhere")
             }
         }
     }

@@ -128,7 +128,9 @@ extension ReferenceModel {
         queue.ready = []
         // What is dead and was not found yet goes with the rest.
         for copy in queue.condemned where !isPending(copy) { settle(copy) }
-        queue.condemned.removeAll { $0.state == .gone && ($0.queue.deadLetterExchange != nil || !$0.isDurable) }
+        queue.condemned.removeAll {
+            $0.state == .gone && ($0.queue.deadLetterExchange != nil || !$0.isDurable)
+        }
         for copy in gone { settle(copy) }
     }
 

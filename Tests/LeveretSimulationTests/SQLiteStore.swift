@@ -59,7 +59,8 @@ final class SQLiteStore: SimulatedStore {
                         number: MessageNumber(statement.int(0)), queue: QueueID(statement.int(1)),
                         failed: Int32(statement.int(2)), acquired: Int32(statement.int(3)),
                         isHeld: statement.int(4) != 0,
-                        expires: statement.isNull(5) ? .distantFuture : Instant(milliseconds: statement.int(5))))
+                        expires: statement.isNull(5)
+                            ? .distantFuture : Instant(milliseconds: statement.int(5))))
             }
             return copies
         }

@@ -52,7 +52,8 @@ enum SimulationRun {
         var played = Script(header: script.header, operations: [])
         do {
             let simulator = try Simulator(
-                seed: script.header.seed, style: script.header.style, store: try store(for: script.header.style))
+                seed: script.header.seed, style: script.header.style,
+                store: try store(for: script.header.style))
             for operation in script.operations {
                 played.operations.append(operation)
                 trace?.write(Data(Script(header: script.header, operations: [operation]).text.utf8))

@@ -211,7 +211,8 @@ final class Simulator {
         model.isCounted = { _ in true }
         try model.restarted(from: durable, recovered, try store.copies())
         try model.require(
-            recovered.nextNumber.rawValue > durable.highestNumber, "message numbers begin again after a crash")
+            recovered.nextNumber.rawValue > durable.highestNumber, "message numbers begin again after a crash"
+        )
         try observe { _ in }
     }
 
@@ -255,13 +256,17 @@ final class Simulator {
                 try answer(0)
             } else if inFlight != nil {
                 try commit()
-            } else if core.commitWish != .none || !loads.isEmpty && loads.allSatisfy({ $0.barrier > committed }) {
+            } else if core.commitWish != .none
+                || !loads.isEmpty && loads.allSatisfy({ $0.barrier > committed })
+            {
                 try take()
                 try model.require(
                     inFlight != nil || core.commitWish == .none, "a batch was wished for and there is none")
             } else if !loads.isEmpty {
                 try read(loads.firstIndex { $0.barrier <= committed } ?? 0)
-            } else if let slot = sessions.keys.sorted().first(where: { seen[sessions[$0] ?? SessionID(0)] ?? 0 > 0 }) {
+            } else if let slot = sessions.keys.sorted().first(where: {
+                seen[sessions[$0] ?? SessionID(0)] ?? 0 > 0
+            }) {
                 try drain(slot)
             } else {
                 try compare()
@@ -369,7 +374,8 @@ final class Simulator {
     /// Compares what can be compared when no read is outstanding.
     private func compare() throws {
         try model.checkDead()
-        try model.require(core.queuesByID.count == model.queues.count, "the core has other queues than the model")
+        try model.require(
+            core.queuesByID.count == model.queues.count, "the core has other queues than the model")
         for queue in model.queues {
             guard let other = core.queue(named: QueueName(queue.name)) else {
                 throw Violation("the core has no queue \(queue.name)")
@@ -384,15 +390,18 @@ final class Simulator {
             try model.require(
                 other.unackedCount == held.count,
                 "\(queue.name) has \(other.unackedCount) unacked in the core, \(held.count) in the model")
-            try model.require(other.consumers.count == queue.consumers.count, "\(queue.name): consumers differ")
+            try model.require(
+                other.consumers.count == queue.consumers.count, "\(queue.name): consumers differ")
             let inMemory = other.ready.lazy.map(\.number.rawValue)
             try model.require(
                 inMemory.elementsEqual(queue.ready.prefix(other.ready.count).lazy.map(\.number)),
                 "\(queue.name) has \(Array(inMemory)) at its head, not \(queue.ready.map(\.number))")
             try compareTimers(queue)
             guard let next = queue.ready.first else { continue }
-            let waits = queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { model.hasCredit($0) }?.tag
-            try model.require(waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
+            let waits =
+                queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { model.hasCredit($0) }?.tag
+            try model.require(
+                waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
         }
     }
 
@@ -403,7 +412,8 @@ final class Simulator {
             due = min(due, queue.lastUsed + expires)
         }
         try model.require(
-            core.nextWake.milliseconds <= due, "something is due in \(queue.name) at \(due) and no timer is set")
+            core.nextWake.milliseconds <= due,
+            "something is due in \(queue.name) at \(due) and no timer is set")
     }
 
     /// Compares what holds only when everything has been committed too.
@@ -433,7 +443,8 @@ final class Simulator {
         for place in 0..<4 { body[place] = UInt8(truncatingIfNeeded: id >> (24 - 8 * place)) }
         return Message(
             exchange: ExchangeName(publication.exchange), routingKey: publication.key,
-            properties: properties.isEmpty ? nil : properties, isPersistent: publication.persistent, body: body)
+            properties: properties.isEmpty ? nil : properties, isPersistent: publication.persistent,
+            body: body)
     }
 
     private func settlement(_ settling: Settling) -> Settlement {
@@ -456,7 +467,8 @@ final class Simulator {
             for part in parts {
                 switch part {
                 case .publish(let publication):
-                    requests.append(.publish(message(publication, ids: &ids), mandatory: publication.mandatory))
+                    requests.append(
+                        .publish(message(publication, ids: &ids), mandatory: publication.mandatory))
                 case .settle(let settling): requests.append(.settle(settlement(settling)))
                 }
             }
@@ -477,7 +489,8 @@ final class Simulator {
             return .peek(Peek(QueueName(queue), state: unacked ? .unacked : .ready))
         case .move(let source, let toQueue, let toExchange, let key, let countMax):
             let destination: Move.Destination =
-                toQueue.map { .queue(QueueName($0)) } ?? .exchange(ExchangeName(toExchange ?? ""), routingKey: key)
+                toQueue.map { .queue(QueueName($0)) }
+                ?? .exchange(ExchangeName(toExchange ?? ""), routingKey: key)
             return .move(Move(from: QueueName(source), to: destination, countMax: countMax))
         default: return topologyRequest(for: call)
         }
@@ -486,13 +499,16 @@ final class Simulator {
     private func topologyRequest(for call: Call) -> Request {
         switch call {
         case .declareExchange(let name, let type, let durable, let autoDelete, let isInternal, let alternate):
-            let arguments = alternate.map { FieldTable(dictionaryLiteral: ("alternate-exchange", .string($0))) }
+            let arguments = alternate.map {
+                FieldTable(dictionaryLiteral: ("alternate-exchange", .string($0)))
+            }
             return .declareExchange(
                 ExchangeDefinition(
                     ExchangeName(name), type: ExchangeType(rawValue: type) ?? .direct, durable: durable,
                     autoDelete: autoDelete, internal: isInternal, arguments: arguments ?? FieldTable()),
                 passive: false)
-        case .deleteExchange(let name, let ifUnused): return .deleteExchange(ExchangeName(name), ifUnused: ifUnused)
+        case .deleteExchange(let name, let ifUnused):
+            return .deleteExchange(ExchangeName(name), ifUnused: ifUnused)
         case .declareQueue(let name, let durable, let exclusive, let autoDelete, let arguments):
             return .declareQueue(
                 QueueDefinition(

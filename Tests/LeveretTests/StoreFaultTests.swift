@@ -40,7 +40,8 @@ import Testing
         return batch
     }
 
-    @Test func `a batch that is interrupted anywhere leaves nothing behind and can be applied again`() throws {
+    @Test func `a batch that is interrupted anywhere leaves nothing behind and can be applied again`() throws
+    {
         let fixture = try StoreFixture()
         let countdown = Countdown()
         var failures = 0
@@ -70,7 +71,9 @@ import Testing
         }
     }
 
-    @Test func `a batch for which there are no pages left is refused as full and can be applied again`() throws {
+    @Test func `a batch for which there are no pages left is refused as full and can be applied again`()
+        throws
+    {
         let fixture = try StoreFixture()
         try fixture.use { store in
             _ = try store.apply(.inserting(.text(1, "one")))

@@ -18,12 +18,15 @@ import Testing
         _ = try store.apply(batch)
         var properties = MessageProperties()
         properties.headers = ["tenant": .string("a")]
-        let shared = Message(exchange: "events", routingKey: "k", properties: properties, body: [UInt8](repeating: 65, count: 600))
+        let shared = Message(
+            exchange: "events", routingKey: "k", properties: properties,
+            body: [UInt8](repeating: 65, count: 600))
         let death = Death(
             queue: "empty", reason: .rejected, count: 2, exchange: "events", routingKeys: ["k"], time: 1_000
         )
         let deaths = DeathHistory(
-            deaths: [death], originQueue: "empty", firstReason: .rejected, firstExchange: "events", firstTime: 500,
+            deaths: [death], originQueue: "empty", firstReason: .rejected, firstExchange: "events",
+            firstTime: 500,
             lastTime: 1_000, errorText: "it broke"
         )
         _ = try store.apply(
@@ -47,7 +50,10 @@ import Testing
             "SELECT id, queue, origin, reason, error, first_death, death_count, CAST(body AS TEXT) FROM dead_letters",
             "4|orders|empty|rejected|it broke|1970-01-01T00:00:00.500Z|2|dead"
         ),
-        ("SELECT id, queue, consumer, since, deliveries, failed FROM unacked", "2|orders|worker/a|1970-01-01T00:00:02.000Z|3|1"),
+        (
+            "SELECT id, queue, consumer, since, deliveries, failed FROM unacked",
+            "2|orders|worker/a|1970-01-01T00:00:02.000Z|3|1"
+        ),
         (
             "SELECT id, state, entered, length(body), headers FROM message_view WHERE id IN (2, 3)",
             "2|unacked|1970-01-01T00:00:00.002Z|4|\n3|ready|1970-01-01T00:00:01.500Z|600|{\"tenant\":\"a\"}"

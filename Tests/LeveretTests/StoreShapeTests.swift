@@ -38,7 +38,8 @@ import Testing
         }
     }
 
-    @Test func `a reader that keeps the log long doesn't stop commits, and the log recovers from it`() throws {
+    @Test func `a reader that keeps the log long doesn't stop commits, and the log recovers from it`() throws
+    {
         var fixture = try StoreFixture()
         fixture.options.checkpointBytes = 1 << 20
         fixture.options.logBytesMax = 4 << 20
@@ -96,7 +97,8 @@ import Testing
     @Test func `a migration goes without the copy where that is asked for`() throws {
         let fixture = try StoreFixture()
         try fixture.use { _ in }
-        try migrate(fixture.path, with: Migrator(migrations: Schema.migrations + [second], copiesBefore: false))
+        try migrate(
+            fixture.path, with: Migrator(migrations: Schema.migrations + [second], copiesBefore: false))
         #expect(!FileManager.default.fileExists(atPath: fixture.path + "-v\(Schema.migrations.count)"))
     }
 

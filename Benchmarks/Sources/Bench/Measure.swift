@@ -93,7 +93,8 @@ struct Results {
             }
             return "| " + cells.joined(separator: " | ") + " |"
         }
-        lines.insert("|" + widths.map { String(repeating: "-", count: $0 + 2) }.joined(separator: "|") + "|", at: 1)
+        lines.insert(
+            "|" + widths.map { String(repeating: "-", count: $0 + 2) }.joined(separator: "|") + "|", at: 1)
         return lines.joined(separator: "\n")
     }
 

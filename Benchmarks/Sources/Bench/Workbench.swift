@@ -94,7 +94,8 @@ final class Server {
             }
         }
         guard isDone else {
-            throw BenchmarkFailure(withUnsafeBytes(of: result.error) { Self.text($0.map { CChar(bitPattern: $0) }) })
+            throw BenchmarkFailure(
+                withUnsafeBytes(of: result.error) { Self.text($0.map { CChar(bitPattern: $0) }) })
         }
         return result
     }
@@ -115,7 +116,9 @@ final class Server {
     var processorSeconds: Double {
         let line = (try? String(contentsOfFile: "/proc/\(started.pid)/stat", encoding: .utf8)) ?? ""
         let fields = line.drop { $0 != ")" }.split(separator: " ")
-        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
+            return 0
+        }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 }

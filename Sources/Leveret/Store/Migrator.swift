@@ -106,7 +106,7 @@ struct Migrator {
         } catch {
             throw BrokerError(
                 .resourceError,
-                "database '\(path)' could not be copied to '\(copy)' before its migration: \(error.localizedDescription)"
+                "database '\(path)' could not be copied to '\(copy)' before migrating: \(error.localizedDescription)"
             )
         }
     }

@@ -124,7 +124,7 @@ struct PublishCommand: ParsableCommand {
     }
 
     private static func resume(after confirmed: Int) -> String {
-        "\(counted(confirmed, "message")) were confirmed, and up to \(PublishPipeline.windowMax) after that may be stored"
+        "\(counted(confirmed, "message")) were confirmed, up to \(PublishPipeline.windowMax) more may be stored"
     }
 }
 

@@ -39,7 +39,7 @@ struct ServeCommand: AsyncParsableCommand {
     var listen: [String] = []
     @Option(
         help: ArgumentHelp(
-            "full: what was confirmed survives a power cut. normal: faster, but a power cut may take the last of it. (default: full)",
+            "full: what was confirmed survives a power cut; normal: the last of it may not. (default: full)",
             valueName: "full|normal"
         )
     )

@@ -132,7 +132,7 @@ private struct Pen {
     mutating func write(_ text: StaticString) {
         let length = text.utf8CodeUnitCount
         text.withUTF8Buffer {
-            (raw.baseAddress! + count).copyMemory(from: $0.baseAddress!, byteCount: length)
+            UnsafeMutableRawBufferPointer(rebasing: raw[count...]).copyMemory(from: UnsafeRawBufferPointer($0))
         }
         count += length
     }
@@ -140,9 +140,7 @@ private struct Pen {
     mutating func write(_ bytes: [UInt8]) {
         let start = count
         bytes.withUnsafeBytes {
-            if let base = $0.baseAddress {
-                (raw.baseAddress! + start).copyMemory(from: base, byteCount: $0.count)
-            }
+            UnsafeMutableRawBufferPointer(rebasing: raw[start...]).copyMemory(from: $0)
         }
         count += bytes.count
     }
