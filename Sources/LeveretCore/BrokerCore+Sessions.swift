@@ -86,8 +86,8 @@ extension BrokerCore {
     public mutating func beginDraining(now: Instant) {
         guard !isDraining else { return }
         isDraining = true
-        for case .some(let queue) in queues { endGets(of: queue, with: .empty) { _ in true } }
         tellAll(.draining)
+        for case .some(let queue) in queues { endGets(of: queue, with: .empty) { _ in true } }
     }
 
     private mutating func tellAll(_ notice: Notice) {
@@ -127,7 +127,10 @@ extension BrokerCore {
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
         case .list(let listing, let match): list(listing, match: match, ticket, session, now: now)
         case .status(let queue): status(of: queue, ticket, session, now: now)
-        case .route(let message): answer(session, ticket, .routes(topology.explain(message)))
+        case .route(let message):
+            let missing = BrokerError(.notFound, "no exchange '\(message.exchange)' in vhost '/'")
+            let isThere = topology.exchange(message.exchange) != nil
+            answer(session, ticket, isThere ? .routes(topology.explain(message)) : .refused(missing))
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge:
             change(request, ticket, session, now: now)
         }

@@ -149,7 +149,7 @@ private func leveret(
             (["move", "none", "q", "--yes"], 5, "'none'"),
             (["queue", "declare", "q", "--ttl", "5"], 6, "ttl"),
             (["exchange", "declare", "e", "magic"], 1, "magic"),
-            (["queue", "declare", "q", "--ttl", "-5"], 6, "-5"),
+            (["queue", "declare", "q", "--ttl=-5"], 6, "-5"),
             (["queue", "declare", "amq.x"], 1, "amq."),
             (["queue", "declare", "q", "--overflow", "burst"], 1, "burst"),
             (["publish", "", "q", "--file", "/nowhere"], 5, "/nowhere"),

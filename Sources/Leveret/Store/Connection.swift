@@ -146,7 +146,10 @@ extension DatabaseQueue {
     /// Lends the connection; accesses follow one another.
     func access<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
         let result = writeWithoutTransaction { database in
-            Result { () throws(StoreFailure) -> T in try work(database) }
+            let result = Result { () throws(StoreFailure) -> T in try work(database) }
+            // A COMMIT that failed leaves its transaction open; what it held is tried again by whoever asked.
+            if database.isInsideTransaction { try? database.run("ROLLBACK") }
+            return result
         }
         return try result.get()
     }

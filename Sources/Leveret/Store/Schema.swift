@@ -159,6 +159,8 @@ extension Schema {
     static func configuration(label: String) -> Configuration {
         var configuration = Configuration()
         configuration.foreignKeysEnabled = false
+        // GRDB would end the process over a transaction that a full disk leaves open; `access` rolls it back.
+        configuration.allowsUnsafeTransactions = true
         configuration.busyMode = .timeout(Double(busyMilliseconds) / 1_000)
         configuration.label = "leveret.\(label)"
         return configuration
