@@ -129,6 +129,7 @@ extension Database {
 
     /// Runs `work` as one transaction: all of it is committed, or nothing.
     func transaction<T>(_ work: () throws(StoreFailure) -> T) throws(StoreFailure) -> T {
+        if isInsideTransaction { try run("ROLLBACK") }  // an earlier one that could not be ended
         try run("BEGIN IMMEDIATE")
         do {
             let result = try work()
