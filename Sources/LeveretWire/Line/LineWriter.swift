@@ -132,7 +132,8 @@ private struct Pen {
     mutating func write(_ text: StaticString) {
         let length = text.utf8CodeUnitCount
         text.withUTF8Buffer {
-            UnsafeMutableRawBufferPointer(rebasing: raw[count...]).copyMemory(from: UnsafeRawBufferPointer($0))
+            let rest = UnsafeMutableRawBufferPointer(rebasing: raw[count...])
+            rest.copyMemory(from: UnsafeRawBufferPointer($0))
         }
         count += length
     }
