@@ -1,6 +1,14 @@
 // Publishes and settlements together: checked first, then carried out in one input, so that they stand in
 // one batch and are committed together or not at all.
 
+/// What the parts of a transaction that were checked before would do.
+private struct TransactionCheck {
+    var bytes = 0
+    var arriving: [QueueSlot: (count: Int, bytes: Int)] = [:]
+    var settled: Set<UInt64> = []
+    var settledThrough: UInt64 = 0
+}
+
 extension BrokerCore {
     /// Carries out a transaction; its answer comes after the commit.
     mutating func transaction(_ requests: [Request], _ ticket: Ticket, _ session: Session, now: Instant) {
@@ -39,25 +47,43 @@ extension BrokerCore {
                 "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
             throw BrokerError(.preconditionFailed, text)
         }
-        var bytes = 0
-        var arriving: [QueueSlot: (count: Int, bytes: Int)] = [:]
-        for request in requests {
-            switch request {
-            case .publish(let message, let mandatory):
-                if let refusal = refusal(of: message) { throw refusal }
-                bytes += message.body.count
-                guard bytes <= limits.transactionBytesMax else {
-                    let text =
-                        "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
-                    throw BrokerError(.preconditionFailed, text)
-                }
-                try checkRoom(for: message, mandatory: mandatory, &arriving)
-            case .settle(let settlement):
-                if let refusal = refusal(of: settlement, session) { throw refusal }
-            default:
-                throw BrokerError(
-                    .commandInvalid, "only publishes and settlements can be part of a transaction")
+        var check = TransactionCheck()
+        for (place, request) in requests.enumerated() {
+            do throws(BrokerError) {
+                try self.check(request, session, &check)
+            } catch {
+                var error = error
+                error.part = place
+                throw error
             }
+        }
+    }
+
+    private mutating func check(
+        _ request: Request, _ session: Session, _ check: inout TransactionCheck
+    ) throws(BrokerError) {
+        switch request {
+        case .publish(let message, let mandatory):
+            if let refusal = refusal(of: message) { throw refusal }
+            check.bytes += message.body.count
+            guard check.bytes <= limits.transactionBytesMax else {
+                let text =
+                    "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
+                throw BrokerError(.preconditionFailed, text)
+            }
+            try checkRoom(for: message, mandatory: mandatory, &check.arriving)
+        case .settle(let settlement):
+            if let refusal = refusal(of: settlement, session) { throw refusal }
+            let tag = settlement.tag.rawValue
+            if settlement.multiple {
+                check.settledThrough = max(check.settledThrough, tag == 0 ? .max : tag)
+            } else if tag <= check.settledThrough || !check.settled.insert(tag).inserted {
+                let text = "delivery tag \(tag) is settled twice in this transaction; nothing was done"
+                throw BrokerError(.preconditionFailed, text)
+            }
+        default:
+            throw BrokerError(
+                .commandInvalid, "only publishes and settlements can be part of a transaction")
         }
     }
 

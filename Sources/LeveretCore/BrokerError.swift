@@ -46,6 +46,8 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
     public var code: ReplyCode
     /// One lower-case sentence without a full stop that names the entity, what was found and expected.
     public var text: String
+    /// The place of the request that was refused in its transaction, from 0; `nil` outside of one.
+    public var part: Int?
 
     /// A refusal with this code and text.
     public init(_ code: ReplyCode, _ text: String) {
@@ -54,5 +56,7 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// As a line client sees it: `406 PRECONDITION_FAILED text`.
-    public var description: String { "\(code.rawValue) \(code.name) \(text)" }
+    public var description: String {
+        "\(code.rawValue) \(code.name) \(part.map { "request \($0 + 1): " } ?? "")\(text)"
+    }
 }

@@ -25,6 +25,7 @@ struct CrashHarness {
             options: "max-length=40 dead-letter-exchange=\"\" dead-letter-key=limited.dead",
             dead: "limited.dead"
         ),
+        QueueGroup(source: "tasks", dead: "tasks.done"),
         QueueGroup(source: "copy.a"),
         QueueGroup(source: "copy.b"),
     ]
@@ -34,6 +35,7 @@ struct CrashHarness {
         (request: "PUB \"\" retry", groups: ["retry"]),
         (request: "PUB \"\" notices", groups: ["notices"]),
         (request: "PUB \"\" limited", groups: ["limited"]),
+        (request: "PUB \"\" tasks", groups: ["tasks"]),
         (request: "PUB copies \"\"", groups: ["copy.a", "copy.b"]),
     ]
 
@@ -111,6 +113,9 @@ struct CrashHarness {
             try Worker(port: port, queue: "orders") { $0 % 5 == 0 ? .reject : $0 % 97 == 0 ? .hold : .ack },
             try Worker(port: port, queue: "orders.dead") { $0 % 2 == 0 ? .ack : .hold },
             try Worker(port: port, queue: "retry") { $0 % 3 == 0 ? .requeue : .ack },
+            try Worker(port: port, queue: "tasks") {
+                $0 % 11 == 0 ? .requeue : $0 % 3 == 0 ? .ack : .forward(to: "tasks.done")
+            },
             try Worker(port: port, queue: "copy.a") { $0 % 10 == 9 ? .ackAllHeld : .hold },
         ]
     }

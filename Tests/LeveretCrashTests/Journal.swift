@@ -1,7 +1,7 @@
 // What the server has promised: every confirm, and every answered ack and reject. It outlives the server,
 // and says what is missing, back from the dead, doubled or out of order.
 
-/// A queue and, if it has one, the queue its dead letters go to. A message of the group stands in exactly
+/// A queue and, if it has one, the queue its dead letters, or what is done, go to. A message of the group stands in exactly
 /// one of the two until it is acked.
 struct QueueGroup: Sendable {
     /// The queue that is published to.

@@ -61,12 +61,16 @@ final class Worker {
         case hold
         /// Acked together with everything held.
         case ackAllHeld
+        /// Published to this queue and acked, in one transaction.
+        case forward(to: String)
     }
 
     /// A settlement that waits for its answer.
     private struct Asked {
         var keys: [CopyKey]
         var verdict: Verdict
+        /// What the server is to say, a line each.
+        var replies: [String] = ["OK"]
     }
 
     /// Its connection.
@@ -93,12 +97,15 @@ final class Worker {
                 let key = journal.key(queue, sequence)
                 journal.delivered(key, from: queue)
                 held.append(key)
-                if !isDead { settle(key, tag: reply.words[1], &journal) }
+                if !isDead { settle(key, tag: reply.words[1], body: reply.body, &journal) }
             } else if reply.line.hasPrefix("OK"), !isSubscribed {
                 isSubscribed = true
-            } else if reply.line == "OK", !asked.isEmpty {
-                answered(asked.removeFirst(), &journal)
-                count += 1
+            } else if reply.line == asked.first?.replies.first {
+                asked[0].replies.removeFirst()
+                if asked[0].replies.isEmpty {
+                    answered(asked.removeFirst(), &journal)
+                    count += 1
+                }
             } else {
                 journal.fail("\(queue): the server said '\(reply)'")
                 break
@@ -107,9 +114,10 @@ final class Worker {
         return count
     }
 
-    private func settle(_ key: CopyKey, tag: Substring, _ journal: inout Journal) {
+    private func settle(_ key: CopyKey, tag: Substring, body: [UInt8]?, _ journal: inout Journal) {
         let verdict = rule(key.sequence)
         var keys = [key]
+        var replies = ["OK"]
         switch verdict {
         case .hold: return
         case .ack: socket.say("ACK \(tag)")
@@ -118,22 +126,28 @@ final class Worker {
         case .ackAllHeld:
             socket.say("ACK \(tag) multiple")
             keys = held
+        case .forward(let target):
+            socket.say("BEGIN")
+            socket.say("PUB \"\" \(target)", body: body ?? [])
+            socket.say("ACK \(tag)")
+            socket.say("COMMIT")
+            replies = ["OK", "OK queued", "OK queued", "OK 1"]
         }
         held.removeAll { keys.contains($0) }
         for key in keys {
             switch verdict {
             case .ack, .ackAllHeld: journal.ackSent(key)
-            case .reject, .requeue, .hold: journal.rejectSent(key)
+            case .reject, .requeue, .hold, .forward: journal.rejectSent(key)
             }
         }
-        asked.append(Asked(keys: keys, verdict: verdict))
+        asked.append(Asked(keys: keys, verdict: verdict, replies: replies))
     }
 
     private func answered(_ settlement: Asked, _ journal: inout Journal) {
         for key in settlement.keys {
             switch settlement.verdict {
             case .ack, .ackAllHeld: journal.ackAnswered(key)
-            case .reject: journal.rejectAnswered(key, requeued: false)
+            case .reject, .forward: journal.rejectAnswered(key, requeued: false)
             case .requeue: journal.rejectAnswered(key, requeued: true)
             case .hold: break
             }

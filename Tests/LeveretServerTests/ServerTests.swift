@@ -49,6 +49,23 @@ import Testing
         }
     }
 
+    @Test func `a transaction of a connection that is lost does nothing`() async throws {
+        try await withServer { port in
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("QUEUE jobs").words.first == "OK")
+            #expect(try client.ask("PUB \"\" jobs :first").line == "OK 1")
+            do {
+                let worker = try LineSocket(port: port)
+                #expect(try worker.ask("GET jobs")["deliveries"] == "1")
+                #expect(try worker.ask("BEGIN").line == "OK")
+                #expect(try worker.ask("PUB \"\" jobs :second").line == "OK queued")
+                #expect(try worker.ask("ACK 1").line == "OK queued")
+            }
+            #expect(try client.ask("GET jobs wait=60000")["deliveries"] == "2")
+            #expect(try client.ask("GET jobs").line == "NIL")
+        }
+    }
+
     @Test func `a client that goes away in the middle of a body disturbs nobody`() async throws {
         try await withServer { port in
             let client = try LineSocket(port: port)

@@ -48,12 +48,21 @@ struct BrokerTransactionTests {
         try await broker.declareQueue("q")
         try await broker.publish("held", to: "q")
         let message = try #require(try await broker.get("q"))
-        await #expect(throws: BrokerError.self) {
+        let error = await #expect(throws: BrokerError.self) {
             try await broker.transaction { tx in
                 try tx.ack(message)
                 tx.publish("x", to: "nowhere", routingKey: "k")
             }
         }
+        #expect(error?.part == 1)
+        #expect(error?.description == "404 NOT_FOUND request 2: no exchange 'nowhere' in vhost '/'")
+        let twice = await #expect(throws: BrokerError.self) {
+            try await broker.transaction { tx in
+                try tx.ack(message)
+                try tx.nack(message)
+            }
+        }
+        #expect(twice?.code == .preconditionFailed)
         #expect(try await broker.status(of: "q").unacked == 1)
         try await message.ack()
         try await broker.shutdown()

@@ -19,6 +19,10 @@ public struct LineLimits: Sendable, Hashable {
     public var listingsWaitingMax = 16
     /// Bytes of finished replies that wait for an earlier one; past this, reading stops.
     public var heldReplyBytesMax = 1 << 20
+    /// Requests between BEGIN and COMMIT; one more spoils the transaction.
+    public var transactionCountMax = 100_000
+    /// What these weigh in bytes: their bodies and a flat rate for the rest.
+    public var transactionBytesMax = 64 << 20
     /// Requests handed to the broker at once.
     public var batchCountMax = 4096
     /// Body bytes handed to the broker at once, and bytes of replies written at once; what passes it is the

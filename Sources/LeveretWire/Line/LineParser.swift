@@ -9,12 +9,26 @@ public enum LineCommand: Sendable {
     case submit(Request, LineReplyForm)
     /// `HELLO`, with the name the client gives itself.
     case hello(name: String?)
+    /// `BEGIN`.
+    case begin
+    /// `COMMIT`.
+    case commit
+    /// `ROLLBACK`.
+    case rollback
     /// `PING`.
     case ping
     /// `HELP`, of one verb or of all.
     case help(verb: String?)
     /// `QUIT`.
     case quit
+
+    /// False for what may be said at any time, also between BEGIN and COMMIT.
+    var isPartOfTransaction: Bool {
+        switch self {
+        case .submit, .begin, .commit, .rollback: true
+        case .hello, .ping, .help, .quit: false
+        }
+    }
 }
 
 /// What a reply needs that the broker's answer doesn't say.
@@ -29,6 +43,8 @@ public enum LineReplyForm: Sendable, Hashable {
     case rows
     /// A GET that may wait.
     case waiting
+    /// A transaction; the tags of its requests, by their place.
+    case transaction(tags: [Int: String])
 
     /// The reply may be long.
     var isListing: Bool { self == .rows || self == .withoutBodies }
@@ -101,6 +117,9 @@ extension LineHead {
         case .move: return try arguments.move(hasBody: hasBody)
         case .hello: return .complete(.hello(name: try arguments.text("name")))
         case .ping: return .complete(.ping)
+        case .begin: return .complete(.begin)
+        case .commit: return .complete(.commit)
+        case .rollback: return .complete(.rollback)
         case .quit: return .complete(.quit)
         case .help: return .complete(.help(verb: arguments.positional.first?.shown.lowercased()))
         case .unsub:

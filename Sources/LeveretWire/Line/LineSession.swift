@@ -43,6 +43,8 @@ public struct LineSession: Sendable {
     private var waiting: Set<UInt64> = []
     /// Prefixes of the pushes of subscriptions made by tagged requests.
     private var prefixes: [ConsumerTag: [UInt8]] = [:]
+    /// Set between BEGIN and COMMIT or ROLLBACK.
+    private var transaction: LineTransaction?
     private var isEnding = false
 
     /// The name that the client gave itself with HELLO.
@@ -89,6 +91,8 @@ public struct LineSession: Sendable {
             guard let input = decoder.next() else { return .needsBytes }
             hasSpoken = true
             switch input {
+            case .request(let tag, let command) where transaction != nil && command.isPartOfTransaction:
+                bytes += transact(command, tag, into: &submissions, out: &out)
             case .request(let tag, .submit(let request, let form)):
                 if case .publish(let message, _) = request { bytes += message.body.count }
                 submissions.append(Submission(ticket(tag, form), request))
@@ -98,6 +102,7 @@ public struct LineSession: Sendable {
                 }
                 run(command)
             case .refused(let tag, let error):
+                _ = transaction?.refuse(error, tag: tag)
                 reply(to: tag, out: &out) { prefix, out in LineWriter.error(error, prefix: prefix, to: &out) }
             case .violation(let tag, let error): end(with: error, tag: tag, out: &out)
             }
@@ -197,7 +202,8 @@ public struct LineSession: Sendable {
         switch command {
         case .hello(let name): if let name { clientName = name }
         case .quit: isEnding = true
-        case .ping, .help, .submit: break
+        case .begin: transaction = LineTransaction()
+        case .ping, .help, .commit, .rollback, .submit: break
         }
     }
 
@@ -213,7 +219,10 @@ public struct LineSession: Sendable {
             let sizes = "max-line=\(limits.lineBytesMax) max-body=\(limits.bodyBytesMax)"
             LineWriter.line("OK leveret 1 version=\(version) \(sizes)", prefix: prefix, to: &out)
         case .help(let verb): help(verb, prefix: prefix, out: &out)
-        case .ping, .quit, .submit: LineWriter.line("OK", prefix: prefix, to: &out)
+        case .ping, .quit, .begin, .submit: LineWriter.line("OK", prefix: prefix, to: &out)
+        case .commit, .rollback:
+            let error = BrokerError(.commandInvalid, "no transaction is open; BEGIN opens one")
+            LineWriter.error(error, prefix: prefix, to: &out)
         }
     }
 
@@ -230,6 +239,40 @@ public struct LineSession: Sendable {
         }
         for verb in verbs { LineWriter.line("TEXT \(verb.syntax)", prefix: prefix, to: &out) }
         LineWriter.count(verbs.count, prefix: prefix, to: &out)
+    }
+
+    /// Handles a request of an open transaction. Returns the bytes that were submitted.
+    private mutating func transact(
+        _ command: LineCommand, _ tag: [UInt8], into submissions: inout [Submission], out: inout ByteBuffer
+    ) -> Int {
+        func say(_ error: BrokerError?, _ text: String) {
+            reply(to: tag, out: &out) { prefix, out in
+                if let error { return LineWriter.error(error, prefix: prefix, to: &out) }
+                LineWriter.line(text, prefix: prefix, to: &out)
+            }
+        }
+        switch command {
+        case .submit(let request, _):
+            say(transaction?.add(request, tag: tag, limits: limits), "OK queued")
+        case .commit:
+            guard let done = transaction.take() else { return 0 }
+            guard done.refusal == nil, !done.requests.isEmpty else {
+                say(done.refusal, "OK 0")
+                return 0
+            }
+            submissions.append(
+                Submission(ticket(tag, .transaction(tags: done.tags)), .transaction(done.requests)))
+            return done.bytes
+        case .rollback:
+            transaction = nil
+            say(nil, "OK")
+        case .begin:
+            let error = BrokerError(
+                .commandInvalid, "a transaction is open already; COMMIT or ROLLBACK it first")
+            say(transaction?.refuse(error, tag: tag), "OK")
+        case .hello, .ping, .help, .quit: break
+        }
+        return 0
     }
 
     private mutating func end(with error: BrokerError, tag: [UInt8], out: inout ByteBuffer) {
@@ -294,8 +337,12 @@ public struct LineSession: Sendable {
         case .consuming(let tag): LineWriter.ok(tag.rawValue, prefix: prefix, to: &out)
         case .delivered(let delivery, remaining: _): writer.message(delivery, prefix: prefix, to: &out)
         case .empty: LineWriter.line("NIL", prefix: prefix, to: &out)
-        case .committed(let counts): LineWriter.count(counts.count, prefix: prefix, to: &out)
-        case .refused(let error): LineWriter.error(error, prefix: prefix, to: &out)
+        case .committed(let counts): LineWriter.count(counts.reduce(0, +), prefix: prefix, to: &out)
+        case .refused(let error):
+            if case .transaction(let tags) = form, let part = error.part {
+                return LineWriter.error(error.named(part, tag: tags[part]), prefix: prefix, to: &out)
+            }
+            LineWriter.error(error, prefix: prefix, to: &out)
         case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status:
             Self.rows(answer, form, prefix: prefix, out: &out)
         }

@@ -7,6 +7,7 @@
 /// What a request can ask for.
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject
+    case begin, commit, rollback
     case peek, move, purge, drop, list, stat, route, ping, help, quit
 
     /// As HELP shows it.
@@ -33,6 +34,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .ack: "ACK tag [multiple]"
         case .nack: "NACK tag [multiple]"
         case .reject: "REJECT tag [requeue] [error=text]"
+        case .begin: "BEGIN"
+        case .commit: "COMMIT"
+        case .rollback: "ROLLBACK"
         case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked] [body=no]"
         case .move:
             "MOVE queue to queue2|exchange=e [key=k] [n=n] [position=p [if=version] [h.NAME=v] [:text|{N}]]"
@@ -50,7 +54,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// How many arguments it must and may have.
     var arguments: ClosedRange<Int> {
         switch self {
-        case .hello, .ping, .quit: 0...0
+        case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .peek, .purge, .list: 1...1
         case .exchange, .pub, .route, .drop: 2...2
@@ -83,7 +87,10 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .move: ["exchange", "key", "n", "position", "if"]
         case .drop: ["if-empty", "if-unused"]
         case .list: ["match"]
-        case .bind, .unbind, .bindx, .unbindx, .unsub, .purge, .stat, .route, .ping, .help, .quit: []
+        case .bind, .unbind, .bindx, .unbindx, .unsub, .begin, .commit, .rollback, .purge, .stat, .route,
+            .ping,
+            .help, .quit:
+            []
         }
     }
 
@@ -118,7 +125,7 @@ enum LineVerb: String, CaseIterable, Sendable {
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "vhost", "begin", "commit", "rollback", "touch", "edit", "cancel", "pause", "resume", "why",
+        "auth", "vhost", "touch", "edit", "cancel", "pause", "resume", "why",
         "sql",
         "policy", "user", "permission", "kill", "log", "backup", "export", "import",
     ]
