@@ -6,10 +6,13 @@ extension Broker {
     /// Starts a consumer of `queue`.
     ///
     /// - Parameters:
-    ///   - prefetch: how many messages it holds unsettled at most; 0 is without limit.
+    ///   - queue: where its messages come from.
+    ///   - prefetch: how many messages it holds unsettled at most (AMQP 0-9-1 §1.7.2.1, per consumer); 0 is
+    ///     without limit. With automatic acks it bounds nothing: what is not asked for waits in the queue.
     ///   - autoAck: messages are done as soon as they are handed over; they may be lost in a crash.
     ///   - exclusive: nobody else may consume the queue meanwhile.
-    /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when somebody has it to himself.
+    /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when somebody has it to himself, 406
+    ///   for a negative prefetch, 320 once the broker shuts down.
     public func consume(
         _ queue: QueueName, prefetch: Int = 256, autoAck: Bool = false, exclusive: Bool = false
     ) async throws -> Consumer {
@@ -18,19 +21,30 @@ extension Broker {
         let door = Door(connection: connection, inboxMax: autoAck ? max(prefetch, 1_024) : 0)
         let answer = try await door.ask(.consume(request))
         guard case .consuming(let tag) = answer else { throw BrokerError.unexpected(answer) }
-        return Consumer(tag: tag, of: request, door: door, broker: self)
+        return Consumer(tag: tag, of: request, door: door)
     }
 
-    /// Takes one message from `queue`, or `nil` when none comes within `wait`.
+    /// Takes one message from `queue`, or `nil` when none comes within `wait`, or before a shutdown.
     ///
-    /// - Throws: a `BrokerError`: 404 for an unknown queue. A task cancelled while it waits throws
-    ///   `CancellationError`; a message that comes to it all the same goes back when the broker ends.
+    /// - Parameters:
+    ///   - queue: where it waits.
+    ///   - wait: for how long to wait for a message, in whole milliseconds; by default not at all.
+    ///   - autoAck: the message is done at once; it may be lost in a crash.
+    /// - Throws: a `BrokerError`: 404 for an unknown queue, 405 for somebody else's exclusive one, 506 when too
+    ///   much is held unsettled, 320 once the broker shuts down. A task that is cancelled while it waits throws
+    ///   `CancellationError` and takes no message.
     public func get(
         _ queue: QueueName, wait: Duration = .zero, autoAck: Bool = false
     ) async throws -> ConsumedMessage? {
-        let answer = try await door.ask(.get(queue, autoAck: autoAck, waitMilliseconds: wait.milliseconds))
+        // Never acked by the core: a message that meets a cancelled wait can then be handed back.
+        let answer = try await door.ask(.get(queue, autoAck: false, waitMilliseconds: wait.milliseconds))
         switch answer {
-        case .delivered(let delivery, _): return ConsumedMessage(delivery, door: door)
+        case .delivered(var delivery, _):
+            if autoAck {
+                door.send(.settle(Settlement(.ack, delivery.tag)))
+                delivery.source = DeliverySource(queue: queue, consumer: nil, autoAck: true)
+            }
+            return ConsumedMessage(delivery, door: door)
         case .empty: return nil
         default: throw BrokerError.unexpected(answer)
         }

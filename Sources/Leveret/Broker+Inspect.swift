@@ -82,10 +82,11 @@ extension Broker {
         return steps
     }
 
-    /// What happens in the broker from here on: declarations, consumers, parked messages, alarms. No event
-    /// per message. Ends with the broker.
+    /// What happens in the broker from here on, in the order in which it happens: declarations, consumers,
+    /// parked messages, alarms. No event per message. Ends with the broker, and does not keep it open.
     ///
-    /// A listener that falls 1,000 events behind misses the oldest.
+    /// Every call makes a stream of its own. A listener that falls 1,000 events behind misses the oldest; the
+    /// broker waits for no listener.
     public func events() -> AsyncStream<BrokerEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: BrokerEvent.self, bufferingPolicy: .bufferingNewest(1_000))

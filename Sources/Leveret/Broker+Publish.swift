@@ -4,15 +4,15 @@ public import LeveretCore
 
 /// A message on its way into the broker.
 public struct OutgoingMessage: Sendable {
-    /// The bytes.
+    /// The bytes; at most 128 MiB (`CoreLimits.bodyBytesMax`).
     public var body: [UInt8]
     /// Where it goes; the default exchange routes by the queue's name.
     public var exchange: ExchangeName
-    /// What it is routed by.
+    /// What it is routed by; at most 255 bytes of UTF-8.
     public var routingKey: String
     /// Properties and headers, if any.
     public var properties: MessageProperties?
-    /// Survives a restart in a durable queue.
+    /// Survives a restart in a durable queue (AMQP's delivery mode 2).
     public var isPersistent: Bool
     /// Must reach a queue: else the publish is refused with 312 NO_ROUTE.
     public var isMandatory: Bool
@@ -148,7 +148,7 @@ extension Broker {
     /// - Throws: `PublishCancelled` when the task is cancelled while it waits for room.
     public func publishing(_ message: OutgoingMessage) async throws -> PublishHandle {
         try await waitForRoom(at: door)
-        let handle = PublishHandle()
+        let handle = PublishHandle(through: door)
         door.submit(message.request, for: handle)
         return handle
     }

@@ -14,7 +14,7 @@ extension Broker: Service {
 
     /// Ends the broker: sequences of consumers end, what is held and not settled goes back to its place
     /// free of charge, everything accepted is committed, and the file is closed. A second call waits for the
-    /// same end.
+    /// same end. Cancelling the task does not cut it short.
     ///
     /// Settle what you hold first (cancel consumers, await their tasks), or it is delivered again next time.
     ///
@@ -23,12 +23,15 @@ extension Broker: Service {
     public func shutdown() async throws {
         engine.stop()
         let failure = await withCheckedContinuation { continuation in
-            engine.ending.withLock { ending in
+            let isOver = engine.ending.withLock { ending -> StoreFailure?? in
                 switch ending {
-                case .awaited(let waiting): ending = .awaited(waiting + [continuation])
-                case .over(let failure): continuation.resume(returning: failure)
+                case .awaited(let waiting):
+                    ending = .awaited(waiting + [continuation])
+                    return .none
+                case .over(let failure): return .some(failure)
                 }
             }
+            if let failure = isOver { continuation.resume(returning: failure) }
         }
         if let failure {
             throw BrokerError(
@@ -84,12 +87,16 @@ extension Engine {
     func ended(with failure: StoreFailure?) {
         reader.waitForEnd()
         store.close()
-        let (outlets, listeners) = enter { state, _ in
+        let outlets = enter { state, _ in
             state.isClosed = true
-            defer { state.listeners = [:] }
-            return (Array(state.outlets.values), Array(state.listeners.values))
+            return Array(state.outlets.values)
         }
         for outlet in outlets { outlet.wake() }
+        tellListeners()
+        let listeners = enter { state, _ in
+            defer { state.listeners = [:] }
+            return Array(state.listeners.values)
+        }
         for listener in listeners { listener.finish() }
         let waiting = ending.withLock { ending -> [CheckedContinuation<StoreFailure?, Never>] in
             guard case .awaited(let waiting) = ending else { return [] }

@@ -14,15 +14,23 @@ public struct DeclaredQueue: Hashable, Sendable {
 }
 
 extension Broker {
-    /// Makes sure that a queue is there, just so.
+    /// Makes sure that a queue is there, just so; returns once it is on disk, if it is durable.
+    ///
+    /// ```swift
+    /// try await broker.declareQueue(
+    ///     "jobs", arguments: ["x-message-ttl": 60_000, "x-dead-letter-exchange": "dead"])
+    /// ```
     ///
     /// - Parameters:
-    ///   - name: its name; empty asks for one made by the broker.
+    ///   - name: its name, at most 255 bytes of UTF-8; empty asks for one made by the broker.
     ///   - durable: it survives a restart, with its persistent messages.
     ///   - exclusive: only this broker's Swift API may use it, and it goes when the broker ends.
     ///   - autoDelete: it goes with its last consumer.
-    ///   - arguments: `x-message-ttl`, `x-dead-letter-exchange`, `x-max-length` and so on.
-    /// - Throws: a `BrokerError`: 406 when there is one of that name with other arguments, naming which.
+    ///   - arguments: `x-message-ttl`, `x-dead-letter-exchange`, `x-max-length` and so on, as RabbitMQ has them.
+    /// - Returns: its name, and what is in it.
+    /// - Throws: a `BrokerError`: 406 when there is one of that name with other arguments, naming which, or when
+    ///   an argument is out of its range; 403 for a reserved name (`amq.`, `leveret.`); 405 when it is exclusive
+    ///   to another connection.
     @discardableResult
     public func declareQueue(
         _ name: QueueName, durable: Bool = true, exclusive: Bool = false, autoDelete: Bool = false,
@@ -37,16 +45,17 @@ extension Broker {
         return DeclaredQueue(name: name, ready: ready, consumers: consumers)
     }
 
-    /// Makes sure that an exchange is there, just so.
+    /// Makes sure that an exchange is there, just so; returns once it is on disk, if it is durable.
     ///
     /// - Parameters:
-    ///   - name: its name.
+    ///   - name: its name, at most 255 bytes of UTF-8.
     ///   - type: how it routes.
     ///   - durable: it survives a restart.
     ///   - autoDelete: it goes with its last binding.
     ///   - internal: it takes messages from other exchanges only.
     ///   - arguments: `alternate-exchange` and so on.
-    /// - Throws: a `BrokerError`: 406 when there is one of that name that differs, naming in what.
+    /// - Throws: a `BrokerError`: 406 when there is one of that name that differs, naming in what; 403 for a
+    ///   reserved name (`amq.`, `leveret.`).
     public func declareExchange(
         _ name: ExchangeName, type: ExchangeType = .direct, durable: Bool = true, autoDelete: Bool = false,
         internal isInternal: Bool = false, arguments: FieldTable = [:]
@@ -57,8 +66,14 @@ extension Broker {
         try await change(.declareExchange(definition, passive: false))
     }
 
-    /// Binds `queue` to `exchange`. Doing it again changes nothing.
+    /// Binds `queue` to `exchange`. Doing it again changes nothing. Returns once it is on disk, if both are
+    /// durable.
     ///
+    /// - Parameters:
+    ///   - queue: where matching messages go.
+    ///   - exchange: where they are published.
+    ///   - routingKey: what they match, as the exchange's type has it; at most 255 bytes.
+    ///   - arguments: what a headers exchange matches: headers, and `x-match`.
     /// - Throws: a `BrokerError`: 404 when one of the two isn't there.
     public func bind(
         _ queue: QueueName, to exchange: ExchangeName, routingKey: String = "", arguments: FieldTable = [:]
@@ -81,13 +96,13 @@ extension Broker {
     /// Removes `binding`, if it is there.
     public func unbind(_ binding: Binding) async throws { try await change(.unbind(binding)) }
 
-    /// Deletes a queue and its messages; its consumers end.
+    /// Deletes a queue and its messages; its consumers end. Returns once that is on disk.
     ///
     /// - Parameters:
     ///   - name: the queue.
     ///   - ifUnused: only if it has no consumers (406 if it has).
     ///   - ifEmpty: only if it has no messages (406 if it has).
-    /// - Returns: how many messages went with it.
+    /// - Returns: how many messages went with it; 0 for a queue that is not there.
     @discardableResult
     public func deleteQueue(
         _ name: QueueName, ifUnused: Bool = false, ifEmpty: Bool = false
@@ -100,14 +115,16 @@ extension Broker {
         try await change(.deleteExchange(name, ifUnused: ifUnused))
     }
 
-    /// Removes the ready messages of a queue.
+    /// Removes the ready messages of a queue, for good; those that consumers hold stay. Returns once that is on
+    /// disk.
     ///
     /// - Returns: how many there were.
     @discardableResult
     public func purge(_ queue: QueueName) async throws -> Int { try await count(.purge(queue)) }
 
-    /// Moves messages from the head of a queue to another, each with its content and history: after a crash
-    /// each is in one of the two. A move of many is done in slices, a transaction each.
+    /// Moves messages from the head of a queue to the end of another, in order, each with its content and
+    /// history: after a crash each is in one of the two. A move of many is done in slices, a transaction each.
+    /// Returns once all of it is on disk.
     ///
     /// - Parameters:
     ///   - source: where they wait.

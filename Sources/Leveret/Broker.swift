@@ -19,9 +19,14 @@ public import Logging
 /// try await broker.shutdown()
 /// ```
 ///
+/// What is refused throws a `BrokerError` that says what to do. A task that is cancelled while it waits gets a
+/// `CancellationError` (`PublishCancelled` from what publishes); what it asked for may happen all the same.
+/// While the broker is open its time is the wall clock's at the open, going on monotonically.
+///
 /// A broker is safe to use from any number of tasks. One process at a time may have a file open. End it with
-/// `shutdown()`; one that is let go of commits what it was given and closes its file by itself, a moment
-/// later.
+/// `shutdown()`. One that is let go of commits what it was given and closes its file by itself, a moment
+/// later; what was got from it (connections, consumers, messages, handles that wait for a confirm) keeps it
+/// open.
 public final class Broker: Sendable {
     /// Leveret's version.
     public static let version = "0.1.0"
@@ -54,6 +59,7 @@ public final class Broker: Sendable {
     }
 
     let engine: Engine
+    private let lease: Lease
     /// The connection of everything the Swift API does: it owns this program's exclusive queues.
     let connection: BrokerConnection
     /// The session of everything that is not a consumer's.
@@ -67,14 +73,13 @@ public final class Broker: Sendable {
     public init(_ storage: Storage, configuration: Configuration = Configuration()) throws(BrokerError) {
         let path: String? = if case .file(let path) = storage { path } else { nil }
         engine = try Engine(storage: path, configuration: configuration)
-        connection = BrokerConnection(engine: engine, name: "embedded")
+        lease = Lease(engine: engine)
+        connection = BrokerConnection(lease: lease, name: "embedded")
         door = Door(connection: connection)
         start(retryMilliseconds: configuration.retryMilliseconds)
     }
 
-    deinit { engine.stop() }
-
-    /// Starts the threads. They hold the engine, not the broker, so that a broker can be let go of.
+    /// Starts the threads. They hold the engine, not the lease, so that a broker can be let go of.
     private func start(retryMilliseconds: @escaping @Sendable (Int) -> Int) {
         let engine = engine
         startWorkerThread("leveret-reader") { engine.reader.run(for: engine) }
@@ -88,6 +93,16 @@ public final class Broker: Sendable {
     /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client
     /// calls itself.
     public func openConnection(name: String) -> BrokerConnection {
-        BrokerConnection(engine: engine, name: name)
+        BrokerConnection(lease: lease, name: name)
     }
+}
+
+/// What keeps a broker's threads running: the broker and its connections hold it, and through these their
+/// sessions, consumers and unsettled messages. The broker ends with the last of them.
+final class Lease: Sendable {
+    let engine: Engine
+
+    init(engine: Engine) { self.engine = engine }
+
+    deinit { engine.stop() }
 }

@@ -27,8 +27,16 @@ public struct BrokerClock: Sendable {
     /// The wall clock as it stands now, going on monotonically from here: later jumps of the wall clock do
     /// not show.
     public static func system() -> BrokerClock {
-        let offset = milliseconds(of: CLOCK_REALTIME) - milliseconds(of: CLOCK_MONOTONIC)
-        return BrokerClock { Instant(milliseconds: milliseconds(of: CLOCK_MONOTONIC) + offset) }
+        anchored(
+            wall: { milliseconds(of: CLOCK_REALTIME) }, monotonic: { milliseconds(of: CLOCK_MONOTONIC) })
+    }
+
+    /// A clock that reads `wall` once, and goes on by `monotonic`; both in milliseconds.
+    static func anchored(
+        wall: () -> Int64, monotonic: @escaping @Sendable () -> Int64
+    ) -> BrokerClock {
+        let offset = wall() - monotonic()
+        return BrokerClock { Instant(milliseconds: monotonic() + offset) }
     }
 
     private static func milliseconds(of clock: clockid_t) -> Int64 {

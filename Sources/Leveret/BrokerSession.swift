@@ -9,46 +9,62 @@ import Synchronization
 ///
 /// Closing it, or letting go of it and of its sessions, closes its sessions and deletes its exclusive queues.
 public final class BrokerConnection: Sendable {
-    let engine: Engine
-    private let id: ConnectionID
-    private let isClosed = Atomic(false)
-    private let sessions = Mutex(Set<SessionID>())  // guards which of its sessions are open
+    private struct Sessions {
+        var isClosed = false
+        var open: Set<SessionID> = []
+    }
 
-    init(engine: Engine, name: String) {
-        self.engine = engine
+    let engine: Engine
+    private let lease: Lease
+    private let id: ConnectionID
+    private let sessions = Mutex(Sessions())  // guards which are open; taken before the engine's lock
+
+    init(lease: Lease, name: String) {
+        self.lease = lease
+        engine = lease.engine
         id = engine.enter { state, now in state.core.openConnection(name: name, now: now) }
     }
 
     deinit { close() }
 
-    /// Opens a session (AMQP's channel).
+    /// Opens a session (AMQP's channel). One of a closed connection refuses whatever it is asked.
     ///
     /// - Parameter wake: called when events wait that the session was not handed by `submit` or `drain`, and
     ///   when `shouldPause` has become false; once until the next `drain`. It runs on any thread, outside all
     ///   locks, and must only pass the word on (to an event loop, say): it delays whoever calls it.
     public func openSession(wake: @escaping @Sendable () -> Void) -> BrokerSession {
         let outlet = Outlet(wake: wake)
-        let session = engine.enter { state, now in
-            let session = state.core.openSession(on: id, now: now)
-            state.outlets[session] = outlet
+        var followUp = FollowUp()
+        let session = sessions.withLock { sessions in
+            let isOpen = !sessions.isClosed
+            let session = engine.enter(deferring: &followUp) { state, now in
+                let session = state.core.openSession(on: id, now: now)
+                if isOpen { state.outlets[session] = outlet }
+                return session
+            }
+            if isOpen { sessions.open.insert(session) }
             return session
         }
-        sessions.withLock { _ = $0.insert(session) }
+        engine.perform(followUp)
         return BrokerSession(connection: self, id: session, outlet: outlet)
     }
 
     /// Closes the connection: what its sessions hold goes back to its place, counted as failed.
     public func close() {
-        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
-        let sessions = sessions.withLock { $0 }
+        let open = sessions.withLock { sessions -> Set<SessionID>? in
+            guard !sessions.isClosed else { return nil }
+            sessions.isClosed = true
+            return sessions.open
+        }
+        guard let open else { return }
         engine.enter { state, now in
-            for session in sessions { state.outlets[session] = nil }
+            for session in open { state.outlets[session] = nil }
             if !state.isClosed { state.core.closeConnection(id, now: now) }
         }
     }
 
     fileprivate func closed(_ session: SessionID) {
-        sessions.withLock { _ = $0.remove(session) }
+        sessions.withLock { _ = $0.open.remove(session) }
     }
 }
 
@@ -65,14 +81,15 @@ public final class BrokerConnection: Sendable {
 ///
 /// A session is meant for one caller at a time (an event loop): calls from two threads are safe, but which
 /// gets which events is then up to chance. Every request is answered exactly once, with its ticket, unless
-/// the session is closed first.
+/// the session is closed or the broker ends first; what had been answered before the broker's end can still
+/// be drained after it.
 public final class BrokerSession: Sendable {
     /// Held so that a connection lives at least as long as its sessions.
     private let connection: BrokerConnection
     private let id: SessionID
     private let outlet: Outlet
     private let isClosed = Atomic(false)
-    private var engine: Engine { connection.engine }
+    var engine: Engine { connection.engine }
 
     init(connection: BrokerConnection, id: SessionID, outlet: Outlet) {
         self.connection = connection
@@ -125,6 +142,7 @@ public final class BrokerSession: Sendable {
     ) -> Bool {
         engine.enter(deferring: &followUp) { state, now in
             guard isOpen(in: state) else {
+                takeLastAnswers(of: &state, into: &events, now: now)
                 refuse(submissions, events: &events)
                 return false
             }
@@ -142,6 +160,7 @@ public final class BrokerSession: Sendable {
     ) -> Bool {
         engine.enter(deferring: &followUp) { state, now in
             guard isOpen(in: state) else {
+                takeLastAnswers(of: &state, into: &events, now: now)
                 refuse([Submission(ticket, request)], events: &events)
                 return false
             }
@@ -155,6 +174,23 @@ public final class BrokerSession: Sendable {
     func perform(_ followUp: FollowUp) { engine.perform(followUp) }
 
     private func isOpen(in state: EngineState) -> Bool { !state.isClosed && state.outlets[id] != nil }
+
+    /// After the broker's end, hands out what was answered before it. The messages among it are back in their
+    /// queues, and nobody could settle them.
+    private func takeLastAnswers(
+        of state: inout EngineState, into events: inout [SessionEvent], now: Instant
+    ) {
+        guard state.isClosed, state.outlets[id] != nil else { return }
+        var last: [SessionEvent] = []
+        state.core.drain(id, into: &last, now: now)
+        for event in last {
+            switch event {
+            case .delivery: break
+            case .answer(let ticket, .delivered): events.append(.answer(ticket, .refused(.ended)))
+            default: events.append(event)
+            }
+        }
+    }
 
     private func refuse(_ submissions: [Submission], events: inout [SessionEvent]) {
         for submission in submissions { events.append(.answer(submission.ticket, .refused(.ended))) }

@@ -1,7 +1,9 @@
-// A consumer as a sequence of messages. Deliveries gather in the door's inbox; the iterator takes all that
-// gathered at once and hands them out one by one without a lock, so that no delivery costs a task switch.
+// A consumer as a sequence of messages. Deliveries gather in the door's inbox. An iteration that finds the
+// shelf empty moves all that gathered onto it, and from there they go out one by one to whoever asks next: so
+// no delivery costs a task switch, and none waits behind a task that is busy.
 
 public import LeveretCore
+import Synchronization
 
 /// A consumer of a queue: an asynchronous sequence of its messages.
 ///
@@ -18,7 +20,9 @@ public import LeveretCore
 /// ```
 ///
 /// The sequence ends when the task is cancelled, after `cancel()`, and when the broker shuts down; it throws
-/// when the queue is deleted. Several tasks may iterate over one consumer: each message goes to one of them.
+/// when the queue is deleted. Messages come in the order of the queue, save what is delivered again. Several
+/// tasks may iterate over one consumer: each message goes to one of them, and none waits behind a task that
+/// is busy with another. An iteration that is left by `break` loses nothing: the next one goes on from there.
 /// A consumer ends when it is let go of.
 public final class Consumer: AsyncSequence, Sendable {
     /// A message, to be settled once.
@@ -31,17 +35,22 @@ public final class Consumer: AsyncSequence, Sendable {
     /// Its queue.
     public let queue: QueueName
 
+    private enum Step {
+        case message(Delivery)
+        case nothing
+        case ended(Inbox.Ending)
+    }
+
     private let autoAck: Bool
     private let door: Door
-    /// Keeps the broker open while somebody consumes.
-    private let broker: Broker
+    /// Taken from the inbox and not handed out yet, last first. Its lock is taken before the door's.
+    private let shelf = Mutex<[Delivery]>([])
 
-    init(tag: ConsumerTag, of consume: Consume, door: Door, broker: Broker) {
+    init(tag: ConsumerTag, of consume: Consume, door: Door) {
         self.tag = tag
         queue = consume.queue
         autoAck = consume.autoAck
         self.door = door
-        self.broker = broker
     }
 
     deinit { end() }
@@ -61,48 +70,57 @@ public final class Consumer: AsyncSequence, Sendable {
     private func end() {
         door.send(.cancel(tag, requeue: false))
         door.endInbox()
+        clearShelf()
+    }
+
+    /// Hands back what nobody has seen of a consumer that ended; what was acked automatically stays.
+    private func clearShelf() {
+        guard !autoAck else { return }
+        door.handBack(
+            shelf.withLock { shelf in
+                defer { shelf = [] }
+                return shelf.reversed()
+            })
+    }
+
+    private func nextStep() -> Step {
+        if door.isEnding { clearShelf() }
+        var isStalled = false
+        let step = shelf.withLock { shelf -> Step in
+            if let delivery = shelf.popLast() { return .message(delivery) }
+            let ending: Inbox.Ending?
+            (ending, isStalled) = door.take(onto: &shelf)
+            if let delivery = shelf.popLast() { return .message(delivery) }
+            return ending.map(Step.ended) ?? .nothing
+        }
+        if isStalled { door.pump() }
+        return step
     }
 
     /// Starts an iteration, which shares the messages with others over the same consumer.
     public func makeAsyncIterator() -> Iterator { Iterator(over: self) }
 
     /// Hands out messages in the order of their delivery. Belongs to one task.
-    public final class Iterator: AsyncIteratorProtocol {
+    public struct Iterator: AsyncIteratorProtocol {
         private let consumer: Consumer
-        private let door: Door
-        private let keepsChunkAtEnd: Bool
-        private var chunk: [Delivery] = []  // last first
 
-        fileprivate init(over consumer: Consumer) {
-            self.consumer = consumer
-            door = consumer.door
-            keepsChunkAtEnd = consumer.autoAck
-        }
-
-        deinit { giveChunkBack() }
+        fileprivate init(over consumer: Consumer) { self.consumer = consumer }
 
         /// The next message, once there is one; `nil` when the consumer has ended or the task is cancelled.
         ///
         /// - Throws: a `BrokerError` when the consumer was ended by the broker, as when its queue is deleted.
-        public func next(
+        public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(BrokerError) -> ConsumedMessage? {
             while !Task.isCancelled {
-                if door.isEnding, !keepsChunkAtEnd { giveChunkBack() }
-                if let delivery = chunk.popLast() { return ConsumedMessage(delivery, door: door) }
-                switch door.refill(&chunk) {
-                case .over: return nil
-                case .failed(let error): throw error
-                case nil: if chunk.isEmpty { await door.waitForDelivery() }
+                switch consumer.nextStep() {
+                case .message(let delivery): return ConsumedMessage(delivery, door: consumer.door)
+                case .nothing: await consumer.door.waitForDelivery()
+                case .ended(.over): return nil
+                case .ended(.failed(let error)): throw error
                 }
             }
             return nil
-        }
-
-        private func giveChunkBack() {
-            guard !chunk.isEmpty else { return }
-            door.putBack(chunk)
-            chunk = []
         }
     }
 }

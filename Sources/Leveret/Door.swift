@@ -35,10 +35,17 @@ final class Door: Sendable {
                 if !isSubmitted { continuation.resume(throwing: CancellationError()) }
             }
         } onCancel: {
-            state.withLock { $0.waiters.abandon(ticket) }?.resume(throwing: CancellationError())
+            abandon(request, ticket)
         }
         if case .refused(let error) = answer { throw error }
         return answer
+    }
+
+    /// Nobody waits for the answer any more. A GET must not go on to take a message for nobody.
+    private func abandon(_ request: Request, _ ticket: Ticket) {
+        guard let continuation = state.withLock({ $0.waiters.abandon(ticket) }) else { return }
+        continuation.resume(throwing: CancellationError())
+        if case .get(let queue, _, _) = request { send(.endGet(queue, ticket)) }
     }
 
     /// Submits `request`; `handle` gets the answer.
@@ -72,27 +79,24 @@ final class Door: Sendable {
         }
     }
 
+    /// Whether it is one of this broker's.
+    func leads(to engine: Engine) -> Bool { session.engine === engine }
+
     // MARK: Deliveries
 
     /// The consumer's sequence ends as soon as its task asks for more.
     var isEnding: Bool { ends.load(ordering: .relaxed) }
 
-    /// Moves what has gathered into `chunk`, which is empty, last first. Returns how the consumer ended, once
-    /// there is nothing more.
-    func refill(_ chunk: inout [Delivery]) -> Inbox.Ending? {
-        let (ending, isStalled) = state.withLock { $0.inbox.take(into: &chunk) }
-        if isStalled { pump() }
-        chunk.reverse()
-        return chunk.isEmpty ? ending : nil
+    /// Moves what has gathered onto `shelf`, which is empty, last first. Returns how the consumer ended, if it
+    /// did, and whether there is to be a `pump` now that there is room.
+    func take(onto shelf: inout [Delivery]) -> (Inbox.Ending?, isStalled: Bool) {
+        let taken = state.withLock { $0.inbox.take(onto: &shelf) }
+        shelf.reverse()
+        return taken
     }
 
-    /// Takes back what an iterator has not handed on: `chunk`, last first.
-    func putBack(_ chunk: [Delivery]) {
-        let unseen = state.withLock { $0.inbox.putBack(chunk.reversed()) }
-        handBack(unseen)
-    }
-
-    /// Returns once deliveries have come, the consumer has ended, or the task is cancelled.
+    /// Returns once there may be deliveries, in the inbox or on the shelf, the consumer has ended, or the task
+    /// is cancelled.
     func waitForDelivery() async {
         await park(in: .delivery) { $0.inbox.isWaiting }
     }
@@ -107,7 +111,8 @@ final class Door: Sendable {
         conclude(resolved)
     }
 
-    private func handBack(_ deliveries: [Delivery]) {
+    /// Hands back to the queue what nobody has seen.
+    func handBack(_ deliveries: [Delivery]) {
         guard !deliveries.isEmpty else { return }
         send(deliveries.map { .settle(Settlement(.requeue, $0.tag)) })
     }
@@ -115,7 +120,7 @@ final class Door: Sendable {
     // MARK: The road in and out
 
     /// Takes what waits for the session and hands it on.
-    fileprivate func pump() {
+    func pump() {
         var goesOn = true
         while goesOn {
             goesOn = exchange { state, session, followUp in

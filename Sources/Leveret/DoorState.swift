@@ -27,11 +27,13 @@ struct Inbox: Sendable {
     private var deliveries: [Delivery] = []
     /// The session was not drained for want of room.
     private var isStalled = false
+    /// The shelf may hold some for those who find nothing here.
+    private var isShelved = false
 
     init(countMax: Int) { self.countMax = countMax }
 
     /// There is nothing to take, but there may be.
-    var isWaiting: Bool { deliveries.isEmpty && ending == nil }
+    var isWaiting: Bool { deliveries.isEmpty && !isShelved && ending == nil }
 
     /// Whether more may be drained; if not, `take` says so.
     mutating func hasRoom() -> Bool {
@@ -46,18 +48,13 @@ struct Inbox: Sendable {
         return true
     }
 
-    /// Moves all into `chunk`, which is empty. Returns how the consumer ended, if it did, and whether the
+    /// Moves all onto `shelf`, which is empty. Returns how the consumer ended, if it did, and whether the
     /// session is to be drained.
-    mutating func take(into chunk: inout [Delivery]) -> (Ending?, isStalled: Bool) {
-        swap(&chunk, &deliveries)
+    mutating func take(onto shelf: inout [Delivery]) -> (Ending?, isStalled: Bool) {
+        swap(&shelf, &deliveries)
+        isShelved = shelf.count > 1  // the taker has the first
         defer { isStalled = false }
         return (ending, isStalled)
-    }
-
-    /// Takes back what comes first. Returns what is to be handed back to the queue.
-    mutating func putBack(_ unseen: [Delivery]) -> [Delivery] {
-        deliveries.insert(contentsOf: unseen, at: 0)
-        return ending == nil ? [] : takeHeld()
     }
 
     /// Ends the consumer. Returns what is to be handed back to the queue; what was acked automatically stays.
@@ -100,7 +97,11 @@ struct DoorState {
             case .delivery(let delivery):
                 if !inbox.append(delivery) { resolved.unseen.append(delivery) }
             case .answer(let ticket, let answer):
-                if let waiter = waiters.answered(ticket) { resolved.answers.append((waiter, answer)) }
+                if let waiter = waiters.answered(ticket) {
+                    resolved.answers.append((waiter, answer))
+                } else if case .delivered(let delivery, _) = answer {
+                    resolved.unseen.append(delivery)  // for a GET that was cancelled meanwhile
+                }
             case .consumerEnded(let tag, let end):
                 let error = BrokerError(.notFound, "consumer '\(tag)' ended: \(end.rawValue)")
                 endInbox(.failed(error), into: &resolved)

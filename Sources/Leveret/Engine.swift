@@ -19,8 +19,7 @@ final class Outlet: Sendable {
 struct FollowUp: Sendable {
     var wakes: [Outlet] = []
     var loads: [LoadRequest] = []
-    var events: [BrokerEvent] = []
-    var listeners: [AsyncStream<BrokerEvent>.Continuation] = []
+    var hasNews = false
     var wakesWriter = false
     var wakesTimekeeper = false
 }
@@ -35,6 +34,8 @@ struct EngineState {
     var paused: [Outlet] = []
     var listeners: [UInt64: AsyncStream<BrokerEvent>.Continuation] = [:]
     var nextListener: UInt64 = 0
+    /// What happened and has not been told to the listeners.
+    var untold: [BrokerEvent] = []
     /// The last batch that the store has committed.
     var committed: BatchNumber = 0
     /// Reads that wait for their batch, and those whose batch has just been committed.
@@ -60,10 +61,10 @@ struct EngineState {
         }
         if !outputs.loads.isEmpty || !readyLoads.isEmpty { collectLoads(outputs.loads, into: &followUp) }
         if !outputs.events.isEmpty, !listeners.isEmpty {
-            followUp.events += outputs.events
-            followUp.listeners = Array(listeners.values)
+            untold += outputs.events
+            followUp.hasNews = true
         }
-        if !paused.isEmpty, !core.isUnderPressure { resumePaused(into: &followUp) }
+        if !paused.isEmpty, !core.holdsPublishersBack { resumePaused(into: &followUp) }
         if writerRest != .awake,
             core.commitWish == .now || (core.commitWish == .lazy && writerRest == .asleep)
         {
@@ -107,7 +108,7 @@ struct EngineState {
 
     /// Remembers that `outlet` must wait for room, if there is none.
     mutating func pauseUnderPressure(_ outlet: Outlet) {
-        guard core.isUnderPressure, !outlet.isPaused.load(ordering: .relaxed) else { return }
+        guard core.holdsPublishersBack, !outlet.isPaused.load(ordering: .relaxed) else { return }
         outlet.isPaused.store(true, ordering: .relaxed)
         paused.append(outlet)
     }
@@ -123,6 +124,7 @@ final class Engine: Sendable {
     let reader: Reader
 
     private let state: Mutex<EngineState>
+    private let telling = Mutex(())  // keeps what is told in order; taken before the engine's lock
     let ending = Mutex(Ending())  // guards who waits for the end
 
     /// An engine around what `open` found; its threads run once `start` is called.
@@ -170,8 +172,19 @@ final class Engine: Sendable {
         if !followUp.loads.isEmpty { reader.request(followUp.loads) }
         for outlet in followUp.wakes { outlet.wake() }
         if followUp.wakesTimekeeper { timekeeperSignal.raise() }
-        for event in followUp.events {
-            for listener in followUp.listeners { listener.yield(event) }
+        if followUp.hasNews { tellListeners() }
+    }
+
+    /// Tells those who listen what happened, in the order in which it did, whichever threads come here.
+    func tellListeners() {
+        telling.withLock { _ in
+            let (events, listeners) = state.withLock { state in
+                defer { state.untold = [] }
+                return (state.untold, Array(state.listeners.values))
+            }
+            for event in events {
+                for listener in listeners { listener.yield(event) }
+            }
         }
     }
 

@@ -5,16 +5,24 @@ import Synchronization
 
 /// A publish whose confirm can be awaited later, by any number of tasks, or never.
 public final class PublishHandle: Sendable {
+    private struct Open {
+        /// Held until the answer comes: it is the door that the answer comes through.
+        let door: Door
+        var waiting: [UInt64: CheckedContinuation<Answer, any Error>] = [:]
+        var count: UInt64 = 0
+    }
+
     private enum State {
-        case open([UInt64: CheckedContinuation<Answer, any Error>], count: UInt64)
+        case open(Open)
         case answered(Answer)
     }
 
-    private let state = Mutex(State.open([:], count: 0))  // guards who waits, or what came
+    private let state: Mutex<State>  // guards who waits, or what came
 
-    init() {}
+    init(through door: Door) { state = Mutex(.open(Open(door: door))) }
 
-    /// Returns once the message is safe: committed in every durable queue that it was routed to.
+    /// Returns once the message is safe: committed in every durable queue that it was routed to. At once, and
+    /// with the same result, if it is known already.
     ///
     /// - Returns: how many queues took it.
     /// - Throws: a `BrokerError` when it was refused; `PublishCancelled` when the task is cancelled while it
@@ -22,9 +30,10 @@ public final class PublishHandle: Sendable {
     @discardableResult
     public func confirmed() async throws -> Int {
         let number = state.withLock { state -> UInt64 in
-            guard case .open(let waiting, let count) = state else { return 0 }
-            state = .open(waiting, count: count + 1)
-            return count
+            guard case .open(var open) = state else { return 0 }
+            open.count += 1
+            state = .open(open)
+            return open.count
         }
         let answer = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
@@ -32,9 +41,9 @@ public final class PublishHandle: Sendable {
                     switch state {
                     case .answered(let answer): return .success(answer)
                     case .open where Task.isCancelled: return .failure(PublishCancelled(mayBeStored: true))
-                    case .open(var waiting, let count):
-                        waiting[number] = continuation
-                        state = .open(waiting, count: count)
+                    case .open(var open):
+                        open.waiting[number] = continuation
+                        state = .open(open)
                         return nil
                     }
                 }
@@ -48,19 +57,20 @@ public final class PublishHandle: Sendable {
 
     private func cancel(_ number: UInt64) -> CheckedContinuation<Answer, any Error>? {
         state.withLock { state in
-            guard case .open(var waiting, let count) = state else { return nil }
-            defer { state = .open(waiting, count: count) }
-            return waiting.removeValue(forKey: number)
+            guard case .open(var open) = state else { return nil }
+            defer { state = .open(open) }
+            return open.waiting.removeValue(forKey: number)
         }
     }
 
     func resolve(_ answer: Answer) {
-        let waiting = state.withLock { state -> [CheckedContinuation<Answer, any Error>] in
-            guard case .open(let waiting, _) = state else { return [] }
+        // The door is let go of outside the lock: with it may go the broker.
+        let open = state.withLock { state -> Open? in
+            guard case .open(let open) = state else { return nil }
             state = .answered(answer)
-            return Array(waiting.values)
+            return open
         }
-        for continuation in waiting { continuation.resume(returning: answer) }
+        for continuation in open?.waiting.values.map({ $0 }) ?? [] { continuation.resume(returning: answer) }
     }
 }
 

@@ -2,12 +2,14 @@
 
 public import LeveretCore
 
-/// What a transaction gathers: it reaches the broker as one request when the closure has returned.
-public struct Transaction {
+/// What a transaction gathers: it reaches the broker as one request when the closure has returned, and is
+/// carried out in the order in which it was gathered.
+public struct Transaction: Sendable {
     private(set) var requests: [Request] = []
     /// The session that took the messages which are settled; `nil` until one is.
     private(set) var door: Door?
     private(set) var publishes = false
+    private var settled: Set<DeliveryTag> = []
 
     /// Adds a publish.
     public mutating func publish(_ message: OutgoingMessage) {
@@ -37,8 +39,9 @@ public struct Transaction {
 
     /// Adds an ack of `message`.
     ///
-    /// - Throws: a `BrokerError` (406) when another consumer's message is settled in the same transaction:
-    ///   all must come from one consumer, or all from `get`.
+    /// - Throws: a `BrokerError` (406) when another consumer's message is settled in the same transaction: all
+    ///   must come from one consumer, or all from `get`. Also when it was settled in this transaction before,
+    ///   or was acked automatically.
     public mutating func ack(_ message: ConsumedMessage) throws(BrokerError) {
         try settle(message, .ack)
     }
@@ -64,7 +67,14 @@ public struct Transaction {
                 "message \(message.number.rawValue) of queue '\(message.queue)' came from another consumer than "
                     + "those already in this transaction; settle it in a transaction of its own")
         }
-        requests.append(.settle(try message.settlement(outcome, error: error)))
+        let settlement = try message.settlement(outcome, error: error)
+        guard settled.insert(settlement.tag).inserted else {
+            throw BrokerError(
+                .preconditionFailed,
+                "message \(message.number.rawValue) of queue '\(message.queue)' is settled in this transaction "
+                    + "already; settle it once")
+        }
+        requests.append(.settle(settlement))
         door = message.door
     }
 }
@@ -79,7 +89,9 @@ extension Broker {
     /// }
     /// ```
     ///
-    /// Nothing is submitted before `body` returns, and nothing at all when it throws.
+    /// Nothing is submitted before `body` returns, and nothing at all when it throws; `body` holds no lock and may
+    /// take its time, or call the broker for things that are not part of the transaction. A transaction has at
+    /// most 100,000 parts and 64 MiB of bodies (`CoreLimits`).
     ///
     /// - Returns: what `body` returned, once the transaction is on disk.
     /// - Throws: what `body` throws; a `BrokerError` when any part is refused, and then nothing has changed;
@@ -91,6 +103,12 @@ extension Broker {
         let result = try await body(&transaction)
         guard !transaction.requests.isEmpty else { return result }
         let door = transaction.door ?? self.door
+        guard door.leads(to: engine) else {
+            throw BrokerError(
+                .preconditionFailed,
+                "a message in this transaction came from another broker; settle it in a transaction of that one"
+            )
+        }
         let answer = try await submit(
             .transaction(transaction.requests), on: door, waitingForRoom: transaction.publishes)
         guard case .committed = answer else { throw BrokerError.unexpected(answer) }

@@ -110,6 +110,15 @@ extension BrokerCore {
         arm(queue)
     }
 
+    /// Ends a GET of the session: who asked for it has gone on to other things.
+    mutating func endGet(of name: QueueName, _ get: Ticket, _ ticket: Ticket, _ session: Session) {
+        if let queue = queue(named: name) {
+            endGets(of: queue, with: .empty) { $0.session === session && $0.ticket == get }
+            arm(queue)
+        }
+        answer(session, ticket, .done)
+    }
+
     /// Answers the GETs that wait for the store only: it has nothing.
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
         guard queue.gets.contains(where: { $0.deadline == nil }) else { return }

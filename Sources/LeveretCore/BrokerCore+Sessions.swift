@@ -115,6 +115,7 @@ extension BrokerCore {
         case .settle(let settlement): settle(settlement, ticket, session, now: now)
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
+        case .endGet(let queue, let get): endGet(of: queue, get, ticket, session)
         case .consume(let consume): self.consume(consume, ticket, session, now: now)
         case .cancel(let tag, let requeue): cancel(tag, requeue: requeue, ticket, session, now: now)
         case .setSessionPrefetch(let count):

@@ -53,7 +53,8 @@ extension BrokerCore {
             note(try topology.unbind(binding))
         case .purge(let name):
             return .count(purge(try usableQueue(name, by: session)))
-        case .publish, .settle, .get, .consume, .cancel, .setSessionPrefetch, .recover, .move, .transaction,
+        case .publish, .settle, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover, .move,
+            .transaction,
             .peek, .list, .status, .route:
             break
         }

@@ -67,8 +67,11 @@ public struct BrokerCore {
     /// True while `continueWork` has something to do.
     public var hasMoreWork: Bool { !work.isEmpty }
 
-    /// True while publishers should be held back: the disk does not keep up.
+    /// True while no more should be made for the disk than it takes: it does not keep up.
     public var isUnderPressure: Bool { gathering.bytes > limits.gatheredBytesMax }
+
+    /// True while publishers should be held back. Under an alarm they are let through, to be refused.
+    public var holdsPublishersBack: Bool { isUnderPressure && alarm == nil }
 
     /// How soon the writer should call `takeBatch`; `.none` while a batch is in flight.
     public var commitWish: CommitWish { inFlight == nil ? gathering.wish : .none }

@@ -62,7 +62,9 @@ public struct Consume: Hashable, Sendable {
 public struct Move: Hashable, Sendable {
     /// A queue, or an exchange with a key of its own (`nil` keeps each message's key).
     public enum Destination: Hashable, Sendable {
+        /// To the end of this queue.
         case queue(QueueName)
+        /// Through this exchange, as if published to it.
         case exchange(ExchangeName, routingKey: String?)
     }
 
@@ -94,7 +96,9 @@ public struct Move: Hashable, Sendable {
 public struct Peek: Hashable, Sendable {
     /// A message's state as far as it can be peeked at.
     public enum State: String, Hashable, Sendable, CaseIterable {
+        /// It could be delivered.
         case ready
+        /// A consumer or a GET holds it.
         case unacked
     }
 
@@ -118,10 +122,15 @@ public struct Peek: Hashable, Sendable {
 
 /// What is listed by `list`.
 public enum Listing: String, Hashable, Sendable, CaseIterable {
+    /// Answered by `.queues`.
     case queues
+    /// Answered by `.exchanges`.
     case exchanges
+    /// Answered by `.bindings`.
     case bindings
+    /// Answered by `.consumers`.
     case consumers
+    /// Answered by `.connections`.
     case connections
 }
 
@@ -133,6 +142,8 @@ public enum Request: Sendable {
     case settle(Settlement)
     /// Takes one message; with `waitMilliseconds` > 0 waits for one. Answered by `.delivered` or `.empty`.
     case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
+    /// Ends the session's GET with this ticket, which is answered by `.empty` if it still waits.
+    case endGet(QueueName, Ticket)
     /// Starts a consumer; answered by `.consuming`, then come `.delivery` events.
     case consume(Consume)
     /// Ends a consumer; what it holds stays held by the session unless `requeue`.

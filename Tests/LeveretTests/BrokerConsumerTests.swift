@@ -170,6 +170,56 @@ struct BrokerConsumerTests {
         try await broker.shutdown()
     }
 
+    @Test func `a message does not wait behind a task that is busy with another`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish(batch: (0..<10).map { OutgoingMessage("\($0)", to: "q") })
+        let consumer = try await broker.consume("q", prefetch: 10)
+        var busy = consumer.makeAsyncIterator()
+        #expect(try await busy.next()?.text == "0")
+        #expect(try await consumer.take(9).map(\.text) == (1..<10).map { "\($0)" })
+        try await broker.shutdown()
+    }
+
+    @Test func `what a loop leaves goes to the task that waits`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        let consumer = try await broker.consume("q", prefetch: 10)
+        let tasks = (0..<10).map { _ in Task { try await consumer.take(1).count } }
+        await yieldOften()
+        try await broker.publish(batch: (0..<10).map { OutgoingMessage("\($0)", to: "q") })
+        for task in tasks { #expect(try await task.value == 1) }
+        try await broker.shutdown()
+    }
+
+    @Test func `a loop left in the middle holds nothing once its consumer is cancelled`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish(batch: (0..<10).map { OutgoingMessage("\($0)", to: "q") })
+        let consumer = try await broker.consume("q")
+        var iterator = consumer.makeAsyncIterator()
+        let first = try #require(try await iterator.next())
+        try await consumer.cancel()
+        #expect(try await broker.status(of: "q").ready == 9)
+        #expect(try await iterator.next() == nil)
+        try await first.ack()
+        #expect(try await broker.get("q")?.isRedelivered == true)
+        try await broker.shutdown()
+    }
+
+    @Test func `an iteration goes on in another task when the first was cancelled`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        let consumer = try await broker.consume("q")
+        let first = Task { try await consumer.take(1) }
+        await yieldOften()
+        first.cancel()
+        #expect(try await first.value.isEmpty)
+        try await broker.publish("x", to: "q")
+        #expect(try await consumer.take(1).map(\.text) == ["x"])
+        try await broker.shutdown()
+    }
+
     @Test func `an exclusive consumer keeps others away`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")

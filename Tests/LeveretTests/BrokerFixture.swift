@@ -1,6 +1,8 @@
-// A broker on a file of its own that can be closed and opened again, and a clock that tests move by hand.
+// A broker on a file of its own that can be closed and opened again, a clock that tests move by hand, and ways
+// to stand in the way of its commits.
 
 import Foundation
+import GRDB
 import LeveretTestSupport
 import Logging
 import Synchronization
@@ -58,3 +60,53 @@ extension Consumer {
 func eventually(_ condition: () async throws -> Bool) async throws {
     while try await !condition() { await Task.yield() }
 }
+
+/// A foreign connection that looks into the database, and stands in the way of its commits.
+struct Blocker {
+    private let queue: DatabaseQueue
+
+    init(path: String) throws {
+        var configuration = GRDB.Configuration()
+        configuration.allowsUnsafeTransactions = true  // the transaction stays open on purpose
+        configuration.busyMode = .timeout(60)
+        queue = try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    /// Takes the lock that a commit needs: commits wait for a second, then fail.
+    func block() throws { try queue.inDatabase { try $0.beginTransaction(.immediate) } }
+    func release() throws { try queue.inDatabase { try $0.rollback() } }
+
+    /// Lets every commit with a message in it fail at once, as a full disk does.
+    func refuseMessages() throws {
+        let sql = "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'full'); END"
+        try queue.inDatabase { try $0.execute(sql: sql) }
+    }
+    func takeMessages() throws { try queue.inDatabase { try $0.execute(sql: "DROP TRIGGER full") } }
+
+    /// How many rows `table` has on disk.
+    func count(_ table: String) throws -> Int {
+        try queue.inDatabase { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? 0 }
+    }
+}
+
+/// Holds the writer after a failed commit until it is opened.
+final class Gate: Sendable {
+    private let opened = Signal()
+    private let reached = Atomic(false)
+
+    var isReached: Bool { reached.load(ordering: .acquiring) }
+
+    func open() { opened.raise() }
+
+    /// To be the configuration's `retryMilliseconds`.
+    func retryMilliseconds(_ attempt: Int) -> Int {
+        if attempt == 1 {
+            reached.store(true, ordering: .releasing)
+            opened.wait()
+        }
+        return 1
+    }
+}
+
+/// Lets other tasks run for a while: what they wait for must not depend on it.
+func yieldOften() async { for _ in 0..<100 { await Task.yield() } }

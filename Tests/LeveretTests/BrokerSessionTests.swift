@@ -113,6 +113,65 @@ struct BrokerSessionTests {
         try await broker.shutdown()
     }
 
+    @Test func `a session of a closed connection refuses whatever it is asked`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        let connection = broker.openConnection(name: "test")
+        connection.close()
+        connection.close()
+        let client = Client(of: connection)
+        let events = client.submit(publish("a"), .status("q"))
+        #expect(events.compactMap(\.refusal).map(\.code) == [.connectionForced, .connectionForced])
+        client.close()
+        try await broker.shutdown()
+    }
+
+    @Test func `sessions opened and closed by many threads answer or refuse every request`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<100 {
+                let connection = broker.openConnection(name: "test")
+                group.addTask {
+                    let client = Client(of: connection)
+                    let events = client.submit(.status("q"), publish("a", persistent: false))
+                    #expect(events.count == 2)
+                }
+                group.addTask { connection.close() }
+            }
+        }
+        #expect(try await broker.connections().map(\.name) == ["embedded"])
+        try await broker.shutdown()
+    }
+
+    @Test func `what was answered before the broker's end can be drained after it`() async throws {
+        let fixture = try BrokerFixture()
+        let broker = try fixture.open()
+        try await broker.declareQueue("q")
+        let client = Client(of: broker.openConnection(name: "test"))
+        #expect(client.submit(publish("a"), publish("b")).isEmpty)
+        try await broker.shutdown()
+        let events = client.submit(.status("q"))
+        #expect(events.count { if case .answer(_, .routed(1)) = $0 { true } else { false } } == 2)
+        #expect(events.compactMap(\.refusal).map(\.code) == [.connectionForced])
+    }
+
+    @Test func `a waiting GET can be ended and takes no message then`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        let client = Client(of: broker.openConnection(name: "test"))
+        #expect(client.submit(.get("q", autoAck: true, waitMilliseconds: 3_600_000)).isEmpty)
+        let events = client.submit(.status("q"), .endGet("q", 0), .endGet("q", 0), .endGet("nowhere", 0))
+        let answers = events.compactMap {
+            if case .answer(let ticket, let answer) = $0 { (ticket, answer) } else { nil }
+        }
+        #expect(answers.map { $0.0 } == [0, 0, 1, 2, 3])
+        #expect(answers.contains { if case (0, .empty) = $0 { true } else { false } })
+        try await broker.publish("a", to: "q")
+        #expect(try await broker.status(of: "q").ready == 1)
+        try await broker.shutdown()
+    }
+
     @Test func `a session that is let go of is closed`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")

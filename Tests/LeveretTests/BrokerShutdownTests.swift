@@ -1,6 +1,5 @@
 // Opening, cancelling, failing and ending: what holds when things do not go on as usual.
 
-import GRDB
 import LeveretTestSupport
 import ServiceLifecycle
 import Testing
@@ -172,18 +171,4 @@ struct BrokerShutdownTests {
         }
         try await broker.shutdown()
     }
-}
-
-/// A foreign connection that keeps the database from being written.
-private struct Blocker {
-    private let queue: DatabaseQueue
-
-    init(path: String) throws {
-        var configuration = GRDB.Configuration()
-        configuration.allowsUnsafeTransactions = true  // the transaction stays open on purpose
-        queue = try DatabaseQueue(path: path, configuration: configuration)
-    }
-
-    func block() throws { try queue.inDatabase { try $0.beginTransaction(.immediate) } }
-    func release() throws { try queue.inDatabase { try $0.rollback() } }
 }

@@ -104,6 +104,73 @@ struct BrokerTransactionTests {
         try await broker.shutdown()
     }
 
+    @Test func `a message is settled once in a transaction`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish("held", to: "q")
+        let message = try #require(try await broker.get("q"))
+        let error = await #expect(throws: BrokerError.self) {
+            try await broker.transaction { tx in
+                try tx.ack(message)
+                try tx.reject(message)
+            }
+        }
+        #expect(error?.text.contains("in this transaction already") == true)
+        #expect(try await broker.status(of: "q").unacked == 1)
+        try await broker.shutdown()
+    }
+
+    @Test func `a message of another broker is refused, and nothing happens in either`() async throws {
+        let (here, there) = (try BrokerFixture.inMemory(), try BrokerFixture.inMemory())
+        for broker in [here, there] { try await broker.declareQueue("q") }
+        try await there.publish("held", to: "q")
+        let message = try #require(try await there.get("q"))
+        let error = await #expect(throws: BrokerError.self) {
+            try await here.transaction { tx in
+                tx.publish("x", to: "q")
+                try tx.ack(message)
+            }
+        }
+        #expect(error?.text.contains("another broker") == true)
+        #expect(try await here.status(of: "q").ready == 0)
+        #expect(try await there.status(of: "q").ready == 0)
+        #expect(try await there.status(of: "q").unacked == 1)
+        try await here.shutdown()
+        try await there.shutdown()
+    }
+
+    @Test func `a transaction's closure may call the broker, which is no part of it`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        await #expect(throws: Doubt.self) {
+            try await broker.transaction { tx in
+                tx.publish("inside", to: "q")
+                try await broker.publish("beside", to: "q")
+                throw Doubt()
+            }
+        }
+        #expect(try await broker.get("q")?.text == "beside")
+        #expect(try await broker.get("q") == nil)
+        try await broker.shutdown()
+    }
+
+    @Test func `a transaction may be made of rejects and nacks`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        try await broker.declareQueue("q")
+        try await broker.publish(batch: ["a", "b"].map { OutgoingMessage($0, to: "q") })
+        let consumer = try await broker.consume("q")
+        let held = try await consumer.take(2)
+        try await consumer.cancel()
+        try await broker.transaction { tx in
+            try tx.nack(held[0])
+            try tx.reject(held[1], error: "bad")
+        }
+        let state = try await broker.status(of: "q")
+        #expect(state.ready == 1)
+        #expect(state.unacked == 0)
+        try await broker.shutdown()
+    }
+
     @Test func `an empty transaction is done at once`() async throws {
         let broker = try BrokerFixture.inMemory()
         #expect(try await broker.transaction { _ in 7 } == 7)
