@@ -2,20 +2,35 @@
 
 /// AMQP's reply codes (AMQP 0-9-1 §1.2) and RabbitMQ's use of them.
 public enum ReplyCode: Int, Sendable, Hashable, CaseIterable {
+    /// A mandatory message reached no queue.
     case noRoute = 312
+    /// The broker shuts down, or the session is closed.
     case connectionForced = 320
+    /// No such virtual host, or a path that leads nowhere.
     case invalidPath = 402
+    /// Not permitted: a reserved name, an internal exchange, a queue with an exclusive consumer, a file.
     case accessRefused = 403
+    /// No such queue, exchange or consumer.
     case notFound = 404
+    /// Another connection's exclusive queue, or a file that another process has open.
     case resourceLocked = 405
+    /// It is there but differs, a value is out of its range, or a message was settled before.
     case preconditionFailed = 406
+    /// Bytes that can not be told apart into requests.
     case frameError = 501
+    /// A request that is not written as it should be.
     case syntaxError = 502
+    /// A request that does not belong there.
     case commandInvalid = 503
+    /// A request to a channel that is not open.
     case channelError = 504
+    /// No room: a limit is reached, a queue is full, or the disk takes no writes.
     case resourceError = 506
+    /// Forbidden for everyone, or as things stand.
     case notAllowed = 530
+    /// Leveret does not have it.
     case notImplemented = 540
+    /// A fault of the broker or its database, not of who asked.
     case internalError = 541
 
     /// AMQP's name of the code, as clients see it.

@@ -2,15 +2,23 @@
 
 /// Something that happened to the broker, for those who listen to it.
 public enum BrokerEvent: Sendable, Hashable {
+    /// A queue was made; declaring one that is there is no event.
     case queueDeclared(QueueName)
+    /// A queue went: deleted, expired, or with its last consumer or its connection.
     case queueDeleted(QueueName)
+    /// An exchange was made.
     case exchangeDeclared(ExchangeName)
+    /// An exchange went: deleted, or with its last binding.
     case exchangeDeleted(ExchangeName)
+    /// A consumer began.
     case consumerAdded(QueueName, ConsumerTag)
+    /// A consumer ended.
     case consumerRemoved(QueueName, ConsumerTag)
     /// A message that should have been dead-lettered went to the parking queue; the text says why.
     case messageParked(QueueName, String)
+    /// Publishes are refused from here on; the text says why.
     case alarmRaised(String)
+    /// Publishes are taken again.
     case alarmCleared
 }
 

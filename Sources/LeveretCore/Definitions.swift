@@ -2,9 +2,13 @@
 
 /// How an exchange picks its bindings (AMQP 0-9-1 §3.1.3).
 public enum ExchangeType: String, Sendable, Hashable, CaseIterable {
+    /// The routing key equals the binding's.
     case direct
+    /// Every binding matches.
     case fanout
+    /// The routing key's words match the binding's pattern: `*` is one word, `#` any number.
     case topic
+    /// The message's headers match the binding's arguments.
     case headers
 }
 
@@ -65,7 +69,9 @@ public struct QueueDefinition: Hashable, Sendable {
 
 /// Where a binding leads.
 public enum BindingTarget: Hashable, Sendable {
+    /// Messages end there.
     case queue(QueueName)
+    /// Messages are routed on from there.
     case exchange(ExchangeName)
 }
 

@@ -44,6 +44,34 @@ import Testing
         }
     }
 
+    @Test func `every file that ARCHITECTURE names is there`() throws {
+        let architecture = try #require(Repository.file("ARCHITECTURE.md"))
+        let named = architecture.text.matches(of: #/`([A-Za-z]+[/A-Za-z+]*\.swift|[A-Za-z]+/[A-Za-z/]+)`/#)
+        #expect(named.count > 10)
+        for match in named {
+            let path = match.1.hasSuffix("/") ? match.1.dropLast() : match.1
+            let isThere =
+                Repository.exists(String(path))
+                || Repository.files.contains { "/\($0.path)/".contains("/\(path)/") }
+            #expect(isThere, "\(path)")
+        }
+    }
+
+    @Test func `ARCHITECTURE says of every library why it is there`() throws {
+        let package = try #require(Repository.file("Package.swift"))
+        let architecture = try #require(Repository.file("ARCHITECTURE.md"))
+        let names = [
+            "swift-argument-parser": "ArgumentParser", "GRDB.swift": "GRDB", "swift-nio": "SwiftNIO",
+        ]
+        let urls = package.text.matches(of: #/package\(url: "[^"]*/([^/"]+)"/#)
+        #expect(!urls.isEmpty)
+        for url in urls {
+            let name = names[String(url.1)] ?? String(url.1)
+            let reason = architecture.lines.first { $0.hasPrefix("- ") && $0.contains("**\(name)**") }
+            #expect(reason != nil, "\(name)")
+        }
+    }
+
     @Test(arguments: Repository.files)
     func `no file names a place on somebody's machine`(file: SourceFile) {
         for place in ["/ro" + "ot/", "/ho" + "me/", "/Use" + "rs/", "/wo" + "rk/"]
@@ -60,7 +88,7 @@ import Testing
     }
 
     /// The anchors that a web page makes of the headings.
-    private static func anchors(of file: SourceFile) -> Set<String> {
+    static func anchors(of file: SourceFile) -> Set<String> {
         Set(
             file.lines.filter { $0.hasPrefix("#") }.map { heading in
                 heading.drop { $0 == "#" || $0 == " " }.lowercased()

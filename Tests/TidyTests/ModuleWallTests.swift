@@ -60,7 +60,7 @@ import Testing
     }
 
     /// The modules that `file` imports.
-    private static func imports(of file: SourceFile) -> [String] {
+    static func imports(of file: SourceFile) -> [String] {
         file.lines.compactMap { line in
             var words = line.split(separator: " ").filter { !$0.hasPrefix("@") && $0 != "fileprivate" }
             if let access = words.first, ["public", "package", "internal", "private"].contains(access) {
