@@ -25,6 +25,17 @@ public enum FieldValue: Hashable, Sendable {
     case void
 }
 
+extension FieldValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    /// A `string` written as a literal.
+    public init(stringLiteral value: String) { self = .string(value) }
+
+    /// An `int` written as a literal.
+    public init(integerLiteral value: Int64) { self = .int(value) }
+
+    /// A `bool` written as a literal.
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+}
+
 /// Named values in the order in which they were given; names may be any UTF-8 of up to 255 bytes.
 ///
 /// Tables are small, so look-ups are linear. Equality minds the order.
