@@ -199,7 +199,9 @@ extension BrokerCore {
         queue.storedNextExpiry = min(result.nextExpiry, queue.storedExpirySinceAsked)
         if queue.storedCount == 0 { queue.storedNextExpiry = .distantFuture }
         arm(queue)
-        refill(queue)
+        // What GETs and moves wait for from the store may be just what has expired.
+        dispatch(queue, now: now)
+        resumeMoves(from: queue)
     }
 
     /// Takes a message that stands behind the window out of the queue's counts. Its row is removed by the

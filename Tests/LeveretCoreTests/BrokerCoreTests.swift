@@ -72,6 +72,25 @@ import Testing
         #expect(broker.core.messageBytes == 0)
     }
 
+    @Test func `a GET is answered when what it waits for in the store has expired`() {
+        var limits = CoreLimits()
+        limits.windowCountMax = 4
+        limits.windowCountMin = 2
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-message-ttl": 1_000])
+        for index in 0..<50 { _ = broker.publish("\(index)", to: "jobs") }
+        broker.settle()
+        while broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 0)) != nil {}
+        broker.now = broker.now.advanced(byMilliseconds: 1_000)
+        broker.core.timeReached(now: broker.now)
+        broker.serveLoads(lastFirst: true)
+        broker.settle()
+        let isAnswered = broker.events[broker.session]?.contains {
+            if case .answer(_, .empty) = $0 { true } else { false }
+        }
+        #expect(isAnswered == true)
+    }
+
     @Test func `prefetch bounds what a consumer holds and an ack makes room`() {
         let broker = CoreHarness()
         broker.queue("jobs")

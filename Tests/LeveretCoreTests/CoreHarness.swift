@@ -79,8 +79,11 @@ final class CoreHarness {
 
     private var loads: [LoadRequest] = []
 
-    func serveLoads() -> Bool {
+    /// Answers the reads that were asked for, in this order or, as two readers may, the other way round.
+    @discardableResult
+    func serveLoads(lastFirst: Bool = false) -> Bool {
         loads += core.takeOutputs().loads
+        if lastFirst { loads.reverse() }
         guard !loads.isEmpty else { return false }
         let asked = loads
         loads = []
