@@ -7,7 +7,8 @@ SHELL := /bin/bash
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
-SOURCES := Sources Tests examples Benchmarks Package.swift
+SOURCES := Sources Tests examples Benchmarks FuzzTesting/Sources/Fuzz FuzzTesting/Sources/FuzzChecks \
+    FuzzTesting/Package.swift Package.swift
 ROUNDS ?= 100
 SEEDS ?= 1000
 SECONDS_MAX ?= 1200
@@ -50,7 +51,7 @@ sanitize: ## run the tests under ThreadSanitizer, then under AddressSanitizer
 	LEVERET_CRASH_ROUNDS=2 timeout 3600 swift test --sanitize=thread --scratch-path .build-tsan
 	LEVERET_CRASH_ROUNDS=2 timeout 3600 swift test --sanitize=address --scratch-path .build-asan
 
-fuzz: ## feed the wire's parsers random bytes for a minute each
+fuzz: ## set libFuzzer upon the parsers for SECONDS_EACH seconds (60) each
 	@.ci/setup run
 	FuzzTesting/run
 
@@ -63,4 +64,4 @@ load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check 
 	Benchmarks/load "$(FLIGHTS)"
 
 clean: ## remove everything that was built
-	rm -rf .build .build-tsan .build-asan .build-soak
+	rm -rf .build .build-tsan .build-asan .build-soak FuzzTesting/.build-fuzz

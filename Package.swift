@@ -71,6 +71,12 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What the fuzzer checks, for the tests that replay its findings; FuzzTesting/ builds it on its own.
+        .target(
+            name: "FuzzChecks",
+            dependencies: ["LeveretCore", "LeveretWire", .product(name: "NIOCore", package: "swift-nio")],
+            path: "FuzzTesting/Sources/FuzzChecks", swiftSettings: strict
+        ),
         .target(name: "LeveretTestSupport", dependencies: ["LeveretCore"], swiftSettings: strict),
         .testTarget(
             name: "LeveretCoreTests", dependencies: ["LeveretCore", "LeveretTestSupport"],
@@ -92,7 +98,7 @@ let package = Package(
         .testTarget(
             name: "LeveretWireTests",
             dependencies: [
-                "LeveretCore", "LeveretWire", "LeveretTestSupport",
+                "FuzzChecks", "LeveretCore", "LeveretWire", "LeveretTestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict
@@ -109,8 +115,11 @@ let package = Package(
         .testTarget(
             name: "LeveretServerTests",
             dependencies: [
-                "Leveret", "LeveretServer", "LeveretTestSupport",
+                "Leveret", "LeveretServer", "LeveretWire", "LeveretTestSupport",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),
