@@ -40,7 +40,7 @@ struct LineArguments {
         guard !token.beginsQuoted else { throw tooMany(token) }
         guard
             let name = String(validating: token.bytes[..<(token.equals ?? token.bytes.count)], as: UTF8.self)
-        else { throw BrokerError(.syntaxError, "the option \(token.shown) is not UTF-8") }
+        else { throw BrokerError(.syntaxError, "the name of option \(token.shown) is not UTF-8") }
         let value = token.equals.map { Array(token.bytes[($0 + 1)...]) }
         if verb.takesHeaders, name.hasPrefix("h.") {
             let header = String(name.dropFirst(2))
@@ -49,7 +49,7 @@ struct LineArguments {
             try add(name, try Self.extraValue(name, value, isQuoted: token.valueHasQuote), to: &extra)
         } else if verb.options.contains(name) {
             guard options.updateValue(value.map { .bytes($0) } ?? .flag, forKey: name) == nil else {
-                throw BrokerError(.syntaxError, "option \(name) is given twice")
+                throw BrokerError(.syntaxError, "option \(name) is given twice; give it once")
             }
         } else if verb.laterOptions.contains(name) {
             throw BrokerError(
@@ -72,10 +72,12 @@ struct LineArguments {
         guard !name.isEmpty, name.utf8.count <= LineLimits.nameBytesMax else {
             throw BrokerError(
                 .syntaxError,
-                "a header's or argument's name has 1 to \(LineLimits.nameBytesMax) bytes"
+                "a header's or argument's name has 1 to \(LineLimits.nameBytesMax) bytes, not \(name.utf8.count)"
             )
         }
-        guard table[name] == nil else { throw BrokerError(.syntaxError, "'\(name)' is given twice") }
+        guard table[name] == nil else {
+            throw BrokerError(.syntaxError, "'\(LineText.shown(name.utf8))' is given twice; give it once")
+        }
         table[name] = value
     }
 
@@ -111,13 +113,16 @@ struct LineArguments {
         isQuoted: Bool
     ) throws(BrokerError) -> FieldValue {
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw BrokerError(.syntaxError, "the value of \(name) is not UTF-8")
+            throw BrokerError(
+                .syntaxError, "the value of \(name) is not UTF-8; only headers and bodies may be bytes")
         }
         guard !isQuoted, !bytes.isEmpty, bytes.allSatisfy({ $0.digitValue != nil }) else {
             return .string(text)
         }
         guard let number = Int64(text) else {
-            throw BrokerError(.syntaxError, "\(name)=\(LineText.shown(bytes)) does not fit in 64 bits")
+            throw BrokerError(
+                .syntaxError,
+                "\(name)=\(LineText.shown(bytes)) does not fit in 64 bits; quote it to send text")
         }
         return .int(number)
     }
@@ -144,7 +149,9 @@ struct LineArguments {
         case .flag: throw BrokerError(.syntaxError, "option \(name) needs a value: \(name)=…")
         case .bytes(let bytes):
             guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw BrokerError(.syntaxError, "the value of option \(name) is not UTF-8")
+                throw BrokerError(
+                    .syntaxError,
+                    "the value of option \(name) is not UTF-8; only headers and bodies may be bytes")
             }
             guard bytes.count <= bytesMax else {
                 throw BrokerError(
@@ -176,7 +183,7 @@ struct LineArguments {
     /// The text of an argument, at most 255 bytes of UTF-8.
     func name(_ index: Int, _ what: String) throws(BrokerError) -> String {
         guard let text = positional[index].text else {
-            throw BrokerError(.syntaxError, "the \(what) is not UTF-8")
+            throw BrokerError(.syntaxError, "the \(what) is not UTF-8; only headers and bodies may be bytes")
         }
         let count = text.utf8.count
         guard count <= LineLimits.nameBytesMax else {

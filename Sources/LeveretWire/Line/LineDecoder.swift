@@ -222,7 +222,9 @@ public struct LineDecoder: Sendable {
     }
 
     private static func tooLong(_ limits: LineLimits) -> BrokerError {
-        BrokerError(.frameError, "the line is longer than \(limits.lineBytesMax) bytes; closing")
+        BrokerError(
+            .frameError,
+            "the line is longer than \(limits.lineBytesMax) bytes; send what is long as a body {N}; closing")
     }
 
     /// A line of a common shape, with its body if all of it has come.

@@ -34,14 +34,16 @@ extension LineArguments {
     /// MOVE.
     func move(hasBody: Bool) throws(BrokerError) -> LineHead {
         let source = QueueName(try name(0, "queue's name"))
-        guard positional[1].text?.lowercased() == "to" else { throw wrongSyntax }
+        guard positional[1].text?.lowercased() == "to" else {
+            throw wrongSyntax("the word 'to' is wanted, not '\(positional[1].shown)'")
+        }
         let destination: Move.Destination
         if let exchange = try text("exchange"), positional.count == 2 {
             destination = .exchange(ExchangeName(exchange), routingKey: try text("key"))
         } else if positional.count == 3, !has("exchange"), !has("key") {
             destination = .queue(QueueName(try name(2, "queue's name")))
         } else {
-            throw wrongSyntax
+            throw wrongSyntax("MOVE wants a queue or exchange= behind 'to', and key= with exchange= only")
         }
         var move = Move(from: source, to: destination)
         move.countMax = try number("n", in: 1...Int64.max).map { Int($0) }
@@ -60,7 +62,9 @@ extension LineArguments {
         return hasBody ? .move(move) : .complete(.submit(.move(move), .plain))
     }
 
-    private var wrongSyntax: BrokerError { BrokerError(.syntaxError, "the syntax is: \(verb.syntax)") }
+    private func wrongSyntax(_ what: String) -> BrokerError {
+        BrokerError(.syntaxError, "\(what); the syntax is: \(verb.syntax)")
+    }
 
     /// PEEK.
     func peek() throws(BrokerError) -> Peek {
@@ -258,7 +262,7 @@ extension LineArguments {
                 )
             }
             return .deleteExchange(ExchangeName(name), ifUnused: try flag("if-unused"))
-        default: throw wrongSyntax
+        default: throw wrongSyntax("DROP knows queue and exchange, not '\(positional[0].shown)'")
         }
     }
 }

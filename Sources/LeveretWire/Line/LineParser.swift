@@ -88,7 +88,7 @@ extension LineHead {
             throw BrokerError(.syntaxError, "the line has no verb; HELP lists them")
         }
         let word = first.shown
-        guard !first.beginsQuoted, let verb = LineVerb(rawValue: word.lowercased()) else {
+        guard !first.hasQuote, let verb = LineVerb(rawValue: word.lowercased()) else {
             if LineVerb.later.contains(word.lowercased()) {
                 throw BrokerError(
                     .notImplemented,
@@ -99,7 +99,8 @@ extension LineHead {
         }
         let arguments = try LineArguments(verb, tokens.dropFirst())
         guard !hasBody || verb.takesBody else {
-            throw BrokerError(.syntaxError, "\(verb.rawValue.uppercased()) takes no body")
+            throw BrokerError(
+                .syntaxError, "\(verb.rawValue.uppercased()) takes no body; the syntax is: \(verb.syntax)")
         }
         self = try Self.parse(arguments, hasBody: hasBody)
     }

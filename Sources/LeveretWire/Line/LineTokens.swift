@@ -182,6 +182,9 @@ private struct Cursor {
                 )
             }
         }
-        throw BrokerError(.syntaxError, "a quote is open at the end of the line")
+        throw BrokerError(
+            .syntaxError,
+            "a quote is open at the end of the line; close it, and write a quote within as \\\""
+        )
     }
 }
