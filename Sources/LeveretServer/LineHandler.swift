@@ -38,7 +38,7 @@ final class LineHandler: ChannelDuplexHandler {
     private var isStalled = false
     private var isTurning = false
     private var isTurnWanted = false
-    private var lastRead = NIODeadline.now()
+    private var lastRead = NIODeadline.uptimeNanoseconds(0)
     private var stallTimer: Scheduled<Void>?
 
     init(broker: Broker, limits: ServerLimits, logger: Logger, peer: String) {
@@ -53,6 +53,7 @@ final class LineHandler: ChannelDuplexHandler {
     // MARK: what NIO says
 
     func handlerAdded(context: ChannelHandlerContext) {
+        lastRead = context.eventLoop.now
         logger.debug("connection opened", metadata: ["peer": "\(peer)"])
     }
 
@@ -61,7 +62,7 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        lastRead = .now()
+        lastRead = context.eventLoop.now
         turn(context)
     }
 
@@ -209,10 +210,10 @@ final class LineHandler: ChannelDuplexHandler {
         stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
             stallTimer = nil
             guard session.isInsideRequest, !isStalled, !isClosing else { return }
-            guard lastRead + .seconds(Int64(limits.stalledSeconds)) <= .now() else {
+            guard lastRead + .seconds(Int64(limits.stalledSeconds)) <= context.eventLoop.now else {
                 return watchForStall(context)
             }
-            let text = "no bytes for \(limits.stalledSeconds) s within a request; closing"
+            let text = "no bytes for \(limits.stalledSeconds) s within a request, which was not run; closing"
             session.end(with: BrokerError(.frameError, text), out: &out)
             turn(context)
         }

@@ -47,6 +47,9 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
+    /// RFC 8446 §6: a fatal alert, handshake_failure, so that a client blames the protocol, not the network.
+    private static let tlsAlert: [UInt8] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28]
+
     private let broker: Broker
     private let limits: ServerLimits
     private let logger: Logger
@@ -70,12 +73,16 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .amqp:
             farewell(
                 context, "AMQP",
-                "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet; send HELP for the line protocol\n")
+                ByteBuffer(
+                    string:
+                        "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet; send HELP for the line protocol\n"
+                ))
         case .tls:
-            farewell(context, "TLS", "")
+            farewell(context, "TLS", ByteBuffer(bytes: Self.tlsAlert))
         case .http:
             let text = "this port speaks the line protocol, not HTTP; try HELP with nc"
-            farewell(context, "HTTP", "HTTP/1.0 501 Not Implemented\r\nConnection: close\r\n\r\n\(text)\n")
+            let head = "HTTP/1.0 501 Not Implemented\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+            farewell(context, "HTTP", ByteBuffer(string: head + text + "\n"))
         }
     }
 
@@ -109,14 +116,14 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 
-    private func farewell(_ context: ChannelHandlerContext, _ spoken: String, _ text: String) {
+    private func farewell(_ context: ChannelHandlerContext, _ spoken: String, _ answer: ByteBuffer) {
         let peer = context.channel.remoteAddress?.description ?? "?"
         logger.info(
             "connection closed: it does not speak the line protocol",
             metadata: [
                 "peer": "\(peer)", "protocol": "\(spoken)",
             ])
-        replace(context, with: FarewellHandler(ByteBuffer(string: text)))
+        replace(context, with: FarewellHandler(answer))
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 

@@ -104,22 +104,6 @@ import Testing
         }
     }
 
-    @Test(arguments: ["PUB \"\" jo", "PUB \"\" jobs {100}\nhalf"])
-    func `a client that stops within a request is closed, one that waits is not`(half: String) async throws {
-        try await withServer({ $0.stalledSeconds = 1 }) { port in
-            let waiting = try LineSocket(port: port)
-            #expect(try waiting.ask("QUEUE jobs").words.first == "OK")
-            #expect(try waiting.ask("SUB jobs as=w").line == "OK w")
-            let stuck = try LineSocket(port: port)
-            stuck.say("PING")
-            stuck.sayRaw(half)
-            #expect(try stuck.waitForNext()?.line == "OK")
-            #expect(try stuck.waitForNext()?.line.hasPrefix("ERR 501 FRAME_ERROR no bytes for 1 s") == true)
-            #expect(try stuck.waitForNext() == nil)
-            #expect(try waiting.ask("PING").line == "OK")
-        }
-    }
-
     @Test func `a subscriber that never reads gets no more than its share, and others go on`() async throws {
         try await withServer { port in
             let silent = try LineSocket(port: port)

@@ -1,0 +1,96 @@
+import Leveret
+import LeveretTestSupport
+import Logging
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import LeveretServer
+
+/// Silence, with a clock that the test moves.
+@Suite struct StallTests {
+    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// A connection on a loop whose time stands still.
+    private static func withChannel(_ body: (EmbeddedChannel) throws -> Void) async throws {
+        var configuration = Broker.Configuration()
+        configuration.logger = quiet
+        let broker = try Broker(.memory, configuration: configuration)
+        try hold(broker, body)
+        try await broker.shutdown()
+    }
+
+    /// On one thread, as the loop wants it.
+    private static func hold(_ broker: Broker, _ body: (EmbeddedChannel) throws -> Void) throws {
+        let handler = SniffingHandler(broker: broker, limits: ServerLimits(), logger: quiet)
+        let channel = EmbeddedChannel(handler: handler)
+        channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
+        try body(channel)
+        _ = try channel.finish(acceptAlreadyClosed: true)
+    }
+
+    private static func said(_ channel: EmbeddedChannel) throws -> String {
+        var text = ""
+        while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }
+        return text
+    }
+
+    @Test(arguments: ["PUB \"\" jo", "PUB \"\" jobs {100}\nhalf", "FROB {9}\nhalf", "PUB \"\" jobs {3}\nabc"])
+    func `60 seconds of silence within a request close it, one second less does not`(
+        half: String
+    ) async throws {
+        try await Self.withChannel { channel in
+            try channel.writeInbound(ByteBuffer(string: "PING\n" + half))
+            #expect(try Self.said(channel) == "OK\n")
+            channel.embeddedEventLoop.advanceTime(by: .seconds(59))
+            #expect(try Self.said(channel) == "")
+            // A byte begins the minute anew.
+            try channel.writeInbound(ByteBuffer(string: half.hasSuffix("abc") ? "\r" : "x"))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(59))
+            #expect(try Self.said(channel) == "" && channel.isActive)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(
+                try Self.said(channel).hasPrefix("ERR 501 FRAME_ERROR no bytes for 60 s within a request"))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(!channel.isActive)
+        }
+    }
+
+    @Test func `between requests a client may be silent for ever`() async throws {
+        try await Self.withChannel { channel in
+            channel.embeddedEventLoop.advanceTime(by: .hours(1000))
+            try channel.writeInbound(ByteBuffer(string: "PING\n"))
+            channel.embeddedEventLoop.advanceTime(by: .hours(1000))
+            try channel.writeInbound(ByteBuffer(string: "PI"))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(59))
+            try channel.writeInbound(ByteBuffer(string: "NG\n"))
+            #expect(try Self.said(channel) == "OK\nOK\n" && channel.isActive)
+        }
+    }
+
+    @Test func `a client that may be speaking another protocol is given as long`() async throws {
+        try await Self.withChannel { channel in
+            try channel.writeInbound(ByteBuffer(string: "AMQ"))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(59))
+            #expect(channel.isActive)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(!channel.isActive)
+        }
+    }
+
+    @Test(arguments: [
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", "\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}("),
+        ("AMQP\u{0}\u{0}\u{9}\u{1}", "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet"),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.0 501 Not Implemented\r\n"),
+        ("POST /api HTTP/1.0\n", "HTTP/1.0 501 Not Implemented\r\n"), ("PING HTTP/1.1\n", "ERR 502"),
+        ("AMQX\n", "ERR 503"), ("A\n", "ERR 503"),
+    ])
+    func `the first bytes, one by one, tell what a client speaks`(said: String, answer: String) async throws {
+        try await Self.withChannel { channel in
+            for byte in said.utf8 where channel.isActive {
+                try channel.writeInbound(ByteBuffer(bytes: [byte]))
+            }
+            #expect(try Self.said(channel).hasPrefix(answer))
+        }
+    }
+}
