@@ -136,9 +136,9 @@ enum LineQuick {
         let start = index
         var value = 0
         while index < line.count, let digit = line[index].digitValue {
+            guard index - start < 18 else { return nil }
             value = value * 10 + digit
             index += 1
-            if index - start > 18 { return nil }
         }
         return index > start ? value : nil
     }
