@@ -30,7 +30,8 @@ enum SniffedProtocol: Equatable {
         } else if let end = bytes.firstIndex(of: UInt8(ascii: "\n")) {
             self = Self.isRequestLine(bytes[..<end]) ? .http : .line
         } else {
-            let mayBeHTTP = Self.methods.contains { bytes.starts(with: "\($0) /".utf8) }
+            let mayBeHTTP = Self.methods.map { "\($0) /".utf8 }
+                .contains { bytes.starts(with: $0) || $0.starts(with: bytes) }
             self = mayBeHTTP && bytes.count <= lineBytesMax ? .undecided : .line
         }
     }
@@ -99,8 +100,10 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func waitForMore(_ context: ChannelHandlerContext) {
         guard deadline == nil else { return }
         deadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(Int64(limits.stalledSeconds)))
-        {
-            context.close(promise: nil)
+        { [self] in
+            let text = "no bytes for \(limits.stalledSeconds) s within a request, which was not run; closing"
+            let error = BrokerError(.frameError, text)
+            farewell(context, "nothing known", ByteBuffer(string: "ERR \(error)\n"))
         }
     }
 

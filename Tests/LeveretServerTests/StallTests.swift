@@ -68,11 +68,15 @@ import Testing
         }
     }
 
-    @Test func `a client that may be speaking another protocol is given as long`() async throws {
+    @Test(arguments: ["AMQ", "GE", "POST /"])
+    func `a client that may be speaking another protocol is given as long`(half: String) async throws {
         try await Self.withChannel { channel in
-            try channel.writeInbound(ByteBuffer(string: "AMQ"))
+            try channel.writeInbound(ByteBuffer(string: half))
             channel.embeddedEventLoop.advanceTime(by: .seconds(59))
-            #expect(channel.isActive)
+            #expect(try channel.isActive && Self.said(channel) == "")
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(
+                try Self.said(channel).hasPrefix("ERR 501 FRAME_ERROR no bytes for 60 s within a request"))
             channel.embeddedEventLoop.advanceTime(by: .seconds(1))
             #expect(!channel.isActive)
         }
