@@ -30,7 +30,7 @@ private let longest = String(repeating: "n", count: 255)
         ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("PURGE", "PURGE q"), ("DROP", "DROP queue q"),
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"),
     ]
-    private static let free = ["HELLO", "PING", "HELP", "STAT"]
+    private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
     /// Refused in one line, with nothing submitted, and the talk goes on.
     private static func check(_ refusal: Refusal, _ sourceLocation: SourceLocation = #_sourceLocation) {
@@ -188,7 +188,7 @@ private let longest = String(repeating: "n", count: 255)
     func `a bad request is named, and the talk goes on`(refusal: Refusal) { Self.check(refusal) }
 
     @Test(arguments: [
-        "auth u p", "VHOST v", "BEGIN", "COMMIT", "ROLLBACK", "TOUCH 1", "EDIT q 1 :x", "CANCEL q 1",
+        "auth u p", "VHOST v", "TOUCH 1", "EDIT q 1 :x", "CANCEL q 1",
         "PAUSE q",
         "RESUME q", "WHY q", "SQL \"SELECT 1\"", "POLICY", "USER", "PERMISSION", "KILL 1", "LOG debug",
         "BACKUP f",

@@ -150,6 +150,7 @@ private struct Talk {
         case .declareQueue(let queue, _): .declared(queue.name, ready: 0, consumers: 0)
         case .purge, .move, .deleteQueue: .count(7)
         case .peek: .messages([])
+        case .transaction(let requests): .committed(requests.map { _ in 1 })
         case .list, .status, .route: .routes([])
         default: .done
         }
