@@ -65,7 +65,11 @@ extension BrokerCore {
             }
         }
         if route.queues.isEmpty { problem = "dead-letter exchange '\(exchange)' routes it nowhere" }
-        if let problem { targets += [parkingQueue(history, problem, now: now)].compactMap { $0 } }
+        if let problem, let parking = parkingQueue(history, problem, now: now),
+            !targets.contains(where: { $0 === parking })
+        {
+            targets.append(parking)
+        }
         let parked = problem.map { history.parked(because: $0) }
         deliver(letter, to: targets, history, parked: parked, confirm, now: now)
     }

@@ -64,6 +64,7 @@ extension BrokerCore {
         case .get:
             guard let get = queue.gets.popFirst() else { return }
             get.session.waitingGets -= 1
+            queue.lastUsed = now
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
             var delivery = Delivery(entry, message, source)
             delivery.tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
@@ -128,6 +129,7 @@ extension BrokerCore {
     /// Answers the GETs whose time is over.
     mutating func endWaitingGets(of queue: MessageQueue, now: Instant) {
         guard queue.gets.contains(where: { ($0.deadline ?? .distantFuture) <= now }) else { return }
+        queue.lastUsed = now
         endGets(of: queue, with: .empty) { ($0.deadline ?? .distantFuture) <= now }
     }
 

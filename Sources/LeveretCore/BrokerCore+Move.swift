@@ -228,7 +228,7 @@ extension BrokerCore {
             } else {
                 try transferOne(position, row.message, move, from: source, to: target, now: now)
             }
-            refill(source)
+            dispatch(source, now: now)
             settleDying(now: now)
             answerDurably(session, ticket, .count(1), since: before)
         } catch {

@@ -71,11 +71,12 @@ extension BrokerCore {
         return entry.batch < (inFlight?.batch.number ?? gathering.batch.number)
     }
 
-    /// What the store is reading of the queue's window no longer counts.
+    /// What the store is reading of the queue's window no longer counts; who waited for it looks again.
     mutating func dropAnswersUnderWay(for queue: MessageQueue) {
         queue.epoch += 1
         queue.isLoading = false
         queue.isLoadingExpired = false
+        resumeMoves(from: queue)
     }
 
     /// Lets go of the bodies of what is held, where they are stored, when memory is short.

@@ -167,7 +167,6 @@ extension BrokerCore {
             let consumer = Consumer(consume, tag: tag, session: session, queue: queue)
             session.consumers.append(consumer)
             queue.consumers.append(consumer)
-            queue.hadConsumer = true
             outputs.events.append(.consumerAdded(queue.name, tag))
             answer(session, ticket, .consuming(tag))
             dispatch(queue, now: now)
@@ -193,7 +192,7 @@ extension BrokerCore {
         }
         remove(consumer, now: now)
         returned(to: queue, now: now)
-        dispatchBlocked(by: session, except: queue, now: now)
+        dispatchBlocked(by: session, now: now)
         settleDying(now: now)
         answerDurably(session, ticket, .done, since: before)
     }

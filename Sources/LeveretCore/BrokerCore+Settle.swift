@@ -51,7 +51,7 @@ extension BrokerCore {
             guard let held = session.release(tag) else { return [] }
             let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now)
             returned(to: held.queue, now: now)
-            dispatchBlocked(by: session, except: held.queue, now: now)
+            dispatchBlocked(by: session, now: now)
             return load.map { [$0] } ?? []
         }
         var loads: [UInt64] = []
@@ -64,17 +64,16 @@ extension BrokerCore {
             if queues.last !== held.queue { queues.append(held.queue) }
         }
         for queue in queues { returned(to: queue, now: now) }
-        dispatchBlocked(by: session, except: nil, now: now)
+        dispatchBlocked(by: session, now: now)
         return loads
     }
 
-    /// A session with a prefetch of its own, or at its cap, may now take from its other queues too.
-    mutating func dispatchBlocked(by session: Session, except queue: MessageQueue?, now: Instant) {
+    /// A session with a prefetch of its own, or at its cap, may now take from all its queues. Of these none
+    /// is left out: its dispatch is what notes again that a consumer of it goes without.
+    mutating func dispatchBlocked(by session: Session, now: Instant) {
         guard session.isCapped else { return }
         session.isCapped = false
-        for consumer in session.consumers where consumer.queue !== queue {
-            dispatch(consumer.queue, now: now)
-        }
+        for consumer in session.consumers { dispatch(consumer.queue, now: now) }
     }
 
     /// Messages came back to a queue: it may now be too long, and can hand them on.
@@ -90,14 +89,14 @@ extension BrokerCore {
         switch outcome {
         case .ack:
             finish(held, now: now)
+            return nil
         case .requeue:
-            giveBack(held, counted: false, now: now)
+            return giveBack(held, counted: false, now: now)
         case .fail:
-            giveBack(held, counted: true, errorText: errorText, now: now)
+            return giveBack(held, counted: true, errorText: errorText, now: now)
         case .deadLetter:
             return die(held, .rejected, errorText: errorText, now: now)
         }
-        return nil
     }
 
     /// A message is done: it goes for good, and whoever waits for its safety hears so.
@@ -110,26 +109,30 @@ extension BrokerCore {
         if !held.queue.isDeleted { removeRow(of: held.entry) }
     }
 
-    /// A message goes back to its place; past the delivery limit, or expired meanwhile, to its death.
-    mutating func giveBack(_ held: Held, counted: Bool, errorText: String? = nil, now: Instant) {
+    /// A message goes back to its place; past the delivery limit, or expired meanwhile, to its death. Returns
+    /// the read that its death waits for.
+    @discardableResult
+    mutating func giveBack(
+        _ held: Held, counted: Bool, errorText: String? = nil, now: Instant
+    ) -> UInt64? {
         let queue = held.queue
         var entry = held.entry
         guard !queue.isDeleted else {
             messageBytes -= entry.footprint
-            return
+            return nil
         }
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
         var end = entry.expires <= now ? DeathReason.expired : nil
         if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit { end = .deliveryLimit }
         if let end {
             let held = Held(entry: entry, queue: queue, consumer: nil, since: now)
-            _ = die(held, end, errorText: errorText, now: now)
-            return
+            return die(held, end, errorText: errorText, now: now)
         }
         keepCounters(of: entry, in: queue)
         queue.putBack(entry)
         if entry.expires < queue.armed { arm(queue) }
         trim(queue)
+        return nil
     }
 
     /// Writes the counters of a copy that was handed back.

@@ -52,7 +52,10 @@ extension BrokerCore {
             try checkTarget(of: binding, session)
             note(try topology.unbind(binding))
         case .purge(let name):
-            return .count(purge(try usableQueue(name, by: session)))
+            let queue = try usableQueue(name, by: session)
+            let count = purge(queue)
+            dispatch(queue, now: now)
+            return .count(count)
         case .publish, .settle, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover, .move,
             .transaction,
             .peek, .list, .status, .route:

@@ -18,17 +18,17 @@ extension BrokerCore {
             return answer(session, ticket, .refused(error))
         }
         let before = gathering.durableChanges
+        let lastTag = session.nextTag - 1
+        // Publishes first: what is handed back could fill a queue that was seen to have room for them.
         var routed: [Int] = []
+        for case .publish(let message, _) in requests {
+            routed.append(publishUnconfirmed(message, now: now))
+        }
         var loads: [UInt64] = []
-        for request in requests {
-            switch request {
-            case .publish(let message, _):
-                routed.append(publishUnconfirmed(message, now: now))
-            case .settle(let settlement):
-                loads += perform(settlement, session, now: now)
-            default:
-                break
-            }
+        for case .settle(var settlement) in requests {
+            // "All" are those of before, not those that the publishes have just brought.
+            if settlement.multiple, settlement.tag == 0 { settlement.tag = DeliveryTag(lastTag) }
+            if settlement.tag != 0 { loads += perform(settlement, session, now: now) }
         }
         settleDying(now: now)
         guard loads.isEmpty else {

@@ -69,7 +69,6 @@ final class MessageQueue {
 
     @exclusivity(unchecked) var consumers: [Consumer] = []
     var nextConsumer = 0
-    var hadConsumer = false
     @exclusivity(unchecked) var gets: Deque<WaitingGet> = []
     let getSource: DeliverySource
     let autoAckGetSource: DeliverySource

@@ -11,6 +11,8 @@ final class CoreHarness {
     let session: SessionID
     var rows: [MessageNumber: InsertRow] = [:]
     var counters: [MessageNumber: CounterUpdate] = [:]
+    var definitions: [DefinitionChange] = []
+    var reservedThrough: MessageNumber = 0
     var events: [SessionID: [SessionEvent]] = [:]
     private var nextTicket: UInt64 = 1
 
@@ -18,6 +20,30 @@ final class CoreHarness {
         core = BrokerCore(limits: limits, seed: 1)
         connection = core.openConnection(name: "test", now: now)
         session = core.openSession(on: connection, now: now)
+    }
+
+    /// A broker that finds what this one had committed when it died.
+    func crashed() -> CoreHarness {
+        let next = CoreHarness(limits: core.limits)
+        next.now = now.advanced(byMilliseconds: 1)
+        (next.rows, next.counters, next.definitions) = (rows, counters, definitions)
+        for (number, counter) in counters where counter.heldBy != nil {
+            next.counters[number]?.failed += 1
+            next.counters[number]?.heldBy = nil
+        }
+        var state = RecoveredState()
+        state.nextNumber = MessageNumber(max(reservedThrough, rows.keys.max() ?? 0).rawValue + 1)
+        for case .putQueue(let id, let definition) in definitions {
+            let own = rows.values.filter { $0.queue == id && !$0.isSpilled }
+            state.nextQueueID = QueueID(id.rawValue + 1)
+            state.queues.append(
+                RecoveredQueue(
+                    id: id, definition: definition, count: own.count,
+                    bytes: own.reduce(0) { $0 + ($1.message?.body.count ?? 0) },
+                    nextExpiry: own.map(\.expires).min() ?? .distantFuture, oldest: nil))
+        }
+        next.core.recover(state, now: next.now)
+        return next
     }
 
     func openSession() -> SessionID { core.openSession(on: connection, now: now) }
@@ -64,6 +90,8 @@ final class CoreHarness {
     }
 
     func apply(_ batch: WriteBatch) {
+        definitions += batch.definitions
+        reservedThrough = batch.reserveThrough ?? reservedThrough
         for row in batch.inserts where row.message != nil { rows[row.number] = row }
         for counter in batch.counters { counters[counter.number] = counter }
         for number in batch.removals + batch.spillRemovals {
@@ -166,6 +194,18 @@ final class CoreHarness {
             return nil
         }
         return delivery
+    }
+
+    /// Bodies of what is ready, taken out one by one.
+    func bodies(of queue: QueueName) -> [String] {
+        var bodies: [String] = []
+        while let delivery = get(queue, autoAck: true) { bodies.append(delivery.text) }
+        return bodies
+    }
+
+    /// What a request was refused with.
+    func refusal(of request: Request, from session: SessionID? = nil) -> BrokerError? {
+        if case .refused(let error)? = run(request, from: session) { error } else { nil }
     }
 
     func info(_ queue: QueueName) -> QueueInfo? {

@@ -48,6 +48,21 @@ import Testing
         #expect(broker.deliveries().map(\.text) == ["b"])
     }
 
+    @Test func `a consumer that goes without is remembered by the settlement that could not help it`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        broker.queue("mails")
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        _ = broker.publish("c", to: "mails")
+        for name: QueueName in ["jobs", "mails"] { #expect(broker.get(name) != nil) }
+        broker.run(.setSessionPrefetch(1))
+        broker.run(.consume(Consume(queue: "jobs", tag: "j")))
+        broker.run(.settle(Settlement(.ack, 1)))
+        #expect(broker.deliveries().isEmpty)
+        broker.run(.settle(Settlement(.ack, 2)))
+        #expect(broker.deliveries().map(\.text) == ["b"])
+    }
+
     @Test func `a message that expired while it was held dies as expired when it returns`() {
         let broker = CoreHarness()
         broker.queue("dead")
@@ -87,6 +102,48 @@ import Testing
         _ = broker.publish("c", to: "jobs", expiration: "10")
         broker.advance(milliseconds: 20)
         #expect(broker.info("jobs")?.ready == 2)
+    }
+
+    @Test func `who waits for the store is answered when all of it has expired meanwhile`() {
+        var limits = CoreLimits()
+        (limits.windowCountMax, limits.windowCountMin) = (1, 1)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-message-ttl": .int(10)])
+        for body in ["a", "b", "c"] { _ = broker.publish(body, to: "jobs", persistent: false) }
+        broker.settle()
+        broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 0))
+        broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 0))
+        broker.ask(.move(Move(from: "jobs", to: .queue("jobs"))))
+        broker.now = broker.now.advanced(byMilliseconds: 20)
+        broker.core.timeReached(now: broker.now)
+        broker.settle()
+        let answers = (broker.events[broker.session] ?? []).suffix(2)
+        guard case .answer(_, .empty)? = answers.first, case .answer(_, .count(0))? = answers.last else {
+            Issue.record("not both were answered: \(answers)")
+            return
+        }
+    }
+
+    @Test func `who waits for the store is answered when the queue is purged meanwhile`() {
+        var limits = CoreLimits()
+        (limits.windowCountMax, limits.windowCountMin) = (1, 1)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs")
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        broker.settle()
+        broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 0))
+        #expect(broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 0)) == nil)
+        broker.ask(.move(Move(from: "jobs", to: .queue("jobs"))))
+        broker.ask(.purge("jobs"))
+        broker.settle()
+        let isEmpty = broker.events[broker.session]?.contains {
+            if case .answer(_, .empty) = $0 { true } else { false }
+        }
+        let isMoved = broker.events[broker.session]?.contains {
+            if case .answer(_, .count(0)) = $0 { true } else { false }
+        }
+        #expect(isEmpty == true)
+        #expect(isMoved == true)
     }
 
     @Test func `an unused queue goes though a GET waited at it when its session ended`() {

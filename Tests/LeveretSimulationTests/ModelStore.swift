@@ -47,13 +47,16 @@ final class ModelStore: SimulatedStore {
 
     init(rangeRowsMax: Int) { self.rangeRowsMax = rangeRowsMax }
 
-    func apply(_ batch: WriteBatch) -> [RangeRemoval] {
+    func apply(_ batch: WriteBatch) throws -> [RangeRemoval] {
         for change in batch.definitions { apply(change) }
         for insert in batch.inserts where insert.message != nil {
             let row = Row(insert: insert, failed: insert.failed, acquired: insert.acquired)
             if insert.isSpilled { spill[insert.number] = row } else { rows[insert.number] = row }
         }
         for update in batch.counters {
+            guard rows[update.number] != nil else {
+                throw Violation("counters of message \(update.number), which has no row")
+            }
             rows[update.number]?.failed = update.failed
             rows[update.number]?.acquired = update.acquired
             rows[update.number]?.hasHeldRow = true

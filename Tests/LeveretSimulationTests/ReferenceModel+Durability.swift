@@ -52,7 +52,6 @@ extension ReferenceModel {
         for insert in batch.inserts where insert.message != nil && !insert.isSpilled {
             if let copy = state.rows[insert.number.rawValue]?.copy { state.inserted.append(copy) }
         }
-        for row in state.rows.values { written[row.copy.number] = row.copy }
         return state
     }
 

@@ -21,6 +21,7 @@ extension ReferenceModel {
             try require(
                 copy.number > queue.highest, "message \(message.id) came into \(queue.name) out of turn")
             queue.highest = copy.number
+            written[copy.number] = copy
         }
         queue.ready.append(copy)
         try dispatch(queue)
@@ -47,13 +48,7 @@ extension ReferenceModel {
 
     /// Drops from the head for as long as the queue holds more than it may.
     func enforceLength(of queue: ModelQueue) {
-        guard queue.overflow == .dropHead else { return }
-        while let head = queue.ready.first {
-            let isTooLong = queue.lengthMax.map { queue.ready.count > $0 } ?? false
-            let isTooLarge = queue.bytesMax.map { queue.readyBytes > $0 } ?? false
-            guard isTooLong || isTooLarge else { return }
-            remove(head, to: .maxlen)
-        }
+        while queue.isOverfull, let head = queue.ready.first { remove(head, to: .maxlen) }
     }
 
     // MARK: - Out
@@ -117,6 +112,7 @@ extension ReferenceModel {
                 throw Violation("ticket \(ticket.rawValue) is no GET that waits at \(queue.name)")
             }
             let get = queue.gets.remove(at: index)
+            queue.lastUsed = now
             try require(get.autoAck == take.autoAck, "a GET of \(queue.name) changed its acknowledgement")
             let most = queue.ready.count + queue.condemned.count
             let remaining = take.remaining ?? 0
@@ -298,7 +294,10 @@ extension ReferenceModel {
         var targets = reached.filter { target in
             !isFull(target, for: letter) && !isCycle(history, at: target.name, reason)
         }
-        if targets.count < reached.count || reached.isEmpty { targets.append(parkingQueue()) }
+        if targets.count < reached.count || reached.isEmpty {
+            let parking = parkingQueue()
+            if !targets.contains(where: { $0 === parking }) { targets.append(parking) }
+        }
         var copies: [Copy] = []
         for target in inOrderSeen(targets, letter) {
             copies.append(try append(letter, to: target, deaths: history))

@@ -119,15 +119,17 @@ extension ReferenceModel {
         var routed: [Int] = []
         var safe: [Copy] = []
         var gone: [Copy] = []
-        for part in parts {
-            switch part {
-            case .publish(let publication):
-                let message = modelMessage(publication, ids.removeFirst())
-                let reached = route(message)
-                routed.append(reached.count)
-                safe += try spread(message, over: reached)
-            case .settle(let settling): gone += try perform(settling, session)
-            }
+        let held = session.held.map(\.tag)
+        for case .publish(let publication) in parts {
+            let message = modelMessage(publication, ids.removeFirst())
+            let reached = route(message)
+            try require(
+                !reached.contains { isFull($0, for: message) }, "a transaction loses message \(message.id)")
+            routed.append(reached.count)
+            safe += try spread(message, over: reached)
+        }
+        for case .settle(let settling) in parts {
+            gone += try perform(settling, session) { held.contains($0.tag) }
         }
         expected[ticket] = Expectation(kind: .exactly("committed \(routed)"), safe: safe, gone: gone)
     }
@@ -170,8 +172,10 @@ extension ReferenceModel {
     }
 
     /// Settles; returns what must not be in the database once that is answered.
-    private func perform(_ settling: Settling, _ session: ModelSession) throws -> [Copy] {
-        let settled = session.held.filter {
+    private func perform(
+        _ settling: Settling, _ session: ModelSession, where isMeant: (ModelHeld) -> Bool = { _ in true }
+    ) throws -> [Copy] {
+        let settled = session.held.filter(isMeant).filter {
             settling.multiple ? settling.tag == 0 || $0.tag <= settling.tag : $0.tag == settling.tag
         }
         session.held.removeAll { held in settled.contains { $0.tag == held.tag } }

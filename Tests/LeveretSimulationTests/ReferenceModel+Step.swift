@@ -83,9 +83,7 @@ extension ReferenceModel {
             {
                 remove(head, to: .maxlen)
             }
-            queue.isTooLong =
-                queue.lengthMax.map { queue.ready.count > $0 } ?? false
-                || queue.bytesMax.map { queue.readyBytes > $0 } ?? false
+            queue.isTooLong = queue.isOverfull
         }
     }
 
@@ -116,6 +114,7 @@ extension ReferenceModel {
             guard let index = queue.gets.firstIndex(where: { $0.ticket == ticket }) else { continue }
             guard let deadline = queue.gets[index].deadline, deadline <= now else { return false }
             queue.gets.remove(at: index)
+            queue.lastUsed = now
             expected[ticket] = nil
             return true
         }

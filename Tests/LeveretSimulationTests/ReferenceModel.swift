@@ -216,6 +216,12 @@ final class ModelQueue {
         lastUsed = now
     }
 
+    /// It holds more than it may.
+    var isOverfull: Bool {
+        guard overflow == .dropHead else { return false }
+        return lengthMax.map { ready.count > $0 } ?? false || bytesMax.map { readyBytes > $0 } ?? false
+    }
+
     var readyBytes: Int { ready.reduce(0) { $0 + $1.message.size } }
 }
 
@@ -344,7 +350,7 @@ final class ReferenceModel {
     /// Sessions that are closed and have not handed back everything yet, with what they still hold.
     var leaving: [ModelSession] = []
     var highestNumber: Int64 = 0
-    /// Every copy that ever had a row, by number: a crash may bring it back.
+    /// Every copy that ever had a number: a crash may bring it back as long as its removal is not committed.
     var written: [Int64: Copy] = [:]
 
     init(limits: CoreLimits) {

@@ -45,7 +45,11 @@ final class SQLiteStore: SimulatedStore {
     }
 
     func copies() throws -> [StoredCopy] {
-        try opened().writer.access { database throws(StoreFailure) in
+        let orphans = try opened().writer.access { database throws(StoreFailure) in
+            try database.number("SELECT count(*) FROM held WHERE message NOT IN (SELECT id FROM message)")
+        }
+        guard orphans == 0 else { throw Violation("\(orphans) rows of held have no message") }
+        return try opened().writer.access { database throws(StoreFailure) in
             let statement = try database.prepared(
                 """
                 SELECT m.id, m.queue, m.failed, coalesce(h.acquired, 0), h.consumer IS NOT NULL, m.expires

@@ -16,9 +16,21 @@ struct Failure: Error, CustomStringConvertible {
         return """
             seed \(script.header.seed) failed at step \(script.operations.count)\(isShrunk ? " (shrunk)" : ""): \
             \(violation)
-            its last operations:
+            \(script.operations.count > 30 ? "its last operations" : "the script"):
             \(last.text)
             """
+    }
+
+    /// Writes the whole script to a file that `LEVERET_SIM_SCRIPT` can name; says where it is.
+    func written() -> String {
+        let name = "leveret-simulation-\(script.header.seed).jsonl"
+        let file = FileManager.default.temporaryDirectory.appending(path: name)
+        do {
+            try Data(script.text.utf8).write(to: file)
+            return "replay it with LEVERET_SIM_SCRIPT=\(file.path)"
+        } catch {
+            return "its script can't be written to \(file.path): \(error)"
+        }
     }
 }
 

@@ -397,6 +397,7 @@ final class Simulator {
                 inMemory.elementsEqual(queue.ready.prefix(other.ready.count).lazy.map(\.number)),
                 "\(queue.name) has \(Array(inMemory)) at its head, not \(queue.ready.map(\.number))")
             try compareTimers(queue)
+            try model.require(!queue.isOverfull, "\(queue.name) holds more than it may")
             guard let next = queue.ready.first else { continue }
             let waits =
                 queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { model.hasCredit($0) }?.tag
@@ -419,6 +420,9 @@ final class Simulator {
     /// Compares what holds only when everything has been committed too.
     private func compareAtRest() throws {
         model.moves.removeAll { model.expected[$0.ticket] == nil }
+        if let get = model.queues.flatMap(\.gets).first(where: { $0.deadline == nil }) {
+            throw Violation("a GET that should not wait has no answer: ticket \(get.ticket.rawValue)")
+        }
         let open = model.expected.filter {
             if case .get = $0.value.kind { false } else { true }
         }

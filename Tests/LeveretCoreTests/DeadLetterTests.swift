@@ -1,0 +1,172 @@
+// Where messages go that leave their queue by rule, and what they tell of it.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct DeadLetterTests {
+    private let broker = CoreHarness()
+
+    /// A queue whose dead letters go to `key` by way of the default exchange.
+    private func queue(_ name: QueueName, to key: String?, _ more: FieldTable = [:]) {
+        var arguments: FieldTable = ["x-dead-letter-exchange": .string("")]
+        if let key { arguments["x-dead-letter-routing-key"] = .string(key) }
+        for field in more.fields { arguments[field.name] = field.value }
+        broker.queue(name, arguments)
+    }
+
+    private func reject(_ delivery: Delivery?, _ text: String? = nil) {
+        #expect(delivery != nil)
+        broker.run(.settle(Settlement(.deadLetter, delivery?.tag ?? 0, errorText: text)))
+    }
+
+    @Test func `a death tells queue, reason, count, exchange, keys, time and the expiration taken away`() {
+        broker.queue("dead")
+        queue("jobs", to: "dead")
+        broker.run(.bind(Binding(source: "amq.topic", target: .queue("jobs"), routingKey: "k.#")))
+        var properties = MessageProperties()
+        properties.expiration = "5000"
+        properties.headers["CC"] = .array([.string("other")])
+        let message = Message(exchange: "amq.topic", routingKey: "k.1", properties: properties, body: [1])
+        broker.run(.publish(message, mandatory: false))
+        reject(broker.get("jobs"), "boom")
+        let letter = broker.get("dead")
+        let death = Death(
+            queue: "jobs", reason: .rejected, count: 1, exchange: "amq.topic", routingKeys: ["k.1", "other"],
+            time: broker.now, originalExpiration: "5000")
+        #expect(letter?.deaths?.deaths == [death])
+        #expect(letter?.deaths?.originQueue == "jobs")
+        #expect(letter?.deaths?.firstReason == .rejected)
+        #expect(letter?.deaths?.errorText == "boom")
+        #expect(letter?.message.properties == nil)
+        #expect(letter?.message.routingKey == "dead")
+    }
+
+    @Test func `without a key of the queue's own a dead letter keeps its keys`() {
+        broker.queue("dead")
+        broker.queue("copy")
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.direct")])
+        for (name, key) in [("dead", "jobs"), ("copy", "extra")] {
+            broker.run(
+                .bind(
+                    Binding(source: "amq.direct", target: .queue(QueueName(name)), routingKey: key)))
+        }
+        var properties = MessageProperties()
+        properties.headers["CC"] = .array([.string("extra")])
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [1])
+        broker.run(.publish(message, mandatory: false))
+        reject(broker.get("jobs"))
+        #expect(broker.get("dead")?.message.routingKey == "jobs")
+        #expect(broker.get("copy") != nil)
+    }
+
+    @Test func `two rounds between two queues count per queue and reason, newest first`() {
+        queue("jobs", to: "wait")
+        queue("wait", to: "jobs", ["x-message-ttl": .int(10)])
+        _ = broker.publish("a", to: "jobs")
+        for _ in 0..<2 {
+            reject(broker.get("jobs"))
+            broker.advance(milliseconds: 10)
+        }
+        let deaths = broker.get("jobs")?.deaths
+        #expect(deaths?.deaths.map(\.queue) == ["wait", "jobs"])
+        #expect(deaths?.deaths.map(\.reason) == [.expired, .rejected])
+        #expect(deaths?.deaths.map(\.count) == [2, 2])
+        #expect(deaths?.originQueue == "jobs")
+    }
+
+    @Test func `a cycle of automatic deaths only is parked, with one rejection in it goes on`() {
+        queue("a", to: "b", ["x-message-ttl": .int(10)])
+        queue("b", to: "a", ["x-message-ttl": .int(10)])
+        _ = broker.publish("x", to: "a")
+        broker.advance(milliseconds: 10)
+        #expect(broker.info("b")?.ready == 1)
+        broker.advance(milliseconds: 10)
+        #expect(broker.info("a")?.ready == 0)
+        let parked = broker.get(.parked)
+        #expect(parked?.deaths?.deaths.map(\.queue) == ["b", "a"])
+        #expect(parked?.deaths?.errorText?.contains("'a' before") == true)
+    }
+
+    @Test func `a queue that dead-letters to itself by rejection may, by expiry parks`() {
+        queue("jobs", to: "jobs")
+        _ = broker.publish("a", to: "jobs")
+        reject(broker.get("jobs"))
+        let again = broker.get("jobs")
+        #expect(again?.deaths?.deaths.first?.count == 1)
+        reject(again)
+        #expect(broker.get("jobs")?.deaths?.deaths.first?.count == 2)
+        queue("late", to: "late", ["x-message-ttl": .int(10)])
+        _ = broker.publish("b", to: "late")
+        broker.advance(milliseconds: 10)
+        #expect(broker.info("late")?.ready == 0)
+        #expect(broker.get(.parked)?.text == "b")
+    }
+
+    @Test func `a target that is full parks the letter, and the others get it all the same`() {
+        broker.queue("full", ["x-max-length": .int(0), "x-overflow": .string("reject-publish")])
+        broker.queue("dead")
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.fanout"), "x-max-length": .int(0)])
+        for queue: QueueName in ["full", "dead"] {
+            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(queue))))
+        }
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        #expect(broker.get("dead")?.deaths?.errorText == nil)
+        #expect(broker.get(.parked)?.deaths?.errorText?.contains("'full' is full") == true)
+    }
+
+    @Test func `a letter that is routed to the parking queue stands there once`() {
+        queue("jobs", to: QueueName.parked.rawValue, ["x-max-length": .int(0)])
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        broker.settle()
+        #expect(broker.bodies(of: .parked) == ["a", "b"])
+    }
+
+    @Test func `an internal exchange takes dead letters`() {
+        broker.queue("dead")
+        let exchange = ExchangeDefinition("inner", type: .fanout, internal: true)
+        broker.run(.declareExchange(exchange, passive: false))
+        broker.run(.bind(Binding(source: "inner", target: .queue("dead"))))
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("inner"), "x-max-length": .int(0)])
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        #expect(broker.bodies(of: "dead") == ["a"])
+    }
+
+    @Test func `without a dead-letter exchange a message is dropped, and counted by its reason`() {
+        broker.queue("jobs")
+        _ = broker.publish("a", to: "jobs")
+        reject(broker.get("jobs"))
+        #expect(broker.core.queue(named: "jobs")?.deaths == [.rejected: 1])
+        #expect(broker.core.queue(named: .parked) == nil)
+        #expect(broker.rows.isEmpty)
+    }
+
+    @Test func `the parking queue is bounded and drops the oldest`() {
+        var limits = CoreLimits()
+        limits.parkedBytesMax = 3
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("gone"), "x-max-length": .int(0)])
+        for body in ["a", "b", "c"] { _ = broker.publish(body, to: "jobs") }
+        #expect(broker.info(.parked)?.ready == 3)
+        _ = broker.publish("d", to: "jobs")
+        #expect(broker.bodies(of: .parked) == ["b", "c", "d"])
+    }
+
+    @Test func `the removal and all its copies stand in one batch`() {
+        broker.queue("dead")
+        broker.queue("copy")
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.fanout")])
+        for queue: QueueName in ["dead", "copy"] {
+            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(queue))))
+        }
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        let delivery = broker.get("jobs")
+        broker.ask(.settle(Settlement(.deadLetter, delivery?.tag ?? 0)))
+        let batch = broker.core.takeBatch(now: broker.now)
+        #expect(batch?.removals == [delivery?.number ?? 0])
+        #expect(batch?.inserts.count { $0.message != nil } == 2)
+    }
+}

@@ -1,0 +1,328 @@
+// What a queue's arguments and attributes make it do, each at its limit and one past it.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct QueueRulesTests {
+    private let broker = CoreHarness()
+    private let toDead: FieldTable = [
+        "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead"),
+    ]
+
+    private func with(_ base: FieldTable, _ more: FieldTable) -> FieldTable {
+        var table = base
+        for field in more.fields { table[field.name] = field.value }
+        return table
+    }
+
+    private func publish(_ bodies: [String], to queue: String) {
+        for body in bodies { _ = broker.publish(body, to: queue) }
+    }
+
+    // MARK: - Length
+
+    @Test func `drop-head keeps as many as allowed and drops the oldest beyond`() {
+        broker.queue("dead")
+        broker.queue("jobs", with(toDead, ["x-max-length": .int(2)]))
+        publish(["a", "b"], to: "jobs")
+        #expect(broker.info("dead")?.ready == 0)
+        publish(["c"], to: "jobs")
+        #expect(broker.bodies(of: "jobs") == ["b", "c"])
+        let letter = broker.get("dead")
+        #expect(letter?.text == "a")
+        #expect(letter?.deaths?.deaths.first?.reason == .maxlen)
+    }
+
+    @Test func `a limit in bytes counts bodies, and one too large for it is dropped itself`() {
+        broker.queue("jobs", ["x-max-length-bytes": .int(4)])
+        publish(["aa", "bb"], to: "jobs")
+        #expect(broker.info("jobs")?.ready == 2)
+        publish(["c"], to: "jobs")
+        #expect(broker.info("jobs")?.ready == 2)
+        publish(["ddddd"], to: "jobs")
+        #expect(broker.bodies(of: "jobs") == [])
+    }
+
+    @Test func `what is held is not counted by a length limit`() {
+        broker.queue("jobs", ["x-max-length": .int(1)])
+        publish(["a"], to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        publish(["b"], to: "jobs")
+        #expect(broker.info("jobs")?.ready == 1)
+        broker.run(.settle(Settlement(.ack, 1)))
+        #expect(broker.bodies(of: "jobs") == ["b"])
+    }
+
+    @Test func `a queue of length 0 hands to who waits and keeps nothing`() {
+        broker.queue("dead")
+        broker.queue("jobs", with(toDead, ["x-max-length": .int(0)]))
+        publish(["a"], to: "jobs")
+        broker.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 1)))
+        publish(["b", "c"], to: "jobs")
+        broker.settle()
+        #expect(broker.deliveries().map(\.text) == ["b"])
+        #expect(broker.bodies(of: "dead") == ["a", "c"])
+    }
+
+    @Test(arguments: ["reject-publish", "reject-publish-dlx"])
+    func `a full queue refuses what others take, and dead-letters it only if told to`(overflow: String) {
+        broker.queue("dead")
+        broker.queue("mails")
+        broker.queue("jobs", with(toDead, ["x-max-length": .int(1), "x-overflow": .string(overflow)]))
+        for queue: QueueName in ["jobs", "mails"] {
+            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(queue))))
+        }
+        let message = Message(exchange: "amq.fanout", routingKey: "k", body: Array("x".utf8))
+        guard case .routed(2)? = broker.run(.publish(message, mandatory: false)) else {
+            Issue.record("not taken below the limit")
+            return
+        }
+        let error = broker.refusal(of: .publish(message, mandatory: false))
+        #expect(error?.code == .resourceError)
+        #expect(error?.text.contains("'jobs'") == true)
+        broker.settle()
+        #expect(broker.info("jobs")?.ready == 1)
+        #expect(broker.info("mails")?.ready == 2)
+        #expect(broker.info("dead")?.ready == (overflow == "reject-publish" ? 0 : 1))
+    }
+
+    @Test func `a move of a full queue onto itself ends, keeps the order and drops nothing`() {
+        broker.queue("dead")
+        broker.queue("jobs", with(toDead, ["x-max-length": .int(3)]))
+        publish(["a", "b", "c"], to: "jobs")
+        guard case .count(3)? = broker.run(.move(Move(from: "jobs", to: .queue("jobs")))) else {
+            Issue.record("not all were moved")
+            return
+        }
+        #expect(broker.bodies(of: "jobs") == ["a", "b", "c"])
+        #expect(broker.info("dead")?.ready == 0)
+    }
+
+    @Test func `a transaction that a full queue would refuse settles nothing and publishes nothing`() {
+        broker.queue("jobs")
+        broker.queue("full", ["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
+        publish(["a"], to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        let message = Message(exchange: "", routingKey: "full", body: [1])
+        let publishes = [Request.publish(message, mandatory: false), .publish(message, mandatory: false)]
+        let settles = Request.settle(Settlement(.ack, 1))
+        #expect(broker.refusal(of: .transaction([settles] + publishes))?.code == .resourceError)
+        #expect(broker.info("full")?.ready == 0)
+        #expect(broker.info("jobs")?.unacked == 1)
+        guard case .committed([1])? = broker.run(.transaction([settles, publishes[0]])) else {
+            Issue.record("what fits was refused")
+            return
+        }
+    }
+
+    @Test func `a transaction that hands back to a queue loses nothing that it publishes there`() {
+        broker.queue("jobs", ["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
+        publish(["a"], to: "jobs")
+        #expect(broker.get("jobs")?.text == "a")
+        let message = Message(exchange: "", routingKey: "jobs", body: Array("b".utf8))
+        broker.run(
+            .transaction([.settle(Settlement(.requeue, 1)), .publish(message, mandatory: false)]))
+        #expect(broker.bodies(of: "jobs") == ["a", "b"])
+    }
+
+    @Test func `a transaction that acks all it holds does not ack what it has just published`() {
+        broker.queue("jobs")
+        broker.run(.consume(Consume(queue: "jobs", tag: "c")))
+        publish(["a"], to: "jobs")
+        let message = Message(exchange: "", routingKey: "jobs", body: Array("b".utf8))
+        broker.run(
+            .transaction([
+                .publish(message, mandatory: false), .settle(Settlement(.ack, 0, multiple: true)),
+            ]))
+        #expect(broker.deliveries().map(\.text) == ["a", "b"])
+        #expect(broker.info("jobs")?.unacked == 1)
+    }
+
+    // MARK: - Time
+
+    @Test func `with a TTL of 0 a message is handed to who waits, or expires at once`() {
+        broker.queue("dead")
+        broker.queue("jobs", with(toDead, ["x-message-ttl": .int(0)]))
+        publish(["a"], to: "jobs")
+        #expect(broker.info("jobs")?.ready == 0)
+        broker.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 1)))
+        publish(["b", "c"], to: "jobs")
+        broker.settle()
+        #expect(broker.deliveries().map(\.text) == ["b"])
+        #expect(broker.bodies(of: "dead") == ["a", "c"])
+    }
+
+    @Test func `the smaller of the queue's TTL and the message's own counts`() {
+        broker.queue("jobs", ["x-message-ttl": .int(50)])
+        _ = broker.publish("long", to: "jobs", expiration: "80")
+        _ = broker.publish("short", to: "jobs", expiration: "20")
+        broker.advance(milliseconds: 20)
+        #expect(broker.info("jobs")?.ready == 1)
+        broker.advance(milliseconds: 29)
+        #expect(broker.info("jobs")?.ready == 1)
+        broker.advance(milliseconds: 1)
+        #expect(broker.info("jobs")?.ready == 0)
+    }
+
+    @Test func `an unused queue goes when its time is over, and a use starts it anew`() {
+        broker.queue("jobs", ["x-expires": .int(100)])
+        broker.advance(milliseconds: 99)
+        #expect(broker.get("jobs") == nil)
+        broker.advance(milliseconds: 99)
+        broker.queue("jobs", ["x-expires": .int(100)])
+        broker.run(.consume(Consume(queue: "jobs", tag: "c")))
+        broker.advance(milliseconds: 500)
+        broker.run(.cancel("c", requeue: true))
+        broker.advance(milliseconds: 99)
+        #expect(broker.core.queue(named: "jobs") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
+    @Test func `a GET that waited in vain was a use until its end`() {
+        broker.queue("jobs", ["x-expires": .int(100)])
+        broker.ask(.get("jobs", autoAck: false, waitMilliseconds: 500))
+        broker.advance(milliseconds: 500)
+        broker.advance(milliseconds: 99)
+        #expect(broker.core.queue(named: "jobs") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
+    // MARK: - Deleting, and who may
+
+    @Test func `if-unused and if-empty keep a queue that is used or not empty`() {
+        broker.queue("jobs")
+        publish(["a"], to: "jobs")
+        let ifEmpty = broker.refusal(of: .deleteQueue("jobs", ifUnused: false, ifEmpty: true))
+        #expect(ifEmpty?.code == .preconditionFailed)
+        #expect(ifEmpty?.text.contains("not empty: 1") == true)
+        broker.run(.consume(Consume(queue: "jobs", tag: "c")))
+        let ifUnused = broker.refusal(of: .deleteQueue("jobs", ifUnused: true, ifEmpty: false))
+        #expect(ifUnused?.code == .preconditionFailed)
+        #expect(ifUnused?.text.contains("in use by 1") == true)
+        guard case .count(0)? = broker.run(.deleteQueue("jobs", ifUnused: false, ifEmpty: true)) else {
+            Issue.record("a queue whose messages are all held is empty")
+            return
+        }
+    }
+
+    @Test func `an auto-delete queue goes with its last consumer and not before`() {
+        let definition = QueueDefinition("jobs", autoDelete: true)
+        broker.run(.declareQueue(definition, passive: false))
+        for tag: ConsumerTag in ["a", "b"] { broker.run(.consume(Consume(queue: "jobs", tag: tag))) }
+        broker.run(.cancel("a", requeue: true))
+        #expect(broker.core.queue(named: "jobs") != nil)
+        broker.run(.cancel("b", requeue: true))
+        #expect(broker.core.queue(named: "jobs") == nil)
+        broker.run(.declareQueue(definition, passive: false))
+        let other = broker.openSession()
+        broker.run(.consume(Consume(queue: "jobs", tag: "c")), from: other)
+        broker.core.closeSession(other, now: broker.now)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
+    @Test func `an exclusive queue is refused to others and goes with its connection, held messages too`() {
+        let connection = broker.core.openConnection(name: "owner", now: broker.now)
+        let owner = broker.core.openSession(on: connection, now: broker.now)
+        broker.run(.declareQueue(QueueDefinition("own", exclusive: true), passive: false), from: owner)
+        publish(["a", "b"], to: "own")
+        let strangers: [Request] = [
+            .declareQueue(QueueDefinition("own", exclusive: true), passive: false),
+            .declareQueue(QueueDefinition("own"), passive: true), .purge("own"),
+            .get("own", autoAck: true, waitMilliseconds: 0), .consume(Consume(queue: "own", tag: "c")),
+            .deleteQueue("own", ifUnused: false, ifEmpty: false), .move(Move(from: "own", to: .queue("own"))),
+            .bind(Binding(source: "amq.fanout", target: .queue("own"))),
+        ]
+        for request in strangers { #expect(broker.refusal(of: request)?.code == .resourceLocked) }
+        broker.run(.get("own", autoAck: false, waitMilliseconds: 0), from: owner)
+        broker.core.closeConnection(connection, now: broker.now)
+        broker.settle()
+        #expect(broker.core.queue(named: "own") == nil)
+        #expect(broker.core.messageBytes == 0)
+        #expect(broker.rows.isEmpty)
+    }
+
+    @Test func `an exclusive consumer keeps others out, and is kept out by them`() {
+        broker.queue("jobs")
+        broker.run(.consume(Consume(queue: "jobs", tag: "a", exclusive: true)))
+        #expect(broker.refusal(of: .consume(Consume(queue: "jobs", tag: "b")))?.code == .accessRefused)
+        broker.run(.cancel("a", requeue: true))
+        broker.run(.consume(Consume(queue: "jobs", tag: "b")))
+        let late = Consume(queue: "jobs", tag: "c", exclusive: true)
+        #expect(broker.refusal(of: .consume(late))?.code == .accessRefused)
+    }
+
+    @Test func `a name with a reserved prefix is refused, an empty one is made up`() {
+        for name: QueueName in ["amq.jobs", "leveret.jobs"] {
+            let error = broker.refusal(of: .declareQueue(QueueDefinition(name), passive: false))
+            #expect(error?.code == .accessRefused)
+        }
+        guard
+            case .declared(let name, _, _)? = broker.run(
+                .declareQueue(QueueDefinition(""), passive: false))
+        else {
+            Issue.record("not declared")
+            return
+        }
+        #expect(name.rawValue.hasPrefix("amq.gen-"))
+    }
+
+    // MARK: - Who is next
+
+    @Test func `the consumer that holds least is next, then they take turns`() {
+        broker.queue("jobs")
+        for tag: ConsumerTag in ["a", "b"] {
+            broker.run(.consume(Consume(queue: "jobs", tag: tag, prefetch: 2)))
+        }
+        publish(["1", "2", "3", "4", "5"], to: "jobs")
+        #expect(broker.deliveries().map { $0.source.consumer } == ["a", "b", "a", "b"])
+        for tag: DeliveryTag in [2, 4] { broker.ask(.settle(Settlement(.ack, tag))) }
+        publish(["6"], to: "jobs")
+        #expect(broker.deliveries().dropFirst(4).map { $0.source.consumer } == ["b", "b"])
+    }
+
+    @Test func `a session's prefetch bounds all its consumers together`() {
+        broker.queue("jobs")
+        broker.run(.setSessionPrefetch(2))
+        for tag: ConsumerTag in ["a", "b"] { broker.run(.consume(Consume(queue: "jobs", tag: tag))) }
+        publish(["1", "2", "3"], to: "jobs")
+        #expect(broker.deliveries().count == 2)
+        broker.run(.setSessionPrefetch(3))
+        #expect(broker.deliveries().count == 3)
+    }
+
+    // MARK: - Publishing
+
+    @Test func `mandatory returns what no queue takes, else it is dropped and counted`() {
+        let message = Message(exchange: "amq.direct", routingKey: "nowhere", body: [1])
+        guard case .unroutable? = broker.run(.publish(message, mandatory: true)) else {
+            Issue.record("not returned")
+            return
+        }
+        guard case .routed(0)? = broker.run(.publish(message, mandatory: false)) else {
+            Issue.record("not confirmed with 0")
+            return
+        }
+        #expect(broker.core.totals.unroutable == 2)
+    }
+
+    @Test func `CC and BCC reach each queue once, and BCC is not delivered`() {
+        for queue: QueueName in ["a", "b", "c"] { broker.queue(queue) }
+        var properties = MessageProperties()
+        properties.headers["CC"] = .array([.string("b"), .string("b"), .string("a")])
+        properties.headers["BCC"] = .array([.string("c"), .string("b")])
+        let message = Message(exchange: "", routingKey: "a", properties: properties, body: [1])
+        guard case .routed(3)? = broker.run(.publish(message, mandatory: false)) else {
+            Issue.record("not routed to three queues")
+            return
+        }
+        for queue: QueueName in ["a", "b", "c"] {
+            #expect(broker.info(queue)?.ready == 1)
+            let delivered = broker.get(queue)?.message.properties?.headers
+            #expect(delivered?["CC"] != nil)
+            #expect(delivered?["BCC"] == nil)
+        }
+    }
+}
