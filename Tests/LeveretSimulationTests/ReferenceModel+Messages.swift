@@ -34,8 +34,8 @@ extension ReferenceModel {
     /// A copy was dropped in the same step that it came in. Then all that stood before it was dropped too.
     private func overtake(_ copy: Copy) throws {
         let queue = copy.queue
-        let isLimited = queue.overflow == .dropHead && (queue.lengthMax != nil || queue.bytesMax != nil)
-        try require(isLimited, "message \(copy.message.id) should be in \(queue.name) and never arrived")
+        try require(
+            queue.isLimited, "message \(copy.message.id) should be in \(queue.name) and never arrived")
         for old in queue.ready where old.number <= highestNumber { remove(old, to: .maxlen) }
     }
 

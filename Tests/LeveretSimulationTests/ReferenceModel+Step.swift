@@ -75,9 +75,10 @@ extension ReferenceModel {
         }
     }
 
-    /// Follows the core in dropping what a restart found too much.
+    /// Follows the core in dropping what a restart found too much, or what is too much for as long as a dead
+    /// message behind the window was not found.
     private func shorten() {
-        for queue in queues where queue.isTooLong {
+        for queue in queues where queue.isTooLong || (isExact && countsTheDead(queue)) {
             while let head = queue.ready.first, !isCounted(head),
                 !takes.contains(where: { $0.number == head.number })
             {
@@ -85,6 +86,11 @@ extension ReferenceModel {
             }
             queue.isTooLong = queue.isOverfull
         }
+    }
+
+    private func countsTheDead(_ queue: ModelQueue) -> Bool {
+        queue.isLimited && !moves.contains { $0.source === queue }
+            && queue.condemned.contains { isCounted($0) }
     }
 
     private func checkUnexplained() throws {

@@ -216,9 +216,12 @@ final class ModelQueue {
         lastUsed = now
     }
 
+    /// It drops from its head what is too much.
+    var isLimited: Bool { overflow == .dropHead && (lengthMax != nil || bytesMax != nil) }
+
     /// It holds more than it may.
     var isOverfull: Bool {
-        guard overflow == .dropHead else { return false }
+        guard isLimited else { return false }
         return lengthMax.map { ready.count > $0 } ?? false || bytesMax.map { readyBytes > $0 } ?? false
     }
 

@@ -44,7 +44,8 @@ enum SimulationRun {
         trace?.write(Data(script.text.utf8))
         var generator = Generator(style: style, random: random)
         do {
-            let simulator = try Simulator(seed: seed, style: style, store: try store(for: style))
+            let simulator = try Simulator(
+                seed: seed, style: style, store: try store(for: style), comparesEvery: 4)
             for _ in 0..<steps {
                 let operation = generator.next(simulator)
                 script.operations.append(operation)

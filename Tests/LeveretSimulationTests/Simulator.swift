@@ -33,8 +33,13 @@ final class Simulator {
     /// A hash of everything the core was seen to do.
     private(set) var outputHash: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    init(seed: UInt64, style: Style, store: any SimulatedStore) throws {
+    /// The dear comparisons of all there is come after so many operations, and whenever all is settled.
+    private let comparesEvery: Int
+    private var operations = 0
+
+    init(seed: UInt64, style: Style, store: any SimulatedStore, comparesEvery: Int = 1) throws {
         self.seed = seed
+        self.comparesEvery = comparesEvery
         self.style = style
         self.store = store
         model = ReferenceModel(limits: style.coreLimits)
@@ -77,6 +82,9 @@ final class Simulator {
         case .restart: try restart()
         }
         if style.isExact { try settleExactly() }
+        operations += 1
+        guard operations % comparesEvery == 0 else { return }
+        if style.isExact { try compare() }
         core.checkInvariants()
     }
 
@@ -240,7 +248,7 @@ final class Simulator {
                 try model.require(inFlight != nil, "a read waits for a batch that never comes: \(loads)")
                 try commit()
             } else {
-                return try compare()
+                return try model.checkDead()
             }
         }
         throw Violation("the core never comes to rest")
