@@ -27,11 +27,13 @@ extension BrokerCore {
 
     private mutating func timerFired(_ queue: MessageQueue, now: Instant) {
         endWaitingGets(of: queue, now: now)
-        if expireDue(queue, now: now) { work.append(.expire(queue)) }
+        // What is left of a crowd is long work, which sets the timer once it is done.
+        let isCrowd = expireDue(queue, now: now)
+        if isCrowd { work.append(.expire(queue)) }
         if queue.storedNextExpiry <= now { loadExpired(queue, now: now) }
         if let deadline = deadline(ofUnused: queue), deadline <= now {
             _ = deleteQueue(queue, now: now)
-        } else {
+        } else if !isCrowd {
             arm(queue)
         }
     }

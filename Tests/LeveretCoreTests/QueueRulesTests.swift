@@ -165,6 +165,22 @@ import Testing
         #expect(broker.info("jobs")?.ready == 0)
     }
 
+    @Test func `a crowd that expires at once goes slice by slice`() {
+        var limits = CoreLimits()
+        limits.sliceCount = 3
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-message-ttl": .int(10)])
+        for body in ["a", "b", "c", "d", "e", "f", "g"] { _ = broker.publish(body, to: "jobs") }
+        broker.now = broker.now.advanced(byMilliseconds: 10)
+        broker.core.timeReached(now: broker.now)
+        #expect(broker.core.queue(named: "jobs")?.readyCount == 4)
+        #expect(broker.core.hasMoreWork)
+        broker.core.continueWork(now: broker.now)
+        #expect(broker.core.queue(named: "jobs")?.readyCount == 1)
+        broker.settle()
+        #expect(broker.core.queue(named: "jobs")?.readyCount == 0)
+    }
+
     @Test func `an unused queue goes when its time is over, and a use starts it anew`() {
         broker.queue("jobs", ["x-expires": .int(100)])
         broker.advance(milliseconds: 99)
