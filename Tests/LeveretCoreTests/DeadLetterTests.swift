@@ -154,6 +154,31 @@ import Testing
         #expect(broker.bodies(of: .parked) == ["b", "c", "d"])
     }
 
+    @Test func `a message that died into two queues is safe when both have it, not one`() {
+        for queue: QueueName in ["dead", "copy", "mails"] { broker.queue(queue) }
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.fanout"), "x-max-length": .int(0)])
+        for (source, queue) in [
+            ("amq.fanout", "dead"), ("amq.fanout", "copy"), ("amq.direct", "jobs"), ("amq.direct", "mails"),
+        ] {
+            broker.run(
+                .bind(
+                    Binding(source: ExchangeName(source), target: .queue(QueueName(queue)), routingKey: "k")))
+        }
+        let message = Message(exchange: "amq.direct", routingKey: "k", body: [1])
+        #expect(broker.ask(.publish(message, mandatory: false)) == nil)
+        for queue: QueueName in ["dead", "mails"] {
+            broker.ask(.get(queue, autoAck: true, waitMilliseconds: 0))
+        }
+        let isConfirmed = { [broker] in
+            broker.events[broker.session]?.contains {
+                if case .answer(_, .routed(2)) = $0 { true } else { false }
+            }
+        }
+        #expect(isConfirmed() == false)
+        broker.settle()
+        #expect(isConfirmed() == true)
+    }
+
     @Test func `the removal and all its copies stand in one batch`() {
         broker.queue("dead")
         broker.queue("copy")

@@ -11,6 +11,14 @@ struct StoredCopy: Equatable {
     var acquired: Int32
     var isHeld: Bool
     var expires: Instant
+
+    /// As a restart has to find it: ready, and counted as failed where it was held.
+    var recovered: StoredCopy {
+        var copy = self
+        copy.failed += isHeld ? 1 : 0
+        copy.isHeld = false
+        return copy
+    }
 }
 
 /// What the simulator needs of a store.

@@ -201,7 +201,11 @@ final class Simulator {
             durable = state
             try model.committed(state, try store.copies(), unfinished: unfinished)
         }
+        let left = try store.copies()
         let recovered = try store.reopen()
+        let found = try store.copies()
+        try model.require(
+            found == left.map { $0.recovered }, "a restart found \(found) where \(left) had been left")
         connections = [:]
         sessions = [:]
         seen = [:]
@@ -217,7 +221,7 @@ final class Simulator {
         core.recover(recovered, now: instant)
         model.now = now
         model.isCounted = { _ in true }
-        try model.restarted(from: durable, recovered, try store.copies())
+        try model.restarted(from: durable, recovered, found)
         try model.require(
             recovered.nextNumber.rawValue > durable.highestNumber, "message numbers begin again after a crash"
         )
