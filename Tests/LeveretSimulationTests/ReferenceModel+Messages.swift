@@ -204,7 +204,7 @@ extension ReferenceModel {
         copy.state = .condemned(reason)
         if copy.queue.deadLetterExchange == nil {
             copy.fate = .settled
-            if !copy.isDurable || copy.number == 0 { return }
+            if copy.number == 0 || (!copy.isDurable && !isCounted(copy)) { return }
         }
         copy.queue.condemned.append(copy)
     }

@@ -78,6 +78,11 @@ extension ReferenceModel {
     /// Follows the core in dropping what a restart found too much, or what is too much for as long as a dead
     /// message behind the window was not found.
     private func shorten() {
+        for queue in queues {
+            queue.condemned.removeAll {
+                !$0.isDurable && queue.deadLetterExchange == nil && !isCounted($0)
+            }
+        }
         for queue in queues where queue.isTooLong || (isExact && countsTheDead(queue)) {
             while let head = queue.ready.first, !isCounted(head),
                 !takes.contains(where: { $0.number == head.number })
