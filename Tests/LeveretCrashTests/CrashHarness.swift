@@ -8,7 +8,7 @@ import LeveretTestSupport
 struct CrashHarness {
     private static let notices = QueueGroup(
         source: "notices", options: "ttl=20 dead-letter-exchange=\"\" dead-letter-key=notices.dead",
-        dead: "notices.dead"
+        dead: "notices.dead", keepsOrder: true
     )
     private static let groups = [
         QueueGroup(
@@ -23,9 +23,12 @@ struct CrashHarness {
         QueueGroup(
             source: "limited",
             options: "max-length=40 dead-letter-exchange=\"\" dead-letter-key=limited.dead",
-            dead: "limited.dead"
+            dead: "limited.dead", keepsOrder: true
         ),
         QueueGroup(source: "tasks", dead: "tasks.done"),
+        QueueGroup(source: "stock", dead: "shelf", keepsOrder: true),
+        QueueGroup(source: "waste"),
+        QueueGroup(source: "mist", isTransient: true),
         QueueGroup(source: "copy.a"),
         QueueGroup(source: "copy.b"),
     ]
@@ -36,6 +39,9 @@ struct CrashHarness {
         (request: "PUB \"\" notices", groups: ["notices"]),
         (request: "PUB \"\" limited", groups: ["limited"]),
         (request: "PUB \"\" tasks", groups: ["tasks"]),
+        (request: "PUB \"\" stock", groups: ["stock"]),
+        (request: "PUB \"\" waste", groups: ["waste"]),
+        (request: "PUB \"\" mist transient", groups: ["mist"]),
         (request: "PUB copies \"\"", groups: ["copy.a", "copy.b"]),
     ]
 
@@ -43,7 +49,9 @@ struct CrashHarness {
     private var chance: Chance
     private var nextSequences = [Int](repeating: 0, count: lanes.count)
     /// What was promised over all rounds.
-    private(set) var journal = Journal(groups)
+    private(set) var journal = Journal(groups, twins: [("copy.a", "copy.b")])
+    /// What was promised of queues and bindings.
+    private(set) var definitions = DefinitionJournal()
 
     /// Rounds on the file at `database`, with the chance of `seed`.
     init(database: String, seed: UInt64) {
@@ -74,6 +82,7 @@ struct CrashHarness {
             }
         }
         try expectOK(socket, "EXCHANGE copies fanout")
+        try expectOK(socket, "EXCHANGE \(DefinitionJournal.exchange) direct")
         for queue in ["copy.a", "copy.b"] { try expectOK(socket, "BIND \(queue) copies") }
     }
 
@@ -82,7 +91,11 @@ struct CrashHarness {
             try Publisher(port: server.port, request: $0.request, groups: $0.groups)
         }
         let workers = try makeWorkers(server.port)
-        let sockets = publishers.map(\.socket) + workers.map(\.socket)
+        let mover = try Mover(port: server.port, from: "stock", to: "shelf")
+        let purger = try Purger(port: server.port, queue: "waste")
+        let declarer = try Declarer(port: server.port)
+        let sockets =
+            publishers.map(\.socket) + workers.map(\.socket) + [mover.socket, purger.socket, declarer.socket]
         var answers = 0
         while answers < answersMax, journal.failures.isEmpty {
             for (index, publisher) in publishers.enumerated() {
@@ -90,6 +103,8 @@ struct CrashHarness {
                 publisher.publish(&journal, next: &nextSequences[index], using: &chance)
             }
             for worker in workers { answers += worker.takeReplies(&journal, isDead: false) }
+            answers += mover.work(&journal, using: &chance) + purger.work(&journal, using: &chance)
+            answers += declarer.work(&journal, &definitions, using: &chance)
             for socket in sockets { socket.exchange() }
             guard sockets.allSatisfy(\.isOpen) else {
                 journal.fail("the server closed a connection")
@@ -105,6 +120,9 @@ struct CrashHarness {
         }
         for publisher in publishers { _ = publisher.takeReplies(&journal) }
         for worker in workers { _ = worker.takeReplies(&journal, isDead: true) }
+        mover.takeReplies(&journal)
+        purger.takeReplies(&journal)
+        declarer.takeReplies(&journal, &definitions)
         journal.crashed()
     }
 
@@ -130,6 +148,15 @@ struct CrashHarness {
         let question = "pragma integrity_check; pragma foreign_key_check"
         let result = try Program("/usr/bin/env", ["sqlite3", folder.path("copy.db"), question]).finish()
         if result.output != "ok\n" { journal.fail("integrity_check: \(result.output)\(result.errors)") }
+        func list(_ query: String) throws -> Set<String> {
+            let result = try Program("/usr/bin/env", ["sqlite3", folder.path("copy.db"), query]).finish()
+            return Set(result.output.split(separator: "\n").map(String.init))
+        }
+        let bound = "select target from binding where source = '\(DefinitionJournal.exchange)'"
+        definitions.compare(
+            queues: try list("select name from queue where name like 'made.%'"), bound: try list(bound),
+            &journal
+        )
     }
 
     /// Takes everything out of every queue of a fresh server and compares it with the journal.

@@ -10,22 +10,24 @@ import Testing
         let environment = ProcessInfo.processInfo.environment
         let rounds = environment["LEVERET_CRASH_ROUNDS"].flatMap { Int($0) } ?? 10
         let seed = environment["LEVERET_CRASH_SEED"].flatMap { UInt64($0) } ?? 1
-        let journal = try await onOwnThread {
+        let (journal, definitions) = try await onOwnThread {
             let folder = try TemporaryFolder()
             var harness = CrashHarness(database: folder.path("crash.db"), seed: seed)
             for round in 1...max(rounds, 1) where harness.journal.failures.isEmpty {
                 try harness.run(round: round, isLast: round == rounds)
             }
-            return harness.journal
+            return (harness.journal, harness.definitions)
         }
         for failure in journal.failures.prefix(20) { Issue.record("seed \(seed): \(failure)") }
         print(
             """
             \(rounds) times kill -9: \(journal.confirms) confirms, \(journal.answeredAcks) answered acks and \
-            \(journal.answeredRejects) answered rejects checked; \(journal.found) messages found after restarts, \
+            \(journal.answeredRejects) answered rejects, \(journal.purged) purged messages, \(journal.moves) moves and \
+            \(definitions.answered) declarations checked; \(journal.found) messages found after restarts, \
             \(journal.foundDead) of them dead letters; \(journal.failures.count) broken promises
             """
         )
         #expect(journal.confirms > 0 && journal.found > 0 && journal.foundDead > 0)
+        #expect(journal.purged > 0 && journal.moves > 0 && definitions.answered > 0)
     }
 }

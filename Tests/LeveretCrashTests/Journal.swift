@@ -8,8 +8,12 @@ struct QueueGroup: Sendable {
     let source: String
     /// The options it is declared with.
     var options = ""
-    /// Where its dead letters go.
+    /// Where its dead letters go, or what is moved out of it.
     var dead: String?
+    /// The dead letters keep the order of the source.
+    var keepsOrder = false
+    /// Its messages don't survive the server.
+    var isTransient = false
 
     /// Both queues.
     var queues: [String] { [source] + (dead.map { [$0] } ?? []) }
@@ -37,6 +41,8 @@ struct Journal {
     }
 
     private let groups: [String: QueueGroup]  // by queue
+    /// Source queues that get every publish together, or not at all.
+    private let twins: [(String, String)]
     private var copies: [CopyKey: Copy] = [:]
     private var held: Set<CopyKey> = []  // by our consumers, since the server started
 
@@ -48,13 +54,18 @@ struct Journal {
     private(set) var answeredAcks = 0
     /// Rejects that were answered.
     private(set) var answeredRejects = 0
+    /// Confirmed messages that an answered purge removed.
+    private(set) var purged = 0
+    /// Moves that were answered.
+    private(set) var moves = 0
     /// Messages found after a restart.
     private(set) var found = 0
     /// Of these, found in the queue for dead letters.
     private(set) var foundDead = 0
 
     /// An empty journal for these groups.
-    init(_ groups: [QueueGroup]) {
+    init(_ groups: [QueueGroup], twins: [(String, String)] = []) {
+        self.twins = twins
         var byQueue: [String: QueueGroup] = [:]
         for group in groups {
             for queue in group.queues { byQueue[queue] = group }
@@ -100,6 +111,26 @@ struct Journal {
         answeredAcks += 1
     }
 
+    /// A purge is about to be sent: everything in `queue` may be gone from here on. Returns what will be, once
+    /// the purge is answered.
+    mutating func purgeSent(_ queue: String) -> [CopyKey] {
+        var sure: [CopyKey] = []
+        for (key, copy) in copies where key.group == queue && !copy.isAckAnswered {
+            if copy.isConfirmed { sure.append(key) }
+            copies[key]?.isAckSent = true
+        }
+        return sure
+    }
+
+    /// A purge was answered with `OK`: these are gone.
+    mutating func purgeAnswered(_ keys: [CopyKey]) {
+        for key in keys { copies[key]?.isAckAnswered = true }
+        purged += keys.count
+    }
+
+    /// A move was answered with `OK`.
+    mutating func moveAnswered() { moves += 1 }
+
     /// A consumer is about to reject what it holds.
     mutating func rejectSent(_ key: CopyKey) { held.remove(key) }
 
@@ -125,19 +156,34 @@ struct Journal {
             let queues = places[key, default: []]
             if queues.count > 1 { fail("\(key) stands in \(queues)") }
             if copy.isAckAnswered, let queue = queues.first { fail("\(key), acked, is back in \(queue)") }
-            if copy.isConfirmed, !copy.isAckSent, queues.isEmpty { fail("\(key), confirmed, is lost") }
+            let isTransient = groups[key.group]?.isTransient == true
+            if isTransient, !queues.isEmpty { fail("\(key), transient, has survived") }
+            if copy.isConfirmed, !copy.isAckSent, !isTransient, queues.isEmpty {
+                fail("\(key), confirmed, is lost")
+            }
             if copy.isRejectAnswered, queues.contains(key.group) { fail("\(key), dead-lettered, is back") }
         }
+        checkTwins(places)
         for (key, queues) in places where copies[key] == nil { fail("\(queues) holds unknown \(key)") }
         // What was not found can't come any more: it was never stored, or its ack was.
         copies = copies.filter { places[$0.key] != nil || $0.value.isAckAnswered }
     }
 
+    /// A publish to several queues is in all of them or in none, until it is acked.
+    private mutating func checkTwins(_ places: [CopyKey: [String]]) {
+        for (key, copy) in copies {
+            for twin in twins where key.group == twin.0 || key.group == twin.1 {
+                let other = CopyKey(group: key.group == twin.0 ? twin.1 : twin.0, sequence: key.sequence)
+                let isGone = places[key] == nil && !copy.isAckSent
+                if isGone, places[other] != nil { fail("\(other) is there without \(key)") }
+            }
+        }
+    }
+
     /// Messages leave in publish order, whatever was requeued; so do dead letters that expired or overflowed.
     private mutating func checkOrder(of sequences: [Int], in queue: String) {
         guard let group = groups[queue] else { return }
-        let deadInOrder = group.options.contains("ttl=") || group.options.contains("max-length=")
-        guard queue == group.source || deadInOrder else { return }
+        guard queue == group.source || group.keepsOrder else { return }
         for (before, after) in zip(sequences, sequences.dropFirst()) where before >= after {
             fail("\(queue) gave \(after) after \(before)")
         }

@@ -67,6 +67,66 @@ import Testing
         #expect(journal.failures == ["jobs gave 0 after 1"])
     }
 
+    @Test func `a purged message that is back, and one that was lost without a purge, are seen`() {
+        var journal = Self.journal()
+        journal.publishSent(journal.key("jobs", 3))
+        let sure = journal.purgeSent("jobs")
+        journal.purgeAnswered(sure)
+        journal.publishConfirmed(journal.key("jobs", 3))
+        var other = journal
+        journal.compare(with: [("jobs", [1, 3])])
+        #expect(sure.count == 3 && journal.failures == ["jobs 1, acked, is back in jobs"])
+        other.compare(with: [("jobs", [])])
+        #expect(other.failures == [])
+    }
+
+    @Test func `a transient message that survives is seen, and one that is gone is fine`() {
+        var journal = Journal([QueueGroup(source: "mist", isTransient: true)])
+        for sequence in 0..<2 {
+            journal.publishSent(journal.key("mist", sequence))
+            journal.publishConfirmed(journal.key("mist", sequence))
+        }
+        journal.compare(with: [("mist", [1])])
+        #expect(journal.failures == ["mist 1, transient, has survived"])
+    }
+
+    @Test func `a publish that reached one of two queues is seen, confirmed or not`() {
+        var journal = Journal([QueueGroup(source: "a"), QueueGroup(source: "b")], twins: [("a", "b")])
+        for queue in ["a", "b"] {
+            for sequence in 0..<3 { journal.publishSent(journal.key(queue, sequence)) }
+        }
+        journal.ackSent(journal.key("a", 2))
+        journal.compare(with: [("a", [0]), ("b", [0, 1, 2])])
+        #expect(journal.failures == ["b 1 is there without a 1"])
+    }
+
+    @Test func `a moved message out of its place is seen`() {
+        var journal = Journal([QueueGroup(source: "stock", dead: "shelf", keepsOrder: true)])
+        for sequence in 0..<2 { journal.publishSent(journal.key("stock", sequence)) }
+        journal.compare(with: [("stock", []), ("shelf", [1, 0])])
+        #expect(journal.failures == ["shelf gave 0 after 1"])
+    }
+
+    @Test func `definitions that are lost, back or half there are seen`() {
+        var journal = Self.journal()
+        var definitions = DefinitionJournal()
+        for name in ["made.1", "made.2", "made.3"] {
+            definitions.sent(.declare, name)
+            definitions.answered(.declare, name)
+            definitions.sent(.bind, name)
+            definitions.answered(.bind, name)
+        }
+        definitions.sent(.drop, "made.2")
+        definitions.answered(.drop, "made.2")
+        definitions.compare(queues: ["made.2", "made.3"], bound: ["made.1"], &journal)
+        #expect(
+            Set(journal.failures) == [
+                "queue made.1, declared, is lost", "queue made.2, dropped, is back",
+                "the binding of made.3 is lost", "made.1 is bound and not there",
+            ]
+        )
+    }
+
     @Test func `two consumers can not hold one message`() {
         var journal = Self.journal()
         journal.delivered(journal.key("jobs", 0), from: "jobs")
