@@ -13,6 +13,9 @@ final class Reader: Sendable {
         var isIdle = false
     }
 
+    /// Between two attempts at a read that fails.
+    private static let retryMilliseconds = 100
+
     private let store: Store
     private let logger: Logger
     private let signal = Signal()
@@ -47,16 +50,30 @@ final class Reader: Sendable {
     func run(for engine: Engine) {
         defer { ended.raise() }
         var complaint = Complaint()
-        while let requests = nextRequests() {
+        var failed: [LoadRequest] = []
+        while let requests = nextRequests(after: failed) {
+            let hadFailed = !failed.isEmpty
+            failed = []
             for request in requests {
-                guard let result = load(request, complaint: &complaint) else { return }
-                engine.enter { state, now in state.core.loaded(result, now: now) }
+                do {
+                    let result = try store.load(request)
+                    engine.enter { state, now in state.core.loaded(result, now: now) }
+                } catch {
+                    // The core waits for an answer, so it is tried again; other queues needn't wait for that.
+                    complaint.say(error.text, to: logger)
+                    failed.append(request)
+                }
             }
+            guard hadFailed != !failed.isEmpty else { continue }
+            if hadFailed { store.warnings.clear(.unreadable) } else { store.warnings.set(.unreadable) }
+            engine.writerSignal.raise()  // the writer tells the core
         }
     }
 
-    /// What has gathered; waits for the first, `nil` once stopped.
-    private func nextRequests() -> [LoadRequest]? {
+    /// What has gathered and what has failed; waits for the first, and a while with the second. `nil` once
+    /// stopped.
+    private func nextRequests(after failed: [LoadRequest]) -> [LoadRequest]? {
+        var hasWaited = failed.isEmpty
         while true {
             let (requests, isStopping) = inbox.withLock { inbox in
                 defer { inbox.requests = [] }
@@ -64,21 +81,9 @@ final class Reader: Sendable {
                 return (inbox.requests, inbox.isStopping)
             }
             if isStopping { return nil }
-            if !requests.isEmpty { return requests }
-            signal.wait()
-        }
-    }
-
-    /// Reads until it works: the core waits for an answer. `nil` once stopped.
-    private func load(_ request: LoadRequest, complaint: inout Complaint) -> LoadResult? {
-        while true {
-            do {
-                return try store.load(request)
-            } catch {
-                complaint.say(error.text, to: logger)
-                signal.wait(milliseconds: 100)
-                if inbox.withLock({ $0.isStopping }) { return nil }
-            }
+            if !requests.isEmpty || (!failed.isEmpty && hasWaited) { return requests + failed }
+            if failed.isEmpty { signal.wait() } else { signal.wait(milliseconds: Self.retryMilliseconds) }
+            hasWaited = true
         }
     }
 }

@@ -20,6 +20,8 @@ struct Writer {
     private static let idleMilliseconds = 200
     /// Between two steps of tidying.
     private static let stepMilliseconds = 10
+    /// How often the store is looked after while something is wrong with it.
+    private static let careMilliseconds = 500
     /// How often a batch was refused before a shutdown gives it up.
     private static let farewellAttempts = 10
 
@@ -27,6 +29,10 @@ struct Writer {
     let retryMilliseconds: @Sendable (Int) -> Int
 
     private var complaint = Complaint()
+    /// The core refuses publishes because of the store.
+    private var isAlarmed = false
+    /// What the core was told last.
+    private var warnings: [String] = []
     /// How long to wait for work before the next step of tidying; `nil` when all is tidy.
     private var tidyAfterMilliseconds: Int?
 
@@ -79,8 +85,10 @@ struct Writer {
         var attempt = 0
         while true {
             do {
-                let unfinished = try engine.store.apply(batch)
-                report(batch.number, unfinished: unfinished, clearsAlarm: attempt > 0)
+                // What was purged since may be what makes room for this batch.
+                let waiting = attempt == 0 ? [] : engine.enter { state, _ in state.core.gatheredRanges }
+                let unfinished = try engine.store.apply(batch, waiting: waiting)
+                report(batch.number, unfinished: unfinished)
                 return nil
             } catch {
                 attempt += 1
@@ -90,20 +98,38 @@ struct Writer {
         }
     }
 
-    private func report(_ number: BatchNumber, unfinished: [RangeRemoval], clearsAlarm: Bool) {
+    private mutating func report(_ number: BatchNumber, unfinished: [RangeRemoval]) {
+        lookAfterStore()
         engine.enter { state, now in
-            if clearsAlarm { state.core.setAlarm(nil, now: now) }
             state.core.committed(number, unfinished: unfinished, now: now)
             state.committed(through: number)
         }
-        if clearsAlarm { engine.logger.notice("the database takes writes again") }
+    }
+
+    /// Raises or clears alarms as the store now is: short of room or not, and what else is to be looked at.
+    private mutating func lookAfterStore() {
+        let shortage = engine.store.shortage
+        if isAlarmed || shortage != nil {
+            if let shortage { complaint.say(shortage.text, to: engine.logger) }
+            engine.enter { state, now in state.core.setAlarm(shortage?.text, now: now) }
+            if shortage == nil { engine.logger.notice("the database takes writes again") }
+            isAlarmed = shortage != nil
+        }
+        let found = engine.store.warnings.texts
+        guard found != warnings else { return }
+        for text in found where !warnings.contains(text) { engine.logger.warning("\(text)") }
+        warnings = found
+        engine.enter { state, _ in state.core.setWarnings(found) }
     }
 
     /// Raises the alarm and says so. Returns whether the broker is shutting down.
     private mutating func failed(_ failure: StoreFailure, attempt: Int) -> Bool {
         // Another process may hold the file's lock for a moment: that alone refuses nobody.
         let isAlarming = failure.kind != .busy || attempt > 5
-        if isAlarming { complaint.say(failure.text, to: engine.logger) }
+        if isAlarming {
+            complaint.say(failure.text, to: engine.logger)
+            isAlarmed = true
+        }
         return engine.enter { state, now in
             if isAlarming { state.core.setAlarm(failure.text, now: now) }
             return state.isStopping
@@ -112,7 +138,11 @@ struct Writer {
 
     /// Waits for work; when none comes, tidies the file step by step, then waits on.
     private mutating func sleep() {
-        guard let milliseconds = tidyAfterMilliseconds else { return engine.writerSignal.wait() }
+        lookAfterStore()
+        let needsCare = isAlarmed || !warnings.isEmpty
+        guard let milliseconds = tidyAfterMilliseconds ?? (needsCare ? Self.careMilliseconds : nil) else {
+            return engine.writerSignal.wait()
+        }
         if engine.writerSignal.wait(milliseconds: milliseconds) { return }
         do {
             tidyAfterMilliseconds = try engine.store.maintain() ? Self.stepMilliseconds : nil
@@ -120,5 +150,6 @@ struct Writer {
             tidyAfterMilliseconds = nil  // until the next write
             complaint.say(error.text, to: engine.logger)
         }
+        lookAfterStore()
     }
 }

@@ -27,6 +27,9 @@ extension BrokerCore {
         return batch
     }
 
+    /// Ranges that wait for the next batch. They may be removed ahead of it: nobody sees their messages any more.
+    public var gatheredRanges: [RangeRemoval] { gathering.batch.ranges }
+
     /// A batch is on disk. `unfinished` are ranges of it that were too long for one transaction.
     public mutating func committed(_ number: BatchNumber, unfinished: [RangeRemoval], now: Instant) {
         guard let done = inFlight, done.batch.number == number else { return }

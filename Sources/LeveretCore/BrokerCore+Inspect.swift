@@ -84,7 +84,7 @@ extension BrokerCore {
             status.deliverRate += queue.deliverRate.rate(now: now)
         }
         status.publishRate = publishRate.rate(now: now)
-        status.alarms = [alarm].compactMap { $0 }
+        status.alarms = [alarm].compactMap { $0 } + warnings
         return status
     }
 

@@ -82,6 +82,13 @@ extension BrokerCore {
         }
     }
 
+    /// What is wrong although all goes on: shown beside the alarm, and it refuses nothing.
+    public mutating func setWarnings(_ texts: [String]) {
+        for text in texts where !warnings.contains(text) { outputs.events.append(.alarmRaised(text)) }
+        if texts.isEmpty, !warnings.isEmpty, alarm == nil { outputs.events.append(.alarmCleared) }
+        warnings = texts
+    }
+
     /// The broker shuts down: no dispatch, no publishes, no consumers from here on.
     public mutating func beginDraining(now: Instant) {
         guard !isDraining else { return }

@@ -46,6 +46,7 @@ public struct BrokerCore {
     var totals = BrokerStatus()
     var publishRate = RateMeter()
     var alarm: String?
+    var warnings: [String] = []
     var isDraining = false
 
     var outputs = CoreOutputs()

@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import LeveretCore
+import LeveretTestSupport
 import Testing
 
 @testable import Leveret

@@ -1,4 +1,4 @@
-// Programs and file systems that the store's tests set beside it.
+// The program that the store's tests set beside it.
 
 import Foundation
 import Testing
@@ -46,53 +46,5 @@ final class SQLiteShell {
     func end() {
         try? input.fileHandleForWriting.close()  // that ends the program
         process.waitUntilExit()
-    }
-}
-
-/// A file system in memory, as small as a test wants it.
-struct SmallDisk {
-    let path: String
-
-    static let isPossible = geteuid() == 0 && canMount
-
-    private static var canMount: Bool {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "leveret-mount-\(UUID().uuidString)"
-        ).path()
-        // What is left is the system's to clean.
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        guard let disk = try? SmallDisk(at: folder, kibibytes: 64) else { return false }
-        disk.unmount()
-        return true
-    }
-
-    init(at path: String, kibibytes: Int) throws {
-        self.path = path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try Self.run("mount", "-t", "tmpfs", "-o", "size=\(kibibytes)k", "tmpfs", path)
-    }
-
-    func makeReadOnly() throws { try Self.run("mount", "-o", "remount,ro", path) }
-
-    /// Fills the disk with a file, up to what is to be left.
-    func fill(leavingKibibytes left: Int) throws {
-        let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
-        let free = try #require(attributes[.systemFreeSize] as? NSNumber).intValue
-        try Data(count: free - left << 10).write(to: URL(filePath: path + "/filler"))
-    }
-
-    /// Takes the file away again.
-    func clear() throws { try FileManager.default.removeItem(atPath: path + "/filler") }
-
-    func unmount() { try? Self.run("umount", "-l", path) }
-
-    private static func run(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
     }
 }

@@ -22,6 +22,7 @@ final class Checkpointer: Sendable {
     private let options: StoreOptions
     private let logger: Logger
     private let log: LogLength
+    private let warnings: StoreWarnings
     private let isBusy = Atomic(false)
     private let isClosed = Atomic(false)
     /// Pages in the log when the last round ended: what a foreign reader kept from being written back.
@@ -29,13 +30,13 @@ final class Checkpointer: Sendable {
 
     init(
         writer: DatabaseQueue, beside: DatabaseQueue, readers: ReaderPool, log: LogLength,
-        options: StoreOptions,
-        logger: Logger
+        warnings: StoreWarnings, options: StoreOptions, logger: Logger
     ) {
         self.writer = writer
         self.beside = beside
         self.readers = readers
         self.log = log
+        self.warnings = warnings
         self.options = options
         self.logger = logger
     }
@@ -53,7 +54,9 @@ final class Checkpointer: Sendable {
     func rest() {
         let left = pagesLeft.load(ordering: .relaxed)
         guard FileSize.bytes(of: beside.path + "-wal") >= options.idleLogBytes else { return }
-        if left == 0 || (log.pages - left) * Schema.pageBytes >= options.idleLogBytes {
+        if left == 0 || warnings.contains(.pinnedLog)
+            || (log.pages - left) * Schema.pageBytes >= options.idleLogBytes
+        {
             start(truncating: true)
         }
     }
@@ -106,12 +109,7 @@ final class Checkpointer: Sendable {
             if !wasBusy { log.pages = 0 }
         }
         pagesLeft.store(log.pages, ordering: .relaxed)
-        if isTooLong, log.pages > 0 {
-            logger.warning(
-                "a reader keeps the write-ahead log from being written back; end the program that reads the database",
-                metadata: ["logBytes": "\(log.pages * Schema.pageBytes)"]
-            )
-        }
+        if isTooLong, log.pages > 0 { warnings.set(.pinnedLog) } else { warnings.clear(.pinnedLog) }
     }
 }
 

@@ -203,7 +203,7 @@ extension StoreFailure {
             )
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             self.init(
-                kind: .corrupt,
+                kind: code & 0xff == SQLITE_CORRUPT ? .corrupt : .notADatabase,
                 text: "the database is damaged: restore a backup, or save what can be read with "
                     + "'sqlite3 FILE .recover'; \(said)"
             )

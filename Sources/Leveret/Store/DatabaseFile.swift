@@ -1,5 +1,6 @@
 // Looks at a path before SQLite does, to say more clearly what is wrong with it. Called by Store.open and
-// DatabaseInspector.
+// DatabaseInspector. It never opens the file: closing any descriptor of a file drops all locks that the process
+// has on it (POSIX), those of SQLite included, and a foreign program could then remove the log in use.
 
 import Foundation
 import LeveretCore
@@ -19,7 +20,7 @@ enum DatabaseFile {
             }
             return
         }
-        try checkContent(path)
+        try checkReadable(path)
         guard files.isWritableFile(atPath: path) else {
             throw BrokerError(
                 .accessRefused,
@@ -28,8 +29,8 @@ enum DatabaseFile {
         }
     }
 
-    /// Throws when the file at `path` can't be read or isn't a SQLite database.
-    static func checkContent(_ path: String) throws(BrokerError) {
+    /// Throws when the file at `path` can't be read.
+    static func checkReadable(_ path: String) throws(BrokerError) {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
             throw BrokerError(
@@ -37,19 +38,19 @@ enum DatabaseFile {
                 "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'"
             )
         }
-        guard let file = FileHandle(forReadingAtPath: path) else {
+        guard FileManager.default.isReadableFile(atPath: path) else {
             throw BrokerError(
                 .accessRefused,
                 "database '\(path)' can't be read: give this user the right to read and write it"
             )
         }
-        defer { try? file.close() }  // nothing was written
-        guard let magic = try? file.read(upToCount: 16), !magic.isEmpty else { return }
-        guard magic == Data("SQLite format 3\0".utf8) else {
-            throw BrokerError(
-                .preconditionFailed,
-                "'\(path)' is not a SQLite database; name a file that Leveret made, or one that does not exist yet"
-            )
-        }
+    }
+
+    /// What SQLite means by `SQLITE_NOTADB`.
+    static func isNoDatabase(_ path: String) -> BrokerError {
+        BrokerError(
+            .preconditionFailed,
+            "'\(path)' is not a SQLite database; name a file that Leveret made, or one that does not exist yet"
+        )
     }
 }

@@ -23,11 +23,14 @@ public final class DatabaseInspector: Sendable {
         guard FileManager.default.fileExists(atPath: path) else {
             throw BrokerError(.notFound, "database '\(path)' does not exist; check the path given with --db")
         }
-        try DatabaseFile.checkContent(path)
+        try DatabaseFile.checkReadable(path)
         do {
             var configuration = Schema.configuration(label: "inspector")
             configuration.readonly = true
             reader = try DatabaseQueue(path: path, configuration: configuration)
+        } catch let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode)
+        {
+            throw StoreFailure(error).brokerError(on: path)
         } catch {
             let reason = (error as? DatabaseError)?.message ?? "\(error)"
             throw BrokerError(

@@ -95,10 +95,10 @@ struct Migrator {
                         + "are free; make room, or go without the copy"
                 )
             }
-            if FileManager.default.fileExists(atPath: copy) {
-                try FileManager.default.removeItem(atPath: copy)
-            }
-            try FileManager.default.copyItem(atPath: path, toPath: copy)
+            // By SQLite itself: a copy of the file would have to open and close it, which drops SQLite's locks.
+            try write(database, to: copy + "-part")
+            // Under its name only once it is whole.
+            guard rename(copy + "-part", copy) == 0 else { throw CocoaError(.fileWriteUnknown) }
         } catch let error as BrokerError {
             throw error
         } catch let failure as StoreFailure {
@@ -112,9 +112,24 @@ struct Migrator {
     }
 }
 
+extension Migrator {
+    private func write(_ database: Database, to copy: String) throws {
+        if FileManager.default.fileExists(atPath: copy) { try FileManager.default.removeItem(atPath: copy) }
+        let target = try DatabaseQueue(path: copy)
+        do {
+            try target.writeWithoutTransaction { try database.backup(to: $0) }
+            try target.close()
+        } catch {
+            try? FileManager.default.removeItem(atPath: copy)  // half a copy helps nobody
+            throw error
+        }
+    }
+}
+
 extension StoreFailure {
     /// The failure of opening the database at `path`.
     func brokerError(on path: String) -> BrokerError {
-        BrokerError(brokerError.code, "database '\(path)' can't be opened: \(text)")
+        guard kind != .notADatabase else { return DatabaseFile.isNoDatabase(path) }
+        return BrokerError(brokerError.code, "database '\(path)' can't be opened: \(text)")
     }
 }

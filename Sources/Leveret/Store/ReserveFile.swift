@@ -1,5 +1,5 @@
 // Room that is set aside while the disk has some, and given up when it is full, so that what is already
-// accepted can still be committed. Store calls it.
+// accepted, acks and purges can still be committed. Store calls it; Store+Room.swift has the rest of that story.
 
 import GRDB
 import LeveretCore
@@ -18,35 +18,45 @@ final class ReserveFile: Sendable {
     private let path: String
     private let bytes: Int
     private let isThere = Atomic(false)
+    private let isGivenUp = Atomic(false)
 
-    /// Sets the room aside where there is enough.
+    /// Sets the room aside; where there is not enough, it counts as given up.
     init(besideDatabase database: String, bytes: Int) {
         path = database + "-reserve"
         self.bytes = bytes
         isThere.store(FileSize.bytes(of: path) >= bytes && bytes > 0, ordering: .relaxed)
         restore()
+        isGivenUp.store(bytes > 0 && !isThere.load(ordering: .relaxed), ordering: .relaxed)
     }
 
-    /// Gives the room up.
+    /// Free bytes of the disk from which the room is set aside: as much again stays free.
+    var bytesNeeded: Int { 2 * bytes }
+
+    /// True from when the room was given up until it is set aside again.
+    var isMissing: Bool { isGivenUp.load(ordering: .relaxed) }
+
+    /// Gives the room up, if there was any.
     func release() {
+        guard isThere.exchange(false, ordering: .relaxed) else { return }
         unlink(path)
-        isThere.store(false, ordering: .relaxed)
+        isGivenUp.store(true, ordering: .relaxed)
     }
 
-    /// Sets the room aside again, once the disk has four times as much.
+    /// Sets the room aside again, once the disk has `bytesNeeded`.
     func restore() {
         guard bytes > 0, !isThere.load(ordering: .relaxed) else { return }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         var room = statvfs()
-        guard fstatvfs(descriptor, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) >= 4 * bytes,
+        guard fstatvfs(descriptor, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) >= bytesNeeded,
             allocate(descriptor)
         else {
             unlink(path)
             return
         }
         isThere.store(true, ordering: .relaxed)
+        isGivenUp.store(false, ordering: .relaxed)
     }
 
     private func allocate(_ descriptor: Int32) -> Bool {
@@ -77,11 +87,13 @@ enum Vacuum {
     private static let stepPages: Int64 = 128
 
     /// Moves some pages from the file's end into free ones and cuts it off, where more than a quarter of it is
-    /// free. Returns whether there is more to move.
-    static func step(_ database: Database, pagesKept: Int) throws(StoreFailure) -> Bool {
+    /// free, or `always`. Returns whether there is more to move.
+    static func step(
+        _ database: Database, pagesKept: Int, always: Bool = false
+    ) throws(StoreFailure) -> Bool {
         let free = try database.number("PRAGMA freelist_count")
         let pages = try database.number("PRAGMA page_count")
-        guard free > pagesKept, free > pages / 4 else { return false }
+        guard free > pagesKept, always || free > pages / 4 else { return false }
         let step = min(stepPages, free - Int64(pagesKept))
         // One step of the statement frees one page.
         try database.prepared("PRAGMA incremental_vacuum(\(step))").run()

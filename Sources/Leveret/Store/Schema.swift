@@ -166,11 +166,12 @@ extension Schema {
         return configuration
     }
 
-    /// The statements that a writing connection begins with. The first two do nothing on a file that has tables.
+    /// What a file is given before its first table. On a file that has tables the second would be a write.
+    static let firstPreparation = "PRAGMA page_size = \(pageBytes); PRAGMA auto_vacuum = INCREMENTAL"
+
+    /// The statements that a writing connection begins with.
     static func preparation(synchronous: String, cacheKiB: Int) -> String {
         """
-        PRAGMA page_size = \(pageBytes);
-        PRAGMA auto_vacuum = INCREMENTAL;
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = \(synchronous);
         PRAGMA cache_size = -\(cacheKiB);

@@ -78,6 +78,7 @@ final class SpillFile: Sendable {
         do {
             var configuration = Schema.configuration(label: "spill")
             configuration.prepareDatabase { database in
+                try database.execute(sql: Schema.firstPreparation)
                 try database.execute(sql: Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
             }
             writer = try DatabaseQueue(path: path, configuration: configuration)

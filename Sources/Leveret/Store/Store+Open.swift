@@ -69,24 +69,24 @@ private struct Opening {
 
     func open(_ lock: LockFile) throws(BrokerError) -> (store: Store, state: RecoveredState) {
         let log = LogLength()
-        let spill = SpillFile(besideDatabase: path)
+        let warnings = StoreWarnings()
         let writer = try connect(label: "writer", cacheKiB: 4096)
+        let spill = SpillFile(besideDatabase: path)
+        let foreign = ForeignWrites()
         let opened = writer.writeWithoutTransaction { database in
             log.follow(database)
-            return Result { () throws(BrokerError) in try recover(database) }
+            return Result { () throws(BrokerError) in try recover(database, foreign) }
         }
         let state = try opened.get()
         let readers = ReaderPool(path: path)
         let checkpointer = Checkpointer(
             writer: writer, beside: try connect(label: "checkpointer", cacheKiB: 256), readers: readers,
-            log: log,
-            options: options, logger: logger
+            log: log, warnings: warnings, options: options, logger: logger
         )
         let store = Store(
             path: path, options: options, writer: writer, checkpointer: checkpointer, spill: spill,
             readers: readers, reserve: ReserveFile(besideDatabase: path, bytes: options.reserveBytes),
-            lock: lock,
-            privateFolder: privateFolder
+            warnings: warnings, foreign: foreign, lock: lock, privateFolder: privateFolder
         )
         logger.info(
             "database opened",
@@ -107,8 +107,12 @@ private struct Opening {
             configuration.prepareDatabase { [path] database in
                 // Another program's file must be refused before anything in it is changed.
                 try Migrator().checkOwner(of: database, path: path)
+                if try database.number("PRAGMA page_count") == 0 {
+                    try database.execute(sql: Schema.firstPreparation)
+                }
                 try database.execute(sql: Schema.preparation(synchronous: synchronous, cacheKiB: cacheKiB))
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+                RoomAhead.prepare(database)
             }
             return try DatabaseQueue(path: path, configuration: configuration)
         } catch let error as BrokerError {
@@ -118,13 +122,16 @@ private struct Opening {
         }
     }
 
-    private func recover(_ database: Database) throws(BrokerError) -> RecoveredState {
+    private func recover(
+        _ database: Database, _ foreign: ForeignWrites
+    ) throws(BrokerError) -> RecoveredState {
         var migrator = Migrator()
         migrator.copiesBefore = options.copyBeforeMigration
         try migrator.run(database, path: path)
         do {
             let recovery = Recovery(database: database)
             try recovery.releaseHeld()
+            _ = try foreign.hasWritten(to: database)  // what counts is what comes after
             return try recovery.state()
         } catch {
             throw error.brokerError(on: path)

@@ -22,15 +22,18 @@ final class Store: Sendable {
     let checkpointer: Checkpointer
     let spill: SpillFile
     private let readers: ReaderPool
-    private let reserve: ReserveFile
+    let reserve: ReserveFile
+    let warnings: StoreWarnings
     private let lock: LockFile
+    private let foreign: ForeignWrites
+    private let roomAhead: RoomAhead
     /// The folder of a store without a path, removed when it closes.
     private let privateFolder: String?
 
     init(
         path: String, options: StoreOptions, writer: DatabaseQueue, checkpointer: Checkpointer,
-        spill: SpillFile,
-        readers: ReaderPool, reserve: ReserveFile, lock: LockFile, privateFolder: String?
+        spill: SpillFile, readers: ReaderPool, reserve: ReserveFile, warnings: StoreWarnings,
+        foreign: ForeignWrites, lock: LockFile, privateFolder: String?
     ) {
         self.path = path
         self.options = options
@@ -39,6 +42,9 @@ final class Store: Sendable {
         self.spill = spill
         self.readers = readers
         self.reserve = reserve
+        self.warnings = warnings
+        self.foreign = foreign
+        roomAhead = RoomAhead(path: path)
         self.lock = lock
         self.privateFolder = privateFolder
     }
@@ -49,33 +55,37 @@ final class Store: Sendable {
     /// it didn't finish. When it throws, nothing is committed but what a repetition does again without harm:
     /// spilled rows and, on a full disk, removals by range. The same batch may be applied again.
     ///
-    /// A full disk is met first by writing back and truncating the log and giving up the reserve file, then by
-    /// the ranges alone, since a purge frees room. Removals by number are not taken out of a batch: each may
-    /// belong to an insert (a dead letter, a move, a transaction), and half of such a pair would lose or double a
+    /// A full disk is met in this order (Store+Room.swift): the log is written back and cut off, the reserve is
+    /// given up, and ranges are worked off in slices that fit: those of the batch, and those that `waiting`
+    /// batches hold, since a purge makes room. Removals by number are not taken out of a batch: each may belong
+    /// to an insert (a dead letter, a move, a transaction), and half of such a pair would lose or double a
     /// message.
-    func apply(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
-        do {
-            return try commit(batch)
-        } catch  where error.kind == .full {
-            makeRoom()
-            do {
-                return try commit(batch)
-            } catch  where error.kind == .full {
-                var ranges = WriteBatch()
-                ranges.ranges = batch.ranges
-                // If this fails too, the failure that matters is the one thrown below.
-                if !batch.ranges.isEmpty { _ = try? commit(ranges) }
-                throw error
-            }
+    func apply(_ batch: WriteBatch, waiting: [RangeRemoval] = []) throws(StoreFailure) -> [RangeRemoval] {
+        do { return try commit(batch) } catch  where error.kind == .full {}
+        shrinkLog()
+        do { return try commit(batch) } catch  where error.kind == .full {}
+        reserve.release()
+        do { return try commit(batch) } catch  where error.kind == .full {
+            guard makeRoom(removing: batch.ranges + waiting) else { throw error }
         }
+        return try commit(batch)
     }
 
-    private func commit(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
+    func commit(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
         var unfinished = try spill.apply(batch, rangeRowsMax: options.rangeRowsMax)
-        let left = try writer.access { database throws(StoreFailure) in
-            try database.transaction { () throws(StoreFailure) in
-                try write(batch, to: database)
+        let left: [RangeRemoval]
+        do {
+            left = try writer.access { database throws(StoreFailure) in
+                try database.transaction { () throws(StoreFailure) in
+                    if try foreign.hasWritten(to: database) { warnings.set(.foreignWrite) }
+                    let left = try write(batch, to: database)
+                    try roomAhead.claim(in: database)
+                    return left
+                }
             }
+        } catch {
+            if error.kind != .busy { foreign.forget() }
+            throw error
         }
         for range in left where !unfinished.contains(range) { unfinished.append(range) }
         checkpointer.committed()
@@ -99,14 +109,6 @@ final class Store: Sendable {
         try statement.run()
     }
 
-    private func makeRoom() {
-        // Room is what is being looked for; where none is found, the batch fails again and says so.
-        try? writer.access { database throws(StoreFailure) in
-            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
-        }
-        reserve.release()
-    }
-
     // MARK: Reading
 
     /// The stored copies that `request` asks for, those of the database and of the spill file by number.
@@ -126,6 +128,7 @@ final class Store: Sendable {
     /// One small step of what an idle store has to do: gives free pages back to the file system, writes the log
     /// back, restores the reserve file. Returns whether there is more to do. Writer thread only.
     func maintain() throws(StoreFailure) -> Bool {
+        guard shortage == nil else { return try regainRoom() }
         reserve.restore()
         let hasMore = try writer.access { database throws(StoreFailure) in
             try Vacuum.step(database, pagesKept: options.freePagesKept)
@@ -146,6 +149,7 @@ final class Store: Sendable {
             try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
         }
         try? writer.close()
+        roomAhead.close()
         reserve.remove()
         lock.release()
         if let privateFolder { try? FileManager.default.removeItem(atPath: privateFolder) }

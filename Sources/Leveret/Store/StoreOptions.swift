@@ -26,7 +26,7 @@ public struct StoreOptions: Sendable {
     /// Write-ahead log bytes that are worth writing back when nothing else is to do.
     var idleLogBytes = 4 << 20
     /// Size of the reserve file that is given up when the disk is full.
-    var reserveBytes = 4 << 20
+    var reserveBytes = 16 << 20
     /// Rows that the ranges of one batch may remove.
     var rangeRowsMax = 10_000
     /// Free pages that an idle store leaves in the file for the next messages.
@@ -47,6 +47,8 @@ struct StoreFailure: Error, Hashable, Sendable {
         case readOnly
         /// The file's content is damaged.
         case corrupt
+        /// The file doesn't even begin like a SQLite database.
+        case notADatabase
         /// Anything else that the file system or SQLite reports.
         case io
     }
@@ -61,7 +63,7 @@ struct StoreFailure: Error, Hashable, Sendable {
         case .full: BrokerError(.resourceError, text)
         case .busy: BrokerError(.resourceLocked, text)
         case .readOnly: BrokerError(.accessRefused, text)
-        case .corrupt, .io: BrokerError(.internalError, text)
+        case .corrupt, .notADatabase, .io: BrokerError(.internalError, text)
         }
     }
 }

@@ -1,0 +1,151 @@
+// What a store does about a full disk. Called by Store.apply and Store.maintain.
+//
+// A write-ahead log needs room to make room: a removal is appended to the log before a page is free, and the log
+// can be cut off only when all of it is written back, which may make the database file longer. So
+//   1. whatever a commit adds to the database is claimed in the file system before it is committed: the log can
+//      always be written back and cut off, which frees all that it takes up;
+//   2. the reserve file holds room for the log of what comes next. From when it is given up until it is set aside
+//      again publishes are refused, so that its room is for acks and purges;
+//   3. purges are worked off in slices as small as it takes, the log is cut off after each, and pages that are
+//      free are given back to the file system.
+
+import GRDB
+import GRDBSQLite
+import LeveretCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+extension Store {
+    /// Rows of the first slice of a purge on a full disk.
+    private static let sliceRowsMax = 1_000
+    /// Slices in one go, after which the batch is tried again.
+    private static let slicesMax = 64
+
+    /// Why no more messages should be taken, while the reserve is given up.
+    var shortage: StoreFailure? {
+        guard reserve.isMissing else { return nil }
+        return StoreFailure(
+            kind: .full,
+            text: "the disk of the database is full: make \(reserve.bytesNeeded >> 20) MiB of room on it"
+        )
+    }
+
+    /// Writes the log back and cuts it off.
+    func shrinkLog() {
+        // Room is what is being looked for; where none is found, the batch fails again and says so.
+        try? writer.access { database throws(StoreFailure) in
+            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+    }
+
+    /// Removes what it can of `ranges`. Returns whether it removed anything.
+    func makeRoom(removing ranges: [RangeRemoval]) -> Bool {
+        var left = ranges
+        var rows = Self.sliceRowsMax
+        var slices = 0
+        while !left.isEmpty, rows > 0, slices < Self.slicesMax {
+            do {
+                left = try removeSlice(of: left, rows: rows)
+                slices += 1
+            } catch  where error.kind == .full {
+                rows /= 4
+            } catch {
+                break  // the caller tries the batch again, and hears of it there
+            }
+            shrinkLog()
+        }
+        guard slices > 0 else { return false }
+        var steps = 0
+        while steps < Self.slicesMax, (try? giveRoomBack()) == true { steps += 1 }
+        return true
+    }
+
+    /// One transaction that removes at most `rows` of the ranges. Returns what is left of them.
+    private func removeSlice(of ranges: [RangeRemoval], rows: Int) throws(StoreFailure) -> [RangeRemoval] {
+        try writer.access { database throws(StoreFailure) in
+            try database.transaction { () throws(StoreFailure) in
+                try MessageRows(database: database).remove(ranges, countMax: rows)
+            }
+        }
+    }
+
+    /// Tries to get enough room for the reserve. Returns whether there is more to do at once.
+    func regainRoom() throws(StoreFailure) -> Bool {
+        shrinkLog()
+        reserve.restore()
+        guard reserve.isMissing else { return true }
+        return try giveRoomBack()
+    }
+
+    /// Cuts some free pages off the file. Returns whether there are more.
+    private func giveRoomBack() throws(StoreFailure) -> Bool {
+        defer { shrinkLog() }
+        return try writer.access { database throws(StoreFailure) in
+            try Vacuum.step(database, pagesKept: 0, always: true)
+        }
+    }
+}
+
+/// Room in the file system for the pages that stand in the log only.
+///
+/// It keeps a descriptor of the database open and closes it after SQLite's connections: closing one earlier would
+/// drop the locks that SQLite has on the file.
+final class RoomAhead: Sendable {
+    /// The database file grows and shrinks by this much, so that most commits claim nothing.
+    private static let chunkBytes = 1 << 20
+    /// What is left for other files when the last is claimed.
+    private static let bytesLeft = 128 << 10
+
+    private let path: String
+    private let descriptor: Int32
+
+    /// For the database at `path`, which exists.
+    init(path: String) {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CLOEXEC)
+    }
+
+    /// Tells a connection not to cut the file shorter than to a whole chunk.
+    static func prepare(_ database: Database) {
+        var bytes = Int32(chunkBytes)
+        sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_CHUNK_SIZE, &bytes)
+    }
+
+    /// Makes the file as long as the transaction under way needs it to be; fails as full where there is no room.
+    func claim(in database: Database) throws(StoreFailure) {
+        let pages = Int(try database.number("PRAGMA page_count"))
+        let bytes = (pages * Schema.pageBytes + Self.chunkBytes - 1) / Self.chunkBytes * Self.chunkBytes
+        let there = FileSize.bytes(of: path)
+        guard descriptor >= 0, there < bytes else { return }
+        // Asked first, because a claim that fails half-way would take what is left.
+        var room = statvfs()
+        guard fstatvfs(descriptor, &room) == 0,
+            Int(room.f_bavail) * Int(room.f_frsize) >= bytes - there + Self.bytesLeft,
+            extend(from: there, by: bytes - there)
+        else {
+            throw StoreFailure(kind: .full, text: "the disk of the database is full: make room on it")
+        }
+    }
+
+    private func extend(from there: Int, by bytes: Int) -> Bool {
+        #if os(Linux)
+        return posix_fallocate(descriptor, off_t(there), off_t(bytes)) == 0
+        #else
+        return true  // the log's way back is not secured there
+        #endif
+    }
+
+    /// After SQLite has closed the file.
+    func close() {
+        if descriptor >= 0 { _ = systemClose(descriptor) }
+    }
+}
+
+/// `close` of the C library, which a method's name hides.
+private func systemClose(_ descriptor: Int32) -> Int32 { close(descriptor) }

@@ -1,0 +1,64 @@
+// What is wrong with a store although it works: the broker shows it as an alarm and goes on. The store sets it on
+// whichever thread finds it, the writer's thread hands it to the core.
+
+import GRDB
+import Synchronization
+
+/// Something an operator should look at.
+enum StoreWarning: Sendable, CaseIterable {
+    /// A reader outside keeps the log from being written back.
+    case pinnedLog
+    /// Somebody else has written to the file.
+    case foreignWrite
+    /// Messages that should be read back can't be.
+    case unreadable
+
+    /// What is wrong and what to do: one lower-case sentence.
+    var text: String {
+        switch self {
+        case .pinnedLog:
+            "a program that reads the database keeps its write-ahead log from being written back, and the log grows: "
+                + "end that program's transaction"
+        case .foreignWrite:
+            "another program has written to the database, and the broker may contradict it: restart the broker, and "
+                + "keep others from writing"
+        case .unreadable:
+            "messages can't be read from the database and their queues stand still: look at the log for the cause, and "
+                + "at the disk"
+        }
+    }
+}
+
+/// The warnings that hold.
+final class StoreWarnings: Sendable {
+    private let current = Mutex<Set<StoreWarning>>([])  // guards what holds
+
+    func set(_ warning: StoreWarning) { current.withLock { _ = $0.insert(warning) } }
+
+    func clear(_ warning: StoreWarning) { current.withLock { _ = $0.remove(warning) } }
+
+    func contains(_ warning: StoreWarning) -> Bool { current.withLock { $0.contains(warning) } }
+
+    /// Their texts, in one order.
+    var texts: [String] {
+        let current = current.withLock { $0 }
+        return current.isEmpty ? [] : StoreWarning.allCases.filter(current.contains).map(\.text)
+    }
+}
+
+/// Notices that another connection has committed. Writer's connection only, inside a transaction.
+final class ForeignWrites: Sendable {
+    private let version = Mutex<Int64?>(nil)  // guards what SQLite said last
+
+    /// Begins anew: a transaction that SQLite has taken back looks like somebody else's.
+    func forget() { version.withLock { $0 = nil } }
+
+    /// Whether somebody else has committed since the last call.
+    func hasWritten(to database: Database) throws(StoreFailure) -> Bool {
+        let found = try database.number("PRAGMA data_version")
+        return version.withLock { version in
+            defer { version = found }
+            return version.map { $0 != found } ?? false
+        }
+    }
+}
