@@ -4,6 +4,7 @@ import Foundation
 import GRDB
 import LeveretCore
 import LeveretTestSupport
+import Synchronization
 import Testing
 
 @testable import Leveret
@@ -35,8 +36,51 @@ import Testing
             let longest = try load(store, mebibytes: 40)
             #expect(longest < 10 << 20)
             try #expect(store.numbers() == [])
-            try #expect(store.number("PRAGMA integrity_check") == 0)
+            try #expect(SQLiteShell.run(store.path, "PRAGMA integrity_check", readOnly: true) == "ok")
         }
+    }
+
+    @Test func `commits, reads and checkpoints at once lose nothing`() async throws {
+        var fixture = try StoreFixture()
+        fixture.options.checkpointBytes = 128 << 10
+        fixture.options.logBytesMax = 1 << 20
+        let store = try fixture.open().store
+        let end = Flag()
+        async let looks = readUntil(end, store)
+        for round in Int64(0)..<400 {
+            var batch = WriteBatch.inserting(
+                (1...25).map { .text(MessageNumber(round * 25 + $0), kibibyte) })
+            if round >= 20 {
+                batch.removals = ContiguousArray((1...25).map { MessageNumber((round - 20) * 25 + $0) })
+            }
+            _ = try store.apply(batch)
+        }
+        end.isRaised.store(true, ordering: .relaxed)
+        #expect(try await looks > 0)
+        #expect(try store.numbers() == (9_501...10_000).map { MessageNumber($0) })
+        try #expect(store.number("SELECT value FROM meta WHERE name = 'checkpoints'") > 20)
+        try #expect(SQLiteShell.run(store.path, "PRAGMA integrity_check", readOnly: true) == "ok")
+        store.close()
+        #expect(try fixture.reopened().nextNumber == 10_001)
+    }
+
+    private final class Flag: Sendable {
+        let isRaised = Atomic(false)
+    }
+
+    /// Looks at the queue again and again: what it sees must be of one moment. Returns how often it looked.
+    private func readUntil(_ end: Flag, _ store: Store) async throws -> Int {
+        var looks = 0
+        while !end.isRaised.load(ordering: .relaxed) {
+            let numbers = try store.numbers().map(\.rawValue)
+            if let first = numbers.first {
+                #expect(numbers == Array(first..<first + Int64(numbers.count)))
+                #expect(numbers.count <= 500)
+            }
+            looks += 1
+            await Task.yield()
+        }
+        return looks
     }
 
     @Test func `a reader that keeps the log long doesn't stop commits, and the log recovers from it`() throws
