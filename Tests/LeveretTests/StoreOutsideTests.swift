@@ -64,7 +64,7 @@ import Testing
         try await broker.declareQueue("q")
         try await broker.publish("one", to: "q")
         var events = broker.events().makeAsyncIterator()
-        try #expect(SQLiteShell.run(fixture.path, "UPDATE queue SET auto_delete = 0") == "")
+        try #expect(SQLiteShell.run(fixture.path, "INSERT INTO meta VALUES ('note', 1)") == "")
         try await broker.publish("two", to: "q")
         #expect(await events.next() == .alarmRaised(StoreWarning.foreignWrite.text))
         #expect(try await broker.status().alarms == [StoreWarning.foreignWrite.text])
@@ -94,10 +94,10 @@ import Testing
         try await broker.shutdown()
     }
 
-    /// Two queues, in pages of their own.
+    /// Two queues, in pages of their own; the table's last page, which a start reads, is the good one's.
     private func fill(_ fixture: borrowing BrokerFixture) async throws {
         let broker = try fixture.open()
-        for queue in ["good", "bad"] as [QueueName] {
+        for queue in ["bad", "good"] as [QueueName] {
             try await broker.declareQueue(queue)
             let body = "\(queue) " + String(repeating: "x", count: 20_000)
             try await broker.publish(batch: (0..<50).map { _ in OutgoingMessage(body, to: queue) })
@@ -118,10 +118,10 @@ import Testing
                 bytes.firstRange(of: Data("good xxx".utf8)) == nil
             else { continue }
             hits += 1
-            guard hits > 20 else { continue }
+            guard hits > 10 else { continue }
             try file.seek(toOffset: UInt64(page))
             try file.write(contentsOf: Data(repeating: 0xEE, count: Schema.pageBytes))
         }
-        #expect(hits > 30)
+        #expect(hits > 15)
     }
 }

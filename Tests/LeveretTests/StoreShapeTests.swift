@@ -54,6 +54,7 @@ import Testing
                 batch.removals = ContiguousArray((1...25).map { MessageNumber((round - 20) * 25 + $0) })
             }
             _ = try store.apply(batch)
+            await Task.yield()
         }
         end.isRaised.store(true, ordering: .relaxed)
         #expect(try await looks > 0)
@@ -71,7 +72,7 @@ import Testing
     /// Looks at the queue again and again: what it sees must be of one moment. Returns how often it looked.
     private func readUntil(_ end: Flag, _ store: Store) async throws -> Int {
         var looks = 0
-        while !end.isRaised.load(ordering: .relaxed) {
+        repeat {
             let numbers = try store.numbers().map(\.rawValue)
             if let first = numbers.first {
                 #expect(numbers == Array(first..<first + Int64(numbers.count)))
@@ -79,7 +80,7 @@ import Testing
             }
             looks += 1
             await Task.yield()
-        }
+        } while !end.isRaised.load(ordering: .relaxed)
         return looks
     }
 
