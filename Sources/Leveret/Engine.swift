@@ -141,6 +141,8 @@ final class Engine: Sendable {
         core.facts.version = Broker.version
         core.facts.database = path ?? ""
         core.recover(recovered, now: now)
+        // Before anybody can publish what there is no room for.
+        if let shortage = store.shortage { core.setAlarm(shortage.text, now: now) }
         state = Mutex(EngineState(core: core))
         refreshFacts()
     }

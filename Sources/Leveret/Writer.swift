@@ -30,7 +30,7 @@ struct Writer {
 
     private var complaint = Complaint()
     /// The core refuses publishes because of the store.
-    private var isAlarmed = false
+    private var isAlarmed: Bool
     /// What the core was told last.
     private var warnings: [String] = []
     /// How long to wait for work before the next step of tidying; `nil` when all is tidy.
@@ -39,6 +39,7 @@ struct Writer {
     init(engine: Engine, retryMilliseconds: @escaping @Sendable (Int) -> Int) {
         self.engine = engine
         self.retryMilliseconds = retryMilliseconds
+        isAlarmed = engine.store.shortage != nil
     }
 
     /// The thread's whole life: until shutdown, and all is committed.
