@@ -119,6 +119,20 @@ import Testing
         }
     }
 
+    @Test func `a purge of large messages goes in slices, so that none of its commits is long`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            let large = String(repeating: "x", count: 1 << 20)
+            _ = try store.apply(.inserting((1...40).map { .text(MessageNumber($0), large) }))
+            let range = RangeRemoval(queue: 1, after: 0, through: 40)
+            #expect(try store.apply(.purging(range)) == [range])
+            try #expect(store.numbers().count == 24)
+            #expect(try store.apply(.purging(range)) == [range])
+            #expect(try store.apply(.purging(range)) == [])
+            try #expect(store.numbers() == [])
+        }
+    }
+
     // MARK: Migrations
 
     private let second = "ALTER TABLE queue ADD COLUMN note TEXT; UPDATE queue SET note = 'moved';"

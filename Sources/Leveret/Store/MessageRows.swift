@@ -189,7 +189,7 @@ struct MessageRows {
         DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE body_id = ?1)
         """
     private static let rangeSQL = """
-        SELECT id FROM message WHERE queue = ?1 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
+        SELECT id, size FROM message WHERE queue = ?1 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
         """
 
     /// Removes copies with what belongs to them, neighbours at once; those that are gone are left out.
@@ -228,25 +228,29 @@ struct MessageRows {
         try statement.run()
     }
 
+    /// Bytes of bodies from which a removal of ranges stops, so that its commit holds nobody up for long.
+    private static let rangeBytesMax: Int64 = 16 << 20
+
     /// Removes the ranges, in all at most `countMax` copies; returns the ranges of which some may be left.
     func remove(_ ranges: [RangeRemoval], countMax: Int) throws(StoreFailure) -> [RangeRemoval] {
         var room = countMax
+        var bytes = Self.rangeBytesMax
         var unfinished: [RangeRemoval] = []
         for range in ranges {
-            guard room > 0 else {
+            guard room > 0, bytes > 0 else {
                 unfinished.append(range)
                 continue
             }
-            let numbers = try numbers(in: range, countMax: room)
+            let numbers = try numbers(in: range, countMax: room, &bytes)
             try remove(numbers)
-            if numbers.count == room { unfinished.append(range) }
+            if numbers.count == room || bytes <= 0 { unfinished.append(range) }
             room -= numbers.count
         }
         return unfinished
     }
 
     private func numbers(
-        in range: RangeRemoval, countMax: Int
+        in range: RangeRemoval, countMax: Int, _ bytes: inout Int64
     ) throws(StoreFailure) -> ContiguousArray<MessageNumber> {
         let statement = try database.prepared(Self.rangeSQL)
         statement.bind(1, range.queue.rawValue)
@@ -254,7 +258,11 @@ struct MessageRows {
         statement.bind(3, range.through.rawValue)
         statement.bind(4, Int64(countMax))
         var numbers: ContiguousArray<MessageNumber> = []
-        while try statement.next() { numbers.append(MessageNumber(statement.int(0))) }
+        while bytes > 0, try statement.next() {
+            numbers.append(MessageNumber(statement.int(0)))
+            bytes -= statement.int(1)
+        }
+        statement.reset()
         return numbers
     }
 }
