@@ -168,13 +168,11 @@ extension BrokerCore {
         guard !queue.isDeleted else { return 0 }
         queue.isDeleted = true
         let count = queue.readyCount
-        let removal = topology.removeQueue(queue.name)
-        if queue.survives {
-            note(removal)
-            gathering.define(.deleteQueue(queue.id))
-        } else {
-            note(TopologyRemoval(exchanges: removal.exchanges))
-        }
+        var removal = topology.removeQueue(queue.name)
+        // Bindings to a queue that does not survive were never stored; those of an exchange that goes along were.
+        if !queue.survives { removal.bindings.removeAll { $0.target == .queue(queue.name) } }
+        note(removal)
+        if queue.survives { gathering.define(.deleteQueue(queue.id)) }
         if queue.survives || queue.hasSpilled {
             gathering.remove(RangeRemoval(queue: queue.id, after: 0, through: lastNumber))
         }

@@ -96,7 +96,11 @@ public struct BrokerCore {
         for exchange in state.exchanges { topology.restore(exchange) }
         for binding in state.bindings { topology.restore(binding) }
         // What had been held is ready again, so a queue may now be longer than it is allowed to be.
-        for case .some(let queue) in queues { enforceLength(of: queue, now: now) }
+        // And some may have been held once too often: they are at the head.
+        for case .some(let queue) in queues {
+            enforceLength(of: queue, now: now)
+            if queue.settings.deliveryLimit != nil { refill(queue) }
+        }
         for orphan in state.orphans {
             gathering.remove(RangeRemoval(queue: orphan, after: 0, through: reservedThrough))
         }

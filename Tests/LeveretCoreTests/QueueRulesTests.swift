@@ -206,6 +206,17 @@ import Testing
         #expect(broker.core.queue(named: "jobs") == nil)
     }
 
+    @Test func `a queue that a waiting GET has emptied goes when it is unused from then on`() {
+        broker.queue("jobs", ["x-expires": .int(20)])
+        broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 500))
+        broker.advance(milliseconds: 100)
+        publish(["a"], to: "jobs")
+        broker.advance(milliseconds: 19)
+        #expect(broker.core.queue(named: "jobs") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
     // MARK: - Deleting, and who may
 
     @Test func `if-unused and if-empty keep a queue that is used or not empty`() {
@@ -237,6 +248,18 @@ import Testing
         broker.run(.consume(Consume(queue: "jobs", tag: "c")), from: other)
         broker.core.closeSession(other, now: broker.now)
         #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
+    @Test func `an exchange that goes with a transient queue's binding leaves none of its own in the store`()
+    {
+        broker.queue("jobs", durable: false)
+        broker.run(.declareExchange(ExchangeDefinition("last", autoDelete: true), passive: false))
+        let upstream = Binding(source: "amq.fanout", target: .exchange("last"))
+        broker.run(.bind(upstream))
+        broker.run(.bind(Binding(source: "last", target: .queue("jobs"))))
+        broker.run(.deleteQueue("jobs", ifUnused: false, ifEmpty: false))
+        #expect(broker.definitions.suffix(2).contains(.deleteExchange("last")))
+        #expect(broker.definitions.suffix(2).contains(.deleteBinding(upstream)))
     }
 
     @Test func `an exclusive queue is refused to others and goes with its connection, held messages too`() {

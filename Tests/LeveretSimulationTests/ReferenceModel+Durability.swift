@@ -165,7 +165,9 @@ extension ReferenceModel {
         copy.isCommitted = true
         queue.ready.append(copy)
         queue.highest = max(queue.highest, number)
-        if let limit = queue.deliveryLimit, copy.failed > limit { remove(copy, to: .deliveryLimit) }
+        guard let limit = queue.deliveryLimit, copy.failed > limit else { return }
+        copy.isDeadSinceRestart = true
+        remove(copy, to: .deliveryLimit)
     }
 
     private var predeclaredNames: [String] { ["", "amq.direct", "amq.fanout", "amq.topic", "amq.headers"] }

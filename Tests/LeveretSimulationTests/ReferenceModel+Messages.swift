@@ -41,8 +41,11 @@ extension ReferenceModel {
 
     func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
         guard queue.overflow != .dropHead else { return false }
-        if let most = queue.lengthMax, queue.ready.count >= most { return true }
-        if let most = queue.bytesMax, queue.readyBytes + message.size > most { return true }
+        // What is dead and was not found yet counts.
+        let dead = isExact ? queue.condemned.filter { isCounted($0) } : []
+        let bytes = queue.readyBytes + dead.reduce(0) { $0 + $1.message.size }
+        if let most = queue.lengthMax, queue.ready.count + dead.count >= most { return true }
+        if let most = queue.bytesMax, bytes + message.size > most { return true }
         return false
     }
 
@@ -220,6 +223,7 @@ extension ReferenceModel {
     func explainArrivals() throws {
         while let arrival = arrivals.min(by: { $0.number < $1.number }) {
             if let dead = dead(behind: arrival) {
+                if let death = arrival.deaths.first { dead.state = .condemned(death.reason) }
                 try transfer(dead)
             } else if try !explainMove(arrival), try !sendUnseen() {
                 throw Violation(
@@ -257,7 +261,8 @@ extension ReferenceModel {
         let waiting = queues.flatMap(\.condemned) + strays
         return waiting.first {
             $0.message.id == arrival.messageID && $0.queue.name == death.queue
-                && $0.state == .condemned(death.reason) && deaths(of: $0, death.reason) == arrival.deaths
+                && ($0.state == .condemned(death.reason) || $0.isDeadSinceRestart)
+                && deaths(of: $0, death.reason) == arrival.deaths
         }
     }
 

@@ -89,7 +89,7 @@ extension ReferenceModel {
             {
                 remove(head, to: .maxlen)
             }
-            queue.isTooLong = queue.isOverfull
+            queue.isTooLong = queue.isOverfull || queue.condemned.contains { isCounted($0) }
         }
     }
 

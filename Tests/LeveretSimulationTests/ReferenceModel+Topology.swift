@@ -135,7 +135,7 @@ extension ReferenceModel {
     }
 
     private func count(_ queue: ModelQueue) -> Expectation.Kind {
-        .count(queue.ready.count, orMore: isExact ? 0 : 1000)
+        .count(queue.ready.count, orMore: isExact ? queue.condemned.count : 1000)
     }
 
     // MARK: - Sessions

@@ -73,6 +73,8 @@ final class Copy {
     var fate = Fate.none
     /// Its row is in the database.
     var isCommitted = false
+    /// A restart found it past its delivery limit. Until it is read, it may die of something else as well.
+    var isDeadSinceRestart = false
     /// Its row has been in a batch that was taken.
     var isWritten = false
 
