@@ -156,8 +156,14 @@ extension BrokerCore {
         }
         session.outgoingBytes = 0
         if !session.handingOver.isEmpty {
-            for held in session.handingOver { finish(held, now: now) }
-            session.handingOver.removeAll(keepingCapacity: true)
+            var handed: [Held] = []
+            swap(&handed, &session.handingOver)
+            // In place: a copy of each would be counted at four references.
+            handed.withUnsafeBufferPointer { handed in
+                for index in handed.indices { finish(handed[index], now: now) }
+            }
+            handed.removeAll(keepingCapacity: true)
+            swap(&handed, &session.handingOver)
         }
         if session.isStarved {
             session.isStarved = false

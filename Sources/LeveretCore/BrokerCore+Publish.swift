@@ -177,7 +177,7 @@ extension BrokerCore {
     /// When a message that enters the queue now expires there.
     private func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
         var ttl = queue.settings.messageTTLMilliseconds
-        if message.hasProperties, let text = message.properties?.expiration, let own = Int64(text), own >= 0 {
+        if let text = message.expiration, let own = Int64(text), own >= 0 {
             ttl = min(ttl ?? own, own)
         }
         return ttl.map { now.advanced(byMilliseconds: $0) } ?? .distantFuture
@@ -195,7 +195,7 @@ extension BrokerCore {
                 "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed"
             )
         }
-        if message.hasProperties, let text = message.properties?.expiration,
+        if let text = message.expiration,
             (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295
         {
             return BrokerError(
@@ -218,7 +218,7 @@ extension BrokerError {
 extension Message {
     /// The message as consumers see it: without its `BCC` header.
     func withoutBlindCopies() -> Message {
-        guard hasProperties, var properties, properties.headers[HeaderName.bcc] != nil else { return self }
+        guard hasBlindCopies, var properties else { return self }
         properties.headers[HeaderName.bcc] = nil
         return Message(
             exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,

@@ -112,7 +112,11 @@ extension BrokerCore {
     /// Carries out requests in order; what comes of them waits in the session's events.
     public mutating func submit(_ submissions: [Submission], from id: SessionID, now: Instant) {
         guard let session = sessionsByID[id] else { return }
-        for submission in submissions { perform(submission.request, submission.ticket, session, now: now) }
+        submissions.withUnsafeBufferPointer { submissions in
+            for index in submissions.indices {
+                perform(submissions[index].request, submissions[index].ticket, session, now: now)
+            }
+        }
     }
 
     private mutating func perform(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {

@@ -53,22 +53,38 @@ public final class Message: Sendable {
     /// What it weighs against the memory budget, in bytes: the body and a flat rate for the rest.
     public let footprint: Int
 
+    /// The property that limits its life, without a copy of the others.
+    var expiration: String? { propertiesBox?.properties.expiration }
+    /// It says whom nobody else should see.
+    var hasBlindCopies: Bool { propertiesBox?.properties.headers[HeaderName.bcc] != nil }
+
     private let propertiesBox: PropertiesBox?
 
     /// True where any property or header is set; cheaper to ask than `properties`.
     public var hasProperties: Bool { propertiesBox != nil }
 
     /// A message of these parts.
-    public init(
-        exchange: ExchangeName,
-        routingKey: String,
-        properties: MessageProperties? = nil,
-        isPersistent: Bool = true,
+    public convenience init(
+        exchange: ExchangeName, routingKey: String, properties: MessageProperties?, isPersistent: Bool = true,
         body: [UInt8]
+    ) {
+        self.init(exchange, routingKey, properties.map { PropertiesBox($0) }, isPersistent, body)
+    }
+
+    /// A message without properties.
+    public convenience init(
+        exchange: ExchangeName, routingKey: String, isPersistent: Bool = true, body: [UInt8]
+    ) {
+        self.init(exchange, routingKey, nil, isPersistent, body)
+    }
+
+    private init(
+        _ exchange: ExchangeName, _ routingKey: String, _ properties: PropertiesBox?, _ isPersistent: Bool,
+        _ body: [UInt8]
     ) {
         self.exchange = exchange
         self.routingKey = routingKey
-        propertiesBox = properties.map { PropertiesBox($0) }
+        propertiesBox = properties
         self.isPersistent = isPersistent
         self.body = body
         footprint = body.count + (properties == nil ? 160 : 480)

@@ -135,17 +135,19 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
 }
 
 /// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.
+///
+/// What stands inline is small: a `Request` is copied often, and nearly all are publishes and settlements.
 public enum Request: Sendable {
     /// Routes a message; answered by `.routed` when it is safe, `.unroutable` or `.refused`.
     case publish(Message, mandatory: Bool)
     /// Settles deliveries; answered by `.done` once the removal is durable.
     case settle(Settlement)
     /// Takes one message; with `waitMilliseconds` > 0 waits for one. Answered by `.delivered` or `.empty`.
-    case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
+    indirect case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
     /// Ends the session's GET with this ticket, which is answered by `.empty` if it still waits.
     case endGet(QueueName, Ticket)
     /// Starts a consumer; answered by `.consuming`, then come `.delivery` events.
-    case consume(Consume)
+    indirect case consume(Consume)
     /// Ends a consumer; what it holds stays held by the session unless `requeue`.
     case cancel(ConsumerTag, requeue: Bool)
     /// How many unsettled messages the session takes over all its consumers; 0 is without limit.
@@ -153,25 +155,25 @@ public enum Request: Sendable {
     /// Hands back everything the session holds, free of charge (basic.recover).
     case recover
     /// Declares an exchange, or with `passive` only asks for it.
-    case declareExchange(ExchangeDefinition, passive: Bool)
+    indirect case declareExchange(ExchangeDefinition, passive: Bool)
     /// Deletes an exchange.
     case deleteExchange(ExchangeName, ifUnused: Bool)
     /// Declares a queue, or with `passive` only asks for it; answered by `.declared`.
-    case declareQueue(QueueDefinition, passive: Bool)
+    indirect case declareQueue(QueueDefinition, passive: Bool)
     /// Deletes a queue and its messages; answered by `.count`.
-    case deleteQueue(QueueName, ifUnused: Bool, ifEmpty: Bool)
+    indirect case deleteQueue(QueueName, ifUnused: Bool, ifEmpty: Bool)
     /// Adds a binding; adding it again changes nothing.
-    case bind(Binding)
+    indirect case bind(Binding)
     /// Removes a binding; removing one that isn't there changes nothing.
-    case unbind(Binding)
+    indirect case unbind(Binding)
     /// Removes the ready messages of a queue; answered by `.count`.
     case purge(QueueName)
     /// Moves messages, a transaction per slice; answered by `.count`.
-    case move(Move)
+    indirect case move(Move)
     /// Publishes and settlements together, all or nothing; answered by `.committed`.
     case transaction([Request])
     /// Shows messages without taking them; answered by `.messages`.
-    case peek(Peek)
+    indirect case peek(Peek)
     /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all.
     case list(Listing, match: String?)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).

@@ -46,6 +46,12 @@ extension UnsafeRawBufferPointer {
         return UnsafeRawPointer(hit) - base
     }
 
+    /// True where `word` stands at `index`.
+    func hasWord(_ word: StaticString, at index: Int) -> Bool {
+        guard let base = baseAddress, count - index >= word.utf8CodeUnitCount else { return false }
+        return memcmp(base + index, word.utf8Start, word.utf8CodeUnitCount) == 0
+    }
+
     /// These bytes and no others.
     func slice(_ range: Range<Int>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[range])

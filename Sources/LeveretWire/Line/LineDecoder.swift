@@ -232,7 +232,7 @@ public struct LineDecoder: Sendable {
         switch quick {
         case .complete(let command): return .input(.request(tag: [], command), used: bodyStart)
         case .publish(let publish, let length):
-            return withBody(bytes, from: bodyStart, length: length, tag: []) { publish.command(body: $0) }
+            return withBody(bytes, from: bodyStart, length: length, tag: []) { publish.command($0) }
         }
     }
 

@@ -32,7 +32,21 @@ enum LineQuick {
     /// Nothing follows it.
     case complete(LineCommand)
     /// So many bytes of body follow it.
-    case publish(LinePublish, length: Int)
+    case publish(Publish, length: Int)
+
+    /// A publish without options.
+    struct Publish {
+        var exchange: ExchangeName
+        var routingKey: String
+        var isPersistent: Bool
+
+        /// The request with its body.
+        func command(_ body: [UInt8]) -> LineCommand {
+            let message = Message(
+                exchange: exchange, routingKey: routingKey, isPersistent: isPersistent, body: body)
+            return .submit(.publish(message, mandatory: false), .plain)
+        }
+    }
 
     /// Understands `line`, or is `nil` where it has another shape.
     init?(_ line: UnsafeRawBufferPointer, limits: LineLimits, memo: inout LinePublishMemo) {
@@ -61,7 +75,7 @@ enum LineQuick {
         guard let tag = digits(line, &index) else { return nil }
         var multiple = false
         if index < line.count {
-            guard line.slice(index..<line.count).elementsEqual(" multiple".utf8) else { return nil }
+            guard line.count == index + 9, line.hasWord(" multiple", at: index) else { return nil }
             multiple = true
         }
         let settlement = Settlement(.ack, DeliveryTag(UInt64(tag)), multiple: multiple)
@@ -75,15 +89,9 @@ enum LineQuick {
     ) -> LineQuick? {
         var index = 4
         guard let exchange = argument(line, &index), let key = argument(line, &index) else { return nil }
-        let transient = " transient".utf8.dropFirst()
-        var isPersistent = true
-        if line[index] == UInt8(ascii: "t"), index + transient.count + 1 < line.count,
-            line.slice(index..<(index + transient.count)).elementsEqual(transient),
-            line[index + transient.count] == .space
-        {
-            isPersistent = false
-            index += transient.count + 1
-        }
+        let isPersistent = !line.hasWord("transient ", at: index)
+        if !isPersistent { index += 10 }
+        guard index < line.count else { return nil }
         let start = line[index]
         index += 1
         if start == .openBrace {
@@ -91,22 +99,15 @@ enum LineQuick {
                 line[index] == .closeBrace
             else { return nil }
             return .publish(
-                LinePublish(
-                    exchange: memo.exchange(exchange),
-                    routingKey: memo.key(key),
-                    isPersistent: isPersistent
-                ),
-                length: length
-            )
+                Publish(
+                    exchange: memo.exchange(exchange), routingKey: memo.key(key), isPersistent: isPersistent),
+                length: length)
         }
         let rest = line.slice(index..<line.count)
         guard start == .colon, rest.isASCII else { return nil }
-        let publish = LinePublish(
-            exchange: memo.exchange(exchange),
-            routingKey: memo.key(key),
-            isPersistent: isPersistent
-        )
-        return .complete(publish.command(body: Array(rest)))
+        let publish = Publish(
+            exchange: memo.exchange(exchange), routingKey: memo.key(key), isPersistent: isPersistent)
+        return .complete(publish.command(Array(rest)))
     }
 
     /// A plain ASCII argument, or `""`, and the one space behind it; more of the line follows.

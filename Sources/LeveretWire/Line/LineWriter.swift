@@ -19,7 +19,7 @@ struct LineWriter: Sendable {
         if source !== delivery.source { remember(delivery.source) }
         if exchange != message.exchange.rawValue || key != message.routingKey { remember(message) }
         var extras: [UInt8] = []
-        if message.properties != nil || delivery.deaths != nil {
+        if message.hasProperties || delivery.deaths != nil {
             LineProperties.append(message.properties, delivery.deaths, to: &extras)
         }
         let fixed = 128 + prefix.count + sourceQueue.count + sourceName.count + names.count
