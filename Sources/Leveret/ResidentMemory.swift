@@ -1,6 +1,14 @@
 // How much memory the process has in use, as the operating system counts it. The engine asks before a status.
 
-import Foundation
+import FoundationEssentials
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// Resident memory of this process in bytes; 0 where the system does not say (no `/proc`).
 func residentMemoryBytes() -> Int {
@@ -8,5 +16,5 @@ func residentMemoryBytes() -> Int {
     guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
     let fields = text.split(separator: " ")
     guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
-    return pages * Int(getpagesize())
+    return pages * sysconf(Int32(_SC_PAGESIZE))
 }

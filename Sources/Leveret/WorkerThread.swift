@@ -1,8 +1,6 @@
 // What the broker's own threads (writer, reader, timekeeper) are made of: a thread that runs to its end, and
 // the signal that it sleeps on. Nothing else in Leveret touches pthreads.
 
-import Foundation
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -13,12 +11,43 @@ import Glibc
 
 /// Starts a thread called `name` that runs `body` and ends with it.
 func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    let thread = Thread {
-        Thread.current.name = name  // shown by top and perf; only a running thread can be named
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, 1 << 20)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    let life = Unmanaged.passRetained(ThreadLife(name: name, body: body))
+    var thread = pthread_t()
+    let code = pthread_create(
+        &thread, &attributes,
+        { life in
+            guard let life else { return nil }
+            Unmanaged<ThreadLife>.fromOpaque(life).takeRetainedValue().run()
+            return nil
+        },
+        life.toOpaque())
+    precondition(code == 0, "the system has no room for the thread \(name) (\(code))")
+}
+
+/// What a thread is born with.
+private final class ThreadLife: Sendable {
+    private let name: String
+    private let body: @Sendable () -> Void
+
+    init(name: String, body: @escaping @Sendable () -> Void) {
+        self.name = name
+        self.body = body
+    }
+
+    func run() {
+        // Shown by top and perf. Where this isn't there, the thread goes without a name.
+        let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+        if file >= 0 {
+            _ = write(file, name, name.utf8.count)
+            close(file)
+        }
         body()
     }
-    thread.stackSize = 1 << 20
-    thread.start()
 }
 
 /// A flag that any thread raises and one thread waits for; the wait takes it down again. Raising it twice

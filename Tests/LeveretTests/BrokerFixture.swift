@@ -2,7 +2,6 @@
 // to stand in the way of its commits.
 
 import Foundation
-import GRDB
 import LeveretTestSupport
 import Logging
 import Synchronization
@@ -66,26 +65,23 @@ struct Blocker {
     private let queue: DatabaseQueue
 
     init(path: String) throws {
-        var configuration = GRDB.Configuration()
-        configuration.allowsUnsafeTransactions = true  // the transaction stays open on purpose
-        configuration.busyMode = .timeout(60)
-        queue = try DatabaseQueue(path: path, configuration: configuration)
+        queue = try DatabaseQueue(path: path, label: "test", Database.Options(busyMilliseconds: 60_000))
     }
 
     /// Takes the lock that a commit needs: commits wait for a second, then fail.
-    func block() throws { try queue.inDatabase { try $0.beginTransaction(.immediate) } }
-    func release() throws { try queue.inDatabase { try $0.rollback() } }
+    func block() throws { try queue.lend { try $0.run("BEGIN IMMEDIATE") } }
+    func release() throws { try queue.lend { try $0.run("ROLLBACK") } }
 
     /// Lets every commit with a message in it fail at once, as a full disk does.
     func refuseMessages() throws {
         let sql = "CREATE TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'full'); END"
-        try queue.inDatabase { try $0.execute(sql: sql) }
+        try queue.lend { try $0.runScript(sql) }
     }
-    func takeMessages() throws { try queue.inDatabase { try $0.execute(sql: "DROP TRIGGER full") } }
+    func takeMessages() throws { try queue.lend { try $0.runScript("DROP TRIGGER full") } }
 
     /// How many rows `table` has on disk.
     func count(_ table: String) throws -> Int {
-        try queue.inDatabase { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? 0 }
+        Int(try queue.lend { try $0.number("SELECT count(*) FROM \(table)") })
     }
 }
 

@@ -1,8 +1,7 @@
 // What fails half-way is as if it had never begun, and succeeds when it is tried again.
 
+import CSQLite
 import Foundation
-import GRDB
-import GRDBSQLite
 import LeveretCore
 import LeveretTestSupport
 import Testing
@@ -12,9 +11,16 @@ import Testing
 @Suite struct StoreFaultTests {
     /// Everything the database holds, as text.
     private func dump(_ store: Store) throws -> String {
-        try store.writer.writeWithoutTransaction { database in
+        try store.writer.lend { database in
             try ["message", "body", "held", "queue", "exchange", "binding", "meta"].map { table in
-                try Row.fetchAll(database, sql: "SELECT * FROM \(table) ORDER BY 1").description
+                let columns = try database.prepared(
+                    "SELECT group_concat('quote(' || name || ')', '||') FROM pragma_table_info('\(table)')")
+                defer { columns.reset() }
+                guard try columns.next() else { return "" }
+                let rows = try database.prepared("SELECT \(columns.text(0)) FROM \(table) ORDER BY 1")
+                var text = table
+                while try rows.next() { text += "\n" + rows.text(0) }
+                return text
             }.joined(separator: "\n")
         }
     }
@@ -226,7 +232,7 @@ private final class Countdown {
 
     func attach(to queue: DatabaseQueue) {
         let context = Unmanaged.passUnretained(self).toOpaque()
-        queue.writeWithoutTransaction { database in
+        queue.lend { database in
             connection = database.sqliteConnection
             sqlite3_progress_handler(
                 database.sqliteConnection, 1,

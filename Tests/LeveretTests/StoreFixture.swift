@@ -1,7 +1,6 @@
 // A store on a file of its own, and short words for what tests put into it.
 
 import Foundation
-import GRDB
 import LeveretCore
 import LeveretTestSupport
 import Logging

@@ -1,7 +1,6 @@
 // The file stays in shape: a bounded log, room given back, migrations with a copy.
 
 import Foundation
-import GRDB
 import LeveretCore
 import LeveretTestSupport
 import Synchronization
@@ -138,9 +137,9 @@ import Testing
     private let second = "ALTER TABLE queue ADD COLUMN note TEXT; UPDATE queue SET note = 'moved';"
 
     private func migrate(_ path: String, with migrator: Migrator) throws {
-        let queue = try DatabaseQueue(path: path)
-        defer { try? queue.close() }  // nothing is left to write
-        try queue.writeWithoutTransaction { try migrator.run($0, path: path) }
+        let queue = try DatabaseQueue(path: path, label: "test", Database.Options())
+        defer { queue.close() }
+        try queue.lend { try migrator.run($0, path: path) }
     }
 
     @Test func `a file is copied before it is migrated`() throws {

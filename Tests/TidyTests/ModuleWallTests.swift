@@ -10,7 +10,7 @@ import Testing
         (
             "Leveret",
             [
-                "LeveretCore", "GRDB", "GRDBSQLite", "Logging", "ServiceLifecycle", "Synchronization",
+                "LeveretCore", "CSQLite", "Logging", "ServiceLifecycle", "Synchronization",
                 "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),

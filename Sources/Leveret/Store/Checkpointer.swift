@@ -8,9 +8,7 @@
 //   2. what is left of the log is written back, and the log started anew, under the writer's lock;
 //   3. there is one checkpoint at a time.
 
-import Foundation
-import GRDB
-import GRDBSQLite
+import CSQLite
 import Logging
 import Synchronization
 
@@ -47,7 +45,7 @@ final class Checkpointer: Sendable {
         let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
         guard grown >= options.checkpointBytes else { return }
         start(truncating: false)
-        if grown >= options.logBytesMax { beside.writeWithoutTransaction { _ in } }
+        if grown >= options.logBytesMax { beside.lend { _ in } }
     }
 
     /// There is nothing to commit: starts a round that leaves an empty log, where that is worth it.
@@ -64,13 +62,12 @@ final class Checkpointer: Sendable {
     /// Waits for a round under way and closes the connection.
     func close() {
         isClosed.store(true, ordering: .relaxed)
-        // What a failure here leaves undone, the next open does.
-        try? beside.close()
+        beside.close()
     }
 
     private func start(truncating: Bool) {
         guard !isBusy.exchange(true, ordering: .acquiring) else { return }
-        beside.asyncWriteWithoutTransaction { [self] database in
+        beside.lendLater { [self] database in
             if !isClosed.load(ordering: .relaxed) { round(database, truncating) }
             isBusy.store(false, ordering: .releasing)
         }

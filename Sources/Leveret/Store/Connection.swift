@@ -1,8 +1,7 @@
-// Prepared statements on GRDB's connections, bound and stepped through SQLite's C API. Everything in Store/
-// that runs per message goes through here; what runs once goes through here too, for its typed errors.
+// Prepared statements, bound and stepped through SQLite's C API, and what SQLite's errors mean. Everything in
+// Store/ that runs on a connection goes through here.
 
-import GRDB
-import GRDBSQLite
+import CSQLite
 
 /// A statement of a connection's cache, valid inside the access to the connection that gave it.
 struct Prepared {
@@ -11,7 +10,7 @@ struct Prepared {
     /// Tells SQLite to copy what is bound, so that it stays bound over the steps to come.
     private static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
-    fileprivate init(_ statement: OpaquePointer) { self.statement = statement }
+    init(_ statement: OpaquePointer) { self.statement = statement }
 
     // MARK: Binding
 
@@ -100,72 +99,6 @@ struct Prepared {
     }
 }
 
-extension Database {
-    /// The statement from the connection's cache, prepared when it is asked for first.
-    func prepared(_ sql: String) throws(StoreFailure) -> Prepared {
-        do {
-            let statement = try cachedStatement(sql: sql).sqliteStatement
-            sqlite3_reset(statement)
-            return Prepared(statement)
-        } catch {
-            throw StoreFailure(error)
-        }
-    }
-
-    /// Runs one statement that nothing is bound to.
-    func run(_ sql: String) throws(StoreFailure) { try prepared(sql).run() }
-
-    /// Runs statements that run once, such as a migration.
-    func runScript(_ sql: String) throws(StoreFailure) {
-        do { try execute(sql: sql) } catch { throw StoreFailure(error) }
-    }
-
-    /// The first column of the first row as a number; 0 when there is none.
-    func number(_ sql: String) throws(StoreFailure) -> Int64 {
-        let statement = try prepared(sql)
-        defer { statement.reset() }
-        return try statement.next() ? statement.int(0) : 0
-    }
-
-    /// Runs `work` as one transaction: all of it is committed, or nothing.
-    func transaction<T>(_ work: () throws(StoreFailure) -> T) throws(StoreFailure) -> T {
-        if isInsideTransaction { try run("ROLLBACK") }  // an earlier one that could not be ended
-        try run("BEGIN IMMEDIATE")
-        do {
-            let result = try work()
-            try run("COMMIT")
-            return result
-        } catch {
-            // SQLite ends the transaction by itself on some errors; the first error is the one that matters.
-            if isInsideTransaction { try? run("ROLLBACK") }
-            throw error
-        }
-    }
-}
-
-extension DatabaseQueue {
-    /// Lends the connection; accesses follow one another.
-    func access<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
-        let result = writeWithoutTransaction { database in
-            let result = Result { () throws(StoreFailure) -> T in try work(database) }
-            // A COMMIT that failed leaves its transaction open; what it held is tried again by whoever asked.
-            if database.isInsideTransaction { try? database.run("ROLLBACK") }
-            return result
-        }
-        return try result.get()
-    }
-
-    /// Lends the connection inside a read transaction: all that `work` sees is of one moment.
-    func snapshot<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
-        try access { database throws(StoreFailure) in
-            try database.run("BEGIN")
-            let result = Result { () throws(StoreFailure) -> T in try work(database) }
-            try database.run("COMMIT")
-            return try result.get()
-        }
-    }
-}
-
 extension StoreFailure {
     /// What a connection says of the call that failed.
     init(connection: OpaquePointer?) {
@@ -173,17 +106,6 @@ extension StoreFailure {
         self.init(
             code: code, systemError: sqlite3_system_errno(connection),
             message: sqlite3_errmsg(connection).map { String(cString: $0) } ?? "unknown error"
-        )
-    }
-
-    /// What GRDB threw.
-    init(_ error: any Error) {
-        guard let error = error as? DatabaseError else {
-            self.init(kind: .io, text: "database access failed: \(error)")
-            return
-        }
-        self.init(
-            code: error.extendedResultCode.rawValue, systemError: 0, message: error.message ?? "unknown error"
         )
     }
 

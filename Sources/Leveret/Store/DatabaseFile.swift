@@ -2,7 +2,7 @@
 // DatabaseInspector. It never opens the file: closing any descriptor of a file drops all locks that the process
 // has on it (POSIX), those of SQLite included, and a foreign program could then remove the log in use.
 
-import Foundation
+import FoundationEssentials
 import LeveretCore
 
 /// Checks of the path of a database.
@@ -11,9 +11,9 @@ enum DatabaseFile {
     static func checkPath(_ path: String) throws(BrokerError) {
         let files = FileManager.default
         guard files.fileExists(atPath: path) else {
-            var isFolder: ObjCBool = false
+            var isFolder = false
             let folder = URL(filePath: path).deletingLastPathComponent().path()
-            guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+            guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder else {
                 throw BrokerError(
                     .invalidPath, "folder '\(folder)' of database '\(path)' does not exist; make it first"
                 )
@@ -31,8 +31,8 @@ enum DatabaseFile {
 
     /// Throws when the file at `path` can't be read.
     static func checkReadable(_ path: String) throws(BrokerError) {
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+        var isFolder = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder {
             throw BrokerError(
                 .invalidPath,
                 "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'"

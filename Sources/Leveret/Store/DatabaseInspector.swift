@@ -2,8 +2,7 @@
 // changes nothing, takes no lock that a broker would notice, and knows only what is stored: no consumers, no
 // transient messages.
 
-import Foundation
-import GRDB
+import FoundationEssentials
 public import LeveretCore
 
 /// A database file opened for reading; it sees each moment's commits.
@@ -25,17 +24,17 @@ public final class DatabaseInspector: Sendable {
         }
         try DatabaseFile.checkReadable(path)
         do {
-            var configuration = Schema.configuration(label: "inspector")
-            configuration.readonly = true
-            reader = try DatabaseQueue(path: path, configuration: configuration)
-        } catch let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode)
-        {
-            throw StoreFailure(error).brokerError(on: path)
+            let options = Database.Options(isReadOnly: true, busyMilliseconds: Schema.busyMilliseconds)
+            reader = try DatabaseQueue(path: path, label: "inspector", options)
+            _ = try reader.access { database throws(StoreFailure) in
+                try database.number("SELECT count(*) FROM sqlite_schema")
+            }
+        } catch  where error.kind == .notADatabase || error.kind == .corrupt {
+            throw error.brokerError(on: path)
         } catch {
-            let reason = (error as? DatabaseError)?.message ?? "\(error)"
             throw BrokerError(
                 .accessRefused,
-                "database '\(path)' can't be read: \(reason); reading beside a server needs the right to write "
+                "database '\(path)' can't be read: \(error.text); reading beside a server needs the right to write "
                     + "'\(path)-shm', and after a crash the right to write the folder"
             )
         }
@@ -102,7 +101,7 @@ public final class DatabaseInspector: Sendable {
 
     /// Lets go of the file; no call may follow.
     public func close() {
-        try? reader.close()  // a reader has nothing to lose
+        reader.close()
     }
 
     // MARK: Steps

@@ -1,7 +1,6 @@
 // Writes and reads the tables `exchange`, `queue` and `binding`. Called by Store inside a transaction, by
 // recovery and by DatabaseInspector.
 
-import GRDB
 import LeveretCore
 
 /// The topology in the database.

@@ -1,7 +1,6 @@
 // Reads message rows for the core's load requests. Called by Store on a read-only connection; the database
 // and the spill file are read alike and merged by Store.
 
-import GRDB
 import LeveretCore
 
 /// Reads the tables `message`, `body` and `held` of one file.
@@ -171,15 +170,11 @@ struct MessageReader {
         if !statement.holds(1, names.exchange) { names.exchange = statement.text(1) }
         if !statement.holds(2, names.routingKey) { names.routingKey = statement.text(2) }
         let number = statement.int(0)
-        let (properties, isPersistent) = try properties(of: number, statement)
         let deaths = try deaths(of: number, statement)
         let hasHeldRow = !statement.isNull(8)
         return LoadedRow(
             number: MessageNumber(number),
-            message: Message(
-                exchange: ExchangeName(names.exchange), routingKey: names.routingKey, properties: properties,
-                isPersistent: isPersistent, body: statement.bytes(9)
-            ),
+            message: try message(of: number, statement, names),
             isSpilled: isSpill,
             entered: Instant(milliseconds: statement.int(4)),
             expires: statement.isNull(5) ? .distantFuture : Instant(milliseconds: statement.int(5)),
@@ -190,11 +185,20 @@ struct MessageReader {
         )
     }
 
-    private func properties(
-        of number: Int64, _ statement: Prepared
-    ) throws(StoreFailure) -> (MessageProperties?, isPersistent: Bool) {
-        guard !statement.isNull(3) else { return (nil, true) }
-        do { return try PropertiesCodec.decode(statement.bytes(3)) } catch {
+    private func message(
+        of number: Int64, _ statement: Prepared, _ names: borrowing LastNames
+    ) throws(StoreFailure) -> Message {
+        let exchange = ExchangeName(names.exchange)
+        let body = statement.bytes(9)
+        guard !statement.isNull(3) else {
+            return Message(exchange: exchange, routingKey: names.routingKey, body: body)
+        }
+        do {
+            let (properties, isPersistent) = try PropertiesCodec.decode(statement.bytes(3))
+            return Message(
+                exchange: exchange, routingKey: names.routingKey, properties: properties,
+                isPersistent: isPersistent, body: body)
+        } catch {
             throw .unreadable("message \(number)", "its properties don't decode: \(error.text)")
         }
     }

@@ -1,7 +1,6 @@
 // Writes message rows: the part of a batch that is the same for the database and the spill file. Called by
 // Store inside a transaction. What it binds it leaves bound where the next row is likely to have the same.
 
-import GRDB
 import LeveretCore
 
 /// Writes to the tables `message`, `body` and `held` of one file.
@@ -90,7 +89,7 @@ struct MessageRows {
     }
 
     private func bindProperties(of message: Message, to statement: Prepared) {
-        guard message.properties != nil || !message.isPersistent else {
+        guard message.hasProperties || !message.isPersistent else {
             statement.bindNull(10)
             return statement.bindNull(11)
         }

@@ -1,9 +1,16 @@
 // Brings a database file to the schema that this version of Leveret writes. Called by Store.open before
 // anything else is read.
 
-import Foundation
-import GRDB
+import FoundationEssentials
 import LeveretCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// Runs the migrations that a file lacks, each as one transaction, after a copy of the file.
 struct Migrator {
@@ -85,8 +92,7 @@ struct Migrator {
         let copy = "\(path)-v\(version)"
         do {
             try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
-            let attributes = try FileManager.default.attributesOfFileSystem(forPath: path)
-            let room = (attributes[.systemFreeSize] as? NSNumber)?.int64Value ?? 0
+            let room = FileSize.freeBytes(at: path)
             let needed = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
             guard room > needed * 2 else {
                 throw BrokerError(
@@ -106,7 +112,7 @@ struct Migrator {
         } catch {
             throw BrokerError(
                 .resourceError,
-                "database '\(path)' could not be copied to '\(copy)' before migrating: \(error.localizedDescription)"
+                "database '\(path)' could not be copied to '\(copy)' before migrating: \(error)"
             )
         }
     }
@@ -115,10 +121,10 @@ struct Migrator {
 extension Migrator {
     private func write(_ database: Database, to copy: String) throws {
         if FileManager.default.fileExists(atPath: copy) { try FileManager.default.removeItem(atPath: copy) }
-        let target = try DatabaseQueue(path: copy)
         do {
-            try target.writeWithoutTransaction { try database.backup(to: $0) }
-            try target.close()
+            let target = try Database(path: copy, Database.Options())
+            defer { target.close() }
+            try database.backUp(to: target)
         } catch {
             try? FileManager.default.removeItem(atPath: copy)  // half a copy helps nobody
             throw error

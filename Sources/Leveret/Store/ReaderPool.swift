@@ -1,6 +1,5 @@
 // Read-only connections to one file, lent to whoever loads. As many as are in use at once; two are kept.
 
-import GRDB
 import LeveretCore
 import Synchronization
 
@@ -24,7 +23,7 @@ final class ReaderPool: Sendable {
             idle.append(reader)
             return true
         }
-        if !isKept { try? reader.close() }  // a reader has nothing to lose
+        if !isKept { reader.close() }
         return try result.get()
     }
 
@@ -34,17 +33,13 @@ final class ReaderPool: Sendable {
             defer { idle = [] }
             return idle
         }
-        for reader in readers { try? reader.close() }  // a reader has nothing to lose
+        for reader in readers { reader.close() }
     }
 
     private func open() throws(StoreFailure) -> DatabaseQueue {
-        do {
-            var configuration = Schema.configuration(label: "reader")
-            configuration.readonly = true
-            configuration.prepareDatabase { try $0.execute(sql: "PRAGMA cache_size = -1024") }
-            return try DatabaseQueue(path: path, configuration: configuration)
-        } catch {
-            throw StoreFailure(error)
-        }
+        let options = Database.Options(
+            isReadOnly: true, busyMilliseconds: Schema.busyMilliseconds,
+            preparation: "PRAGMA cache_size = -1024")
+        return try DatabaseQueue(path: path, label: "reader", options)
     }
 }

@@ -1,7 +1,6 @@
 // Room that is set aside while the disk has some, and given up when it is full, so that what is already
 // accepted, acks and purges can still be committed. Store calls it; Store+Room.swift has the rest of that story.
 
-import GRDB
 import LeveretCore
 import Synchronization
 
@@ -48,9 +47,7 @@ final class ReserveFile: Sendable {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        var room = statvfs()
-        guard fstatvfs(descriptor, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) >= bytesNeeded,
-            allocate(descriptor)
+        guard FileSize.freeBytes(at: path) >= bytesNeeded, allocate(descriptor)
         else {
             unlink(path)
             return
@@ -78,6 +75,12 @@ enum FileSize {
     static func bytes(of path: String) -> Int {
         var found = stat()
         return stat(path, &found) == 0 ? Int(found.st_size) : 0
+    }
+
+    /// Bytes that are free on the disk of the file at `path`; 0 when nobody knows.
+    static func freeBytes(at path: String) -> Int {
+        var room = statvfs()
+        return statvfs(path, &room) == 0 ? Int(clamping: UInt64(room.f_bavail) &* UInt64(room.f_frsize)) : 0
     }
 }
 

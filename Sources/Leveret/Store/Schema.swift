@@ -2,8 +2,6 @@
 // those who query the file. A change of the schema is a new migration at the end, never an edit of an old one:
 //   1. append it here  2. describe it in docs/database.md  3. add a test that starts from the version before.
 
-import GRDB
-
 /// The file's format: the number of a migration is the `user_version` that it leads to.
 enum Schema {
     /// `PRAGMA application_id` of a Leveret database: "Lvrt".
@@ -155,25 +153,16 @@ extension Schema {
     /// How long a statement waits for another program's lock.
     static let busyMilliseconds: Int32 = 1_000
 
-    /// What every connection has in common.
-    static func configuration(label: String) -> Configuration {
-        var configuration = Configuration()
-        configuration.foreignKeysEnabled = false
-        // GRDB would end the process over a transaction that a full disk leaves open; `access` rolls it back.
-        configuration.allowsUnsafeTransactions = true
-        configuration.busyMode = .timeout(Double(busyMilliseconds) / 1_000)
-        configuration.label = "leveret.\(label)"
-        return configuration
-    }
-
     /// What a file is given before its first table. On a file that has tables the second would be a write.
-    static let firstPreparation = "PRAGMA page_size = \(pageBytes); PRAGMA auto_vacuum = INCREMENTAL"
+    static let firstPreparation = "PRAGMA page_size = \(pageBytes); PRAGMA auto_vacuum = INCREMENTAL;"
 
     /// The statements that a writing connection begins with.
+    /// `secure_delete` is on in Debian's SQLite: it would zero and write every page that a deleted message frees.
     static func preparation(synchronous: String, cacheKiB: Int) -> String {
         """
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = \(synchronous);
+        PRAGMA secure_delete = OFF;
         PRAGMA cache_size = -\(cacheKiB);
         """
     }

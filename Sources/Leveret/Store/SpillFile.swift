@@ -1,10 +1,16 @@
 // Relief for memory: transient messages that don't fit into it, in a second database that is made when it is
 // first needed and deleted at open and close. Nothing in it survives, so nothing is synced.
 
-import Foundation
-import GRDB
 import LeveretCore
 import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// The file `leveret.db-spill`.
 final class SpillFile: Sendable {
@@ -69,22 +75,15 @@ final class SpillFile: Sendable {
             return connections
         }
         open?.readers.close()
-        try? open?.writer.close()  // the file goes in any case
+        open?.writer.close()
         removeFiles()
     }
 
     private func create() throws(StoreFailure) -> DatabaseQueue {
-        let writer: DatabaseQueue
-        do {
-            var configuration = Schema.configuration(label: "spill")
-            configuration.prepareDatabase { database in
-                try database.execute(sql: Schema.firstPreparation)
-                try database.execute(sql: Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
-            }
-            writer = try DatabaseQueue(path: path, configuration: configuration)
-        } catch {
-            throw StoreFailure(error)
-        }
+        let options = Database.Options(
+            busyMilliseconds: Schema.busyMilliseconds,
+            preparation: Schema.firstPreparation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
+        let writer = try DatabaseQueue(path: path, label: "spill", options)
         try writer.access { database throws(StoreFailure) in try database.runScript(Schema.messageTables) }
         let readers = ReaderPool(path: path)
         connections.withLock { $0 = Connections(writer: writer, readers: readers) }

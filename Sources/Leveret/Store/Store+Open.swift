@@ -1,9 +1,8 @@
 // Opens a database file: takes its lock, looks what it is, migrates it, recovers what it holds. Every way in
 // which that can fail has an error that names the file and says what to do.
 
-import Foundation
-import GRDB
-import GRDBSQLite
+import CSQLite
+import FoundationEssentials
 import LeveretCore
 import Logging
 
@@ -73,7 +72,7 @@ private struct Opening {
         let writer = try connect(label: "writer", cacheKiB: 4096)
         let spill = SpillFile(besideDatabase: path)
         let foreign = ForeignWrites()
-        let opened = writer.writeWithoutTransaction { database in
+        let opened = writer.lend { database in
             log.follow(database)
             return Result { () throws(BrokerError) in try recover(database, foreign) }
         }
@@ -102,24 +101,31 @@ private struct Opening {
     private func connect(label: String, cacheKiB: Int) throws(BrokerError) -> DatabaseQueue {
         let synchronous =
             if privateFolder != nil { "OFF" } else if options.durability == .full { "FULL" } else { "NORMAL" }
+        let connection: DatabaseQueue
         do {
-            var configuration = Schema.configuration(label: label)
-            configuration.prepareDatabase { [path] database in
+            let options = Database.Options(busyMilliseconds: Schema.busyMilliseconds)
+            connection = try DatabaseQueue(path: path, label: label, options)
+        } catch {
+            throw error.brokerError(on: path)
+        }
+        let prepared = connection.lend { database in
+            Result { () throws(BrokerError) in
                 // Another program's file must be refused before anything in it is changed.
                 try Migrator().checkOwner(of: database, path: path)
-                if try database.number("PRAGMA page_count") == 0 {
-                    try database.execute(sql: Schema.firstPreparation)
+                do throws(StoreFailure) {
+                    if try database.number("PRAGMA page_count") == 0 {
+                        try database.runScript(Schema.firstPreparation)
+                    }
+                    try database.runScript(Schema.preparation(synchronous: synchronous, cacheKiB: cacheKiB))
+                    try database.runScript("PRAGMA wal_autocheckpoint = 0")
+                } catch {
+                    throw error.brokerError(on: path)
                 }
-                try database.execute(sql: Schema.preparation(synchronous: synchronous, cacheKiB: cacheKiB))
-                try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
                 RoomAhead.prepare(database)
             }
-            return try DatabaseQueue(path: path, configuration: configuration)
-        } catch let error as BrokerError {
-            throw error
-        } catch {
-            throw StoreFailure(error).brokerError(on: path)
         }
+        try prepared.get()
+        return connection
     }
 
     private func recover(

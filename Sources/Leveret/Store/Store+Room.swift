@@ -9,8 +9,7 @@
 //   3. purges are worked off in slices as small as it takes, the log is cut off after each, and pages that are
 //      free are given back to the file system.
 
-import GRDB
-import GRDBSQLite
+import CSQLite
 import LeveretCore
 
 #if canImport(Glibc)

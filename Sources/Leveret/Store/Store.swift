@@ -8,8 +8,7 @@
 // Three kinds of connections: the writer's, whose queue is the lock that keeps commits and log-resetting
 // checkpoints apart; the checkpointer's; and read-only ones for loads.
 
-import Foundation
-import GRDB
+import FoundationEssentials
 import LeveretCore
 import Logging
 import Synchronization
@@ -148,7 +147,7 @@ final class Store: Sendable {
             if let nextNumber { try setReserved(MessageNumber(nextNumber.rawValue - 1), in: database) }
             try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
         }
-        try? writer.close()
+        writer.close()
         roomAhead.close()
         reserve.remove()
         lock.release()

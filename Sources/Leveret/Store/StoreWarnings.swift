@@ -1,7 +1,6 @@
 // What is wrong with a store although it works: the broker shows it as an alarm and goes on. The store sets it on
 // whichever thread finds it, the writer's thread hands it to the core.
 
-import GRDB
 import Synchronization
 
 /// Something an operator should look at.
