@@ -32,9 +32,10 @@ let growthCases = [
         for depth in sizes {
             figures += try await bench.withServer { server in
                 try server.ask(["QUEUE q"])
-                _ = try server.run(Load(messages: depth, size: 100))
+                _ = try server.run(Load(messages: depth, size: 100, window: 10_000))
                 // The consumer takes from the head what the producer adds at the tail.
-                let load = Load(messages: 200_000, size: 100, consumers: 1, ack: LINE_ACK_EACH)
+                let load = Load(
+                    messages: 200_000, size: 100, firstProducer: 1, consumers: 1, ack: LINE_ACK_EACH)
                 return try cost("\(depth) waiting", server, load)
             }
         }

@@ -113,16 +113,16 @@ let lineCases = [
     Case("1,000,000 × 100 B") { bench in
         try await bench.withServer { server in
             try server.ask(["QUEUE q"])
-            let filled = try server.run(Load(messages: 1_000_000, size: 100))
+            let filled = try server.run(Load(messages: 1_000_000, size: 100, window: 10_000))
             var figures = [
-                Figure.rate("in", 1_000_000, in: filled.seconds, 250_000),
+                Figure.rate("in, 10,000 in flight", 1_000_000, in: filled.seconds, 250_000),
                 Figure("resident while they wait", server.residentMiB, "MiB", .atMost(60)),
                 Figure("file", Double(bench.bytes(of: "bench.db")) / 1_048_576, "MiB"),
             ]
             let each = Load(producers: 0, consumers: 1, deliveries: 1_000_000)
             figures.append(.rate("out, each acked", 1_000_000, in: try server.run(each).seconds, 500_000))
             figures.append(Figure("resident when drained", server.residentMiB, "MiB"))
-            _ = try server.run(Load(messages: 1_000_000, size: 100))
+            _ = try server.run(Load(messages: 1_000_000, size: 100, window: 10_000))
             let multiple = Load(producers: 0, consumers: 1, ack: LINE_ACK_MULTIPLE, deliveries: 1_000_000)
             figures.append(
                 .rate("out, acks multiple", 1_000_000, in: try server.run(multiple).seconds, 500_000))
@@ -132,9 +132,9 @@ let lineCases = [
     Case("1,000,000 × 1 KiB") { bench in
         try await bench.withServer { server in
             try server.ask(["QUEUE q"])
-            let filled = try server.run(Load(messages: 1_000_000))
+            let filled = try server.run(Load(messages: 1_000_000, window: 10_000))
             var figures = [
-                Figure.rate("in", 1_000_000, in: filled.seconds),
+                Figure.rate("in, 10,000 in flight", 1_000_000, in: filled.seconds),
                 Figure("resident while they wait", server.residentMiB, "MiB", .atMost(150)),
             ]
             let drain = Load(producers: 0, consumers: 1, deliveries: 1_000_000)
@@ -144,10 +144,14 @@ let lineCases = [
     },
     Case("start") { bench in
         let program = try FileManager.default.attributesOfItem(atPath: bench.program)[.size] as? Int ?? 0
+        var starts: [Double] = []
+        for _ in 0..<5 {
+            starts.append(try await bench.withServer { $0.started.seconds })
+        }
         return try await bench.withServer { server in
             try await Task.sleep(for: .seconds(1))
             return [
-                Figure("to listening, empty file", server.started.seconds * 1_000, "ms", .atMost(25)),
+                Figure("to listening, empty file", starts.sorted()[2] * 1_000, "ms", .atMost(25)),
                 Figure("idle, resident", server.residentMiB, "MiB", .atMost(20)),
                 Figure("stripped program", Double(program) / 1e6, "MB", .atMost(20)),
             ]
@@ -156,7 +160,7 @@ let lineCases = [
     Case("restart, 1,000,000 waiting") { bench in
         try await bench.withServer { server in
             try server.ask(["QUEUE q"])
-            _ = try server.run(Load(messages: 1_000_000, size: 100))
+            _ = try server.run(Load(messages: 1_000_000, size: 100, window: 10_000))
             server.stop(signal: SIGTERM)
             let again = try bench.start()
             defer { again.stop(signal: SIGKILL) }

@@ -128,6 +128,7 @@ struct Load {
     var messages = 0
     var size: Int32 = 1_024
     var producers: Int32 = 1
+    var firstProducer: Int32 = 0
     var window: Int32 = 1_000
     var rate = 0.0
     var transient = false
@@ -145,6 +146,7 @@ struct Load {
     var description: line_load {
         var load = line_load()
         load.producers = producers
+        load.first_producer = firstProducer
         load.messages = Int64(messages)
         load.size = size
         load.window = window

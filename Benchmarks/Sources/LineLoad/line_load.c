@@ -323,7 +323,7 @@ static bool set_up(struct run *run) {
     if (!run->producers || !run->consumers) return false;
     for (int i = 0; i < load->producers; i++) {
         struct producer *producer = &run->producers[i];
-        producer->id = (uint64_t)i;
+        producer->id = (uint64_t)(load->first_producer + i);
         producer->wanted = load->messages / load->producers;
         if (!make_ring(load, producer)) return false;
     }

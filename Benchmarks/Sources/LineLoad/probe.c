@@ -59,7 +59,7 @@ struct probe_database *probe_open(const char *path) {
     return database;
 }
 
-double probe_commit(struct probe_database *database, int size) {
+double probe_commit(struct probe_database *database, int size, int rows) {
     if (database->size < size) {
         free(database->body);
         database->body = calloc(1, size);
@@ -67,9 +67,14 @@ double probe_commit(struct probe_database *database, int size) {
         if (!database->body) return -1;
     }
     double start = now();
+    int result = SQLITE_DONE;
+    if (rows > 1) sqlite3_exec(database->connection, "BEGIN", NULL, NULL, NULL);
     sqlite3_bind_blob(database->insert, 1, database->body, size, SQLITE_STATIC);
-    int result = sqlite3_step(database->insert);
-    sqlite3_reset(database->insert);
+    for (int i = 0; i < rows && result == SQLITE_DONE; i++) {
+        result = sqlite3_step(database->insert);
+        sqlite3_reset(database->insert);
+    }
+    if (rows > 1 && sqlite3_exec(database->connection, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) return -1;
     return result == SQLITE_DONE ? (now() - start) * 1e6 : -1;
 }
 

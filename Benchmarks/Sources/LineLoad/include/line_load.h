@@ -18,6 +18,7 @@ enum line_ack {
 struct line_load {
     uint16_t port;
     int producers;
+    int first_producer;        // its number: what an earlier load left behind isn't taken for this one's
     int64_t messages;
     int size;                  // bytes of a body, at least 16
     int window;                // publishes in flight

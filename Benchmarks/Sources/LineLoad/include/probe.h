@@ -9,8 +9,8 @@ double probe_fdatasync(const char *path, double seconds);
 struct probe_database;
 struct probe_database *probe_open(const char *path);
 
-/// Inserts one row of `size` bytes in a transaction of its own; returns microseconds, or a negative number.
-double probe_commit(struct probe_database *database, int size);
+/// Inserts `rows` rows of `size` bytes as one transaction; returns microseconds, or a negative number.
+double probe_commit(struct probe_database *database, int size, int rows);
 
 /// Closes it.
 void probe_close(struct probe_database *database);
