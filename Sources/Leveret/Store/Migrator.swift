@@ -42,9 +42,9 @@ struct Migrator {
         }
     }
 
-    /// Throws when the file isn't Leveret's or of a newer version; an empty one is fine.
-    func checkOwner(of database: Database, path: String) throws(BrokerError) {
-        _ = try version(of: database, path: path)
+    /// True for a file without tables. Throws when the file isn't Leveret's or of a newer version.
+    func isEmpty(_ database: Database, path: String) throws(BrokerError) -> Bool {
+        try version(of: database, path: path) == 0
     }
 
     /// Throws when a reader of this version can't make sense of the file.

@@ -153,8 +153,13 @@ extension Schema {
     /// How long a statement waits for another program's lock.
     static let busyMilliseconds: Int32 = 1_000
 
-    /// What a file is given before its first table. On a file that has tables the second would be a write.
-    static let firstPreparation = "PRAGMA page_size = \(pageBytes); PRAGMA auto_vacuum = INCREMENTAL;"
+    /// What a new file begins with.
+    static let creation = """
+        PRAGMA page_size = \(pageBytes);
+        PRAGMA auto_vacuum = INCREMENTAL;
+        PRAGMA synchronous = OFF;
+        PRAGMA journal_mode = WAL;
+        """
 
     /// The statements that a writing connection begins with.
     /// `secure_delete` is on in Debian's SQLite: it would zero and write every page that a deleted message frees.

@@ -82,7 +82,7 @@ final class SpillFile: Sendable {
     private func create() throws(StoreFailure) -> DatabaseQueue {
         let options = Database.Options(
             busyMilliseconds: Schema.busyMilliseconds,
-            preparation: Schema.firstPreparation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
+            preparation: Schema.creation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
         let writer = try DatabaseQueue(path: path, label: "spill", options)
         try writer.access { database throws(StoreFailure) in try database.runScript(Schema.messageTables) }
         let readers = ReaderPool(path: path)

@@ -74,7 +74,12 @@ private struct Opening {
         let foreign = ForeignWrites()
         let opened = writer.lend { database in
             log.follow(database)
-            return Result { () throws(BrokerError) in try recover(database, foreign) }
+            return Result { () throws(BrokerError) in
+                let isNew = try Migrator().isEmpty(database, path: path)
+                let state = try recover(database, foreign)
+                if isNew { try settle(database) }
+                return state
+            }
         }
         let state = try opened.get()
         let readers = ReaderPool(path: path)
@@ -98,9 +103,20 @@ private struct Opening {
         return (store, state)
     }
 
+    private var synchronous: String {
+        if privateFolder != nil { "OFF" } else if options.durability == .full { "FULL" } else { "NORMAL" }
+    }
+
+    /// Syncs a new file, once for all that went into it: nothing was promised before.
+    private func settle(_ database: Database) throws(BrokerError) {
+        do {
+            try database.runScript("PRAGMA synchronous = \(synchronous); PRAGMA wal_checkpoint(TRUNCATE)")
+        } catch {
+            throw error.brokerError(on: path)
+        }
+    }
+
     private func connect(label: String, cacheKiB: Int) throws(BrokerError) -> DatabaseQueue {
-        let synchronous =
-            if privateFolder != nil { "OFF" } else if options.durability == .full { "FULL" } else { "NORMAL" }
         let connection: DatabaseQueue
         do {
             let options = Database.Options(busyMilliseconds: Schema.busyMilliseconds)
@@ -111,12 +127,11 @@ private struct Opening {
         let prepared = connection.lend { database in
             Result { () throws(BrokerError) in
                 // Another program's file must be refused before anything in it is changed.
-                try Migrator().checkOwner(of: database, path: path)
+                let isNew = try Migrator().isEmpty(database, path: path)
                 do throws(StoreFailure) {
-                    if try database.number("PRAGMA page_count") == 0 {
-                        try database.runScript(Schema.firstPreparation)
-                    }
-                    try database.runScript(Schema.preparation(synchronous: synchronous, cacheKiB: cacheKiB))
+                    if isNew { try database.runScript(Schema.creation) }
+                    try database.runScript(
+                        Schema.preparation(synchronous: isNew ? "OFF" : synchronous, cacheKiB: cacheKiB))
                     try database.runScript("PRAGMA wal_autocheckpoint = 0")
                 } catch {
                     throw error.brokerError(on: path)
