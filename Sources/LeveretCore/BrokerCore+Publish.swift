@@ -184,7 +184,7 @@ extension BrokerCore {
     }
 
     /// Why no message, or not this one, is taken now.
-    func refusal(of message: Message) -> BrokerError? {
+    mutating func refusal(of message: Message) -> BrokerError? {
         if isDraining {
             return BrokerError(.connectionForced, "the broker is shutting down; publish again later")
         }

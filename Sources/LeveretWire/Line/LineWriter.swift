@@ -130,19 +130,17 @@ private struct Pen {
     var count = 0
 
     mutating func write(_ text: StaticString) {
-        let length = text.utf8CodeUnitCount
-        text.withUTF8Buffer {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: raw[count...])
-            rest.copyMemory(from: UnsafeRawBufferPointer($0))
-        }
-        count += length
+        write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     mutating func write(_ bytes: [UInt8]) {
-        let start = count
-        bytes.withUnsafeBytes {
-            UnsafeMutableRawBufferPointer(rebasing: raw[start...]).copyMemory(from: $0)
-        }
+        bytes.withUnsafeBytes { write($0) }
+    }
+
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        guard let from = bytes.baseAddress, let to = raw.baseAddress else { return }
+        precondition(bytes.count <= raw.count - count, "room for a line was counted wrongly")
+        (to + count).copyMemory(from: from, byteCount: bytes.count)
         count += bytes.count
     }
 
