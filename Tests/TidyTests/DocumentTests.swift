@@ -61,7 +61,7 @@ import Testing
         let package = try #require(Repository.file("Package.swift"))
         let architecture = try #require(Repository.file("ARCHITECTURE.md"))
         let names = [
-            "swift-argument-parser": "ArgumentParser", "GRDB.swift": "GRDB", "swift-nio": "SwiftNIO",
+            "swift-argument-parser": "ArgumentParser", "swift-nio": "SwiftNIO",
         ]
         let urls = package.text.matches(of: #/package\(url: "[^"]*/([^/"]+)"/#)
         #expect(!urls.isEmpty)
