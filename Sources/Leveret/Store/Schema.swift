@@ -153,11 +153,11 @@ extension Schema {
     /// How long a statement waits for another program's lock.
     static let busyMilliseconds: Int32 = 1_000
 
-    /// What a new file begins with.
+    /// What a new file begins with. It is not synced before all of it is there, and nothing was promised until then.
     static let creation = """
+        PRAGMA synchronous = OFF;
         PRAGMA page_size = \(pageBytes);
         PRAGMA auto_vacuum = INCREMENTAL;
-        PRAGMA synchronous = OFF;
         PRAGMA journal_mode = WAL;
         """
 
