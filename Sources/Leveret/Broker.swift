@@ -82,12 +82,15 @@ public final class Broker: Sendable {
     /// Starts the threads. They hold the engine, not the lease, so that a broker can be let go of.
     private func start(retryMilliseconds: @escaping @Sendable (Int) -> Int) {
         let engine = engine
-        startWorkerThread("leveret-reader") { engine.reader.run(for: engine) }
-        startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() }
-        startWorkerThread("leveret-writer") {
-            var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)
-            engine.ended(with: writer.run())
-        }
+        let areStarted = [
+            startWorkerThread("leveret-reader") { engine.reader.run(for: engine) },
+            startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() },
+            startWorkerThread("leveret-writer") {
+                var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)
+                engine.ended(with: writer.run())
+            },
+        ]
+        precondition(!areStarted.contains(false), "the system has no room for the threads of a broker")
     }
 
     /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client

@@ -9,8 +9,8 @@ import Musl
 import Glibc
 #endif
 
-/// Starts a thread called `name` that runs `body` and ends with it.
-func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+/// Starts a thread called `name` that runs `body` and ends with it. Returns false where the system has no room.
+func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
@@ -26,7 +26,8 @@ func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
             return nil
         },
         life.toOpaque())
-    precondition(code == 0, "the system has no room for the thread \(name) (\(code))")
+    if code != 0 { life.release() }
+    return code == 0
 }
 
 /// What a thread is born with.

@@ -65,7 +65,7 @@ struct Blocker {
     private let queue: DatabaseQueue
 
     init(path: String) throws {
-        queue = try DatabaseQueue(path: path, label: "test", Database.Options(busyMilliseconds: 60_000))
+        queue = try DatabaseQueue(path: path, Database.Options(busyMilliseconds: 60_000))
     }
 
     /// Takes the lock that a commit needs: commits wait for a second, then fail.

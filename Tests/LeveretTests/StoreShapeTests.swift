@@ -137,7 +137,7 @@ import Testing
     private let second = "ALTER TABLE queue ADD COLUMN note TEXT; UPDATE queue SET note = 'moved';"
 
     private func migrate(_ path: String, with migrator: Migrator) throws {
-        let queue = try DatabaseQueue(path: path, label: "test", Database.Options())
+        let queue = try DatabaseQueue(path: path, Database.Options())
         defer { queue.close() }
         try queue.lend { try migrator.run($0, path: path) }
     }

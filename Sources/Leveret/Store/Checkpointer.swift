@@ -1,5 +1,5 @@
 // Writes the log back into the database file, beside the commits where that is safe. Store tells it of each
-// commit; it works on its own connection and that connection's thread.
+// commit; it works on its own connection, and on a thread for each round.
 //
 // SQLite before 3.51.3 can damage a database when a checkpoint on one connection meets a commit on another that
 // starts the log anew. A commit starts the log anew only where all of it has been written back, so:
@@ -22,7 +22,8 @@ final class Checkpointer: Sendable {
     private let log: LogLength
     private let warnings: StoreWarnings
     private let isBusy = Atomic(false)
-    private let isClosed = Atomic(false)
+    /// Raised when a round has ended. Only one waits at a time: the writer, and who closes after it.
+    private let roundEnded = Signal()
     /// Pages in the log when the last round ended: what a foreign reader kept from being written back.
     private let pagesLeft = Atomic(0)
 
@@ -45,7 +46,7 @@ final class Checkpointer: Sendable {
         let grown = (log.pages - pagesLeft.load(ordering: .relaxed)) * Schema.pageBytes
         guard grown >= options.checkpointBytes else { return }
         start(truncating: false)
-        if grown >= options.logBytesMax { beside.lend { _ in } }
+        if grown >= options.logBytesMax { waitForRound() }
     }
 
     /// There is nothing to commit: starts a round that leaves an empty log, where that is worth it.
@@ -61,16 +62,23 @@ final class Checkpointer: Sendable {
 
     /// Waits for a round under way and closes the connection.
     func close() {
-        isClosed.store(true, ordering: .relaxed)
+        waitForRound()
         beside.close()
     }
 
     private func start(truncating: Bool) {
         guard !isBusy.exchange(true, ordering: .acquiring) else { return }
-        beside.lendLater { [self] database in
-            if !isClosed.load(ordering: .relaxed) { round(database, truncating) }
+        let isStarted = startWorkerThread("leveret-log") { [self] in
+            beside.lend { round($0, truncating) }
             isBusy.store(false, ordering: .releasing)
+            roundEnded.raise()
         }
+        // Without room for a thread the next commit tries again.
+        if !isStarted { isBusy.store(false, ordering: .relaxed) }
+    }
+
+    private func waitForRound() {
+        while isBusy.load(ordering: .acquiring) { roundEnded.wait() }
     }
 
     private func round(_ database: Database, _ truncating: Bool) {

@@ -2,7 +2,7 @@
 // the other. What runs on them is in Connection.swift and beyond.
 
 import CSQLite
-import Dispatch
+import Synchronization
 
 /// One connection and its prepared statements. Whoever has it has it alone.
 final class Database {
@@ -107,29 +107,28 @@ extension Database {
     }
 }
 
-/// A connection that callers on any thread borrow, one after the other in the order in which they came.
+/// A connection that callers on any thread borrow, one after the other.
 ///
-/// Why `@unchecked Sendable` holds: `database` is touched by what runs on `queue` only, and that one at a time.
+/// Why `@unchecked Sendable` holds: `database` is touched under `lock` only.
 final class DatabaseQueue: @unchecked Sendable {
     /// Where the file is.
     let path: String
-    private let queue: DispatchQueue
+    private let lock = Mutex(())  // guards the connection; hands itself over to who waits longest
     private let database: Database
 
-    init(path: String, label: String, _ options: Database.Options) throws(StoreFailure) {
+    init(path: String, _ options: Database.Options) throws(StoreFailure) {
         self.path = path
-        queue = DispatchQueue(label: "leveret.\(label)")
         database = try Database(path: path, options)
     }
 
     /// Lends the connection. A transaction that `work` leaves open stays open.
-    func lend<T>(_ work: (Database) throws -> T) rethrows -> T {
-        try queue.sync { try work(database) }
-    }
-
-    /// Lends the connection on another thread, once those are done who came before.
-    func lendLater(_ work: @escaping @Sendable (Database) -> Void) {
-        queue.async { [self] in work(database) }
+    func lend<T, Failure>(_ work: (Database) throws(Failure) -> T) throws(Failure) -> T {
+        var result: Result<T, Failure>?
+        lock.withLock { _ in
+            result = Result { () throws(Failure) -> T in try work(database) }
+        }
+        guard let result else { preconditionFailure("a lock was held and its work not done") }
+        return try result.get()
     }
 
     /// Closes the connection. No call may follow.
@@ -137,13 +136,12 @@ final class DatabaseQueue: @unchecked Sendable {
 
     /// Lends the connection. A transaction that `work` leaves open is rolled back.
     func access<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
-        let result = lend { database in
+        try lend { database throws(StoreFailure) in
             let result = Result { () throws(StoreFailure) -> T in try work(database) }
             // A COMMIT that failed leaves its transaction open; what it held is tried again by whoever asked.
             if database.isInsideTransaction { try? database.run("ROLLBACK") }
-            return result
+            return try result.get()
         }
-        return try result.get()
     }
 
     /// Lends the connection inside a read transaction: all that `work` sees is of one moment.

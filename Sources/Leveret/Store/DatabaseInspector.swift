@@ -25,7 +25,7 @@ public final class DatabaseInspector: Sendable {
         try DatabaseFile.checkReadable(path)
         do {
             let options = Database.Options(isReadOnly: true, busyMilliseconds: Schema.busyMilliseconds)
-            reader = try DatabaseQueue(path: path, label: "inspector", options)
+            reader = try DatabaseQueue(path: path, options)
             _ = try reader.access { database throws(StoreFailure) in
                 try database.number("SELECT count(*) FROM sqlite_schema")
             }

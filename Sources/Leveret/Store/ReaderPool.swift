@@ -40,6 +40,6 @@ final class ReaderPool: Sendable {
         let options = Database.Options(
             isReadOnly: true, busyMilliseconds: Schema.busyMilliseconds,
             preparation: "PRAGMA cache_size = -1024")
-        return try DatabaseQueue(path: path, label: "reader", options)
+        return try DatabaseQueue(path: path, options)
     }
 }

@@ -83,7 +83,7 @@ final class SpillFile: Sendable {
         let options = Database.Options(
             busyMilliseconds: Schema.busyMilliseconds,
             preparation: Schema.creation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
-        let writer = try DatabaseQueue(path: path, label: "spill", options)
+        let writer = try DatabaseQueue(path: path, options)
         try writer.access { database throws(StoreFailure) in try database.runScript(Schema.messageTables) }
         let readers = ReaderPool(path: path)
         connections.withLock { $0 = Connections(writer: writer, readers: readers) }

@@ -69,7 +69,7 @@ private struct Opening {
     func open(_ lock: LockFile) throws(BrokerError) -> (store: Store, state: RecoveredState) {
         let log = LogLength()
         let warnings = StoreWarnings()
-        let writer = try connect(label: "writer", cacheKiB: 4096)
+        let writer = try connect(cacheKiB: 4096)
         let spill = SpillFile(besideDatabase: path)
         let foreign = ForeignWrites()
         let opened = writer.lend { database in
@@ -84,7 +84,7 @@ private struct Opening {
         let state = try opened.get()
         let readers = ReaderPool(path: path)
         let checkpointer = Checkpointer(
-            writer: writer, beside: try connect(label: "checkpointer", cacheKiB: 256), readers: readers,
+            writer: writer, beside: try connect(cacheKiB: 256), readers: readers,
             log: log, warnings: warnings, options: options, logger: logger
         )
         let store = Store(
@@ -116,11 +116,11 @@ private struct Opening {
         }
     }
 
-    private func connect(label: String, cacheKiB: Int) throws(BrokerError) -> DatabaseQueue {
+    private func connect(cacheKiB: Int) throws(BrokerError) -> DatabaseQueue {
         let connection: DatabaseQueue
         do {
             let options = Database.Options(busyMilliseconds: Schema.busyMilliseconds)
-            connection = try DatabaseQueue(path: path, label: label, options)
+            connection = try DatabaseQueue(path: path, options)
         } catch {
             throw error.brokerError(on: path)
         }
