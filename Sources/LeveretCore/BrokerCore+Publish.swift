@@ -211,7 +211,8 @@ extension BrokerError {
     /// What a publisher hears of a queue that refuses what does not fit.
     static func full(_ queue: QueueName) -> BrokerError {
         BrokerError(
-            .resourceError, "queue '\(queue)' is full and rejects publishes; other queues took the message")
+            .resourceError,
+            "queue '\(queue)' is full and rejects publishes; others that match took the message, if any")
     }
 }
 
