@@ -47,6 +47,7 @@ func runDemo() async throws -> Bool {
     let clock = HandClock()
     var configuration = Broker.Configuration()
     configuration.clock = clock.brokerClock
+    configuration.logger.logLevel = .warning  // the table is what is to be read
     let file = folder.appending(path: "flights.db").path()
 
     let broker = try Broker(.file(file), configuration: configuration)
