@@ -9,7 +9,7 @@ enum CommandStatus: Int32 {
     case refused = 1
     /// The command line is wrong; nothing was tried.
     case usage = 2
-    /// No server answers.
+    /// No server answers, or it is shutting down.
     case unreachable = 3
     /// The queue, exchange or file named isn't there.
     case notFound = 5
@@ -19,6 +19,7 @@ enum CommandStatus: Int32 {
     /// The status for a reply code of the server.
     init(replyCode: Int) {
         switch replyCode {
+        case 320: self = .unreachable
         case 404: self = .notFound
         case 405, 406: self = .conflict
         default: self = .refused
@@ -42,6 +43,18 @@ struct Failure: Error, Equatable {
     /// A refusal as the server worded it.
     init(_ refusal: Reply.Refusal) {
         status = CommandStatus(replyCode: refusal.code)
-        text = "\(refusal.text) (\(refusal.code) \(refusal.name))"
+        text = "\(refusal.text) (\(refusal.code) \(refusal.name))" + Self.advice(refusal.code, refusal.text)
+    }
+
+    /// What to do about a refusal that doesn't say so itself.
+    static func advice(_ code: Int, _ text: String) -> String {
+        switch code {
+        case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
+        case 404 where text.hasPrefix("no exchange"):
+            "; check the name, or make it with 'leveret exchange declare'"
+        case 406 where text.hasPrefix("inequivalent arg"): "; declare it as it is, or delete it first"
+        case 405: "; it belongs to one connection and goes with it"
+        default: ""
+        }
     }
 }

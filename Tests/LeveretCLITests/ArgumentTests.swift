@@ -72,7 +72,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (404, CommandStatus.notFound), (405, .conflict), (406, .conflict), (312, .refused), (403, .refused),
+        (320, CommandStatus.unreachable), (404, .notFound), (405, .conflict), (406, .conflict),
+        (312, .refused), (403, .refused),
         (506, .refused),
         (540, .refused),
     ])

@@ -84,7 +84,10 @@ import Testing
             return
         }
         #expect(refusal == Reply.Refusal(code: 404, name: "NOT_FOUND", text: "no queue 'q' in vhost '/'"))
-        #expect(Failure(refusal) == Failure(.notFound, "no queue 'q' in vhost '/' (404 NOT_FOUND)"))
+        #expect(
+            Failure(refusal)
+                == Failure(
+                    .notFound, "no queue 'q' in vhost '/' (404 NOT_FOUND); 'leveret queues' lists them"))
     }
 
     @Test(arguments: [

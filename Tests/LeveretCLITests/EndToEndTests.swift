@@ -1,43 +1,9 @@
 // The built `leveret` as a person uses it: a real server on a free port and a temporary file, and the real
-// commands against it.
+// commands against it. PublishTests and TerminalTests have what these two leave out.
 
 import Foundation
 import LeveretTestSupport
 import Testing
-
-/// A server and commands for it.
-private final class Shell {
-    let folder: TemporaryFolder
-    let server: ServerProcess
-    let database: String
-
-    init(_ arguments: [String] = []) throws {
-        let folder = try TemporaryFolder()
-        database = folder.path("leveret.db")
-        server = try ServerProcess(database: database, arguments: arguments)
-        self.folder = folder
-    }
-
-    /// Runs a command against the server; `status` is what it must end with.
-    @discardableResult
-    func run(
-        _ arguments: [String], input: String = "", status: Int32 = 0,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) async throws -> ProgramResult {
-        let result = try await runProgram(
-            "leveret", arguments, input: input, environment: ["LEVERET_URL": server.url, "NO_COLOR": "1"]
-        )
-        #expect(result.status == status, "\(arguments): \(result.errors)", sourceLocation: sourceLocation)
-        return result
-    }
-}
-
-/// Runs `leveret` where no server is.
-private func leveret(
-    _ arguments: [String], environment: [String: String] = [:]
-) async throws -> ProgramResult {
-    try await runProgram("leveret", arguments, environment: ["LEVERET_URL": ""].merging(environment) { $1 })
-}
 
 @Suite struct EndToEndTests {
     @Test func `messages go in, are seen, and come out once`() async throws {
@@ -78,7 +44,7 @@ private func leveret(
         #expect(all.output.hasPrefix("flight 5\nflight 10\n"))
 
         let wrong = try await shell.run(
-            ["publish", "flights", "-", "--lines"], input: "delayed.a\tx\nno tab\n", status: 2
+            ["publish", "flights", "-", "--lines"], input: "delayed.a\tx\nno tab\n", status: 1
         )
         #expect(wrong.errors.contains("line 2 has no tab"))
         #expect(wrong.errors.contains("1 message published before it"))
@@ -131,6 +97,15 @@ private func leveret(
         #expect(
             try await shell.run(["queue", "delete", "q", "--if-empty", "--yes"], status: 6).errors.contains(
                 "q"))
+        for (command, says) in [
+            (["purge", "q"], "remove all ready messages of queue 'q': 3 messages ready"),
+            (["queue", "delete", "q"], "delete queue 'q' and what is in it: 3 messages ready"),
+            (["exchange", "delete", "e"], "delete exchange 'e' and its bindings"),
+            (["move", "q", "--exchange", "e"], "move 3 messages from queue 'q' to exchange 'e'"),
+            (["move", "q", "q", "-n", "2"], "move 2 messages from queue 'q' to queue 'q'"),
+        ] {
+            #expect(try await shell.run(command + ["--dry-run"]).output == "this would \(says)\n")
+        }
         #expect(try await shell.run(["purge", "q", "--yes"]).output == "3 messages removed from queue 'q'\n")
         #expect(try await shell.run(["queue", "delete", "q", "--yes"]).output == "queue 'q' is deleted\n")
         #expect(
@@ -146,7 +121,13 @@ private func leveret(
             (["purge", "none", "--yes"], 5, "'none'"),
             (["publish", "none", "k", "x"], 5, "nothing was published"),
             (["route", "none", "k"], 5, "'none'"), (["bind", "q", "none"], 5, "'none'"),
-            (["move", "none", "q", "--yes"], 5, "'none'"),
+            (["move", "none", "q", "--yes"], 5, "'none'"), (["move", "q", "none", "--dry-run"], 5, "'none'"),
+            (["move", "q", "--exchange", "none", "--dry-run"], 5, "'none'"),
+            (["queue", "delete", "none", "--yes"], 5, "'leveret queues' lists them"),
+            (["exchange", "delete", "none", "--yes"], 5, "'leveret exchange declare'"),
+            (["exchange", "delete", "", "--yes"], 1, "default exchange"),
+            (["unbind", "q", "amq.topic", "typo"], 5, "nothing binds exchange 'amq.topic'"),
+            (["unbind", "none", "amq.topic", "typo"], 5, "'none'"),
             (["queue", "declare", "q", "--ttl", "5"], 6, "ttl"),
             (["exchange", "declare", "e", "magic"], 1, "magic"),
             (["queue", "declare", "q", "--ttl=-5"], 6, "-5"),
@@ -174,7 +155,8 @@ private func leveret(
             ["peek", "q", "-o", "json", "--columns", "position,headers,body"],
             ["route", "e", "a.c", "-o", "json"], ["route", "", "q", "-o", "json"],
             ["queue", "show", "q", "-o", "json", "--columns", "name,ready,bindings"],
-            ["status", "-o", "json", "--columns", "queues,ready"],
+            ["queues", "-o", "json", "--columns", "durable,arguments,ready_bytes,dead_letter_exchange"],
+            ["status", "-o", "json", "--columns", "queues,exchanges,ready"],
         ]
         var said: [String] = []
         for command in commands {
@@ -186,6 +168,8 @@ private func leveret(
             #expect(try await leveret(command + ["--db", shell.database]).output == output)
         }
         #expect(try await leveret(["peek", "none", "--db", shell.database]).status == 5)
+        let unknown = try await leveret(["queues", "--db", shell.database, "--columns", "consumers,in_rate"])
+        #expect(unknown.output == "consumers  in_rate\n        -        -\n")
     }
 }
 
@@ -194,6 +178,7 @@ private func leveret(
         let result = try await leveret(["status", "--url", "leveret://127.0.0.1:1"])
         #expect(result.status == 3)
         #expect(result.errors.contains("start one with 'leveret serve'"))
+        #expect(result.errors.contains("--db FILE reads a database without a server"))
         #expect(try await leveret(["queues", "--url", "leveret://no.such.host.invalid"]).status == 3)
         #expect(try await leveret(["queues"], environment: ["LEVERET_URL": "ftp://x"]).status == 2)
     }

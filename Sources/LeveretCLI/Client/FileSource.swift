@@ -21,11 +21,16 @@ struct FileSource: Source {
 
     func status() throws -> JSON {
         let queues = try inspector.queues()
+        var exchanges = 0
+        // The file leaves out those that every broker has.
+        if case .exchanges(let rows) = try answer(to: .list(.exchanges, match: nil)) {
+            exchanges = rows.count
+        }
         return .object([
             .init(name: "database", value: .string(path)),
             .init(name: "database_bytes", value: .int(Input.size(at: path) + Input.size(at: path + "-wal"))),
             .init(name: "queues", value: .int(queues.count)),
-            .init(name: "exchanges", value: .int(try inspector.exchanges().count)),
+            .init(name: "exchanges", value: .int(exchanges)),
             .init(name: "ready", value: .int(queues.reduce(0) { $0 + $1.ready })),
             .init(name: "unacked", value: .int(queues.reduce(0) { $0 + $1.unacked })),
         ])
@@ -34,12 +39,24 @@ struct FileSource: Source {
     func queues(match: String?, each: (JSON) throws -> Void) throws {
         let glob = match.map { Glob($0) }
         for queue in try inspector.queues() where glob?.matches(queue.definition.name.rawValue) ?? true {
-            try each(try row(ListingRow.queue(queue)))
+            try each(try row(queue))
         }
     }
 
-    func queue(_ name: String) throws -> JSON {
-        try row(ListingRow.queue(try inspector.queue(QueueName(name))))
+    func queue(_ name: String) throws -> JSON { try row(try inspector.queue(QueueName(name))) }
+
+    /// What only a running server counts; a file gives null.
+    static let unknownFields: Set<String> = [
+        "consumers", "in_rate", "out_rate", "in_memory", "published", "delivered", "acked", "dead",
+    ]
+
+    private func row(_ queue: QueueInfo) throws(Failure) -> JSON {
+        guard case .object(let fields) = try row(ListingRow.queue(queue)) else { return .null }
+        return .object(
+            fields.map { field in
+                Self.unknownFields.contains(field.name) ? JSON.Field(name: field.name, value: .null) : field
+            }
+        )
     }
 
     func bindings(of queue: String) throws -> [JSON] {
@@ -61,8 +78,19 @@ struct FileSource: Source {
         for message in messages { try each(try row(ListingRow.message(message))) }
     }
 
-    /// Routes through a broker's core that knows the file's topology and nothing else.
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
+        var properties = MessageProperties()
+        for header in headers { properties.headers[header.name] = try header.fieldValue() }
+        let message = Message(
+            exchange: ExchangeName(exchange), routingKey: key,
+            properties: properties.isEmpty ? nil : properties, body: []
+        )
+        guard case .routes(let steps) = try answer(to: .route(message)) else { return }
+        for step in steps { try each(try row(ListingRow.route(step))) }
+    }
+
+    /// What a broker's core says that knows the file's topology and nothing else.
+    private func answer(to request: Request) throws -> Answer? {
         var state = RecoveredState()
         state.exchanges = try inspector.exchanges().map(\.definition)
         state.bindings = try inspector.bindings()
@@ -73,25 +101,17 @@ struct FileSource: Source {
             )
         }
         state.nextQueueID = QueueID(Int64(state.queues.count + 1))
-        var properties = MessageProperties()
-        for header in headers { properties.headers[header.name] = try header.fieldValue() }
-        let message = Message(
-            exchange: ExchangeName(exchange), routingKey: key,
-            properties: properties.isEmpty ? nil : properties, body: []
-        )
         var core = BrokerCore(seed: 0)
         core.recover(state, now: 0)
         let session = core.openSession(on: core.openConnection(name: "leveret", now: 0), now: 0)
-        core.submit(0, .route(message), from: session, now: 0)
+        core.submit(0, request, from: session, now: 0)
         var events: [SessionEvent] = []
         core.drain(session, into: &events, now: 0)
         for case .answer(_, let answer) in events {
-            switch answer {
-            case .routes(let steps): for step in steps { try each(try row(ListingRow.route(step))) }
-            case .refused(let error): throw Failure(error)
-            default: continue
-            }
+            if case .refused(let error) = answer { throw Failure(error) }
+            return answer
         }
+        return nil
     }
 
     private func row(_ text: String) throws(Failure) -> JSON {
@@ -105,7 +125,8 @@ struct FileSource: Source {
 extension Failure {
     /// A refusal by a broker or a file in this process.
     init(_ error: BrokerError) {
-        self.init(CommandStatus(replyCode: error.code.rawValue), error.text)
+        let code = error.code.rawValue
+        self.init(CommandStatus(replyCode: code), error.text + Self.advice(code, error.text))
     }
 }
 

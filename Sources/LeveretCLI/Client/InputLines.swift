@@ -11,6 +11,10 @@ struct InputLines {
     private let descriptor: CInt
     private var buffer: [UInt8] = []
     private var position = 0
+    /// Where the line that begins at `position` ends, once that is known.
+    private var lineEnd: Int?
+    /// No end of line stands between `position` and here.
+    private var searched = 0
     private var atEnd = false
     /// Bytes handed out so far, ends of line included.
     private(set) var bytesRead = 0
@@ -18,34 +22,37 @@ struct InputLines {
     /// Lines of what a descriptor gives.
     init(_ descriptor: CInt) { self.descriptor = descriptor }
 
+    /// True where `next` has no need to read, and so to wait.
+    mutating func hasLine() -> Bool {
+        if lineEnd == nil {
+            lineEnd = buffer[searched...].firstIndex(of: .lineFeed)
+            searched = buffer.count
+        }
+        return lineEnd != nil || atEnd
+    }
+
     /// The next line without its LF, or `nil` at the end.
     ///
     /// The last line needs no LF.
     ///
     /// - Throws: `Failure` when the descriptor can't be read.
     mutating func next() throws(Failure) -> ArraySlice<UInt8>? {
-        var searched = position
-        while true {
-            if let end = buffer[searched...].firstIndex(of: .lineFeed) {
-                defer {
-                    bytesRead += end + 1 - position
-                    position = end + 1
-                }
-                return buffer[position..<end]
-            }
-            if atEnd {
-                guard position < buffer.count else { return nil }
-                defer {
-                    bytesRead += buffer.count - position
-                    position = buffer.count
-                }
-                return buffer[position...]
-            }
+        while !hasLine() {
             buffer.removeSubrange(..<position)
             position = 0
             searched = buffer.count
             atEnd = try !Input.read(descriptor, into: &buffer, named: "standard input")
         }
+        let end = lineEnd ?? buffer.count
+        let after = min(end + 1, buffer.count)
+        guard position < after else { return nil }
+        defer {
+            bytesRead += after - position
+            position = after
+            searched = after
+            lineEnd = nil
+        }
+        return buffer[position..<end]
     }
 }
 
@@ -64,10 +71,17 @@ enum Input {
                 return count
             }
             if count >= 0 { return count > 0 }
+            if errno == EINTR, Interrupt.hasCome { return false }
             if errno != EINTR {
                 throw Failure(.refused, "\(name) can't be read: \(LineClient.reason(errno))")
             }
         }
+    }
+
+    /// True where a read would not wait.
+    static func isReady(_ descriptor: CInt) -> Bool {
+        var entry = pollfd(fd: descriptor, events: CShort(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) != 0
     }
 
     /// All of a file; `-` is standard input.
@@ -82,7 +96,7 @@ enum Input {
         }
         defer { if path != "-" { close(descriptor) } }
         var bytes: [UInt8] = []
-        while try read(descriptor, into: &bytes, named: "'\(path)'") {}
+        while try read(descriptor, into: &bytes, named: "'\(path.printable)'") {}
         return bytes
     }
 

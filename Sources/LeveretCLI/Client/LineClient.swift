@@ -16,10 +16,18 @@ final class LineClient {
     private var incoming: [UInt8] = []
     /// What has been read of `incoming`.
     private var read = 0
+    /// The other end takes and gives nothing more; what it said before may still be unread.
+    private var isClosed = false
+    /// The last `NOTE` that the server pushed, such as why it will close.
+    private var note: String?
+    /// Bytes that a body may have, as the server's greeting says.
+    private(set) var bodyBytesMax = Int.max
 
     /// Gathered requests leave at this many bytes.
     private static let outgoingBytesMax = 64 << 10
     private static let greetingMilliseconds: CInt = 5000
+    /// A greeting is short; whoever says more before it ends a line is no Leveret server.
+    private static let greetingBytesMax = 4096
 
     /// Connects, and makes sure that a Leveret server answers.
     ///
@@ -48,10 +56,10 @@ final class LineClient {
         if outgoing.count >= Self.outgoingBytesMax { try flush() }
     }
 
-    /// Sends all that has gathered.
+    /// Sends all that has gathered. Where the server has closed, `receive` says so, after its last words.
     func flush() throws(Failure) {
         var sent = 0
-        while sent < outgoing.count {
+        while sent < outgoing.count, !isClosed {
             let count = outgoing.withUnsafeBytes { bytes in
                 Self.write(socket, UnsafeRawBufferPointer(rebasing: bytes[sent...]))
             }
@@ -59,9 +67,9 @@ final class LineClient {
                 sent += count
             } else if errno == EAGAIN {
                 // The server may be waiting for us to read its replies.
-                if try wait(for: CShort(POLLIN | POLLOUT)) & CShort(POLLIN) != 0 { try fill() }
+                if try wait(for: CShort(POLLIN | POLLOUT)) & CShort(POLLIN) != 0 { _ = fill() }
             } else if errno != EINTR {
-                throw lost(Self.reason(errno))
+                isClosed = true
             }
         }
         outgoing.removeAll(keepingCapacity: true)
@@ -102,7 +110,10 @@ final class LineClient {
             guard let (reply, bodyBytes) = Reply.parse(incoming[line]) else {
                 throw outOfStep(String(decoding: incoming[line].prefix(80), as: UTF8.self))
             }
-            if case .push = reply { continue }
+            if case .push(let text) = reply {
+                if text.hasPrefix("NOTE ") { note = String(text.dropFirst(5)) }
+                continue
+            }
             guard case .message(var message) = reply, let bodyBytes else { return reply }
             message.body = try nextBody(bodyBytes)
             return .message(message)
@@ -114,7 +125,8 @@ final class LineClient {
         let what = line.map { "'\($0)'" } ?? "something else than was asked"
         return Failure(
             .unreachable,
-            "\(server) answered \(what); it is no Leveret server, or another version"
+            "\(server) answered \(what.printable): it is no Leveret server, or another version; name yours with "
+                + "--url leveret://host:port"
         )
     }
 }
@@ -151,11 +163,11 @@ extension LineClient {
 
     private func fillBlocking() throws(Failure) {
         _ = try wait(for: CShort(POLLIN))
-        try fill()
+        if let why = fill() { throw lost(why) }
     }
 
-    /// Reads what is there; the caller knows that something is.
-    private func fill() throws(Failure) {
+    /// Reads what is there; the caller knows that something is. Returns why nothing more will come.
+    private func fill() -> String? {
         if read == incoming.count {
             incoming.removeAll(keepingCapacity: true)
             read = 0
@@ -168,8 +180,9 @@ extension LineClient {
             if count > 0 { incoming.append(contentsOf: buffer[..<count]) }
             return count
         }
-        if count == 0 { throw lost("the server closed it") }
-        if count < 0, errno != EAGAIN, errno != EINTR { throw lost(Self.reason(errno)) }
+        if count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR) { return nil }
+        isClosed = true
+        return count == 0 ? "the server closed it" : Self.reason(errno)
     }
 
     /// Waits until the socket can be read or written, and returns which.
@@ -179,22 +192,41 @@ extension LineClient {
         while true {
             let count = poll(&entry, 1, milliseconds)
             if count > 0 { return entry.revents & events == 0 ? CShort(POLLIN) : entry.revents }
-            if count == 0 { throw Failure(.unreachable, "\(server) takes connections but doesn't answer") }
+            if count == 0 { throw silent }
             if errno != EINTR { throw lost(Self.reason(errno)) }
         }
     }
 
     private func greet() throws(Failure) {
-        _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+        while !incoming.contains(.lineFeed) {
+            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+            if let why = fill() { throw lost(why) }
+            if incoming.count > Self.greetingBytesMax { throw outOfStep() }
+        }
         switch try receive() {
-        case .done(let text) where text.hasPrefix("leveret "): return
+        case .done(let text) where text.hasPrefix("leveret "):
+            for word in text.split(separator: " ") where word.hasPrefix("max-body=") {
+                bodyBytesMax = Int(word.dropFirst(9)) ?? .max
+            }
         case .refused(let refusal): throw Failure(refusal)
         case .done, .nothing, .message, .row, .text, .push: throw outOfStep()
         }
     }
 
     private func lost(_ why: String) -> Failure {
-        Failure(.unreachable, "the connection to \(server) was lost: \(why)")
+        let why = note.map { "\(why) (it said: \($0.printable))" } ?? why
+        return Failure(
+            .unreachable,
+            "the connection to \(server) was lost: \(why); its log says more, try again when it is up"
+        )
+    }
+
+    private var silent: Failure {
+        Failure(
+            .unreachable,
+            "\(server) takes connections but doesn't answer; see whether that is a Leveret server, or name another "
+                + "with --url leveret://host:port"
+        )
     }
 }
 
@@ -214,7 +246,8 @@ extension LineClient {
         guard code == 0 else {
             throw Failure(
                 .unreachable,
-                "the host '\(server.host)' is unknown: \(String(cString: gai_strerror(code)))"
+                "the host '\(server.host.printable)' is unknown: \(String(cString: gai_strerror(code))); check --url "
+                    + "and LEVERET_URL"
             )
         }
         defer { freeaddrinfo(found) }

@@ -71,16 +71,35 @@ struct ServerSource: Source {
         try client.rows(LineRequest("ROUTE").argument(exchange).argument(key).headers(headers), each: each)
     }
 
-    /// A question before something is removed: `what`, and how much waits in the queue.
-    func sentence(_ what: String, queue: String) throws(Failure) -> String {
-        do {
-            let ready = try self.queue(queue)["ready"]?.int ?? 0
-            return "\(what): \(counted(ready, "message")) ready"
-        } catch let failure as Failure {
-            throw failure
-        } catch {
-            throw Failure(.refused, "\(error)")
+    /// Messages of a queue that are ready; fails with `.notFound` where there is no such queue.
+    func ready(in queue: String) throws -> Int { try self.queue(queue)["ready"]?.int ?? 0 }
+
+    /// Fails with `.notFound` where there is no such exchange.
+    func checkExchange(_ name: String) throws {
+        let found = try all(LineRequest("LIST").word("exchanges").option("match", name)) {
+            $0["name"]?.text == name
         }
+        if found.isEmpty {
+            let text = "no exchange '\(name.printable)' in vhost '/'"
+            throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
+        }
+    }
+
+    /// True where these are bound with this pattern and headers of these names.
+    func isBound(
+        _ target: String, kind: String, to exchange: String, pattern: String, headers: Set<String>
+    ) throws -> Bool {
+        let found = try all(LineRequest("LIST").word("bindings")) { row in
+            row["source"]?.text == exchange && row["destination"]?.text == target
+                && row["destination_type"]?.text == kind && row["pattern"]?.text == pattern
+                && row["arguments"].map(Self.names) == headers
+        }
+        return !found.isEmpty
+    }
+
+    private static func names(_ object: JSON) -> Set<String> {
+        guard case .object(let fields) = object else { return [] }
+        return Set(fields.map(\.name))
     }
 
     private func one(_ request: LineRequest) throws -> JSON {

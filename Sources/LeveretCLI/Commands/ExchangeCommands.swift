@@ -63,10 +63,10 @@ struct ExchangeCommand: ParsableCommand {
 
         func run() throws {
             let client = try server.connect()
-            try Terminal.confirm(
-                "this deletes exchange '\(name.printable)' and its bindings",
-                yes: consent.yes
-            )
+            if !name.isEmpty { try ServerSource(client).checkExchange(name) }
+            let what = "exchange '\(name.printable)' and its bindings"
+            if consent.dryRun { return announce("this would delete \(what)") }
+            try Terminal.confirm("this deletes \(what)", yes: consent.yes)
             try client.ask(
                 LineRequest("DROP").word("exchange").argument(name).word("if-unused", if: ifUnused)
             )
@@ -89,9 +89,18 @@ struct BindingOptions: ParsableArguments {
     @OptionGroup var server: ServerOptions
 
     /// Sends it.
-    func ask(toQueue verb: StaticString, toExchange exchangeVerb: StaticString) throws {
+    func ask(toQueue verb: StaticString, toExchange exchangeVerb: StaticString, on client: LineClient) throws
+    {
         let request = LineRequest(toExchange ? exchangeVerb : verb).argument(target).argument(exchange)
-        try server.connect().ask(request.argument(pattern).headers(headers.headers))
+        try client.ask(request.argument(pattern).headers(headers.headers))
+    }
+
+    /// True where there is such a rule.
+    func isThere(on client: LineClient) throws -> Bool {
+        try ServerSource(client).isBound(
+            target, kind: toExchange ? "exchange" : "queue", to: exchange, pattern: pattern,
+            headers: Set(headers.headers.map(\.name))
+        )
     }
 
     /// The rule as a sentence names it.
@@ -117,7 +126,7 @@ struct BindCommand: ParsableCommand {
     @OptionGroup var binding: BindingOptions
 
     func run() throws {
-        try binding.ask(toQueue: "BIND", toExchange: "BINDX")
+        try binding.ask(toQueue: "BIND", toExchange: "BINDX", on: binding.server.connect())
         announce("bound \(binding.sentence)")
     }
 }
@@ -135,7 +144,13 @@ struct UnbindCommand: ParsableCommand {
     @OptionGroup var binding: BindingOptions
 
     func run() throws {
-        try binding.ask(toQueue: "UNBIND", toExchange: "UNBINDX")
+        let client = try binding.server.connect()
+        let isThere = try binding.isThere(on: client)
+        try binding.ask(toQueue: "UNBIND", toExchange: "UNBINDX", on: client)
+        guard isThere else {
+            let what = "nothing binds \(binding.sentence) with these headers"
+            throw Failure(.notFound, "\(what); 'leveret queue show' and 'leveret route' show what is bound")
+        }
         announce("unbound \(binding.sentence)")
     }
 }

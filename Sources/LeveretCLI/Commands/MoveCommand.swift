@@ -12,7 +12,7 @@ struct MoveCommand: ParsableCommand {
 
             Examples:
               leveret move jobs.dead jobs -n 10
-              leveret move jobs.dead --exchange orders --yes
+              leveret move jobs.dead --exchange orders --dry-run
               leveret move jobs.dead --exchange orders --key retry --yes
             """
     )
@@ -43,9 +43,17 @@ struct MoveCommand: ParsableCommand {
     func run() throws {
         let client = try server.connect()
         let target = to.map { "queue '\($0.printable)'" } ?? "exchange '\((exchange ?? "").printable)'"
-        if number == nil {
-            let about = "this moves all ready messages of queue '\(from.printable)' to \(target)"
-            try Terminal.confirm(try ServerSource(client).sentence(about, queue: from), yes: consent.yes)
+        if consent.dryRun || number == nil {
+            let source = ServerSource(client)
+            let ready = try source.ready(in: from)
+            let what = "from queue '\(from.printable)' to \(target)"
+            if consent.dryRun {
+                if let to { _ = try source.queue(to) } else { try source.checkExchange(exchange ?? "") }
+                let count = min(ready, number ?? ready)
+                return announce("this would move \(counted(count, "message")) \(what)")
+            }
+            let question = "this moves all ready messages \(what): \(counted(ready, "message")) ready"
+            try Terminal.confirm(question, yes: consent.yes)
         }
         var request = LineRequest("MOVE").argument(from).word("to")
         if let to { request = request.argument(to) }

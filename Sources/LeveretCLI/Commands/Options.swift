@@ -24,10 +24,12 @@ struct ServerOptions: ParsableArguments {
     }
 }
 
-/// `--yes`.
+/// `--yes` and `--dry-run`, of commands that remove or move much.
 struct ConsentOptions: ParsableArguments {
     @Flag(help: "Don't ask. Needed where there is no terminal to ask on.")
     var yes = false
+    @Flag(help: "Say what would be done, and do nothing.")
+    var dryRun = false
 }
 
 /// `-o` and `--columns`.

@@ -13,8 +13,8 @@ struct PublishCommand: ParsableCommand {
               leveret publish "" jobs test --count 1000
               leveret publish flights - --lines < events.tsv
 
-            With --lines and a KEY of -, each line is KEY, a tab, and the body. A refused message ends the run; what \
-            was confirmed before is counted.
+            With --lines and a KEY of -, each line is KEY, a tab, and the body. A refused message ends the run and \
+            what was published is counted: the error names the lines that were refused and the last that was sent.
             """
     )
 
@@ -30,6 +30,8 @@ struct PublishCommand: ParsableCommand {
     var lines = false
     @Option(help: ArgumentHelp("Publish the message so many times.", valueName: "n"))
     var count = 1
+    @Flag(help: "Refuse a message that no queue takes (exit status 1).")
+    var mandatory = false
     @OptionGroup var headers: HeaderOptions
     @OptionGroup var server: ServerOptions
 
@@ -46,33 +48,39 @@ struct PublishCommand: ParsableCommand {
         let message =
             try file.map { path throws(Failure) in try Input.contents(of: path) }
             ?? body.map { Array($0.utf8) }
-        var pipeline = PublishPipeline(try server.connect(), exchange: exchange, headers: headers.headers)
+        var pipeline = PublishPipeline(
+            try server.connect(), exchange: exchange, headers: headers.headers, mandatory: mandatory
+        )
         var progress = Progress(bytesTotal: lines ? Input.size(of: Terminal.standardInput) : nil)
-        var wrongLine: Failure?
+        var problem: Failure?
+        Interrupt.listen()
         do {
             if let message {
-                try publish(message, through: &pipeline, progress: &progress)
+                problem = try publish(message, through: &pipeline, progress: &progress)
             } else {
-                wrongLine = try publishLines(through: &pipeline, progress: &progress)
+                problem = try publishLines(through: &pipeline, progress: &progress)
             }
             try pipeline.finish()
         } catch {
-            progress.clear()
-            throw Failure(error.status, "\(error.text); \(Self.resume(after: pipeline.totals.confirmed))")
+            problem = error
         }
         progress.clear()
-        try report(pipeline.totals, seconds: progress.seconds, wrongLine: wrongLine)
+        try PublishReport(pipeline.totals, isLines: lines, isOne: message != nil && count == 1)
+            .finish(problem, seconds: progress.seconds)
     }
 
+    /// Returns what is wrong with a message that can't be published.
     private func publish(
         _ message: [UInt8],
         through pipeline: inout PublishPipeline,
         progress: inout Progress
-    ) throws(Failure) {
-        for number in 1...count {
-            guard try pipeline.publish(key: key.utf8, body: message) else { return }
+    ) throws(Failure) -> Failure? {
+        if let problem = pipeline.problem(key: key.utf8, body: message) { return Failure(.refused, problem) }
+        for number in 1...count where !Interrupt.hasCome {
+            guard try pipeline.publish(key: key.utf8, body: message) else { return nil }
             if number % 1000 == 0 { progress.update(messages: number, bytes: 0) }
         }
+        return nil
     }
 
     /// Returns what is wrong with a line that can't be published, having sent those before it.
@@ -82,49 +90,90 @@ struct PublishCommand: ParsableCommand {
     ) throws(Failure) -> Failure? {
         var input = InputLines(Terminal.standardInput)
         var number = 0
-        while let line = try input.next() {
+        while true {
+            if !input.hasLine() {
+                // Whoever writes the lines one by one shall not wait for a thousandth.
+                if !Input.isReady(Terminal.standardInput) { try pipeline.finish() }
+                progress.update(messages: number, bytes: input.bytesRead)
+            }
+            guard let line = try input.next(), !Interrupt.hasCome else { return nil }
             number += 1
             if number % 1000 == 0 { progress.update(messages: number, bytes: input.bytesRead) }
-            let goesOn: Bool
-            if key == "-" {
+            var key = Array(self.key.utf8)[...]
+            var body = line
+            if self.key == "-" {
                 guard let tab = line.firstIndex(of: 0x09) else {
-                    return Failure(
-                        .usage,
-                        "line \(number) has no tab; with the key - each line is KEY, a tab, and the body"
-                    )
+                    let form = "with the key - each line is KEY, a tab, and the body"
+                    return Failure(.refused, "line \(number) has no tab; \(form)")
                 }
-                goesOn = try pipeline.publish(key: line[..<tab], body: line[(tab + 1)...])
-            } else {
-                goesOn = try pipeline.publish(key: key.utf8, body: line)
+                key = line[..<tab]
+                body = line[(tab + 1)...]
             }
-            if !goesOn { return nil }
+            if let problem = pipeline.problem(key: key, body: body) {
+                return Failure(.refused, "line \(number): \(problem)")
+            }
+            if try !pipeline.publish(key: key, body: body) { return nil }
         }
-        return nil
+    }
+}
+
+/// Says how a run of publishes went.
+private struct PublishReport {
+    private let totals: PublishTotals
+    private let isLines: Bool
+    private let isOne: Bool
+
+    /// A report of these totals; `isLines` where each line was a message, `isOne` where there was one message.
+    init(_ totals: PublishTotals, isLines: Bool, isOne: Bool) {
+        self.totals = totals
+        self.isLines = isLines
+        self.isOne = isOne
     }
 
-    private func report(_ totals: PublishTotals, seconds: Double, wrongLine: Failure?) throws(Failure) {
-        let confirmed = "\(counted(totals.confirmed, "message")) published"
-        if let (number, refusal) = totals.firstRefusal {
-            let failure = Failure(refusal)
-            let which = totals.confirmed + totals.refused == 1 ? "" : "message \(number): "
-            let rest =
-                totals.confirmed == 0 ? "nothing was published" : "\(confirmed), \(totals.refused) refused"
-            throw Failure(failure.status, "\(which)\(failure.text); \(rest)")
+    private var unit: String { isLines ? "line" : "message" }
+    private var published: String { "\(counted(totals.confirmed, "message")) published" }
+
+    /// Prints the counts, or fails with them and what ended the run early.
+    func finish(_ problem: Failure?, seconds: Double) throws(Failure) {
+        if let refusal = totals.refusal { throw refused(Failure(refusal), then: problem) }
+        if let problem {
+            let before = totals.confirmed == 0 ? "nothing was published" : "\(published) before it"
+            throw Failure(problem.status, "\(problem.text); \(before)\(unanswered)")
         }
-        if let wrongLine { throw Failure(wrongLine.status, "\(wrongLine.text); \(confirmed) before it") }
+        if Interrupt.hasCome {
+            Terminal.complain(
+                "leveret: interrupted; \(published)\(isLines ? ", one a line from the first" : "")")
+            Interrupt.end()
+        }
         let rate = Quantity.count(Int(Double(totals.confirmed) / max(seconds, 0.001)))
         let isMany = totals.confirmed > 1
-        announce(isMany ? "\(confirmed) in \(Quantity.seconds(seconds)), \(rate)/s" : confirmed)
+        announce(isMany ? "\(published) in \(Quantity.seconds(seconds)), \(rate)/s" : published)
         if totals.unroutable > 0 {
             let which = isMany ? "\(Quantity.count(totals.unroutable)) of them" : "it"
-            Terminal.complain(
-                "leveret: no queue took \(which): nothing is bound that matches; see 'leveret route'"
-            )
+            let advice = "see 'leveret route', or use --mandatory"
+            Terminal.complain("leveret: no queue took \(which): nothing is bound that matches; \(advice)")
         }
     }
 
-    private static func resume(after confirmed: Int) -> String {
-        "\(counted(confirmed, "message")) were confirmed, up to \(PublishPipeline.windowMax) more may be stored"
+    /// The first refusal, and enough to go on from there.
+    private func refused(_ failure: Failure, then problem: Failure?) -> Failure {
+        if isOne { return Failure(failure.status, "\(failure.text); nothing was published") }
+        let first = totals.refused.first?.lowerBound ?? 1
+        var text = "\(unit) \(first): \(failure.text); \(published)"
+        let isMany = totals.refusedCount > 1
+        text +=
+            ", \(Quantity.count(totals.refusedCount)) refused: \(unit)\(isMany ? "s" : "") \(totals.refusedNumbers)"
+        text += unanswered
+        text += "; no \(unit) after \(totals.sent) was sent"
+        if let problem { text += "; then \(problem.text)" }
+        return Failure(failure.status, text)
+    }
+
+    private var unanswered: String {
+        let count = totals.unanswered
+        if count == 0 { return "" }
+        return ", \(Quantity.count(count)) more sent but not answered, which may be stored"
+            + (isLines ? ": lines \(totals.sent - count + 1)-\(totals.sent)" : "")
     }
 }
 

@@ -179,9 +179,10 @@ struct QueueCommand: ParsableCommand {
 
         func run() throws {
             let client = try server.connect()
-            let source = ServerSource(client)
-            let about = "this deletes queue '\(name.printable)' and what is in it"
-            try Terminal.confirm(try source.sentence(about, queue: name), yes: consent.yes)
+            let ready = try ServerSource(client).ready(in: name)
+            let what = "queue '\(name.printable)' and what is in it: \(counted(ready, "message")) ready"
+            if consent.dryRun { return announce("this would delete \(what)") }
+            try Terminal.confirm("this deletes \(what)", yes: consent.yes)
             let count = try client.ask(
                 LineRequest("DROP").word("queue").argument(name)
                     .word("if-empty", if: ifEmpty).word("if-unused", if: ifUnused)
@@ -201,7 +202,7 @@ struct PurgeCommand: ParsableCommand {
             What consumers hold stays with them.
 
             Examples:
-              leveret purge jobs
+              leveret purge jobs --dry-run
               leveret purge jobs --yes
             """
     )
@@ -213,8 +214,10 @@ struct PurgeCommand: ParsableCommand {
 
     func run() throws {
         let client = try server.connect()
-        let about = "this removes all ready messages of queue '\(name.printable)'"
-        try Terminal.confirm(try ServerSource(client).sentence(about, queue: name), yes: consent.yes)
+        let ready = try ServerSource(client).ready(in: name)
+        let what = "all ready messages of queue '\(name.printable)': \(counted(ready, "message")) ready"
+        if consent.dryRun { return announce("this would remove \(what)") }
+        try Terminal.confirm("this removes \(what)", yes: consent.yes)
         let count = try client.ask(LineRequest("PURGE").argument(name))
         announce("\(counted(Int(count) ?? 0, "message")) removed from queue '\(name.printable)'")
     }

@@ -17,11 +17,12 @@ struct ServeCommand: AsyncParsableCommand {
             it at once, which loses nothing that was confirmed.
 
             Each option can be set in the environment too, as LEVERET_DB, LEVERET_LISTEN (with commas), \
-            LEVERET_DURABILITY, LEVERET_MAX_CONNECTIONS and so on; the command line wins.
+            LEVERET_DURABILITY, LEVERET_MAX_CONNECTIONS, LEVERET_MAX_LINE, LEVERET_MAX_BODY, LEVERET_STALLED and \
+            LEVERET_DRAIN; the command line wins.
 
             Examples:
               leveret serve
-              leveret serve --db /var/lib/leveret/leveret.db --listen 127.0.0.1:5672 --listen '[::1]:5672'
+              leveret serve --listen 127.0.0.1:5672 --listen '[::1]:5672'
               leveret serve --durability normal
             """
     )

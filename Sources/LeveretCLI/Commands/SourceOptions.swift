@@ -21,6 +21,9 @@ struct SourceOptions: ParsableArguments {
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
         if let db { return try FileSource(path: db) }
-        return ServerSource(try server.connect())
+        do { return ServerSource(try server.connect()) } catch {
+            guard error.status == .unreachable else { throw error }
+            throw Failure(error.status, "\(error.text); --db FILE reads a database without a server")
+        }
     }
 }

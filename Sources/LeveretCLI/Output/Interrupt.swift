@@ -1,0 +1,41 @@
+// Ctrl-C, for a command that stops where it is and says how far it got.
+
+import Synchronization
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// SIGINT, once a command listens for it.
+enum Interrupt {
+    private static let came = Atomic<Bool>(false)
+
+    /// True when it has come: the command should end in good order.
+    static var hasCome: Bool { came.load(ordering: .relaxed) }
+
+    /// Takes the first SIGINT as a wish to end in good order; a second one ends the process at once. A read that
+    /// waits is woken.
+    static func listen() {
+        _ = hasCome  // so that the handler finds it made
+        var action = sigaction()
+        #if canImport(Darwin)
+        action.__sigaction_u.__sa_handler = interrupted
+        #else
+        action.__sigaction_handler.sa_handler = interrupted
+        #endif
+        action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND))
+        sigaction(SIGINT, &action, nil)
+    }
+
+    /// Ends the process as the signal would have, so that a shell's loop ends too.
+    static func end() {
+        _ = signal(SIGINT, SIG_DFL)
+        raise(SIGINT)
+    }
+
+    fileprivate static func note() { came.store(true, ordering: .relaxed) }
+}
+
+private func interrupted(_ number: CInt) { Interrupt.note() }
