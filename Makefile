@@ -72,4 +72,4 @@ load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check 
 	Benchmarks/load "$(FLIGHTS)"
 
 clean: ## remove everything that was built
-	rm -rf .build .build-tsan .build-asan .build-soak FuzzTesting/.build-fuzz
+	rm -rf .build .build-tsan .build-asan .build-soak Benchmarks/.build FuzzTesting/.build-fuzz

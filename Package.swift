@@ -131,8 +131,10 @@ let package = Package(
         ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .executableTarget(
-            name: "flights", dependencies: ["Leveret"], path: "examples/flights", exclude: ["expected.txt"],
-            resources: [.copy("flights.csv")], swiftSettings: strict
+            name: "flights",
+            dependencies: ["Leveret", .product(name: "Logging", package: "swift-log")],
+            path: "examples/flights", exclude: ["expected.txt"], resources: [.copy("flights.csv")],
+            swiftSettings: strict
         ),
         .executableTarget(
             name: "embedded-queue", dependencies: ["Leveret"], path: "examples/embedded-queue",

@@ -8,6 +8,7 @@
 
 import Foundation
 import Leveret
+import Logging
 
 let arguments = CommandLine.arguments.dropFirst()
 if arguments.first == "--lines", arguments.count == 2, let path = arguments.last {
