@@ -25,6 +25,8 @@ package final class Program {
     package init(
         _ name: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: URL? = nil
     ) throws {
+        // A program that ends before it has read everything must not end the test run.
+        _ = signal(SIGPIPE, SIG_IGN)
         errors = FileManager.default.temporaryDirectory.appending(
             path: "leveret-test-\(UUID().uuidString).err")
         _ = FileManager.default.createFile(atPath: errors.path(), contents: nil)
@@ -54,9 +56,11 @@ package final class Program {
     /// Its process number.
     package var id: Int32 { process.processIdentifier }
 
-    /// Hands it bytes on standard input.
+    /// Hands it bytes on standard input; what a program that has ended doesn't read is lost, as in a pipe.
     package func write(_ text: String) throws {
-        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+        do { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) } catch {
+            if process.isRunning { throw error }
+        }
     }
 
     /// Waits for the next line of its standard output; `nil` when it closed it.

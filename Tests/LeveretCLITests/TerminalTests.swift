@@ -58,7 +58,7 @@ extension Shell {
         let shell = try Shell()
         try await shell.run(["queue", "declare", "jobs"])
         let text = try await shell.onTerminal(
-            "yes x | head -n 60000 >lines; leveret publish \"\" jobs --lines <lines")
+            "seq 60000 >lines; leveret publish \"\" jobs --lines <lines")
         #expect(text.contains("\r\u{1B}[K[##"))
         #expect(text.contains("%  "))
         let last = text.components(separatedBy: "\u{1B}[K").last ?? ""
