@@ -58,9 +58,7 @@ package final class Program {
 
     /// Hands it bytes on standard input; what a program that has ended doesn't read is lost, as in a pipe.
     package func write(_ text: String) throws {
-        do { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) } catch {
-            if process.isRunning { throw error }
-        }
+        try? input.fileHandleForWriting.write(contentsOf: Data(text.utf8))  // it may have gone first
     }
 
     /// Waits for the next line of its standard output; `nil` when it closed it.

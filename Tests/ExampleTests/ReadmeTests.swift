@@ -30,9 +30,7 @@ import Testing
             let server = try ServerProcess(database: folder.path("leveret.db"))
             let nc = try Program("/usr/bin/env", ["nc", "localhost", "\(server.port)"])
             try nc.write((typed + ["QUIT"]).joined(separator: "\n") + "\n")
-            var lines: [String] = []
-            while let line = nc.readLine() { lines.append(line) }
-            return lines
+            return nc.finish().output.split(separator: "\n").map(String.init)
         }
         #expect(said == answers + ["OK"])
     }

@@ -95,6 +95,7 @@ struct PublishCommand: ParsableCommand {
                 // Whoever writes the lines one by one shall not wait for a thousandth.
                 if !Input.isReady(Terminal.standardInput) { try pipeline.finish() }
                 progress.update(messages: number, bytes: input.bytesRead)
+                if Interrupt.hasCome { return nil }
             }
             guard let line = try input.next(), !Interrupt.hasCome else { return nil }
             number += 1
@@ -173,7 +174,8 @@ private struct PublishReport {
         let count = totals.unanswered
         if count == 0 { return "" }
         return ", \(Quantity.count(count)) more sent but not answered, which may be stored"
-            + (isLines ? ": lines \(totals.sent - count + 1)-\(totals.sent)" : "")
+            + (isLines
+                ? ": \(count == 1 ? "line" : "lines \(totals.sent - count + 1) to") \(totals.sent)" : "")
     }
 }
 

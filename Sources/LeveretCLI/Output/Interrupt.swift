@@ -27,6 +27,11 @@ enum Interrupt {
         #endif
         action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND))
         sigaction(SIGINT, &action, nil)
+        // Whoever started us may have it blocked.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGINT)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// Ends the process as the signal would have, so that a shell's loop ends too.
