@@ -19,11 +19,13 @@ public enum QueueArgument {
     public static let deadLetterRoutingKey = "x-dead-letter-routing-key"
     /// How often a message may fail.
     public static let deliveryLimit = "x-delivery-limit"
+    /// How many priorities the queue tells apart.
+    public static let priorityMax = "x-max-priority"
     /// The kind of queue that RabbitMQ would make.
     public static let type = "x-queue-type"
     /// Arguments that are refused rather than ignored, because ignoring them would break a promise.
     public static let notImplemented: [String] = [
-        "x-max-priority", "x-single-active-consumer", "x-deduplicate", "x-consumer-timeout",
+        "x-single-active-consumer", "x-deduplicate", "x-consumer-timeout",
         "x-delayed-retry-type", "x-delayed-retry-min", "x-delayed-retry-max", "x-delayed-retry-backoff",
         "x-expires-if-empty",
     ]

@@ -12,20 +12,20 @@ extension BrokerCore {
     /// Hands ready messages out for as long as there are both messages and takers.
     mutating func dispatch(_ queue: MessageQueue, now: Instant) {
         guard !isDraining, !queue.isDeleted else { return }
-        while let head = queue.ready.first {
+        while let head = queue.first {
             if head.expires <= now {
-                expireFirst(of: queue)
+                expireFirst(of: queue, head.priority)
                 continue
             }
             guard let taker = nextTaker(of: queue) else { break }
             guard head.message != nil else {
-                fetchBodies(of: queue)
+                fetchBodies(of: queue, head.priority)
                 break
             }
             guard let entry = queue.popFirst() else { break }
             hand(entry, from: queue, to: taker, now: now)
         }
-        if queue.ready.isEmpty && queue.storedCount == 0 { answerGetsThatFoundNothing(queue) }
+        if queue.isEmpty { answerGetsThatFoundNothing(queue) }
         refill(queue)
     }
 

@@ -13,8 +13,10 @@ final class PeekInProgress {
 
     let peek: Peek
     var candidates: [Candidate] = []
-    var stored: [LoadedRow] = []
-    var hasReadStored = false
+    /// Whose stored messages are looked at next, once those in memory have been.
+    var next: UInt8?
+
+    var missing: Int { peek.countMax - candidates.count }
 
     init(_ peek: Peek) { self.peek = peek }
 }
@@ -43,9 +45,9 @@ extension BrokerCore {
         info.ready = queue.readyCount
         info.unacked = queue.unackedCount
         info.readyBytes = queue.readyBytes
-        info.inMemory = queue.ready.count
+        info.inMemory = queue.inMemory
         info.consumers = queue.consumers.count
-        info.oldest = queue.ready.first?.entered ?? (queue.storedCount > 0 ? queue.oldestStored : nil)
+        info.oldest = queue.oldest
         info.published = queue.published
         info.delivered = queue.delivered
         info.acked = queue.acked
@@ -148,15 +150,30 @@ extension BrokerCore {
         let progress = PeekInProgress(peek)
         switch peek.state {
         case .ready:
-            for entry in queue.ready[queue.firstIndex(notBelow: peek.from)...] where entry.expires > now {
-                guard progress.candidates.count < peek.countMax else { break }
-                progress.candidates.append(PeekInProgress.Candidate(entry: entry))
-            }
+            progress.next = addReady(to: progress, from: queue.highestPriority, of: queue, now: now)
         case .unacked:
             progress.candidates = unackedCandidates(of: queue, peek)
-            progress.hasReadStored = true
         }
         goOn(progress, queue, ticket, session, now: now)
+    }
+
+    /// Adds what is in memory, in order of delivery, from this priority down to one of which something is only
+    /// stored. Returns that one.
+    private func addReady(
+        to progress: PeekInProgress, from highest: UInt8, of queue: MessageQueue, now: Instant
+    ) -> UInt8? {
+        var priority = highest
+        while progress.missing > 0 {
+            let window = queue[priority]
+            let first = window.firstIndex(notBelow: progress.peek.from)
+            for entry in window.entries[first...].lazy.filter({ $0.expires > now }).prefix(progress.missing) {
+                progress.candidates.append(PeekInProgress.Candidate(entry: entry))
+            }
+            if window.storedCount > 0 { return priority }
+            guard priority > 0 else { return nil }
+            priority = queue.priority(below: priority)
+        }
+        return nil
     }
 
     private func unackedCandidates(of queue: MessageQueue, _ peek: Peek) -> [PeekInProgress.Candidate] {
@@ -179,16 +196,16 @@ extension BrokerCore {
     ) {
         let special = SpecialLoad(queue: queue, purpose: .peek(progress), session: session, ticket: ticket)
         let bodyless = progress.candidates.filter { $0.entry.message == nil }.map(\.entry.number)
-        let missing = progress.peek.countMax - progress.candidates.count
         if !bodyless.isEmpty {
             _ = load(.numbers(bodyless), countMax: bodyless.count, of: queue, for: special)
-        } else if !progress.hasReadStored, missing > 0, queue.storedCount > 0, !queue.isDeleted {
-            let after = max(
-                queue.cursor.rawValue,
-                progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue)
-            _ = load(.window(after: MessageNumber(after)), countMax: missing, of: queue, for: special)
+        } else if let priority = progress.next, progress.missing > 0, !queue.isDeleted {
+            let before = progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue
+            let after = max(queue[priority].cursor, MessageNumber(before))
+            _ = load(
+                .window(after: after), priority: priority, countMax: progress.missing, of: queue, for: special
+            )
         } else {
-            answer(session, ticket, .messages(progress.rows(now: now)))
+            answer(session, ticket, .messages(progress.rows))
         }
     }
 
@@ -210,26 +227,26 @@ extension BrokerCore {
                 }
             }
         case .window, .expired:
-            progress.stored = result.rows
-            progress.hasReadStored = true
+            for row in result.rows where row.expires > now {
+                progress.candidates.append(PeekInProgress.Candidate(entry: Entry(row)))
+            }
+            let priority = progress.next ?? 0
+            progress.next =
+                priority == 0
+                ? nil : addReady(to: progress, from: queue.priority(below: priority), of: queue, now: now)
         }
         goOn(progress, queue, ticket, session, now: now)
     }
 }
 
 extension PeekInProgress {
-    /// The rows of the answer, in order of their numbers.
-    func rows(now: Instant) -> [PeekedMessage] {
-        var rows: [PeekedMessage] = []
-        for candidate in candidates {
-            guard let message = candidate.entry.message else { continue }
-            rows.append(
-                PeekedMessage(candidate.entry, message, peek.state, candidate.heldBy, candidate.heldSince))
+    /// The rows of the answer.
+    var rows: [PeekedMessage] {
+        candidates.compactMap { candidate in
+            guard let message = candidate.entry.message else { return nil }
+            return PeekedMessage(
+                candidate.entry, message, peek.state, candidate.heldBy, candidate.heldSince)
         }
-        for row in stored where row.expires > now {
-            rows.append(PeekedMessage(Entry(row), row.message, .ready, nil, nil))
-        }
-        return rows
     }
 }
 
@@ -238,7 +255,8 @@ extension PeekedMessage {
         _ entry: Entry, _ message: Message, _ state: Peek.State, _ heldBy: String?, _ heldSince: Instant?
     ) {
         self.init(
-            number: entry.number, state: state, message: message, entered: entry.entered,
+            number: entry.number, version: Int(entry.version), state: state, message: message,
+            entered: entry.entered,
             expires: entry.expires == .distantFuture ? nil : entry.expires, deliveries: Int(entry.acquired),
             failed: Int(entry.failed), heldBy: heldBy, heldSince: heldSince, deaths: entry.deaths)
     }

@@ -28,7 +28,9 @@ extension BrokerCore {
             }
         }
         for case .some(let queue) in queues {
-            bytes += queue.ready.reduce(0) { $0 + $1.footprint }
+            for priority in queue.priorities {
+                bytes += queue[priority].entries.reduce(0) { $0 + $1.footprint }
+            }
             check(queue, unacked: unacked[queue.id] ?? 0)
         }
         precondition(bytes == messageBytes, "messages in memory weigh \(bytes) bytes, not \(messageBytes)")
@@ -37,15 +39,36 @@ extension BrokerCore {
     private func check(_ queue: MessageQueue, unacked: Int) {
         let name = queue.name
         precondition(queue.unackedCount == unacked, "queue '\(name)' miscounts what is unacked")
-        precondition(queue.storedCount >= 0 && queue.storedBytes >= 0, "queue '\(name)' counts below zero")
+        var (count, bytes, stored) = (0, 0, 0)
+        var highest: UInt8?
+        for priority in queue.priorities {
+            let window = queue[priority]
+            check(window, of: queue, priority)
+            count += window.entries.count
+            bytes += window.bytes
+            stored += window.storedCount
+            if highest == nil, !window.isEmpty { highest = priority }
+        }
         precondition(
-            queue.windowBytes == queue.ready.reduce(0) { $0 + Int($1.bytes) },
+            count == queue.inMemory && bytes == queue.windowBytes && stored == queue.storedCount,
+            "queue '\(name)' miscounts over its priorities")
+        precondition(
+            queue.highestPriority == highest ?? 0, "queue '\(name)' does not know what is delivered next")
+        precondition(queue.isEmpty == (highest == nil), "queue '\(name)' does not know whether it is empty")
+    }
+
+    private func check(_ window: Window, of queue: MessageQueue, _ priority: UInt8) {
+        let name = queue.name
+        precondition(window.storedCount >= 0 && window.storedBytes >= 0, "queue '\(name)' counts below zero")
+        precondition(
+            window.bytes == window.entries.reduce(0) { $0 + Int($1.bytes) },
             "queue '\(name)' miscounts its bytes")
         var last = MessageNumber(Int64.min)
-        for entry in queue.ready {
-            precondition(last < entry.number, "queue '\(name)' is out of order at \(entry.number.rawValue)")
-            precondition(entry.number <= queue.cursor, "queue '\(name)' holds a message behind its cursor")
-            last = entry.number
+        for entry in window.entries {
+            precondition(last < entry.place, "queue '\(name)' is out of order at \(entry.number.rawValue)")
+            precondition(entry.place <= window.cursor, "queue '\(name)' holds a message behind its cursor")
+            precondition(entry.priority == priority, "queue '\(name)' holds a message at another priority")
+            last = entry.place
         }
     }
 }

@@ -13,7 +13,7 @@ final class MoveInProgress {
     let target: MoveTarget
     let session: Session
     let ticket: Ticket
-    /// Messages numbered above this came after the move began.
+    /// Messages with a place behind this came after the move began.
     let through: MessageNumber
     var left: Int
     var moved = 0
@@ -72,22 +72,21 @@ extension BrokerCore {
         var slice = limits.sliceCount
         while move.left > 0, !source.isDeleted {
             guard slice > 0 else { return work.append(.move(move)) }
-            guard let head = source.ready.first else {
-                guard source.storedCount > 0 else { break }
+            guard let priority = priority(next: move) else { break }
+            guard let head = source[priority].entries.first else {
                 source.waitingMoves.append(move)
-                return refill(source)
+                return loadWindow(of: source, priority, besides: (0, 0))
             }
-            guard head.number <= move.through else { break }
             if head.expires <= now {
-                expireFirst(of: source)
+                expireFirst(of: source, priority)
                 move.left -= 1
                 continue
             }
             guard head.message != nil else {
                 source.waitingMoves.append(move)
-                return fetchBodies(of: source)
+                return fetchBodies(of: source, priority)
             }
-            guard let entry = source.popFirst() else { break }
+            guard let entry = source[priority].popFirst() else { break }
             if let refusal = transfer(entry, to: move.target, nil, now: now) {
                 source.putBack(entry)
                 return end(move, refusal)
@@ -99,6 +98,22 @@ extension BrokerCore {
         }
         refill(source)
         end(move, nil)
+    }
+
+    /// The priority whose first message is moved next: what came after the move began stays, whatever its
+    /// priority.
+    private func priority(next move: MoveInProgress) -> UInt8? {
+        var priority = move.source.highestPriority
+        while true {
+            let window = move.source[priority]
+            if let first = window.entries.first {
+                if first.place <= move.through { return priority }
+            } else if window.storedCount > 0 {
+                return priority
+            }
+            guard priority > 0 else { return nil }
+            priority = move.source.priority(below: priority)
+        }
     }
 
     /// Lets the moves go on that waited for the queue to be read.
@@ -184,7 +199,7 @@ extension BrokerCore {
         _ session: Session,
         _ ticket: Ticket, now: Instant
     ) throws(BrokerError) {
-        if let entry = source.entry(position), entry.expires > now {
+        if let entry = source.entry(numbered: position), entry.expires > now {
             if entry.message == nil {
                 let special = SpecialLoad(
                     queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
@@ -193,10 +208,10 @@ extension BrokerCore {
             }
             try checkVersion(move)
             let before = gathering.durableChanges
-            try transferOne(position, entry.message, move, from: source, to: target, now: now)
+            try transferOne(entry, entry.message, move, from: source, to: target, now: now)
             settleDying(now: now)
             answerDurably(session, ticket, .count(1), since: before)
-        } else if position > source.cursor, source.storedCount > 0 {
+        } else if source.storedCount > 0 {
             let special = SpecialLoad(
                 queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
             _ = load(.numbers([position]), countMax: 1, of: source, for: special)
@@ -211,14 +226,13 @@ extension BrokerCore {
         _ ticket: Ticket, now: Instant
     ) {
         do throws(BrokerError) {
-            guard let position = move.position, let row = result.rows.first, row.expires > now,
-                !source.isDeleted
-            else {
-                throw notThere(move.position ?? 0, source)
+            let position = move.position ?? 0
+            guard let row = result.rows.first, row.expires > now, !source.isDeleted else {
+                throw notThere(position, source)
             }
             try checkVersion(move)
             let before = gathering.durableChanges
-            if position > source.cursor {
+            if row.place > source[row.priority ?? 0].cursor {
                 let entry = Entry(row)
                 if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) {
                     throw refusal
@@ -226,7 +240,8 @@ extension BrokerCore {
                 removeRow(of: entry)
                 removeStored(row, of: source)
             } else {
-                try transferOne(position, row.message, move, from: source, to: target, now: now)
+                guard let entry = source.entry(numbered: position) else { throw notThere(position, source) }
+                try transferOne(entry, row.message, move, from: source, to: target, now: now)
             }
             dispatch(source, now: now)
             settleDying(now: now)
@@ -238,10 +253,12 @@ extension BrokerCore {
 
     /// Moves one message out of the window.
     private mutating func transferOne(
-        _ position: MessageNumber, _ message: Message?, _ move: Move, from source: MessageQueue,
+        _ waiting: Entry, _ message: Message?, _ move: Move, from source: MessageQueue,
         to target: MoveTarget, now: Instant
     ) throws(BrokerError) {
-        guard let entry = source.remove(position) else { throw notThere(position, source) }
+        guard let entry = source[waiting.priority].remove(at: waiting.place) else {
+            throw notThere(waiting.number, source)
+        }
         if let refusal = transfer(entry, to: target, edited(message, by: move), now: now) {
             source.putBack(entry)
             throw refusal

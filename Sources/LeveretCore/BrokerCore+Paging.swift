@@ -4,13 +4,20 @@
 struct SpecialLoad {
     enum Purpose {
         /// Entries at the head of a window lost their bodies to save memory.
-        case bodies
+        case bodies(of: [Spot])
         /// A rejected message needs its body to be dead-lettered.
         case death(Dying)
         /// The one message of a MOVE stands behind the window.
         case moveOne(Move, MoveTarget)
         /// PEEK looks behind the window, or at bodies that are not in memory.
         case peek(PeekInProgress)
+    }
+
+    /// Where an entry stands in its queue.
+    struct Spot {
+        var number: MessageNumber
+        var place: MessageNumber
+        var priority: UInt8
     }
 
     var queue: MessageQueue
@@ -23,16 +30,34 @@ struct SpecialLoad {
 }
 
 extension BrokerCore {
-    /// Asks for the next stretch of the queue when its window runs low.
+    /// Asks for the next stretch of the queue when memory runs low of what is delivered next.
     mutating func refill(_ queue: MessageQueue) {
         guard queue.storedCount > 0, !queue.isLoading, !queue.isDeleted else { return }
-        guard queue.ready.count <= windowCountWanted(queue) / 2 else { return }
+        // The first window from the top of which anything is only stored, and what is in memory up to it.
+        var priority = queue.highestPriority
+        var (count, bytes) = (queue[priority].entries.count, queue[priority].bytes)
+        while queue[priority].storedCount == 0 {
+            priority = queue.priority(below: priority)
+            count += queue[priority].entries.count
+            bytes += queue[priority].bytes
+        }
+        guard count <= windowCountWanted(queue) / 2 else { return }
+        loadWindow(of: queue, priority, besides: (count, bytes))
+    }
+
+    /// Asks for the next stretch of one window, so much that memory is as full as it should be of what is
+    /// delivered next.
+    mutating func loadWindow(
+        of queue: MessageQueue, _ priority: UInt8, besides inMemory: (count: Int, bytes: Int)
+    ) {
+        guard !queue.isLoading else { return }
         queue.isLoading = true
-        let count = max(1, windowCountWanted(queue) - queue.ready.count)
         ask(
             LoadRequest(
-                queue: queue.id, kind: .window(after: queue.cursor), countMax: count,
-                bytesMax: max(0, limits.windowBytesMax - queue.windowBytes), epoch: queue.epoch,
+                queue: queue.id, kind: .window(after: queue[priority].cursor),
+                priority: queue.column(priority),
+                countMax: max(1, windowCountWanted(queue) - inMemory.count),
+                bytesMax: max(0, limits.windowBytesMax - inMemory.bytes), epoch: queue.epoch,
                 barrier: queue.barrier))
     }
 
@@ -55,14 +80,17 @@ extension BrokerCore {
         return inFlight?.batch.number ?? BatchNumber(gathering.batch.number.rawValue - 1)
     }
 
-    /// Puts the last messages of a window that grew too large back into the store.
+    /// Puts the last messages of a queue that grew too large in memory back into the store.
     mutating func trim(_ queue: MessageQueue) {
-        while queue.ready.count > 2 * limits.windowCountMax, let last = queue.ready.last,
-            last.number > queue.highestTaken, isCommitted(last), let entry = queue.popLastToStore()
-        {
-            messageBytes -= entry.footprint
-            if queue.storedCount == 1 { queue.oldestStored = entry.entered }
-            dropAnswersUnderWay(for: queue)
+        guard queue.inMemory > 2 * limits.windowCountMax else { return }
+        for priority in queue.priorities.reversed() {
+            while queue.inMemory > 2 * limits.windowCountMax, let last = queue[priority].entries.last,
+                last.place > queue[priority].highestTaken, isCommitted(last),
+                let entry = queue[priority].popLastToStore()
+            {
+                messageBytes -= entry.footprint
+                dropAnswersUnderWay(for: queue)
+            }
         }
     }
 
@@ -97,14 +125,16 @@ extension BrokerCore {
     }
 
     /// Reads the bodies of entries at the head that were dropped while they were held.
-    mutating func fetchBodies(of queue: MessageQueue) {
+    mutating func fetchBodies(of queue: MessageQueue, _ priority: UInt8) {
         guard !queue.isFetching else { return }
         queue.isFetching = true
-        var numbers: [MessageNumber] = []
-        for entry in queue.ready.prefix(limits.windowCountMin * 4) where entry.message == nil {
-            numbers.append(entry.number)
+        var spots: [SpecialLoad.Spot] = []
+        let window = queue[priority]
+        for entry in window.entries.prefix(limits.windowCountMin * 4) where entry.message == nil {
+            spots.append(
+                SpecialLoad.Spot(number: entry.number, place: entry.place, priority: entry.priority))
         }
-        _ = load(numbers, of: queue, for: .bodies)
+        _ = load(spots.map(\.number), of: queue, for: .bodies(of: spots))
     }
 
     /// Reads certain messages; the answer comes to `purpose`.
@@ -118,15 +148,16 @@ extension BrokerCore {
 
     /// Makes a read that is not a window; the answer comes to `special`.
     mutating func load(
-        _ kind: LoadRequest.Kind, countMax: Int, of queue: MessageQueue, for special: SpecialLoad
+        _ kind: LoadRequest.Kind, priority: UInt8 = 0, countMax: Int, of queue: MessageQueue,
+        for special: SpecialLoad
     ) -> UInt64 {
         let epoch = nextSpecialLoad
         nextSpecialLoad += 1
         specialLoads[epoch] = special
         ask(
             LoadRequest(
-                queue: queue.id, kind: kind, countMax: countMax, bytesMax: .max, epoch: epoch,
-                barrier: latestBarrier))
+                queue: queue.id, kind: kind, priority: queue.column(priority), countMax: countMax,
+                bytesMax: .max, epoch: epoch, barrier: latestBarrier))
         return epoch
     }
 
@@ -146,45 +177,42 @@ extension BrokerCore {
 
     private mutating func windowLoaded(_ result: LoadResult, of queue: MessageQueue, now: Instant) {
         queue.isLoading = false
+        let priority = result.request.priority ?? 0
         if result.rows.isEmpty {
             if result.request.barrier < latestBarrier {
                 queue.barrier = latestBarrier
             } else {
-                queue.storedCount = 0
-                queue.storedBytes = 0
+                queue[priority].forgetStored()
             }
         }
-        for row in result.rows where queue.storedCount > 0 {
+        for row in result.rows where queue[priority].storedCount > 0 {
             let entry = Entry(row)
-            queue.storedCount -= 1
-            queue.storedBytes = queue.storedCount == 0 ? 0 : max(0, queue.storedBytes - Int(entry.bytes))
-            queue.oldestStored = row.entered
+            queue[priority].tookFromStore(entry)
             messageBytes += entry.footprint
             if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
-                queue.cursor = entry.number
                 drop(entry, from: queue, .deliveryLimit)
             } else {
                 queue.append(entry)
             }
         }
-        if queue.storedCount == 0 {
-            queue.storedNextExpiry = .distantFuture
-            queue.storedExpirySinceAsked = .distantFuture
-        }
+        trim(queue)
         enforceLength(of: queue, now: now)
         arm(queue)
         dispatch(queue, now: now)
         resumeMoves(from: queue)
     }
 
-    /// Asks for what has expired behind the window.
+    /// Asks for what has expired behind the windows, of one priority at a time.
     mutating func loadExpired(_ queue: MessageQueue, now: Instant) {
-        guard !queue.isLoadingExpired else { return }
+        guard !queue.isLoadingExpired,
+            let priority = queue.priorities.first(where: { queue[$0].storedNextExpiry <= now })
+        else { return }
         queue.isLoadingExpired = true
-        queue.storedExpirySinceAsked = .distantFuture
+        queue[priority].storedExpirySinceAsked = .distantFuture
         ask(
             LoadRequest(
-                queue: queue.id, kind: .expired(after: queue.cursor, by: now), countMax: limits.sliceCount,
+                queue: queue.id, kind: .expired(after: queue[priority].cursor, by: now),
+                priority: queue.column(priority), countMax: limits.sliceCount,
                 bytesMax: limits.windowBytesMax, epoch: queue.epoch, barrier: latestBarrier))
     }
 
@@ -192,13 +220,15 @@ extension BrokerCore {
         _ result: LoadResult, of queue: MessageQueue, by: Instant, now: Instant
     ) {
         queue.isLoadingExpired = false
-        let rows = result.rows.filter { $0.number > queue.cursor }
-        for row in rows where queue.storedCount > 0 {
+        let priority = result.request.priority ?? 0
+        let rows = result.rows.filter { $0.place > queue[priority].cursor }
+        for row in rows where queue[priority].storedCount > 0 {
             removeStored(row, of: queue)
             dying.append(Dying(entry: Entry(row), queue: queue, reason: .expired))
         }
-        queue.storedNextExpiry = min(result.nextExpiry, queue.storedExpirySinceAsked)
-        if queue.storedCount == 0 { queue.storedNextExpiry = .distantFuture }
+        queue[priority].storedNextExpiry =
+            queue[priority].storedCount == 0
+            ? .distantFuture : min(result.nextExpiry, queue[priority].storedExpirySinceAsked)
         arm(queue)
         // What GETs and moves wait for from the store may be just what has expired.
         dispatch(queue, now: now)
@@ -208,8 +238,7 @@ extension BrokerCore {
     /// Takes a message that stands behind the window out of the queue's counts. Its row is removed by the
     /// caller in this batch, which must be committed before the queue is read again.
     mutating func removeStored(_ row: LoadedRow, of queue: MessageQueue) {
-        queue.storedCount -= 1
-        queue.storedBytes = queue.storedCount == 0 ? 0 : max(0, queue.storedBytes - row.message.body.count)
+        queue[row.priority ?? 0].forgetStored(bytes: row.message.body.count)
         queue.barrier = gathering.batch.number
         if queue.isLoading { dropAnswersUnderWay(for: queue) }
     }
@@ -217,17 +246,8 @@ extension BrokerCore {
     private mutating func specialLoaded(_ special: SpecialLoad, _ result: LoadResult, now: Instant) {
         let queue = special.queue
         switch special.purpose {
-        case .bodies:
-            queue.isFetching = false
-            guard !queue.isDeleted else { return }
-            for row in result.rows where queue.fill(row.number, with: row.message) {
-                messageBytes += row.message.footprint
-            }
-            if case .numbers(let asked) = result.request.kind {
-                for number in asked where queue.isBodyless(number) { _ = queue.remove(number) }
-            }
-            dispatch(queue, now: now)
-            resumeMoves(from: queue)
+        case .bodies(let spots):
+            bodiesLoaded(result.rows, spots, of: queue, now: now)
         case .death(var dying):
             queue.inTransit -= 1
             if !queue.isDeleted, let row = result.rows.first {
@@ -243,6 +263,25 @@ extension BrokerCore {
             guard let session = special.session else { return }
             peekLoaded(peek, result, queue, session, special.ticket, now: now)
         }
+    }
+
+    private mutating func bodiesLoaded(
+        _ rows: [LoadedRow], _ spots: [SpecialLoad.Spot], of queue: MessageQueue, now: Instant
+    ) {
+        queue.isFetching = false
+        guard !queue.isDeleted else { return }
+        for spot in spots {
+            let entry = queue[spot.priority].entry(at: spot.place)
+            guard let entry, entry.number == spot.number, entry.message == nil else { continue }
+            if let row = rows.first(where: { $0.number == spot.number }) {
+                queue[spot.priority].update(at: spot.place) { $0.message = row.message }
+                messageBytes += row.message.footprint
+            } else {
+                _ = queue[spot.priority].remove(at: spot.place)
+            }
+        }
+        dispatch(queue, now: now)
+        resumeMoves(from: queue)
     }
 
     private mutating func finish(_ deferred: DeferredAnswer?) {

@@ -99,10 +99,9 @@ extension BrokerCore {
         queue.publishRate.mark(1, now: now)
         let expires = expiry(of: message, in: queue, now: now)
         var entry = Entry(
-            number: number, message: message, entered: now, expires: expires, storage: .memory, deaths: deaths
-        )
-        let isIdle = queue.ready.isEmpty && queue.storedCount == 0
-        let taker = isIdle ? nextTaker(of: queue) : nil
+            number: number, message: message, priority: queue.priority(of: message), entered: now,
+            expires: expires, storage: .memory, deaths: deaths)
+        let taker = queue.isEmpty ? nextTaker(of: queue) : nil
         if taker == nil, expires <= now {
             dying.append(Dying(entry: entry, confirm: confirm, queue: queue, reason: .expired))
             return number
@@ -113,11 +112,10 @@ extension BrokerCore {
             entry.row = gathering.insert(insertRow(entry, queue, sharedBody: sharedBody), confirm: confirm)
         }
         if let taker {
-            queue.cursor = number
-            queue.highestTaken = number
+            queue[entry.priority].passed(number)
             messageBytes += entry.footprint
             hand(entry, from: queue, to: taker, now: now)
-        } else if hasRoom(queue) {
+        } else if hasRoom(queue, entry.priority) {
             messageBytes += entry.footprint
             queue.append(entry)
             if expires < queue.armed { arm(queue) }
@@ -136,30 +134,24 @@ extension BrokerCore {
             queue.hasSpilled = true
             _ = gathering.insert(row, confirm: .none)
         }
-        if queue.storedCount == 0 {
-            queue.barrier = gathering.batch.number
-            queue.oldestStored = entry.entered
-        }
-        queue.storedCount += 1
-        queue.storedBytes += Int(entry.bytes)
-        if entry.expires < queue.storedExpirySinceAsked { queue.storedExpirySinceAsked = entry.expires }
-        if entry.expires < queue.storedNextExpiry {
-            queue.storedNextExpiry = entry.expires
-            arm(queue)
-        }
+        if queue[entry.priority].storedCount == 0 { queue.barrier = gathering.batch.number }
+        queue[entry.priority].store(entry)
+        if entry.expires < queue.armed { arm(queue) }
     }
 
     private func insertRow(_ entry: Entry, _ queue: MessageQueue, sharedBody: MessageNumber) -> InsertRow {
         InsertRow(
-            number: entry.number, queue: queue.id, message: entry.message, entered: entry.entered,
-            expires: entry.expires, deaths: entry.deaths, sharedBody: sharedBody)
+            number: entry.number, queue: queue.id, message: entry.message,
+            priority: queue.column(entry.priority), entered: entry.entered, expires: entry.expires,
+            deaths: entry.deaths, sharedBody: sharedBody)
     }
 
-    /// True where the queue may keep one more ready message in memory.
-    private func hasRoom(_ queue: MessageQueue) -> Bool {
-        guard queue.storedCount == 0 else { return false }
-        if queue.ready.count < limits.windowCountMin { return true }
-        return queue.ready.count < limits.windowCountMax && queue.windowBytes < limits.windowBytesMax
+    /// True where the queue may keep one more ready message of this priority in memory.
+    private func hasRoom(_ queue: MessageQueue, _ priority: UInt8) -> Bool {
+        guard queue[priority].storedCount == 0 else { return false }
+        let count = queue.inMemory
+        if count < limits.windowCountMin { return true }
+        return count < limits.windowCountMax && queue.windowBytes < limits.windowBytesMax
             && messageBytes < limits.messageBytesMax
     }
 

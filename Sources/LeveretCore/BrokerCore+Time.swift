@@ -30,7 +30,7 @@ extension BrokerCore {
         // What is left of a crowd is long work, which sets the timer once it is done.
         let isCrowd = expireDue(queue, now: now)
         if isCrowd { work.append(.expire(queue)) }
-        if queue.storedNextExpiry <= now { loadExpired(queue, now: now) }
+        if queue.storedCount > 0 { loadExpired(queue, now: now) }
         if let deadline = deadline(ofUnused: queue), deadline <= now {
             _ = deleteQueue(queue, now: now)
         } else if !isCrowd {
@@ -63,17 +63,20 @@ extension BrokerCore {
         while let expiry = queue.expiries.min, expiry.at <= now {
             guard left > 0 else { return true }
             _ = queue.expiries.popMin()
-            guard let entry = queue.entry(expiry.number), entry.expires <= now else { continue }
+            let waiting = queue[expiry.priority].entry(at: expiry.place)
+            guard let waiting, waiting.expires <= now else { continue }
             left -= 1
-            if let entry = queue.remove(expiry.number) { drop(entry, from: queue, .expired) }
+            if let entry = queue[expiry.priority].remove(at: expiry.place) {
+                drop(entry, from: queue, .expired)
+            }
         }
         if left < limits.sliceCount { refill(queue) }
         return false
     }
 
-    /// Takes out the head, which has expired.
-    mutating func expireFirst(of queue: MessageQueue) {
-        guard let entry = queue.popFirst() else { return }
+    /// Takes out the head of this priority, which has expired.
+    mutating func expireFirst(of queue: MessageQueue, _ priority: UInt8) {
+        guard let entry = queue[priority].popFirst() else { return }
         drop(entry, from: queue, .expired)
     }
 }

@@ -176,7 +176,7 @@ extension BrokerCore {
         if queue.survives || queue.hasSpilled {
             gathering.remove(RangeRemoval(queue: queue.id, after: 0, through: lastNumber))
         }
-        for entry in queue.removeAll() { messageBytes -= entry.footprint }
+        for entry in queue.removeAll(through: lastNumber) { messageBytes -= entry.footprint }
         for consumer in queue.consumers {
             consumer.isCancelled = true
             consumer.session.consumers.removeAll { $0 === consumer }
@@ -186,8 +186,6 @@ extension BrokerCore {
         queue.consumers = []
         let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted while this GET waited")
         endGets(of: queue, with: .refused(gone)) { _ in true }
-        queue.storedCount = 0
-        queue.storedBytes = 0
         queue.epoch += 1
         resumeMoves(from: queue)
         queue.owner?.exclusiveQueues.removeAll { $0 === queue }
@@ -201,18 +199,17 @@ extension BrokerCore {
     /// Removes what is ready. Returns how many messages that were.
     private mutating func purge(_ queue: MessageQueue) -> Int {
         let count = queue.readyCount
-        for entry in queue.removeAll() {
+        for priority in queue.priorities where queue[priority].storedCount > 0 {
+            gathering.remove(
+                RangeRemoval(
+                    queue: queue.id, after: queue[priority].cursor, through: lastNumber,
+                    priority: queue.column(priority)))
+        }
+        for entry in queue.removeAll(through: lastNumber) {
             messageBytes -= entry.footprint
             fire(takeConfirm(of: entry))
             removeRow(of: entry)
         }
-        if queue.storedCount > 0 {
-            gathering.remove(RangeRemoval(queue: queue.id, after: queue.cursor, through: lastNumber))
-            queue.storedCount = 0
-            queue.storedBytes = 0
-            queue.storedNextExpiry = .distantFuture
-        }
-        queue.cursor = lastNumber
         dropAnswersUnderWay(for: queue)
         return count
     }

@@ -85,12 +85,9 @@ public struct BrokerCore {
         totals.started = now
         for recovered in state.queues {
             // Settings that are no longer allowed must not cost the messages: the queue goes on without.
-            let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings()
+            let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings(priorities: recovered)
             let queue = addQueue(recovered.definition, id: recovered.id, settings: settings, now: now)
-            queue.storedCount = recovered.count
-            queue.storedBytes = recovered.bytes
-            queue.storedNextExpiry = recovered.nextExpiry
-            queue.oldestStored = recovered.oldest
+            for level in recovered.levels { queue[level.priority].recover(level) }
             arm(queue)
         }
         for exchange in state.exchanges { topology.restore(exchange) }

@@ -12,8 +12,10 @@ enum Storage: UInt8, Sendable {
 
 /// One copy of a message in one queue.
 struct Entry: Sendable {
-    /// Its number, and its place in the queue.
+    /// Its number, its position at the doors.
     var number: MessageNumber
+    /// Its place in the queue: its number, unless it was delayed when it was published.
+    var place: MessageNumber
     /// `nil` once dropped to save memory: it is stored and can be read again.
     var message: Message?
     /// When it came into the queue.
@@ -32,6 +34,10 @@ struct Entry: Sendable {
     var bytes: Int32
     /// Where it is stored.
     var storage: Storage
+    /// Its priority there; 0 in a queue without priorities.
+    var priority: UInt8
+    /// Counts edits, from 1.
+    var version: Int32
     /// Set for a dead letter.
     var deaths: DeathHistory?
 
@@ -41,6 +47,7 @@ struct Entry: Sendable {
     /// A copy that was read from the store.
     init(_ row: LoadedRow) {
         number = row.number
+        place = row.place
         message = row.message
         entered = row.entered
         expires = row.expires
@@ -48,15 +55,18 @@ struct Entry: Sendable {
         acquired = row.acquired
         bytes = Int32(clamping: row.message.body.count)
         storage = row.isSpilled ? .spill : .database
+        priority = row.priority ?? 0
+        version = row.version
         deaths = row.deaths
     }
 
     /// A copy that has just come in.
     init(
-        number: MessageNumber, message: Message, entered: Instant, expires: Instant, storage: Storage,
-        deaths: DeathHistory?
+        number: MessageNumber, message: Message, priority: UInt8 = 0, entered: Instant, expires: Instant,
+        storage: Storage, deaths: DeathHistory?
     ) {
         self.number = number
+        place = number
         self.message = message
         self.entered = entered
         self.expires = expires
@@ -64,6 +74,8 @@ struct Entry: Sendable {
         acquired = 0
         bytes = Int32(clamping: message.body.count)
         self.storage = storage
+        self.priority = priority
+        version = 1
         self.deaths = deaths
     }
 }

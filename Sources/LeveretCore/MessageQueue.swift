@@ -1,5 +1,5 @@
-// One queue: its ready messages in order, and aggregates of what is only stored. Data with the bookkeeping
-// of its own counts; BrokerCore decides what comes and goes.
+// One queue: its ready messages by priority and place, its consumers and counters. Data with the bookkeeping of
+// its own counts; BrokerCore decides what comes and goes.
 
 import DequeModule
 import HeapModule
@@ -13,18 +13,18 @@ struct WaitingGet {
     var deadline: Instant?
 }
 
-/// When a ready message expires.
+/// When a ready message in memory expires.
 struct Expiry: Comparable {
     var at: Instant
-    var number: MessageNumber
+    var place: MessageNumber
+    var priority: UInt8
 
-    static func < (a: Self, b: Self) -> Bool { (a.at, a.number) < (b.at, b.number) }
+    static func < (a: Self, b: Self) -> Bool { (a.at, a.place) < (b.at, b.place) }
 }
 
 /// One queue.
 ///
-/// Every ready message numbered up to `cursor` is in `ready`; those behind it are only stored and counted
-/// in `stored…`. So memory holds the head, whatever the depth.
+/// Its ready messages stand in windows, one for each priority; in a queue without priorities, in `base`.
 final class MessageQueue {
     let id: QueueID
     let slot: QueueSlot
@@ -36,21 +36,10 @@ final class MessageQueue {
     /// Messages of it may stand in the spill file.
     var hasSpilled = false
 
-    /// The head: ready messages in order of their numbers.
-    @exclusivity(unchecked) private(set) var ready: Deque<Entry> = []
-    /// Body bytes of `ready`.
-    @exclusivity(unchecked) private(set) var windowBytes = 0
-    /// The last number that memory is complete up to.
-    @exclusivity(unchecked) var cursor: MessageNumber = 0
-    /// The highest number that was ever taken out of the window: nothing below it may go back to the store.
-    @exclusivity(unchecked) var highestTaken: MessageNumber = 0
-    /// Ready messages behind `cursor`, only stored.
-    @exclusivity(unchecked) var storedCount = 0
-    var storedBytes = 0
-    /// No stored message expires before this.
-    var storedNextExpiry = Instant.distantFuture
-    /// The same for messages stored since the store was asked for expired ones.
-    var storedExpirySinceAsked = Instant.distantFuture
+    /// The ready messages of priority 0: all of them, in a queue without priorities.
+    @exclusivity(unchecked) private var base = Window()
+    /// Those of higher priorities.
+    @exclusivity(unchecked) private var above = PriorityLevels()
     /// Raised when an answer of the store that is under way must not count.
     var epoch: UInt64 = 1
     /// The batch that must be committed before the store is read.
@@ -86,7 +75,6 @@ final class MessageQueue {
     var deaths: [DeathReason: Int] = [:]
     @exclusivity(unchecked) var publishRate = RateMeter()
     @exclusivity(unchecked) var deliverRate = RateMeter()
-    var oldestStored: Instant?
 
     init(id: QueueID, slot: QueueSlot, definition: QueueDefinition, settings: QueueSettings, now: Instant) {
         self.id = id
@@ -101,110 +89,110 @@ final class MessageQueue {
     var name: QueueName { definition.name }
     /// True where the queue, and what is persistent in it, is there after a restart.
     var survives: Bool { definition.isDurable && !definition.isExclusive }
-    var readyCount: Int { ready.count + storedCount }
-    var readyBytes: Int { windowBytes + storedBytes }
 
-    /// Adds the newest message at the tail of the window.
+    // MARK: - Counts
+
+    /// Ready messages in memory.
+    var inMemory: Int { base.entries.count + above.sums.inMemory }
+    /// Body bytes of these.
+    var windowBytes: Int { base.bytes + above.sums.bytes }
+    /// Ready messages that are only stored.
+    var storedCount: Int { base.storedCount + above.sums.storedCount }
+    /// None of these expires before this.
+    var storedNextExpiry: Instant {
+        guard above.sums.storedCount > 0 else { return base.storedNextExpiry }
+        return priorities.lazy.map { self[$0].storedNextExpiry }.min() ?? .distantFuture
+    }
+    var readyCount: Int { base.count + above.sums.inMemory + above.sums.storedCount }
+    var readyBytes: Int { base.bytes + base.storedBytes + above.sums.bytes + above.sums.storedBytes }
+    /// No ready message stands here, in memory or only stored.
+    var isEmpty: Bool { base.isEmpty && above.isEmpty }
+
+    // MARK: - Windows
+
+    /// The window of a priority; in a queue without priorities there is only that of 0.
+    subscript(priority: UInt8) -> Window {
+        _read { if priority == 0 { yield base } else { yield above[priority] } }
+        _modify { if priority == 0 { yield &base } else { yield &above[priority] } }
+    }
+
+    /// The highest priority that holds anything: what it holds is delivered next, also when it must be read
+    /// first.
+    var highestPriority: UInt8 { above.isEmpty ? 0 : above.highest() }
+
+    /// Every priority that was ever used, highest first.
+    var priorities: [UInt8] { Array(above.priorities) + [0] }
+
+    /// The next priority below that holds anything, or 0.
+    func priority(below priority: UInt8) -> UInt8 { priority > 0 ? above.highest(upTo: priority - 1) : 0 }
+
+    /// The priority of a message in this queue.
+    func priority(of message: Message) -> UInt8 {
+        guard let most = settings.priorityMax, message.hasProperties else { return 0 }
+        return min(message.properties?.priority ?? 0, most)
+    }
+
+    /// The column `priority` of a message's row.
+    func column(_ priority: UInt8) -> UInt8? { settings.priorityMax == nil ? nil : priority }
+
+    /// The message that is delivered next, if it is in memory.
+    var first: Entry? { above.isEmpty ? base.entries.first : above[above.highest()].entries.first }
+
+    /// When what is delivered next came in.
+    var oldest: Instant? {
+        let window = self[highestPriority]
+        return window.entries.first?.entered ?? (window.storedCount > 0 ? window.oldestStored : nil)
+    }
+
+    /// Adds the newest message at the tail of its window.
     func append(_ entry: consuming Entry) {
-        cursor = entry.number
-        windowBytes += Int(entry.bytes)
         noteExpiry(of: entry)
-        ready.append(entry)
+        if entry.priority == 0 { base.append(entry) } else { above[entry.priority].append(entry) }
     }
 
-    /// Takes the message at the head.
+    /// Takes the message that is delivered next.
     func popFirst() -> Entry? {
-        guard let entry = ready.popFirst() else { return nil }
-        windowBytes -= Int(entry.bytes)
-        if highestTaken < entry.number { highestTaken = entry.number }
-        return entry
+        above.isEmpty ? base.popFirst() : above[above.highest()].popFirst()
     }
 
-    /// Takes the last message of the window back out; it is stored.
-    func popLastToStore() -> Entry? {
-        guard let entry = ready.popLast() else { return nil }
-        windowBytes -= Int(entry.bytes)
-        storedCount += 1
-        storedBytes += Int(entry.bytes)
-        if entry.expires < storedNextExpiry { storedNextExpiry = entry.expires }
-        if entry.expires < storedExpirySinceAsked { storedExpirySinceAsked = entry.expires }
-        cursor = MessageNumber(entry.number.rawValue - 1)
-        return entry
-    }
-
-    /// Puts a message back at its place. O(distance to the nearer end).
+    /// Puts a message back at its place.
     func putBack(_ entry: Entry) {
-        windowBytes += Int(entry.bytes)
         noteExpiry(of: entry)
-        if let first = ready.first, entry.number < first.number {
-            ready.prepend(entry)
-        } else {
-            ready.insert(entry, at: firstIndex(notBelow: entry.number))
+        self[entry.priority].putBack(entry)
+    }
+
+    /// The message of this number, if it is in memory. O(memory) where it took another place than its number.
+    func entry(numbered number: MessageNumber) -> Entry? {
+        for priority in priorities {
+            if let entry = self[priority].entry(at: number), entry.number == number { return entry }
         }
-    }
-
-    /// Takes one message out of the window, wherever it stands.
-    func remove(_ number: MessageNumber) -> Entry? {
-        let index = firstIndex(notBelow: number)
-        guard index < ready.count, ready[index].number == number else { return nil }
-        let entry = index == 0 ? ready.removeFirst() : ready.remove(at: index)
-        windowBytes -= Int(entry.bytes)
-        if highestTaken < entry.number { highestTaken = entry.number }
-        return entry
-    }
-
-    /// The entry of this number in the window.
-    func entry(_ number: MessageNumber) -> Entry? {
-        let index = firstIndex(notBelow: number)
-        guard index < ready.count, ready[index].number == number else { return nil }
-        return ready[index]
-    }
-
-    /// Gives an entry without a body its message again.
-    func fill(_ number: MessageNumber, with message: Message) -> Bool {
-        let index = firstIndex(notBelow: number)
-        guard index < ready.count, ready[index].number == number, ready[index].message == nil else {
-            return false
+        for priority in priorities {
+            if let entry = self[priority].entries.first(where: { $0.number == number }) { return entry }
         }
-        ready[index].message = message
-        return true
+        return nil
     }
 
-    /// True for an entry of the window whose body is not in memory.
-    func isBodyless(_ number: MessageNumber) -> Bool {
-        let index = firstIndex(notBelow: number)
-        return index < ready.count && ready[index].number == number && ready[index].message == nil
+    /// Lets go of everything; what comes from now on has a place behind `place`.
+    func removeAll(through place: MessageNumber) -> [Entry] {
+        var all: [Entry] = []
+        for priority in priorities { all += self[priority].removeAll(through: place) }
+        expiries = []
+        return all
     }
 
-    /// Lets go of the whole window.
-    func removeAll() -> Deque<Entry> {
-        defer {
-            ready = []
-            windowBytes = 0
-            expiries = []
-        }
-        return ready
-    }
-
-    /// The index of the first entry numbered `number` or above. O(log window).
-    func firstIndex(notBelow number: MessageNumber) -> Int {
-        var low = 0
-        var high = ready.count
-        while low < high {
-            let middle = (low + high) / 2
-            if ready[middle].number < number { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-
-    /// Remembers when a message in the window expires.
+    /// Remembers when a message in a window expires.
     private func noteExpiry(of entry: borrowing Entry) {
         guard entry.expires != .distantFuture else { return }
-        if expiries.count > 2 * ready.count + 1024 {
-            let current = ready.lazy.filter { $0.expires != .distantFuture }
-            expiries = Heap(current.map { Expiry(at: $0.expires, number: $0.number) })
+        if expiries.count > 2 * inMemory + 1024 {
+            var current: [Expiry] = []
+            for priority in priorities {
+                for entry in self[priority].entries where entry.expires != .distantFuture {
+                    current.append(Expiry(at: entry.expires, place: entry.place, priority: priority))
+                }
+            }
+            expiries = Heap(current)
         }
-        expiries.insert(Expiry(at: entry.expires, number: entry.number))
+        expiries.insert(Expiry(at: entry.expires, place: entry.place, priority: entry.priority))
     }
 }
 

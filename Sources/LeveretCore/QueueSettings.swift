@@ -33,8 +33,16 @@ public struct QueueSettings: Sendable, Hashable {
     /// How often a message may fail before it is dead-lettered; `nil` is without limit.
     public var deliveryLimit: Int64?
 
+    /// The highest priority that it tells apart, 1–255; `nil` is none at all.
+    public var priorityMax: UInt8?
+
     /// The settings of a queue without arguments.
     public init() {}
+
+    /// Nothing but the priorities that a queue's messages were stored with.
+    init(priorities queue: RecoveredQueue) {
+        if queue.definition.arguments[QueueArgument.priorityMax] != nil { priorityMax = .max }
+    }
 
     /// Reads the arguments of `definition`; unknown ones are ignored. Throws 406 for a value of the wrong
     /// type or outside its range, and 540 for an argument whose meaning Leveret doesn't have.
@@ -46,6 +54,7 @@ public struct QueueSettings: Sendable, Hashable {
         lengthMax = try reader.integer(QueueArgument.lengthMax, in: 0...Int64.max)
         bytesMax = try reader.integer(QueueArgument.bytesMax, in: 0...Int64.max)
         deliveryLimit = try reader.integer(QueueArgument.deliveryLimit, in: 0...Int64.max)
+        priorityMax = try reader.integer(QueueArgument.priorityMax, in: 1...255).map { UInt8($0) }
         if let word = try reader.word(QueueArgument.overflow, of: QueueOverflow.allCases.map(\.rawValue)) {
             overflow = QueueOverflow(rawValue: word) ?? .dropHead
         }

@@ -20,14 +20,18 @@ public enum DefinitionChange: Hashable, Sendable {
 
 /// A message copy that needs a row.
 public struct InsertRow: Sendable {
-    /// `id` and `place`.
+    /// `id`.
     public var number: MessageNumber
+    /// Its place in the queue.
+    public var place: MessageNumber
     /// The queue that holds the copy.
     public var queue: QueueID
     /// `nil` when the copy was settled before the batch was taken: nothing is written.
     public var message: Message?
     /// The copy goes to the spill file: it need not survive, there is just no room for it in memory.
     public var isSpilled: Bool
+    /// Its priority; `nil` in a queue without priorities.
+    public var priority: UInt8?
     /// When it came into the queue.
     public var entered: Instant
     /// When it expires; `.distantFuture` is never.
@@ -42,17 +46,19 @@ public struct InsertRow: Sendable {
     /// share may be stored once, under this number.
     public var sharedBody: MessageNumber
 
-    /// A row of these parts.
+    /// A row of these parts; without a `place`, the copy's number is its place.
     public init(
-        number: MessageNumber, queue: QueueID, message: Message?, isSpilled: Bool = false, entered: Instant,
+        number: MessageNumber, place: MessageNumber? = nil, queue: QueueID, message: Message?,
+        isSpilled: Bool = false, priority: UInt8? = nil, entered: Instant,
         expires: Instant = .distantFuture, failed: Int32 = 0, acquired: Int32 = 0,
-        deaths: DeathHistory? = nil,
-        sharedBody: MessageNumber = 0
+        deaths: DeathHistory? = nil, sharedBody: MessageNumber = 0
     ) {
         self.number = number
+        self.place = place ?? number
         self.queue = queue
         self.message = message
         self.isSpilled = isSpilled
+        self.priority = priority
         self.entered = entered
         self.expires = expires
         self.failed = failed
@@ -91,20 +97,23 @@ public struct CounterUpdate: Hashable, Sendable {
     }
 }
 
-/// The removal of every copy in `queue` numbered above `after` and up to `through` (a purge).
+/// The removal of every copy in `queue` with a place behind `after` and up to `through` (a purge).
 public struct RangeRemoval: Hashable, Sendable {
     /// The queue.
     public var queue: QueueID
-    /// Numbers above this one.
+    /// Places behind this one.
     public var after: MessageNumber
-    /// Numbers up to this one.
+    /// Places up to this one.
     public var through: MessageNumber
+    /// Only copies of this priority; `nil` is all.
+    public var priority: UInt8?
 
     /// A range of one queue.
-    public init(queue: QueueID, after: MessageNumber, through: MessageNumber) {
+    public init(queue: QueueID, after: MessageNumber, through: MessageNumber, priority: UInt8? = nil) {
         self.queue = queue
         self.after = after
         self.through = through
+        self.priority = priority
     }
 }
 
@@ -137,9 +146,9 @@ public struct WriteBatch: Sendable {
 public struct LoadRequest: Hashable, Sendable {
     /// What to read.
     public enum Kind: Hashable, Sendable {
-        /// The first copies of the queue above `after`, in order, whole.
+        /// The first copies behind the place `after`, in order of their places, whole.
         case window(after: MessageNumber)
-        /// The copies above `after` that expire at `by` or before, in order of their numbers, whole.
+        /// Copies behind the place `after` that expire at `by` or before, whole; any of them, if not all fit.
         case expired(after: MessageNumber, by: Instant)
         /// These copies, whole, in order of their numbers; those that are gone are left out.
         case numbers([MessageNumber])
@@ -149,6 +158,8 @@ public struct LoadRequest: Hashable, Sendable {
     public var queue: QueueID
     /// What to read.
     public var kind: Kind
+    /// Only copies of this priority, save by `numbers`; `nil` in a queue without priorities.
+    public var priority: UInt8?
     /// At most so many rows.
     public var countMax: Int
     /// Stop after the row that takes the sum of bodies past this; at least one row is read.
@@ -160,10 +171,12 @@ public struct LoadRequest: Hashable, Sendable {
 
     /// A request of these parts.
     public init(
-        queue: QueueID, kind: Kind, countMax: Int, bytesMax: Int, epoch: UInt64, barrier: BatchNumber
+        queue: QueueID, kind: Kind, priority: UInt8? = nil, countMax: Int, bytesMax: Int, epoch: UInt64,
+        barrier: BatchNumber
     ) {
         self.queue = queue
         self.kind = kind
+        self.priority = priority
         self.countMax = countMax
         self.bytesMax = bytesMax
         self.epoch = epoch
@@ -175,6 +188,12 @@ public struct LoadRequest: Hashable, Sendable {
 public struct LoadedRow: Sendable {
     /// `id`.
     public var number: MessageNumber
+    /// Its place in the queue.
+    public var place: MessageNumber
+    /// Its priority; `nil` in a queue without priorities.
+    public var priority: UInt8?
+    /// Counts edits, from 1.
+    public var version: Int32
     /// The message, whole.
     public var message: Message
     /// It stands in the spill file.
@@ -192,12 +211,16 @@ public struct LoadedRow: Sendable {
     /// It has a row in `held`, which goes when the message goes.
     public var hasHeldRow: Bool
 
-    /// A row of these parts.
+    /// A row of these parts; without a `place`, the copy's number is its place.
     public init(
-        number: MessageNumber, message: Message, isSpilled: Bool, entered: Instant, expires: Instant,
-        failed: Int32, acquired: Int32, deaths: DeathHistory?, hasHeldRow: Bool
+        number: MessageNumber, place: MessageNumber? = nil, priority: UInt8? = nil, version: Int32 = 1,
+        message: Message, isSpilled: Bool, entered: Instant, expires: Instant, failed: Int32,
+        acquired: Int32, deaths: DeathHistory?, hasHeldRow: Bool
     ) {
         self.number = number
+        self.place = place ?? number
+        self.priority = priority
+        self.version = version
         self.message = message
         self.isSpilled = isSpilled
         self.entered = entered
@@ -213,10 +236,10 @@ public struct LoadedRow: Sendable {
 public struct LoadResult: Sendable {
     /// What was asked.
     public var request: LoadRequest
-    /// What was found, numbers ascending.
+    /// What was found, in the order asked for.
     public var rows: [LoadedRow]
-    /// For `.expired`: when the next copy above the last row's number or any later one expires, counting
-    /// only what these rows leave; `.distantFuture` if none does.
+    /// For `.expired`: when the next copy expires, counting only what these rows leave, or a time before that;
+    /// `.distantFuture` if none does.
     public var nextExpiry: Instant
 
     /// An answer of these parts.
@@ -233,22 +256,43 @@ public struct RecoveredQueue: Sendable {
     public var id: QueueID
     /// As it was declared.
     public var definition: QueueDefinition
-    /// Its messages; all are ready.
+    /// Its ready messages by priority; one level of priority 0 in a queue without priorities.
+    public var levels: [RecoveredLevel]
+
+    /// A queue of these parts.
+    public init(id: QueueID, definition: QueueDefinition, levels: [RecoveredLevel] = []) {
+        self.id = id
+        self.definition = definition
+        self.levels = levels
+    }
+
+    /// None of its ready messages expires before this.
+    public var nextExpiry: Instant { levels.map(\.nextExpiry).min() ?? .distantFuture }
+    /// Its ready messages.
+    public var count: Int { levels.reduce(0) { $0 + $1.count } }
+    /// Their body bytes.
+    public var bytes: Int { levels.reduce(0) { $0 + $1.bytes } }
+}
+
+/// The ready messages of one priority in a queue, as the store found them at start.
+public struct RecoveredLevel: Sendable, Hashable {
+    /// The priority.
+    public var priority: UInt8
+    /// How many there are.
     public var count: Int
     /// Their body bytes.
     public var bytes: Int
-    /// When the first of them expires; `.distantFuture` if none does.
+    /// None of them expires before this; `.distantFuture` if none does.
     public var nextExpiry: Instant
-    /// When the one at its head came in.
+    /// When the one with the first place came in.
     public var oldest: Instant?
 
-    /// A queue of these parts.
+    /// A level of these parts.
     public init(
-        id: QueueID, definition: QueueDefinition, count: Int, bytes: Int, nextExpiry: Instant,
-        oldest: Instant?
+        priority: UInt8 = 0, count: Int, bytes: Int, nextExpiry: Instant = .distantFuture,
+        oldest: Instant? = nil
     ) {
-        self.id = id
-        self.definition = definition
+        self.priority = priority
         self.count = count
         self.bytes = bytes
         self.nextExpiry = nextExpiry

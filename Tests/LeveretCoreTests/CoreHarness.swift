@@ -100,7 +100,9 @@ final class CoreHarness {
         }
         for range in batch.ranges {
             rows = rows.filter {
-                $0.value.queue != range.queue || $0.key <= range.after || $0.key > range.through
+                let row = $0.value
+                return row.queue != range.queue || row.place <= range.after || row.place > range.through
+                    || (range.priority != nil && row.priority != range.priority)
             }
         }
     }
@@ -120,14 +122,15 @@ final class CoreHarness {
     }
 
     private func read(_ load: LoadRequest) -> LoadResult {
-        let queue = rows.values.filter { $0.queue == load.queue }.sorted { $0.number < $1.number }
+        let own = rows.values.filter { $0.queue == load.queue }.sorted { $0.place < $1.place }
+        let queue = own.filter { load.priority == nil || $0.priority == load.priority }
         var next = Instant.distantFuture
         let found: [InsertRow]
         switch load.kind {
-        case .window(let after): found = queue.filter { $0.number > after }
-        case .numbers(let numbers): found = queue.filter { numbers.contains($0.number) }
+        case .window(let after): found = queue.filter { $0.place > after }
+        case .numbers(let numbers): found = own.filter { numbers.contains($0.number) }
         case .expired(let after, let by):
-            let behind = queue.filter { $0.number > after }
+            let behind = queue.filter { $0.place > after }
             found = behind.filter { $0.expires <= by }
             let taken = Set(found.prefix(load.countMax).map(\.number))
             next = behind.filter { !taken.contains($0.number) }.map(\.expires).min() ?? .distantFuture
@@ -135,7 +138,8 @@ final class CoreHarness {
         let loaded = found.prefix(load.countMax).compactMap { row in
             row.message.map {
                 LoadedRow(
-                    number: row.number, message: $0, isSpilled: row.isSpilled, entered: row.entered,
+                    number: row.number, place: row.place, priority: row.priority, message: $0,
+                    isSpilled: row.isSpilled, entered: row.entered,
                     expires: row.expires, failed: counters[row.number]?.failed ?? row.failed,
                     acquired: counters[row.number]?.acquired ?? row.acquired, deaths: row.deaths,
                     hasHeldRow: counters[row.number] != nil)
@@ -178,10 +182,13 @@ final class CoreHarness {
     }
 
     func publish(
-        _ body: String, to queue: String, expiration: String? = nil, persistent: Bool = true
+        _ body: String, to queue: String, expiration: String? = nil, persistent: Bool = true,
+        priority: UInt8? = nil, headers: FieldTable = [:]
     ) -> Answer? {
         var properties = MessageProperties()
         properties.expiration = expiration
+        properties.priority = priority
+        properties.headers = headers
         let message = Message(
             exchange: "", routingKey: queue, properties: properties.isEmpty ? nil : properties,
             isPersistent: persistent, body: Array(body.utf8))

@@ -16,8 +16,8 @@ import Testing
         broker.core.closeConnection(broker.connection, now: broker.now)
         broker.settle()
         let queue = broker.core.queue(named: "jobs")
-        #expect(queue?.ready.first?.failed == 1)
-        #expect(queue?.ready.first?.acquired == 1)
+        #expect(queue?.first?.failed == 1)
+        #expect(queue?.first?.acquired == 1)
     }
 
     @Test func `a cancel with requeue lets the session's other consumers go on`() {

@@ -5,6 +5,8 @@ import LeveretTestSupport
 /// The source of a run's operations.
 struct Generator {
     private var random: SplitMix64
+    /// For what was added later: the rest of a seed stays as it was.
+    private var extra: SplitMix64
     private let style: Style
     private let kinds: [(kind: Style.Kind, weight: Int)]
     private let weightSum: Int
@@ -12,6 +14,7 @@ struct Generator {
     init(style: Style, random: SplitMix64) {
         self.style = style
         self.random = random
+        extra = SplitMix64(seed: random.peek ^ 1)
         kinds = Style.Kind.allCases.map { ($0, style.weights[$0.rawValue] ?? 0) }
         weightSum = kinds.reduce(0) { $0 + $1.weight }
     }
@@ -19,6 +22,8 @@ struct Generator {
     private mutating func below(_ bound: Int) -> Int { Int(random.next() % UInt64(max(1, bound))) }
     private mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
     private mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
+
+    private mutating func draw<T>(_ values: [T]) -> T { values[Int(extra.next() % UInt64(values.count))] }
 
     private mutating func queue() -> String {
         chance(2) ? (chance(50) ? "nowhere" : "leveret.parked") : "q\(below(style.queueCount))"
@@ -146,6 +151,9 @@ struct Generator {
             }
         }
         if chance(25) { arguments["x-delivery-limit"] = .number(Int64(below(3))) }
+        if style.hasPriorities, draw([true, false]) {
+            arguments["x-max-priority"] = .number(draw([1, 3, 10, 255]))
+        }
         if style.hasDeadLetters, chance(70) {
             arguments["x-dead-letter-exchange"] = .text(chance(50) ? "" : exchange())
             if chance(70) {
@@ -162,7 +170,8 @@ struct Generator {
             persistent: chance(style.persistentPercent), mandatory: chance(10),
             expiration: style.hasTTL && chance(20) ? pick(["0", "3", "30", "700"]) : nil,
             cc: chance(10) ? [isDirect ? ownQueue() : key()] : [],
-            headers: chance(15) ? ["h": Int64(below(2))] : [:], size: 4 + below(style.bodyBytesMax))
+            headers: chance(15) ? ["h": Int64(below(2))] : [:], size: 4 + below(style.bodyBytesMax),
+            priority: style.hasPriorities ? draw([nil, 0, 1, 2, 3, 100, 255]) : nil)
     }
 
     private mutating func settling(_ session: Int, _ simulator: Simulator) -> Settling {

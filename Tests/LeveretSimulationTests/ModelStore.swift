@@ -11,6 +11,8 @@ struct StoredCopy: Equatable {
     var acquired: Int32
     var isHeld: Bool
     var expires: Instant
+    var place: MessageNumber
+    var priority: UInt8?
 
     /// As a restart has to find it: ready, and counted as failed where it was held.
     var recovered: StoredCopy {
@@ -93,10 +95,12 @@ final class ModelStore: SimulatedStore {
         var room = rangeRowsMax
         var unfinished: [RangeRemoval] = []
         for range in ranges {
-            let numbers = (Array(rows.keys) + Array(spill.keys)).sorted().filter {
-                $0 > range.after && $0 <= range.through
-                    && (rows[$0] ?? spill[$0])?.insert.queue == range.queue
-            }
+            let numbers = (Array(rows.values) + Array(spill.values)).map(\.insert)
+                .filter { insert in
+                    insert.queue == range.queue && insert.place > range.after && insert.place <= range.through
+                        && (range.priority == nil || insert.priority == range.priority)
+                }
+                .sorted { $0.place < $1.place }.map(\.number)
             for number in numbers.prefix(room) {
                 rows[number] = nil
                 spill[number] = nil
@@ -108,14 +112,17 @@ final class ModelStore: SimulatedStore {
     }
 
     func load(_ request: LoadRequest) -> LoadResult {
-        let all = (Array(rows.values) + Array(spill.values))
-            .filter { $0.insert.queue == request.queue }.sorted { $0.insert.number < $1.insert.number }
+        let own = (Array(rows.values) + Array(spill.values)).filter { $0.insert.queue == request.queue }
+        let all = own.filter { request.priority == nil || $0.insert.priority == request.priority }
+            .sorted { $0.insert.place < $1.insert.place }
         var found: [Row]
         switch request.kind {
-        case .window(let after): found = all.filter { $0.insert.number > after }
+        case .window(let after): found = all.filter { $0.insert.place > after }
         case .expired(let after, let by):
-            found = all.filter { $0.insert.number > after && $0.insert.expires <= by }
-        case .numbers(let numbers): found = all.filter { numbers.contains($0.insert.number) }
+            found = all.filter { $0.insert.place > after && $0.insert.expires <= by }
+        case .numbers(let numbers):
+            found = own.filter { numbers.contains($0.insert.number) }
+                .sorted { $0.insert.number < $1.insert.number }
         }
         var taken: [LoadedRow] = []
         var bytes = 0
@@ -127,8 +134,8 @@ final class ModelStore: SimulatedStore {
         }
         var nextExpiry = Instant.distantFuture
         if case .expired(let after, let by) = request.kind {
-            let last = taken.last?.number ?? after
-            for row in all where row.insert.number > last || row.insert.expires > by {
+            let last = taken.last?.place ?? after
+            for row in all where row.insert.place > last || row.insert.expires > by {
                 nextExpiry = min(nextExpiry, row.insert.expires)
             }
         }
@@ -137,7 +144,8 @@ final class ModelStore: SimulatedStore {
 
     private func loaded(_ row: Row, _ message: Message) -> LoadedRow {
         LoadedRow(
-            number: row.insert.number, message: message, isSpilled: row.insert.isSpilled,
+            number: row.insert.number, place: row.insert.place, priority: row.insert.priority,
+            message: message, isSpilled: row.insert.isSpilled,
             entered: row.insert.entered, expires: row.insert.expires, failed: row.failed,
             acquired: row.acquired,
             deaths: row.insert.deaths, hasHeldRow: row.hasHeldRow)
@@ -158,12 +166,16 @@ final class ModelStore: SimulatedStore {
         state.orphans = ids.subtracting(queues.keys).sorted()
         for (id, definition) in queues.sorted(by: { $0.key < $1.key }) {
             let own = rows.values.filter { $0.insert.queue == id }
-            state.queues.append(
-                RecoveredQueue(
-                    id: id, definition: definition, count: own.count,
-                    bytes: own.reduce(0) { $0 + ($1.insert.message?.body.count ?? 0) },
-                    nextExpiry: own.map(\.insert.expires).min() ?? .distantFuture,
-                    oldest: own.min { $0.insert.number < $1.insert.number }?.insert.entered))
+            let levels = Dictionary(grouping: own) { $0.insert.priority ?? 0 }.map { priority, rows in
+                RecoveredLevel(
+                    priority: priority, count: rows.count,
+                    bytes: rows.reduce(0) { $0 + ($1.insert.message?.body.count ?? 0) },
+                    nextExpiry: rows.map(\.insert.expires).min() ?? .distantFuture,
+                    oldest: rows.min { $0.insert.place < $1.insert.place }?.insert.entered)
+            }
+            let found = RecoveredQueue(
+                id: id, definition: definition, levels: levels.sorted { $0.priority > $1.priority })
+            state.queues.append(found)
         }
         return state
     }
@@ -172,7 +184,8 @@ final class ModelStore: SimulatedStore {
         rows.values.map {
             StoredCopy(
                 number: $0.insert.number, queue: $0.insert.queue, failed: $0.failed, acquired: $0.acquired,
-                isHeld: $0.isHeld, expires: $0.insert.expires)
+                isHeld: $0.isHeld, expires: $0.insert.expires, place: $0.insert.place,
+                priority: $0.insert.priority)
         }.sorted { $0.number < $1.number }
     }
 }

@@ -13,6 +13,7 @@ struct Publication: Codable, Hashable {
     var cc: [String] = []
     var headers: [String: Int64] = [:]
     var size = 8
+    var priority: UInt8?
 }
 
 /// What becomes of a held message.

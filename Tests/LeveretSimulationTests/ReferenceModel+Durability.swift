@@ -102,6 +102,10 @@ extension ReferenceModel {
                 "row \(number) is \(row); wanted failed \(wanted.failed), acquired \(wanted.acquired), "
                     + "queue \(wanted.queue?.rawValue ?? 0)")
             try require(
+                row.place.rawValue == wanted.copy.number
+                    && row.priority == wanted.copy.queue.priorityMax.map { _ in UInt8(wanted.copy.priority) },
+                "row \(number) stands at place \(row.place.rawValue), priority \(row.priority ?? 0)")
+            try require(
                 row.expires.milliseconds == wanted.copy.expires, "row \(number) expires at \(row.expires)")
         }
         if left.count != state.rows.count, let lost = state.rows.keys.first(where: { !onDisk.contains($0) }) {
@@ -163,7 +167,7 @@ extension ReferenceModel {
         copy.failed = Int(row.failed)
         copy.acquired = Int(row.acquired)
         copy.isCommitted = true
-        queue.ready.append(copy)
+        queue.insert(copy)
         queue.highest = max(queue.highest, number)
         guard let limit = queue.deliveryLimit, copy.failed > limit else { return }
         copy.isDeadSinceRestart = true

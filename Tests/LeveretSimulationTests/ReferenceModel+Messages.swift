@@ -23,7 +23,7 @@ extension ReferenceModel {
             queue.highest = copy.number
             written[copy.number] = copy
         }
-        queue.ready.append(copy)
+        queue.insert(copy)
         try dispatch(queue)
         if copy.state == .ready, copy.expires <= now { remove(copy, to: .expired) }
         if copy.state == .ready, copy.number == 0 { try overtake(copy) }
@@ -31,12 +31,15 @@ extension ReferenceModel {
         return copy
     }
 
-    /// A copy was dropped in the same step that it came in. Then all that stood before it was dropped too.
+    /// A copy was dropped in the same step that it came in. Then all that would have been delivered before it was
+    /// dropped too.
     private func overtake(_ copy: Copy) throws {
         let queue = copy.queue
         try require(
             queue.isLimited, "message \(copy.message.id) should be in \(queue.name) and never arrived")
-        for old in queue.ready where old.number <= highestNumber { remove(old, to: .maxlen) }
+        for old in queue.ready.prefix(while: { $0 !== copy }) where old.number <= highestNumber {
+            remove(old, to: .maxlen)
+        }
     }
 
     func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
@@ -185,8 +188,7 @@ extension ReferenceModel {
         if let limit = copy.queue.deliveryLimit, copy.failed > limit { return condemn(copy, .deliveryLimit) }
         if copy.expires <= now { return condemn(copy, .expired) }
         copy.state = .ready
-        let place = copy.queue.ready.firstIndex { $0.number > copy.number } ?? copy.queue.ready.count
-        copy.queue.ready.insert(copy, at: place)
+        copy.queue.insert(copy)
     }
 
     // MARK: - Gone
@@ -246,9 +248,7 @@ extension ReferenceModel {
             return true
         }
         for move in moves {
-            guard let head = move.source.ready.first, head.number <= move.through, !isPending(head) else {
-                continue
-            }
+            guard let head = move.head, !isPending(head) else { continue }
             try advance(move)
             return true
         }
@@ -294,7 +294,7 @@ extension ReferenceModel {
             id: old.id, exchange: exchange, key: copy.queue.deadLetterKey ?? old.key,
             isPersistent: old.isPersistent, expiration: nil,
             cc: copy.queue.deadLetterKey == nil ? old.cc : [],
-            headers: old.headers, size: old.size)
+            headers: old.headers, size: old.size, priority: old.priority)
         let reached = route(exchange: exchange, keys: [letter.key] + letter.cc, headers: letter.headers) ?? []
         var targets = reached.filter { target in
             !isFull(target, for: letter) && !isCycle(history, at: target.name, reason)
@@ -330,8 +330,8 @@ extension ReferenceModel {
 
     private func explainMove(_ arrival: Arrival) throws -> Bool {
         for move in moves {
-            guard let head = move.source.ready.first, head.message.id == arrival.messageID else { continue }
-            guard head.number <= move.through, move.moved < move.mostWanted else { continue }
+            guard let head = move.head, head.message.id == arrival.messageID else { continue }
+            guard move.moved < move.mostWanted else { continue }
             try advance(move)
             return true
         }
@@ -340,7 +340,8 @@ extension ReferenceModel {
 
     /// Moves the head.
     private func advance(_ move: ModelMove) throws {
-        let head = move.source.ready.removeFirst()
+        guard let head = move.head else { return }
+        move.source.ready.removeAll { $0 === head }
         head.state = .gone
         move.moved += 1
         move.copies.append(head)
@@ -356,7 +357,7 @@ extension ReferenceModel {
         let copy = ModelMessage(
             id: message.id, exchange: move.toExchange ?? "", key: move.key ?? message.key,
             isPersistent: message.isPersistent, expiration: message.expiration, cc: message.cc,
-            headers: message.headers, size: message.size)
+            headers: message.headers, size: message.size, priority: message.priority)
         let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
         return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
     }

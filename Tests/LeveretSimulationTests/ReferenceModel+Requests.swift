@@ -65,7 +65,7 @@ extension ReferenceModel {
             id: id, exchange: publication.exchange, key: publication.key,
             isPersistent: publication.persistent,
             expiration: publication.expiration, cc: publication.cc, headers: publication.headers,
-            size: publication.size)
+            size: publication.size, priority: Int(publication.priority ?? 0))
     }
 
     /// Why a publish is refused as a whole.

@@ -14,10 +14,11 @@ final class ModelMessage {
     let cc: [String]
     let headers: [String: Int64]
     let size: Int
+    let priority: Int
 
     init(
         id: Int, exchange: String, key: String, isPersistent: Bool, expiration: String?, cc: [String],
-        headers: [String: Int64], size: Int
+        headers: [String: Int64], size: Int, priority: Int
     ) {
         self.id = id
         self.exchange = exchange
@@ -27,6 +28,7 @@ final class ModelMessage {
         self.cc = cc
         self.headers = headers
         self.size = size
+        self.priority = priority
     }
 }
 
@@ -88,6 +90,15 @@ final class Copy {
         self.entered = entered
         self.expires = expires
         self.deaths = deaths
+    }
+
+    /// What it counts as in its queue.
+    var priority: Int { min(message.priority, queue.priorityMax ?? 0) }
+
+    /// It is delivered before the other, if both are ready.
+    func isBefore(_ other: Copy) -> Bool {
+        if priority != other.priority { return priority > other.priority }
+        return other.number == 0 || (number != 0 && number < other.number)
     }
 
     /// It has to survive a restart.
@@ -180,7 +191,8 @@ final class ModelQueue {
     let deadLetterExchange: String?
     let deadLetterKey: String?
     let deliveryLimit: Int?
-    /// Every copy that is not gone and not held, in order of numbers.
+    let priorityMax: Int?
+    /// Every copy that is not gone and not held, in order of delivery.
     var ready: [Copy] = []
     /// Copies that are dead but may not have been seen to leave.
     var condemned: [Copy] = []
@@ -215,6 +227,7 @@ final class ModelQueue {
         deadLetterExchange = text("x-dead-letter-exchange")
         deadLetterKey = text("x-dead-letter-routing-key")
         deliveryLimit = number("x-delivery-limit").map { Int($0) }
+        priorityMax = number("x-max-priority").map { Int($0) }
         lastUsed = now
     }
 
@@ -225,6 +238,11 @@ final class ModelQueue {
     var isOverfull: Bool {
         guard isLimited else { return false }
         return lengthMax.map { ready.count > $0 } ?? false || bytesMax.map { readyBytes > $0 } ?? false
+    }
+
+    /// Adds a copy where it belongs.
+    func insert(_ copy: Copy) {
+        ready.insert(copy, at: ready.firstIndex { copy.isBefore($0) } ?? ready.count)
     }
 
     var readyBytes: Int { ready.reduce(0) { $0 + $1.message.size } }
@@ -262,6 +280,8 @@ final class ModelMove {
     let through: Int64
     var moved = 0
     var copies: [Copy] = []
+    /// What is moved next.
+    var head: Copy? { source.ready.first { $0.number <= through } }
 
     init(
         ticket: Ticket, source: ModelQueue, target: ModelQueue?, toExchange: String?, key: String?,

@@ -52,7 +52,8 @@ final class SQLiteStore: SimulatedStore {
         return try opened().writer.access { database throws(StoreFailure) in
             let statement = try database.prepared(
                 """
-                SELECT m.id, m.queue, m.failed, coalesce(h.acquired, 0), h.consumer IS NOT NULL, m.expires
+                SELECT m.id, m.queue, m.failed, coalesce(h.acquired, 0), h.consumer IS NOT NULL, m.expires,
+                    m.place, m.priority
                 FROM message AS m LEFT JOIN held AS h ON h.message = m.id ORDER BY m.id
                 """)
             defer { statement.reset() }
@@ -64,7 +65,9 @@ final class SQLiteStore: SimulatedStore {
                         failed: Int32(statement.int(2)), acquired: Int32(statement.int(3)),
                         isHeld: statement.int(4) != 0,
                         expires: statement.isNull(5)
-                            ? .distantFuture : Instant(milliseconds: statement.int(5))))
+                            ? .distantFuture : Instant(milliseconds: statement.int(5)),
+                        place: MessageNumber(statement.int(6)),
+                        priority: statement.isNull(7) ? nil : UInt8(statement.int(7))))
             }
             return copies
         }

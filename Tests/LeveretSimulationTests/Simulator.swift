@@ -328,8 +328,8 @@ final class Simulator {
     private func isCounted(_ copy: Copy) -> Bool {
         let number = MessageNumber(copy.number)
         guard copy.number > 0, let queue = core.queue(named: QueueName(copy.queue.name)) else { return false }
-        if queue.entry(number) != nil { return true }
-        guard number > queue.cursor else { return false }
+        if queue.entry(numbered: number) != nil { return true }
+        guard number > queue[UInt8(copy.priority)].cursor else { return false }
         let batch = core.gathering.batch
         return !batch.removals.contains(number) && !batch.spillRemovals.contains(number)
     }
@@ -343,8 +343,8 @@ final class Simulator {
     private func arrivals(_ takes: [Take]) -> [Arrival] {
         var found: [Int64: Arrival] = [:]
         for queue in core.queues.compactMap({ $0 }) {
-            for entry in queue.ready.reversed() {
-                guard entry.number.rawValue > numberSeen else { break }
+            for entry in queue.priorities.flatMap({ queue[$0].entries })
+            where entry.number.rawValue > numberSeen {
                 guard let message = entry.message else { continue }
                 found[entry.number.rawValue] = Arrival(
                     number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
@@ -404,10 +404,7 @@ final class Simulator {
                 "\(queue.name) has \(other.unackedCount) unacked in the core, \(held.count) in the model")
             try model.require(
                 other.consumers.count == queue.consumers.count, "\(queue.name): consumers differ")
-            let inMemory = other.ready.lazy.map(\.number.rawValue)
-            try model.require(
-                inMemory.elementsEqual(queue.ready.prefix(other.ready.count).lazy.map(\.number)),
-                "\(queue.name) has \(Array(inMemory)) at its head, not \(queue.ready.map(\.number))")
+            try compareWindows(other, queue)
             try compareTimers(queue)
             try model.require(!queue.isOverfull, "\(queue.name) holds more than it may")
             guard let next = queue.ready.first else { continue }
@@ -415,6 +412,16 @@ final class Simulator {
                 queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { model.hasCredit($0) }?.tag
             try model.require(
                 waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
+        }
+    }
+
+    private func compareWindows(_ found: MessageQueue, _ queue: ModelQueue) throws {
+        for priority in found.priorities {
+            let inMemory = found[priority].entries.map(\.number.rawValue)
+            let wanted = queue.ready.filter { $0.priority == Int(priority) }.map(\.number)
+            try model.require(
+                inMemory.elementsEqual(wanted.prefix(inMemory.count)),
+                "\(queue.name) has \(inMemory) at priority \(priority), not \(wanted)")
         }
     }
 
@@ -451,6 +458,7 @@ final class Simulator {
         ids.append(id)
         var properties = MessageProperties()
         properties.expiration = publication.expiration
+        properties.priority = publication.priority
         for (name, value) in publication.headers.sorted(by: { $0.key < $1.key }) {
             properties.headers[name] = .int(value)
         }

@@ -64,6 +64,7 @@ struct Style: Codable {
     var numbersReserved: Int64
     var parkedBytesMax: Int
     var rangeRowsMax: Int
+    var hasPriorities: Bool
 
     var coreLimits: CoreLimits {
         var limits = CoreLimits()
@@ -107,6 +108,10 @@ struct Style: Codable {
         numbersReserved = pick([1, 7, 1000])
         parkedBytesMax = isExact ? pick([100, 10_000]) : 1 << 30
         rangeRowsMax = pick([1, 4, 1000])
+        // A generator of their own, so that what is added leaves the rest of a seed as it was.
+        var extra = SplitMix64(seed: random.peek)
+        func draw<T>(_ values: [T]) -> T { values[Int(extra.next() % UInt64(values.count))] }
+        hasPriorities = draw([true, false])
         for kind in Kind.allCases { weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share }
         for kind in [Kind.open, .publish, .declareQueue, .commit, .load, .work, .drain, .advance] {
             weights[kind.rawValue] = max(kind.share, weights[kind.rawValue] ?? 0)
@@ -126,5 +131,13 @@ extension Style.Kind {
         case .close, .disconnect, .unbind, .deleteQueue, .deleteExchange, .settleAll: 1
         case .alarm, .crash, .restart: 1
         }
+    }
+}
+
+extension SplitMix64 {
+    /// What comes next, without taking it.
+    var peek: UInt64 {
+        var copy = self
+        return copy.next()
     }
 }

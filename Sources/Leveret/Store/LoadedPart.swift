@@ -2,7 +2,7 @@
 
 import LeveretCore
 
-/// Rows of one file, numbers ascending.
+/// Rows of one file, in the order asked for.
 struct LoadedPart {
     private var rows: [LoadedRow]
     /// When the first copy expires that `rows` leave out.
@@ -16,12 +16,8 @@ struct LoadedPart {
         isCut =
             rows.count >= request.countMax || rows.reduce(0) { $0 + $1.message.body.count } > request.bytesMax
         guard case .expired(let after, let by) = request.kind else { return }
-        // Copies that have expired are all in `rows`, unless those were cut off.
-        let past = try reader.nextExpiry(of: request.queue, after: after, past: by)
-        let left =
-            isCut
-            ? try reader.nextExpiry(of: request.queue, after: rows.last?.number ?? after, past: nil) : past
-        nextExpiry = min(past, left)
+        // Copies that have expired are all in `rows`, unless those were cut off: then there may be more at once.
+        nextExpiry = try reader.nextExpiry(for: request, after: after, past: isCut ? nil : by)
     }
 
     /// The answer.
@@ -37,8 +33,8 @@ struct LoadedPart {
         merged.rows = []
         var bytes = 0
         var left = Instant.distantFuture
-        for row in (rows + other.rows).sorted(by: { $0.number < $1.number }) {
-            if row.number <= bound, merged.rows.count < request.countMax, bytes <= request.bytesMax {
+        for row in (rows + other.rows).sorted(by: { $0.place < $1.place }) {
+            if row.place <= bound, merged.rows.count < request.countMax, bytes <= request.bytesMax {
                 merged.rows.append(row)
                 bytes += row.message.body.count
             } else {
@@ -50,5 +46,5 @@ struct LoadedPart {
     }
 
     /// Up to here every row of the file is known.
-    private var bound: MessageNumber { isCut ? rows.last?.number ?? 0 : MessageNumber(.max) }
+    private var bound: MessageNumber { isCut ? rows.last?.place ?? 0 : MessageNumber(.max) }
 }

@@ -13,26 +13,44 @@ struct MessageReader {
 
     private static let columns = """
         SELECT m.id, m.exchange, m.routing_key, m.properties, m.entered, m.expires, m.failed, m.deaths, h.acquired,
-            CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END
+            CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END, m.place, m.priority, m.version
         """
     private static let joins = """
         LEFT JOIN held AS h ON h.message = m.id LEFT JOIN body AS b ON b.id = m.body_id
         """
-    private static let windowSQL = """
-        \(columns) FROM message AS m INDEXED BY message_place \(joins)
-        WHERE m.queue = ?1 AND m.place > ?2 ORDER BY m.place LIMIT ?3
-        """
     private static let numberSQL = "\(columns) FROM message AS m \(joins) WHERE m.id = ?2 AND m.queue = ?1"
-    private static let walkExpiredSQL = """
-        \(columns) FROM message AS m INDEXED BY message_place \(joins)
-        WHERE m.queue = ?1 AND m.place > ?2 AND m.expires <= ?4 ORDER BY m.place LIMIT ?3
-        """
-    private static let sortExpiredSQL = """
-        \(columns) FROM (
-            SELECT id FROM message INDEXED BY message_expires
-            WHERE queue = ?1 AND expires <= ?4 AND id > ?2 ORDER BY id LIMIT ?3
-        ) AS e CROSS JOIN message AS m ON m.id = e.id \(joins) ORDER BY m.id
-        """
+
+    /// The statements that read a whole queue, or one priority of it.
+    private struct Statements {
+        let window: String
+        let walkExpired: String
+        let sortExpired: String
+        let nextExpiry: String
+
+        init(index: String, filter: String) {
+            let rows = """
+                \(columns) FROM message AS m INDEXED BY \(index) \(joins)
+                WHERE m.queue = ?1 \(filter) AND m.place > ?2
+                """
+            window = "\(rows) ORDER BY m.place LIMIT ?3"
+            walkExpired = "\(rows) AND m.expires <= ?4 ORDER BY m.place LIMIT ?3"
+            // A place is never below its number, so that most numbers say enough and the row need not be read.
+            let behind = "(m.id > ?2 OR m.place > ?2) \(filter)"
+            sortExpired = """
+                \(columns) FROM (
+                    SELECT m.id FROM message AS m INDEXED BY message_expires
+                    WHERE m.queue = ?1 AND m.expires <= ?4 AND \(behind) ORDER BY m.id LIMIT ?3
+                ) AS e CROSS JOIN message AS m ON m.id = e.id \(joins) ORDER BY m.place
+                """
+            nextExpiry = """
+                SELECT m.expires FROM message AS m INDEXED BY message_expires
+                WHERE m.queue = ?1 AND m.expires > ?3 AND \(behind) ORDER BY m.expires LIMIT 1
+                """
+        }
+    }
+    private static let ofQueue = Statements(index: "message_place", filter: "")
+    private static let ofPriority = Statements(index: "message_priority", filter: "AND m.priority = ?5")
+
     private static let expiredCountSQL = """
         SELECT count(*) FROM (
             SELECT 1 FROM message INDEXED BY message_expires WHERE queue = ?1 AND expires <= ?2 LIMIT ?3
@@ -41,15 +59,18 @@ struct MessageReader {
 
     /// The rows that `request` asks for, up to its limits.
     func rows(for request: LoadRequest) throws(StoreFailure) -> [LoadedRow] {
+        let statements = Self.statements(for: request)
         switch request.kind {
         case .window(let after):
-            let statement = try database.prepared(Self.windowSQL)
+            let statement = try database.prepared(statements.window)
             bind(request, after: after, to: statement)
+            statement.bind(3, Int64(request.countMax))
             return try read(statement, request)
         case .expired(let after, let by):
             let walks = try expiredCount(of: request.queue, by: by) == Self.sortedExpiredMax
-            let statement = try database.prepared(walks ? Self.walkExpiredSQL : Self.sortExpiredSQL)
+            let statement = try database.prepared(walks ? statements.walkExpired : statements.sortExpired)
             bind(request, after: after, to: statement)
+            statement.bind(3, Int64(request.countMax))
             statement.bind(4, by.milliseconds)
             return try read(statement, request)
         case .numbers(let numbers):
@@ -57,27 +78,25 @@ struct MessageReader {
         }
     }
 
-    /// When the first copy above `after` expires that does so later than `past`.
+    /// When the first of the copies that `request` reads, with a place behind `after`, expires later than `past`.
     func nextExpiry(
-        of queue: QueueID, after: MessageNumber, past: Instant?
+        for request: LoadRequest, after: MessageNumber, past: Instant?
     ) throws(StoreFailure) -> Instant {
-        let statement = try database.prepared(
-            """
-            SELECT expires FROM message INDEXED BY message_expires
-            WHERE queue = ?1 AND expires > ?2 AND id > ?3 ORDER BY expires LIMIT 1
-            """
-        )
+        let statement = try database.prepared(Self.statements(for: request).nextExpiry)
         defer { statement.reset() }
-        statement.bind(1, queue.rawValue)
-        statement.bind(2, past?.milliseconds ?? .min)
-        statement.bind(3, after.rawValue)
+        bind(request, after: after, to: statement)
+        statement.bind(3, past?.milliseconds ?? .min)
         return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
     }
 
+    private static func statements(for request: LoadRequest) -> Statements {
+        request.priority == nil ? ofQueue : ofPriority
+    }
+
     private static let peekSQL = """
-        \(columns), m.version, h.consumer, h.since FROM message AS m \(joins)
+        \(columns), h.consumer, h.since FROM message AS m \(joins)
         WHERE m.queue = ?1 AND m.place >= ?2 AND (m.expires IS NULL OR m.expires > ?4)
-            AND (h.consumer IS NOT NULL) = ?5 ORDER BY m.place LIMIT ?3
+            AND (h.consumer IS NOT NULL) = ?5 ORDER BY m.priority DESC, m.place LIMIT ?3
         """
 
     /// Messages of a queue in one state, for people.
@@ -95,12 +114,12 @@ struct MessageReader {
             let row = try row(of: statement, &names)
             messages.append(
                 PeekedMessage(
-                    number: row.number, version: Int(statement.int(10)), state: peek.state,
+                    number: row.number, version: Int(row.version), state: peek.state,
                     message: row.message,
                     entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
                     deliveries: Int(row.acquired), failed: Int(row.failed),
-                    heldBy: statement.optionalText(11),
-                    heldSince: statement.isNull(12) ? nil : Instant(milliseconds: statement.int(12)),
+                    heldBy: statement.optionalText(13),
+                    heldSince: statement.isNull(14) ? nil : Instant(milliseconds: statement.int(14)),
                     deaths: row.deaths
                 )
             )
@@ -113,7 +132,7 @@ struct MessageReader {
     private func bind(_ request: LoadRequest, after: MessageNumber, to statement: Prepared) {
         statement.bind(1, request.queue.rawValue)
         statement.bind(2, after.rawValue)
-        statement.bind(3, Int64(request.countMax))
+        if let priority = request.priority { statement.bind(5, Int64(priority)) }
     }
 
     private func expiredCount(of queue: QueueID, by: Instant) throws(StoreFailure) -> Int {
@@ -174,6 +193,9 @@ struct MessageReader {
         let hasHeldRow = !statement.isNull(8)
         return LoadedRow(
             number: MessageNumber(number),
+            place: MessageNumber(statement.int(10)),
+            priority: statement.isNull(11) ? nil : UInt8(truncatingIfNeeded: statement.int(11)),
+            version: Int32(truncatingIfNeeded: statement.int(12)),
             message: try message(of: number, statement, names),
             isSpilled: isSpill,
             entered: Instant(milliseconds: statement.int(4)),

@@ -17,8 +17,8 @@ struct MessageRows {
     private static let insertSQL = """
         INSERT INTO message (
             id, queue, place, size, entered, expires, failed, body_id, exchange, routing_key, properties, headers,
-            body, origin, reason, first_death, last_death, death_count, deaths, last_error
-        ) VALUES (?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority
+        ) VALUES (?1, ?2, ?20, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?21)
         """
     private static let insertBodySQL = "INSERT OR IGNORE INTO body (id, body) VALUES (?1, ?2)"
 
@@ -55,7 +55,7 @@ struct MessageRows {
         var exchange: String?
         var routingKey: String?
         var hasDeaths = true
-        var hasBody = false
+        var hasPriority = true
     }
 
     private func bind(
@@ -71,6 +71,13 @@ struct MessageRows {
             statement.bind(5, row.expires.milliseconds)
         }
         statement.bind(6, Int64(row.failed))
+        statement.bind(20, row.place.rawValue)
+        if let priority = row.priority {
+            statement.bind(21, Int64(priority))
+        } else if bound.hasPriority {
+            statement.bindNull(21)
+        }
+        bound.hasPriority = row.priority != nil
         if bound.message !== message {
             statement.bind(3, Int64(message.body.count))
             if bound.exchange != message.exchange.rawValue {
@@ -188,7 +195,12 @@ struct MessageRows {
         DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM message WHERE body_id = ?1)
         """
     private static let rangeSQL = """
-        SELECT id, size FROM message WHERE queue = ?1 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
+        SELECT id, size FROM message INDEXED BY message_place
+        WHERE queue = ?1 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
+        """
+    private static let priorityRangeSQL = """
+        SELECT id, size FROM message INDEXED BY message_priority
+        WHERE queue = ?1 AND priority = ?5 AND place > ?2 AND place <= ?3 ORDER BY place LIMIT ?4
         """
 
     /// Removes copies with what belongs to them, neighbours at once; those that are gone are left out.
@@ -251,7 +263,8 @@ struct MessageRows {
     private func numbers(
         in range: RangeRemoval, countMax: Int, _ bytes: inout Int64
     ) throws(StoreFailure) -> ContiguousArray<MessageNumber> {
-        let statement = try database.prepared(Self.rangeSQL)
+        let statement = try database.prepared(range.priority == nil ? Self.rangeSQL : Self.priorityRangeSQL)
+        if let priority = range.priority { statement.bind(5, Int64(priority)) }
         statement.bind(1, range.queue.rawValue)
         statement.bind(2, range.after.rawValue)
         statement.bind(3, range.through.rawValue)

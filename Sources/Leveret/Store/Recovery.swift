@@ -27,20 +27,19 @@ struct Recovery {
         var state = RecoveredState()
         state.exchanges = try definitions.exchanges()
         state.bindings = try definitions.bindings()
-        var depths = try self.depths()
+        var levels = try self.levels()
         for queue in try definitions.queues() {
-            let depth = depths.removeValue(forKey: queue.id)
             state.queues.append(
                 RecoveredQueue(
-                    id: queue.id, definition: queue.definition, count: depth?.count ?? 0,
-                    bytes: depth?.bytes ?? 0,
-                    nextExpiry: try MessageReader(database: database, isSpill: false)
-                        .nextExpiry(of: queue.id, after: 0, past: nil),
-                    oldest: depth == nil ? nil : try oldest(in: queue.id)
-                )
-            )
+                    id: queue.id, definition: queue.definition,
+                    levels: try (levels.removeValue(forKey: queue.id) ?? []).map {
+                        level throws(StoreFailure) in
+                        try completed(
+                            level, of: queue.id,
+                            isPrioritized: queue.definition.arguments[QueueArgument.priorityMax] != nil)
+                    }))
         }
-        state.orphans = depths.keys.sorted()
+        state.orphans = levels.keys.sorted()
         let number = try database.number(
             "SELECT max(value, (SELECT coalesce(max(id), 0) FROM message)) FROM meta WHERE name = 'reserved_through'"
         )
@@ -55,23 +54,59 @@ struct Recovery {
         return state
     }
 
-    private func depths() throws(StoreFailure) -> [QueueID: (count: Int, bytes: Int)] {
-        let statement = try database.prepared(
+    /// What each queue holds, by priority; the others are none.
+    private func levels() throws(StoreFailure) -> [QueueID: [RecoveredLevel]] {
+        var levels: [QueueID: [RecoveredLevel]] = [:]
+        let all = try database.prepared(
             "SELECT queue, count(*), sum(size) FROM message INDEXED BY message_place GROUP BY queue"
         )
-        defer { statement.reset() }
-        var depths: [QueueID: (count: Int, bytes: Int)] = [:]
-        while try statement.next() {
-            depths[QueueID(statement.int(0))] = (Int(statement.int(1)), Int(statement.int(2)))
+        defer { all.reset() }
+        while try all.next() {
+            levels[QueueID(all.int(0))] = [RecoveredLevel(count: Int(all.int(1)), bytes: Int(all.int(2)))]
         }
-        return depths
+        let prioritized = try database.prepared(
+            """
+            SELECT queue, priority, count(*), sum(size) FROM message INDEXED BY message_priority
+            WHERE priority IS NOT NULL GROUP BY queue, priority
+            """
+        )
+        defer { prioritized.reset() }
+        var last: QueueID?
+        while try prioritized.next() {
+            let queue = QueueID(prioritized.int(0))
+            if last != queue { levels[queue] = [] }
+            last = queue
+            levels[queue, default: []].append(
+                RecoveredLevel(
+                    priority: UInt8(truncatingIfNeeded: prioritized.int(1)), count: Int(prioritized.int(2)),
+                    bytes: Int(prioritized.int(3))))
+        }
+        return levels
     }
 
-    private func oldest(in queue: QueueID) throws(StoreFailure) -> Instant? {
-        let statement = try database.prepared(
-            "SELECT entered FROM message WHERE queue = ?1 ORDER BY place LIMIT 1")
-        defer { statement.reset() }
-        statement.bind(1, queue.rawValue)
-        return try statement.next() ? Instant(milliseconds: statement.int(0)) : nil
+    /// The level with what its counts don't say. The expiry is that of the whole queue: it only must not be late.
+    private func completed(
+        _ level: RecoveredLevel, of queue: QueueID, isPrioritized: Bool
+    ) throws(StoreFailure) -> RecoveredLevel {
+        var level = level
+        let expiry = try database.prepared(
+            """
+            SELECT expires FROM message INDEXED BY message_expires
+            WHERE queue = ?1 AND expires IS NOT NULL ORDER BY expires LIMIT 1
+            """
+        )
+        defer { expiry.reset() }
+        expiry.bind(1, queue.rawValue)
+        if try expiry.next() { level.nextExpiry = Instant(milliseconds: expiry.int(0)) }
+        let oldest = try database.prepared(
+            """
+            SELECT entered FROM message WHERE queue = ?1 AND priority IS ?2 AND place > 0 ORDER BY place LIMIT 1
+            """
+        )
+        defer { oldest.reset() }
+        oldest.bind(1, queue.rawValue)
+        if isPrioritized { oldest.bind(2, Int64(level.priority)) } else { oldest.bindNull(2) }
+        if try oldest.next() { level.oldest = Instant(milliseconds: oldest.int(0)) }
+        return level
     }
 }

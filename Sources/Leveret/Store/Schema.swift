@@ -8,7 +8,7 @@ enum Schema {
     static let applicationID: Int64 = 0x4C76_7274
 
     /// What leads from version n to version n + 1, from the empty file on.
-    static let migrations = [version1]
+    static let migrations = [version1, version2]
 
     /// Where messages are kept; in the database and in the spill file alike.
     static let messageTables = """
@@ -51,6 +51,15 @@ enum Schema {
             acquired INTEGER NOT NULL
         );
         """
+
+    /// Counts by priority come from the index alone.
+    static let priorityIndex = """
+        DROP INDEX message_priority;
+        CREATE INDEX message_priority ON message (queue, priority DESC, place, size)
+            WHERE priority IS NOT NULL;
+        """
+
+    private static let version2 = priorityIndex
 
     private static let version1 = """
         CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

@@ -84,7 +84,10 @@ final class SpillFile: Sendable {
             busyMilliseconds: Schema.busyMilliseconds,
             preparation: Schema.creation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
         let writer = try DatabaseQueue(path: path, options)
-        try writer.access { database throws(StoreFailure) in try database.runScript(Schema.messageTables) }
+        try writer.access { database throws(StoreFailure) in
+            try database.runScript(Schema.messageTables)
+            try database.runScript(Schema.priorityIndex)
+        }
         let readers = ReaderPool(path: path)
         connections.withLock { $0 = Connections(writer: writer, readers: readers) }
         return writer

@@ -95,10 +95,7 @@ struct FileSource: Source {
         state.exchanges = try inspector.exchanges().map(\.definition)
         state.bindings = try inspector.bindings()
         state.queues = try inspector.queues().enumerated().map { index, queue in
-            RecoveredQueue(
-                id: QueueID(Int64(index + 1)), definition: queue.definition, count: 0, bytes: 0,
-                nextExpiry: .distantFuture, oldest: nil
-            )
+            RecoveredQueue(id: QueueID(Int64(index + 1)), definition: queue.definition)
         }
         state.nextQueueID = QueueID(Int64(state.queues.count + 1))
         var core = BrokerCore(seed: 0)

@@ -145,6 +145,8 @@ struct QueueCommand: ParsableCommand {
         var deadLetterKey: String?
         @Option(help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
         var deliveryLimit: Int?
+        @Option(help: ArgumentHelp("So many priorities above 0 are told apart, 1 to 255.", valueName: "n"))
+        var maxPriority: Int?
         @OptionGroup var server: ServerOptions
 
         func run() throws {
@@ -153,7 +155,7 @@ struct QueueCommand: ParsableCommand {
                 .option("ttl", ttl).option("expires", expires)
                 .option("max-length", maxLength).option("max-bytes", maxBytes).option("overflow", overflow)
                 .option("dead-letter-exchange", deadLetterExchange).option("dead-letter-key", deadLetterKey)
-                .option("delivery-limit", deliveryLimit)
+                .option("delivery-limit", deliveryLimit).option("max-priority", maxPriority)
             try server.connect().ask(request)
             announce("queue '\(name.printable)' is there")
         }

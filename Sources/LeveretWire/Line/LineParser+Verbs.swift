@@ -206,6 +206,11 @@ extension LineArguments {
             to: try number("delivery-limit", in: counts).map { .int($0) },
             in: &arguments
         )
+        try set(
+            "x-max-priority",
+            to: try number("max-priority", in: 1...255).map { .int($0) },
+            in: &arguments
+        )
         let asksForName = !positional[0].hasQuote && positional[0].bytes.elementsEqual("?".utf8)
         let queue = asksForName ? "" : try name(0, "queue's name")
         guard asksForName || !queue.isEmpty else {

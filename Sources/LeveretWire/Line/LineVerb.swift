@@ -20,7 +20,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .queue:
             "QUEUE name|? [durable=no] [exclusive] [auto-delete] [ttl=ms] [expires=ms] "
                 + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
-                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [x-NAME=v]"
+                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [max-priority=n] [x-NAME=v]"
         case .bind: "BIND queue exchange [pattern] [h.NAME=v]"
         case .unbind: "UNBIND queue exchange [pattern] [h.NAME=v]"
         case .bindx: "BINDX destination source [pattern] [h.NAME=v]"
@@ -72,7 +72,7 @@ enum LineVerb: String, CaseIterable, Sendable {
             [
                 "durable", "exclusive", "auto-delete", "ttl", "expires", "max-length", "max-bytes",
                 "overflow",
-                "dead-letter-exchange", "dead-letter-key", "delivery-limit",
+                "dead-letter-exchange", "dead-letter-key", "delivery-limit", "max-priority",
             ]
         case .pub:
             [
@@ -99,7 +99,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         switch self {
         case .queue:
             [
-                "max-priority", "single-active", "deduplicate", "consumer-timeout", "delayed-retry-type",
+                "single-active", "deduplicate", "consumer-timeout", "delayed-retry-type",
                 "delayed-retry-min", "delayed-retry-max",
             ]
         case .pub, .nack, .reject: ["delay"]
