@@ -80,15 +80,17 @@ extension BrokerCore {
         return inFlight?.batch.number ?? BatchNumber(gathering.batch.number.rawValue - 1)
     }
 
-    /// Puts the last messages of a queue that grew too large in memory back into the store.
-    mutating func trim(_ queue: MessageQueue) {
+    /// Puts the last messages of a queue that grew too large in memory back into the store, lowest priorities
+    /// first, and only those up to `highest`.
+    mutating func trim(_ queue: MessageQueue, upTo highest: UInt8 = .max) {
         guard queue.inMemory > 2 * limits.windowCountMax else { return }
-        for priority in queue.priorities.reversed() {
+        for priority in queue.priorities.reversed() where priority <= highest {
             while queue.inMemory > 2 * limits.windowCountMax, let last = queue[priority].entries.last,
                 last.place > queue[priority].highestTaken, isCommitted(last),
                 let entry = queue[priority].popLastToStore()
             {
                 messageBytes -= entry.footprint
+                queue.barrier = latestBarrier
                 dropAnswersUnderWay(for: queue)
             }
         }
@@ -195,7 +197,7 @@ extension BrokerCore {
                 queue.append(entry)
             }
         }
-        trim(queue)
+        if priority > 0 { trim(queue, upTo: priority - 1) }
         enforceLength(of: queue, now: now)
         arm(queue)
         dispatch(queue, now: now)

@@ -98,7 +98,7 @@ final class Copy {
     /// It is delivered before the other, if both are ready.
     func isBefore(_ other: Copy) -> Bool {
         if priority != other.priority { return priority > other.priority }
-        return other.number == 0 || (number != 0 && number < other.number)
+        return number != 0 && (other.number == 0 || number < other.number)
     }
 
     /// It has to survive a restart.
