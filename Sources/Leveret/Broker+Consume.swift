@@ -11,12 +11,19 @@ extension Broker {
     ///     without limit. With automatic acks it bounds nothing: what is not asked for waits in the queue.
     ///   - autoAck: messages are done as soon as they are handed over; they may be lost in a crash.
     ///   - exclusive: nobody else may consume the queue meanwhile.
+    ///   - priority: consumers of a higher one get messages first, for as long as they take any.
+    ///   - timeout: how long it may hold a message unsettled: then the message goes back, counted as failed, and
+    ///     the consumer ends (`ConsumedMessage.touch` gives more time); `nil` is as long as the queue's
+    ///     `x-consumer-timeout` says, else for ever.
     /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when somebody has it to himself, 406
-    ///   for a negative prefetch, 320 once the broker shuts down.
+    ///   for a negative prefetch or timeout, 320 once the broker shuts down.
     public func consume(
-        _ queue: QueueName, prefetch: Int = 256, autoAck: Bool = false, exclusive: Bool = false
+        _ queue: QueueName, prefetch: Int = 256, autoAck: Bool = false, exclusive: Bool = false,
+        priority: Int32 = 0, timeout: Duration? = nil
     ) async throws -> Consumer {
-        let request = Consume(queue: queue, prefetch: prefetch, autoAck: autoAck, exclusive: exclusive)
+        let request = Consume(
+            queue: queue, prefetch: prefetch, autoAck: autoAck, exclusive: exclusive, priority: priority,
+            timeoutMilliseconds: timeout?.milliseconds)
         // Automatic acks make room for more at once: the inbox is what bounds them.
         let door = Door(connection: connection, inboxMax: autoAck ? max(prefetch, 1_024) : 0)
         let answer = try await door.ask(.consume(request))
@@ -53,7 +60,7 @@ extension Broker {
 
 extension Duration {
     /// Whole milliseconds, rounded up; 0 for what is negative.
-    fileprivate var milliseconds: Int64 {
+    var milliseconds: Int64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         let part = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000

@@ -57,6 +57,22 @@ extension Broker {
         return row
     }
 
+    /// The policies whose names match `pattern`, in the order in which they count; `nil` is all.
+    public func policies(matching pattern: String? = nil) async throws -> [PolicyInfo] {
+        let answer = try await door.ask(.list(.policies, match: pattern))
+        guard case .policies(let rows) = answer else { throw BrokerError.unexpected(answer) }
+        return rows
+    }
+
+    /// Why messages of a queue stand still: a sentence for each reason, and the facts behind it.
+    ///
+    /// - Throws: a `BrokerError`: 404 when the queue isn't there.
+    public func why(_ queue: QueueName) async throws -> [QueueReason] {
+        let answer = try await door.ask(.why(queue))
+        guard case .reasons(let reasons) = answer else { throw BrokerError.unexpected(answer) }
+        return reasons
+    }
+
     /// Shows messages of a queue without taking them.
     ///
     /// - Parameters:

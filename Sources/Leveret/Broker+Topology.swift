@@ -122,6 +122,23 @@ extension Broker {
     @discardableResult
     public func purge(_ queue: QueueName) async throws -> Int { try await count(.purge(queue)) }
 
+    /// Sets `policy`, or replaces the one of its name. Returns once it is on disk and every queue obeys it.
+    ///
+    /// - Throws: a `BrokerError` (406) when its pattern can't be understood, or it sets what can't be set.
+    public func setPolicy(_ policy: Policy) async throws { try await change(.setPolicy(policy)) }
+
+    /// Removes a policy, if it is there; the queues go back to what they were declared with.
+    public func deletePolicy(_ name: String, isOperator: Bool = false) async throws {
+        try await change(.deletePolicy(name, isOperator: isOperator))
+    }
+
+    /// Stops the dispatch of a queue: its messages wait, also for `get`, until `resume`, while publishing, expiry
+    /// and moves go on. Survives a restart where the queue does. Pausing it again changes nothing.
+    public func pause(_ queue: QueueName) async throws { try await change(.setPaused(queue, true)) }
+
+    /// Lets the dispatch of a queue go on.
+    public func resume(_ queue: QueueName) async throws { try await change(.setPaused(queue, false)) }
+
     /// Moves messages from the head of a queue to the end of another, in order, each with its content and
     /// history: after a crash each is in one of the two. A move of many is done in slices, a transaction each.
     /// Returns once all of it is on disk.

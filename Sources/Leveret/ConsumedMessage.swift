@@ -63,6 +63,15 @@ public struct ConsumedMessage: Sendable {
         try await settle(requeue ? .fail : .deadLetter, error: error)
     }
 
+    /// Gives the message more time to be settled: `duration` from now, or as much as it had at first. Without a
+    /// timeout of the consumer or its queue there is nothing to extend, and nothing happens.
+    ///
+    /// - Throws: a `BrokerError` (406) when it was settled before, or went back because its time was over.
+    public func touch(for duration: Duration? = nil) async throws {
+        let answer = try await door.ask(.touch(delivery.tag, forMilliseconds: duration?.milliseconds))
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
+    }
+
     private func settle(_ outcome: Settlement.Outcome, error: String? = nil) async throws {
         let answer = try await door.ask(.settle(try settlement(outcome, error: error)))
         guard case .done = answer else { throw BrokerError.unexpected(answer) }

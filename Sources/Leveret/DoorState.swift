@@ -103,7 +103,8 @@ struct DoorState {
                     resolved.unseen.append(delivery)  // for a GET that was cancelled meanwhile
                 }
             case .consumerEnded(let tag, let end):
-                let error = BrokerError(.notFound, "consumer '\(tag)' ended: \(end.rawValue)")
+                let code: ReplyCode = end == .leaseExpired ? .preconditionFailed : .notFound
+                let error = BrokerError(code, "consumer '\(tag)' ended: \(end.rawValue)")
                 endInbox(.failed(error), into: &resolved)
             case .notice(.draining):
                 endInbox(.over, into: &resolved)

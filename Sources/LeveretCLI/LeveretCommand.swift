@@ -35,8 +35,10 @@ import Leveret
             CommandGroup(
                 name: "Topology",
                 subcommands: [
-                    QueuesCommand.self, QueueCommand.self, ExchangeCommand.self, BindCommand.self,
-                    UnbindCommand.self, RouteCommand.self,
+                    QueuesCommand.self, QueueCommand.self, WhyCommand.self, PolicyCommand.self,
+                    PauseCommand.self,
+                    ResumeCommand.self,
+                    ExchangeCommand.self, BindCommand.self, UnbindCommand.self, RouteCommand.self,
                 ]
             ),
         ]

@@ -21,13 +21,24 @@ public enum QueueArgument {
     public static let deliveryLimit = "x-delivery-limit"
     /// How many priorities the queue tells apart.
     public static let priorityMax = "x-max-priority"
+    /// Milliseconds after which an unused and empty queue is deleted.
+    public static let expiresIfEmpty = "x-expires-if-empty"
+    /// Milliseconds that a consumer may hold a message unsettled.
+    public static let consumerTimeout = "x-consumer-timeout"
+    /// For how many milliseconds, or `while-queued`, a message's id is remembered.
+    public static let deduplicate = "x-deduplicate"
+    /// One consumer at a time gets the messages; the others stand by.
+    public static let singleActive = "x-single-active-consumer"
     /// The kind of queue that RabbitMQ would make.
     public static let type = "x-queue-type"
+    /// Arguments that policies may set, and change while a queue is in use.
+    public static let settable: [String] = [
+        messageTTL, expires, expiresIfEmpty, lengthMax, bytesMax, overflow, deadLetterExchange,
+        deadLetterRoutingKey, deliveryLimit, consumerTimeout, deduplicate,
+    ]
     /// Arguments that are refused rather than ignored, because ignoring them would break a promise.
     public static let notImplemented: [String] = [
-        "x-single-active-consumer", "x-deduplicate", "x-consumer-timeout",
         "x-delayed-retry-type", "x-delayed-retry-min", "x-delayed-retry-max", "x-delayed-retry-backoff",
-        "x-expires-if-empty",
     ]
 }
 
@@ -35,6 +46,8 @@ public enum QueueArgument {
 public enum ExchangeArgument {
     /// The exchange that takes what matched no binding.
     public static let alternate = "alternate-exchange"
+    /// For how many milliseconds a message's id is remembered.
+    public static let deduplicate = "x-deduplicate"
 }
 
 /// Arguments of bindings.
@@ -49,6 +62,8 @@ public enum HeaderName {
     public static let cc = "CC"
     /// More routing keys, which consumers don't see.
     public static let bcc = "BCC"
+    /// What tells the message from others where doubles are dropped; without it the message id does.
+    public static let deduplication = "x-deduplication-header"
     /// How often the message failed.
     public static let deliveryCount = "x-delivery-count"
     /// The history of a dead letter.

@@ -20,8 +20,10 @@ extension BrokerCore {
         if !taken.counterIndex.isEmpty || !batch.counters.isEmpty {
             batch.counters.removeAll { $0.number == 0 }
         }
+        if !batch.ids.isEmpty { batch.idsEndedBy = now }
         taken.batch = WriteBatch()
         taken.batch.number = batch.number
+        taken.batch.ranges = batch.ranges
         taken.counterIndex = [:]
         inFlight = taken
         return batch

@@ -35,6 +35,7 @@ extension BrokerCore {
         while let dying = dying.popFirst() {
             let confirm = dying.confirm ?? takeConfirm(of: dying.entry)
             if dying.confirm == nil { removeRow(of: dying.entry) }
+            forgetID(of: dying.entry.number)
             deadLetter(dying, confirm, now: now)
         }
     }
@@ -161,6 +162,7 @@ extension BrokerCore {
         while Int64(queue.readyCount) > lengthMax || Int64(queue.readyBytes) > bytesMax {
             guard let head = queue.popFirst() else { return refill(queue) }
             drop(head, from: queue, .maxlen)
+            noteEmptied(queue, now: now)
         }
     }
 

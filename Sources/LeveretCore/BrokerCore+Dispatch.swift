@@ -12,6 +12,7 @@ extension BrokerCore {
     /// Hands ready messages out for as long as there are both messages and takers.
     mutating func dispatch(_ queue: MessageQueue, now: Instant) {
         guard !isDraining, !queue.isDeleted else { return }
+        var hasHanded = false
         while let head = queue.first {
             if head.expires <= now {
                 expireFirst(of: queue, head.priority)
@@ -24,8 +25,10 @@ extension BrokerCore {
             }
             guard let entry = queue.popFirst() else { break }
             hand(entry, from: queue, to: taker, now: now)
+            hasHanded = true
         }
-        if queue.isEmpty { answerGetsThatFoundNothing(queue) }
+        if hasHanded { noteEmptied(queue, now: now) }
+        if queue.pausedSince != nil || queue.isEmpty { answerGetsThatFoundNothing(queue) }
         refill(queue)
     }
 
@@ -34,19 +37,12 @@ extension BrokerCore {
     /// Mutating, like `refusal`, for speed alone: a call that only reads is given a copy of the whole core.
     mutating func nextTaker(of queue: MessageQueue) -> Taker? {
         guard !isDraining else { return nil }
+        guard queue.dispatchesPlainly else { return queue.chosenTaker() }
         if !queue.gets.isEmpty { return .get }
         let consumers = queue.consumers
         guard let first = consumers.first else { return nil }
         if consumers.count == 1 { return first.hasCredit ? .consumer(first) : nil }
-        var best: Int?
-        for offset in 0..<consumers.count {
-            let index = (queue.nextConsumer + offset) % consumers.count
-            guard consumers[index].hasCredit else { continue }
-            if best == nil || consumers[index].unacked < consumers[best ?? index].unacked { best = index }
-        }
-        guard let best else { return nil }
-        queue.nextConsumer = (best + 1) % consumers.count
-        return .consumer(consumers[best])
+        return queue.leastLoaded { _ in true }.map { .consumer($0) }
     }
 
     /// Hands one message over. It is out of the window and counted in `messageBytes`.
@@ -75,6 +71,12 @@ extension BrokerCore {
         }
     }
 
+    /// Sees that a delivery which has just been made comes back in time.
+    private mutating func lease(_ session: Session, for milliseconds: Int64, now: Instant) {
+        session.shortestLease = min(session.shortestLease, milliseconds)
+        checkLeases(of: session, at: now.advanced(byMilliseconds: milliseconds))
+    }
+
     private mutating func take(
         _ entry: consuming Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session,
         autoAck: Bool,
@@ -86,6 +88,11 @@ extension BrokerCore {
         }
         if entry.storage == .database, nextHoldMark == .distantFuture {
             nextHoldMark = now.advanced(byMilliseconds: limits.heldMarkMilliseconds)
+        }
+        if let milliseconds = consumer.map(\.timeoutMilliseconds)
+            ?? queue.settings.consumerTimeoutMilliseconds
+        {
+            lease(session, for: milliseconds, now: now)
         }
         return session.hold(Held(entry: entry, queue: queue, consumer: consumer, since: now))
     }
@@ -123,7 +130,7 @@ extension BrokerCore {
         answer(session, ticket, .done)
     }
 
-    /// Answers the GETs that wait for the store only: it has nothing.
+    /// Answers the GETs that wait for nothing but the store: it has nothing, or gives nothing.
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
         guard queue.gets.contains(where: { $0.deadline == nil }) else { return }
         endGets(of: queue, with: .empty) { $0.deadline == nil }

@@ -47,10 +47,13 @@ extension BrokerCore {
         info.readyBytes = queue.readyBytes
         info.inMemory = queue.inMemory
         info.consumers = queue.consumers.count
+        info.explain(queue.policy, queue.operatorPolicy)
+        info.pausedSince = queue.pausedSince
         info.oldest = queue.oldest
         info.published = queue.published
         info.delivered = queue.delivered
         info.acked = queue.acked
+        info.deduplicated = queue.deduplicated
         info.deaths = queue.deaths
         info.publishRate = queue.publishRate.rate(now: now)
         info.deliverRate = queue.deliverRate.rate(now: now)
@@ -108,6 +111,7 @@ extension BrokerCore {
         case .consumers:
             let rows = connections.flatMap(\.sessions).flatMap(\.consumers)
             answer(session, ticket, .consumers(rows.filter { matches($0.queue.name.rawValue) }.map(\.info)))
+        case .policies: answer(session, ticket, .policies(policyInfos(matching: glob)))
         case .connections:
             let rows = connections.filter { matches($0.name) }.map { connection in
                 ConnectionInfo(
@@ -226,7 +230,7 @@ extension BrokerCore {
                     progress.candidates.remove(at: index)
                 }
             }
-        case .window, .expired:
+        case .window, .expired, .ids:
             for row in result.rows where row.expires > now {
                 progress.candidates.append(PeekInProgress.Candidate(entry: Entry(row)))
             }
@@ -268,7 +272,9 @@ extension Consumer {
         ConsumerInfo(
             session: session.connection.name, tag: tag, queue: queue.name, prefetch: prefetch,
             unacked: unacked,
-            autoAck: source.autoAck, exclusive: isExclusive)
+            autoAck: source.autoAck, exclusive: isExclusive, priority: priority,
+            timeoutMilliseconds: timeoutMilliseconds,
+            active: queue.active === self || !queue.settings.isSingleActive)
     }
 }
 

@@ -97,6 +97,7 @@ extension BrokerCore {
             slice -= 1
         }
         refill(source)
+        noteEmptied(source, now: now)
         end(move, nil)
     }
 
@@ -190,6 +191,7 @@ extension BrokerCore {
     private mutating func takeAway(_ entry: Entry, now: Instant) {
         messageBytes -= entry.footprint
         removeRow(of: entry)
+        forgetID(of: entry.number)
     }
 
     // MARK: - One message
@@ -209,6 +211,7 @@ extension BrokerCore {
             try checkVersion(move)
             let before = gathering.durableChanges
             try transferOne(entry, entry.message, move, from: source, to: target, now: now)
+            noteEmptied(source, now: now)
             settleDying(now: now)
             answerDurably(session, ticket, .count(1), since: before)
         } else if source.storedCount > 0 {
@@ -238,12 +241,14 @@ extension BrokerCore {
                     throw refusal
                 }
                 removeRow(of: entry)
+                forgetID(of: entry.number)
                 removeStored(row, of: source)
             } else {
                 guard let entry = source.entry(numbered: position) else { throw notThere(position, source) }
                 try transferOne(entry, row.message, move, from: source, to: target, now: now)
             }
             dispatch(source, now: now)
+            noteEmptied(source, now: now)
             settleDying(now: now)
             answerDurably(session, ticket, .count(1), since: before)
         } catch {

@@ -66,7 +66,7 @@ extension BrokerCore {
         messageBytes < limits.messageBytesMax ? limits.windowCountMax : limits.windowCountMin
     }
 
-    private mutating func ask(_ request: LoadRequest) {
+    mutating func ask(_ request: LoadRequest) {
         if request.barrier >= gathering.batch.number {
             gathering.isAwaited = true
             gathering.wants(.now)
@@ -165,13 +165,15 @@ extension BrokerCore {
 
     /// Takes the store's answer.
     public mutating func loaded(_ result: LoadResult, now: Instant) {
-        if let special = specialLoads.removeValue(forKey: result.request.epoch) {
+        if case .ids = result.request.kind {
+            idsLoaded(result, now: now)
+        } else if let special = specialLoads.removeValue(forKey: result.request.epoch) {
             specialLoaded(special, result, now: now)
         } else if let queue = queuesByID[result.request.queue], queue.epoch == result.request.epoch {
             switch result.request.kind {
             case .window: windowLoaded(result, of: queue, now: now)
             case .expired(_, let by): expiredLoaded(result, of: queue, by: by, now: now)
-            case .numbers: break
+            case .numbers, .ids: break
             }
         }
         settleDying(now: now)
@@ -201,6 +203,7 @@ extension BrokerCore {
         enforceLength(of: queue, now: now)
         arm(queue)
         dispatch(queue, now: now)
+        noteEmptied(queue, now: now)
         resumeMoves(from: queue)
     }
 
@@ -232,6 +235,7 @@ extension BrokerCore {
             queue[priority].storedCount == 0
             ? .distantFuture : min(result.nextExpiry, queue[priority].storedExpirySinceAsked)
         arm(queue)
+        noteEmptied(queue, now: now)
         // What GETs and moves wait for from the store may be just what has expired.
         dispatch(queue, now: now)
         resumeMoves(from: queue)
@@ -257,6 +261,7 @@ extension BrokerCore {
                 self.dying.append(dying)
                 settleDying(now: now)
             }
+            noteEmptied(queue, now: now)
             finish(special.deferred)
         case .moveOne(let move, let target):
             guard let session = special.session else { return }

@@ -6,11 +6,17 @@ extension BrokerCore {
         _ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, now: Instant
     ) {
         if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
+        if dedupScopes > 0, mustWait(message, now: now) {
+            return wait(.publish(message, mandatory: mandatory), ticket, session)
+        }
         let route: Route
         do throws(BrokerError) {
             route = try topology.route(message)
         } catch {
             return answer(session, ticket, .refused(error))
+        }
+        if dedupScopes > 0, deduplicates(message.exchange, route.queues), !route.queues.isEmpty {
+            return publishOnce(message, route, ticket, session, now: now)
         }
         totals.published += 1
         publishRate.mark(1, now: now)
@@ -26,23 +32,25 @@ extension BrokerCore {
         }
     }
 
-    private mutating func publish(
-        _ message: Message, toOne queue: MessageQueue, _ ticket: Ticket, _ session: Session, now: Instant
+    mutating func publish(
+        _ message: Message, toOne queue: MessageQueue, id: String? = nil, _ ticket: Ticket,
+        _ session: Session, now: Instant
     ) {
         guard !isFull(queue, for: message) else {
             overflow(message, queue, now: now)
             return answer(session, ticket, .refused(.full(queue.name)))
         }
         if isStoredDurably(message, in: queue) {
-            _ = enqueue(message, on: queue, confirm: .one(session, ticket, routed: 1), now: now)
+            _ = enqueue(message, on: queue, confirm: .one(session, ticket, routed: 1), id: id, now: now)
         } else {
             answer(session, ticket, .routed(1))
-            _ = enqueue(message, on: queue, confirm: .none, now: now)
+            _ = enqueue(message, on: queue, confirm: .none, id: id, now: now)
         }
     }
 
-    private mutating func publish(
-        _ message: Message, toMany slots: [QueueSlot], _ ticket: Ticket, _ session: Session, now: Instant
+    mutating func publish(
+        _ message: Message, toMany slots: [QueueSlot], id: String? = nil, _ ticket: Ticket,
+        _ session: Session, now: Instant
     ) {
         var full: MessageQueue?
         var durable = 0
@@ -63,13 +71,13 @@ extension BrokerCore {
         } else {
             answer(session, ticket, .routed(slots.count))
         }
-        spread(message, over: slots, deaths: nil, confirm: confirm, durable: durable, now: now)
+        spread(message, over: slots, deaths: nil, confirm: confirm, durable: durable, id: id, now: now)
     }
 
     /// Puts a copy on each queue that is not full; a full one overflows.
     mutating func spread(
         _ message: Message, over slots: [QueueSlot], deaths: DeathHistory?, confirm: Confirm, durable: Int,
-        now: Instant
+        id: String? = nil, now: Instant
     ) {
         var sharedBody: MessageNumber = 0
         for slot in slots {
@@ -82,15 +90,15 @@ extension BrokerCore {
             if isDurable, durable > 1, sharedBody == 0 { sharedBody = nextNumber }
             _ = enqueue(
                 message, on: queue, deaths: deaths, confirm: isDurable ? confirm : .none,
-                sharedBody: isDurable ? sharedBody : 0, now: now)
+                sharedBody: isDurable ? sharedBody : 0, id: id, now: now)
         }
     }
 
     /// Puts one copy on a queue and hands it to a consumer if one is free. The caller has seen that there
-    /// is room. Returns the copy's number.
+    /// is room. `id` is what the queue is to remember it by, if it deduplicates. Returns the copy's number.
     mutating func enqueue(
         _ message: Message, on queue: MessageQueue, deaths: DeathHistory? = nil, confirm: Confirm,
-        sharedBody: MessageNumber = 0, now: Instant
+        sharedBody: MessageNumber = 0, id: String? = nil, now: Instant
     ) -> MessageNumber {
         let number = nextNumber
         nextNumber = MessageNumber(number.rawValue + 1)
@@ -102,6 +110,11 @@ extension BrokerCore {
             number: number, message: message, priority: queue.priority(of: message), entered: now,
             expires: expires, storage: .memory, deaths: deaths)
         let taker = queue.isEmpty ? nextTaker(of: queue) : nil
+        if let id, queue.settings.deduplication != nil {
+            let isStored =
+                isStoredDurably(message, in: queue) || taker == nil && !hasRoom(queue, entry.priority)
+            claim(id, number, in: queue, isStored: isStored && (taker != nil || expires > now), now: now)
+        }
         if taker == nil, expires <= now {
             dying.append(Dying(entry: entry, confirm: confirm, queue: queue, reason: .expired))
             return number
@@ -109,7 +122,8 @@ extension BrokerCore {
         if isStoredDurably(message, in: queue) {
             entry.storage = .database
             entry.batch = gathering.batch.number
-            entry.row = gathering.insert(insertRow(entry, queue, sharedBody: sharedBody), confirm: confirm)
+            entry.row = gathering.insert(
+                insertRow(entry, queue, sharedBody: sharedBody, id: id), confirm: confirm)
         }
         if let taker {
             queue[entry.priority].passed(number)
@@ -120,16 +134,16 @@ extension BrokerCore {
             queue.append(entry)
             if expires < queue.armed { arm(queue) }
         } else {
-            store(entry, of: queue)
+            store(entry, of: queue, id: id)
         }
         enforceLength(of: queue, now: now)
         return number
     }
 
     /// A copy for which memory has no room: it is only stored and counted.
-    private mutating func store(_ entry: Entry, of queue: MessageQueue) {
+    private mutating func store(_ entry: Entry, of queue: MessageQueue, id: String?) {
         if entry.storage == .memory {
-            var row = insertRow(entry, queue, sharedBody: 0)
+            var row = insertRow(entry, queue, sharedBody: 0, id: id)
             row.isSpilled = true
             queue.hasSpilled = true
             _ = gathering.insert(row, confirm: .none)
@@ -139,11 +153,14 @@ extension BrokerCore {
         if entry.expires < queue.armed { arm(queue) }
     }
 
-    private func insertRow(_ entry: Entry, _ queue: MessageQueue, sharedBody: MessageNumber) -> InsertRow {
+    private func insertRow(
+        _ entry: Entry, _ queue: MessageQueue, sharedBody: MessageNumber, id: String?
+    ) -> InsertRow {
         InsertRow(
             number: entry.number, queue: queue.id, message: entry.message,
             priority: queue.column(entry.priority), entered: entry.entered, expires: entry.expires,
-            deaths: entry.deaths, sharedBody: sharedBody)
+            deaths: entry.deaths, sharedBody: sharedBody,
+            dedupID: queue.settings.deduplication == .whileQueued ? id : nil)
     }
 
     /// True where the queue may keep one more ready message of this priority in memory.

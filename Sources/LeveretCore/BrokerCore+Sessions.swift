@@ -15,9 +15,10 @@ extension BrokerCore {
         guard let connection = connectionsByID.removeValue(forKey: id) else { return }
         // None of them takes what another hands back: that would count as a failure once more.
         let sessions = connection.sessions
-        for session in sessions { endTaking(session, now: now) }
+        let queues = sessions.flatMap { endTaking($0, now: now) }
         for queue in connection.exclusiveQueues { _ = deleteQueue(queue, now: now) }
         for session in sessions { handBack(session, now: now) }
+        for queue in queues { dispatch(queue, now: now) }
         connections.removeAll { $0 === connection }
         settleDying(now: now)
     }
@@ -38,33 +39,40 @@ extension BrokerCore {
     /// What it never drained goes back uncounted.
     public mutating func closeSession(_ id: SessionID, now: Instant) {
         guard let session = sessionsByID[id] else { return }
-        endTaking(session, now: now)
+        let queues = endTaking(session, now: now)
         handBack(session, now: now)
+        for queue in queues { dispatch(queue, now: now) }
         settleDying(now: now)
     }
 
-    /// A session that closes takes no more: its consumers and GETs end.
-    private mutating func endTaking(_ session: Session, now: Instant) {
+    /// A session that closes takes no more: its consumers and GETs end. Returns the queues in which another
+    /// consumer takes over.
+    private mutating func endTaking(_ session: Session, now: Instant) -> [MessageQueue] {
         sessionsByID[session.id] = nil
         session.isClosed = true
         session.outgoing = []
         session.connection.sessions.removeAll { $0 === session }
+        let queues = session.consumers.map(\.queue).filter { $0.settings.isSingleActive }
         for consumer in session.consumers { remove(consumer, now: now) }
-        guard session.waitingGets > 0 else { return }
-        for case .some(let queue) in queues where queue.gets.contains(where: { $0.session === session }) {
+        guard session.waitingGets > 0 else { return queues }
+        for case .some(let queue) in self.queues where queue.gets.contains(where: { $0.session === session })
+        {
             queue.gets.removeAll { $0.session === session }
             arm(queue)
         }
+        return queues
     }
 
     private mutating func handBack(_ session: Session, now: Instant) {
         let undrained = session.handingOver
         session.handingOver = []
+        var queues: [MessageQueue] = []
         for var held in undrained {
             held.entry.acquired -= 1
             giveBack(held, counted: false, now: now)
-            returned(to: held.queue, now: now)
+            if queues.last !== held.queue { queues.append(held.queue) }
         }
+        for queue in queues { returned(to: queue, now: now) }
         if giveBackSlice(of: session, now: now) { work.append(.giveBack(session)) }
     }
 
@@ -126,6 +134,7 @@ extension BrokerCore {
         case .settle(let settlement): settle(settlement, ticket, session, now: now)
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
+        case .touch(let tag, let milliseconds): touch(tag, for: milliseconds, ticket, session, now: now)
         case .endGet(let queue, let get): endGet(of: queue, get, ticket, session)
         case .consume(let consume): self.consume(consume, ticket, session, now: now)
         case .cancel(let tag, let requeue): cancel(tag, requeue: requeue, ticket, session, now: now)
@@ -139,11 +148,16 @@ extension BrokerCore {
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
         case .list(let listing, let match): list(listing, match: match, ticket, session, now: now)
         case .status(let queue): status(of: queue, ticket, session, now: now)
+        case .setPolicy(let policy): setPolicy(policy, ticket, session, now: now)
+        case .deletePolicy(let name, let isOperator):
+            deletePolicy(name, isOperator: isOperator, ticket, session, now: now)
+        case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message):
             let missing = BrokerError(.notFound, "no exchange '\(message.exchange)' in vhost '/'")
             let isThere = topology.exchange(message.exchange) != nil
             answer(session, ticket, isThere ? .routes(topology.explain(message)) : .refused(missing))
-        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge:
+        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,
+            .setPaused:
             change(request, ticket, session, now: now)
         }
         if !dying.isEmpty { settleDying(now: now) }
@@ -153,75 +167,6 @@ extension BrokerCore {
     private mutating func recover(_ session: Session, _ ticket: Ticket, now: Instant) {
         let settlement = Settlement(.requeue, 0, multiple: true)
         settle(settlement, ticket, session, now: now)
-    }
-
-    // MARK: - Consumers
-
-    private mutating func consume(_ consume: Consume, _ ticket: Ticket, _ session: Session, now: Instant) {
-        do throws(BrokerError) {
-            if isDraining { throw BrokerError(.connectionForced, "the broker is shutting down") }
-            let queue = try usableQueue(consume.queue, by: session)
-            let tag = consume.tag ?? ConsumerTag(makeName("amq.ctag-"))
-            if session.consumers.contains(where: { $0.tag == tag }) {
-                throw BrokerError(
-                    .notAllowed, "consumer '\(tag)' exists on this session already; pick another name")
-            }
-            if consume.prefetch < 0 {
-                throw BrokerError(
-                    .preconditionFailed, "prefetch \(consume.prefetch) is negative; 0 is without limit")
-            }
-            if let other = queue.consumers.first, other.isExclusive || consume.isExclusive {
-                let kind = other.isExclusive ? "an exclusive consumer" : "consumers"
-                let text = "queue '\(queue.name)' has \(kind) already; exclusive access is refused"
-                throw BrokerError(.accessRefused, text)
-            }
-            let consumer = Consumer(consume, tag: tag, session: session, queue: queue)
-            session.consumers.append(consumer)
-            queue.consumers.append(consumer)
-            outputs.events.append(.consumerAdded(queue.name, tag))
-            answer(session, ticket, .consuming(tag))
-            dispatch(queue, now: now)
-        } catch {
-            answer(session, ticket, .refused(error))
-        }
-    }
-
-    private mutating func cancel(
-        _ tag: ConsumerTag, requeue: Bool, _ ticket: Ticket, _ session: Session, now: Instant
-    ) {
-        guard let consumer = session.consumers.first(where: { $0.tag == tag }) else {
-            let text = "no consumer '\(tag)' on this session"
-            return answer(session, ticket, .refused(BrokerError(.notFound, text)))
-        }
-        let before = gathering.durableChanges
-        let queue = consumer.queue
-        if requeue {
-            for tag in session.heldTags() where session.isHeld(tag, by: consumer) {
-                guard let held = session.release(tag) else { continue }
-                giveBack(held, counted: false, now: now)
-            }
-        }
-        remove(consumer, now: now)
-        returned(to: queue, now: now)
-        dispatchBlocked(by: session, now: now)
-        settleDying(now: now)
-        answerDurably(session, ticket, .done, since: before)
-    }
-
-    /// Takes a consumer off its queue; an auto-delete queue goes with its last.
-    private mutating func remove(_ consumer: Consumer, now: Instant) {
-        let queue = consumer.queue
-        consumer.isCancelled = true
-        consumer.session.consumers.removeAll { $0 === consumer }
-        queue.consumers.removeAll { $0 === consumer }
-        queue.nextConsumer = 0
-        queue.lastUsed = now
-        outputs.events.append(.consumerRemoved(queue.name, consumer.tag))
-        if queue.definition.isAutoDelete, queue.consumers.isEmpty, !queue.isDeleted {
-            _ = deleteQueue(queue, now: now)
-        } else {
-            arm(queue)
-        }
     }
 
     /// The queue of this name, if the session may use it.

@@ -38,6 +38,12 @@ extension BrokerCore {
         let tag = settlement.tag.rawValue
         let isKnown = settlement.multiple ? tag < session.nextTag : session.holds(settlement.tag)
         guard !isKnown else { return nil }
+        if let expiry = session.expiredLeases.first(where: { $0.tag == tag }) {
+            return BrokerError(
+                .preconditionFailed,
+                "the lease of delivery \(tag) expired at \(expiry.end.iso8601) and its message went back; "
+                    + "nothing was done")
+        }
         let state = tag != 0 && tag < session.nextTag ? "settled before" : "never delivered"
         return BrokerError(
             .preconditionFailed,
@@ -81,6 +87,7 @@ extension BrokerCore {
         guard !queue.isDeleted else { return }
         enforceLength(of: queue, now: now)
         dispatch(queue, now: now)
+        noteEmptied(queue, now: now)
     }
 
     private mutating func perform(
@@ -104,6 +111,7 @@ extension BrokerCore {
         held.queue.acked += 1
         totals.acked += 1
         messageBytes -= held.entry.footprint
+        forgetID(of: held.entry.number)
         guard held.entry.storage != .memory else { return }
         fire(takeConfirm(of: held.entry))
         if !held.queue.isDeleted { removeRow(of: held.entry) }

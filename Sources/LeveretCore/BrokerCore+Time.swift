@@ -21,6 +21,7 @@ extension BrokerCore {
             timer.queue.armed = .distantFuture
             timerFired(timer.queue, now: now)
         }
+        if let lease = leases.min, lease.at <= now { endLeases(now: now) }
         if nextHoldMark <= now { markHeld(now: now) }
         settleDying(now: now)
     }
@@ -50,18 +51,31 @@ extension BrokerCore {
     }
 
     private func deadline(ofUnused queue: MessageQueue) -> Instant? {
-        guard let expires = queue.settings.expiresMilliseconds, queue.consumers.isEmpty, queue.gets.isEmpty
-        else {
-            return nil
-        }
+        let settings = queue.settings
+        guard let expires = settings.expiresMilliseconds ?? settings.expiresIfEmptyMilliseconds,
+            queue.consumers.isEmpty, queue.gets.isEmpty,
+            settings.expiresIfEmptyMilliseconds == nil || queue.holdsNothing
+        else { return nil }
         return queue.lastUsed.advanced(byMilliseconds: expires)
+    }
+
+    /// A message left the queue: if it was the last, `x-expires-if-empty` counts from now.
+    mutating func noteEmptied(_ queue: MessageQueue, now: Instant) {
+        guard queue.settings.expiresIfEmptyMilliseconds != nil, queue.holdsNothing, !queue.isDeleted else {
+            return
+        }
+        queue.lastUsed = now
+        arm(queue)
     }
 
     /// Takes out what has expired in the window, a slice of it. Returns true when there is more.
     mutating func expireDue(_ queue: MessageQueue, now: Instant) -> Bool {
         var left = limits.sliceCount
         while let expiry = queue.expiries.min, expiry.at <= now {
-            guard left > 0 else { return true }
+            guard left > 0 else {
+                noteEmptied(queue, now: now)
+                return true
+            }
             _ = queue.expiries.popMin()
             let waiting = queue[expiry.priority].entry(at: expiry.place)
             guard let waiting, waiting.expires <= now else { continue }
@@ -70,7 +84,10 @@ extension BrokerCore {
                 drop(entry, from: queue, .expired)
             }
         }
-        if left < limits.sliceCount { refill(queue) }
+        if left < limits.sliceCount {
+            refill(queue)
+            noteEmptied(queue, now: now)
+        }
         return false
     }
 

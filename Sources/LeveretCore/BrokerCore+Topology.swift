@@ -25,7 +25,9 @@ extension BrokerCore {
     ) throws(BrokerError) -> Answer {
         switch request {
         case .declareExchange(let definition, let passive):
+            if !passive { _ = try definition.deduplicationMilliseconds() }
             if try topology.declare(definition, passive: passive) {
+                noteDeduplication(of: definition)
                 if definition.isDurable { gathering.define(.putExchange(definition)) }
                 outputs.events.append(.exchangeDeclared(definition.name))
             }
@@ -55,10 +57,12 @@ extension BrokerCore {
             let queue = try usableQueue(name, by: session)
             let count = purge(queue)
             dispatch(queue, now: now)
+            if count > 0 { noteEmptied(queue, now: now) }
             return .count(count)
-        case .publish, .settle, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover, .move,
-            .transaction,
-            .peek, .list, .status, .route:
+        case .setPaused(let name, let isPaused):
+            setPaused(try usableQueue(name, by: session), isPaused, now: now)
+        case .publish, .settle, .touch, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover,
+            .move, .transaction, .peek, .list, .status, .setPolicy, .deletePolicy, .why, .route:
             break
         }
         return .done
@@ -89,6 +93,9 @@ extension BrokerCore {
         }
         for exchange in removal.exchanges {
             if exchange.isDurable { gathering.define(.deleteExchange(exchange.name)) }
+            if dedupExchanges.removeValue(forKey: exchange.name) != nil {
+                forgetScope(.exchange(exchange.name))
+            }
             outputs.events.append(.exchangeDeleted(exchange.name))
         }
     }
@@ -159,7 +166,9 @@ extension BrokerCore {
             queues[Int(slot.rawValue)] = queue
         }
         queuesByID[id] = queue
+        if settings.deduplication != nil { dedupScopes += 1 }
         topology.addQueue(definition.name, slot: slot)
+        if !policies.isEmpty { _ = applyPolicies(to: queue, isNew: true, now: now) }
         return queue
     }
 
@@ -177,6 +186,11 @@ extension BrokerCore {
             gathering.remove(RangeRemoval(queue: queue.id, after: 0, through: lastNumber))
         }
         for entry in queue.removeAll(through: lastNumber) { messageBytes -= entry.footprint }
+        if queue.settings.deduplication != nil {
+            forgetScope(.queue(queue.id))
+        } else if queue.hasDeduplicated {
+            seenIDs.forget(.queue(queue.id))
+        }
         for consumer in queue.consumers {
             consumer.isCancelled = true
             consumer.session.consumers.removeAll { $0 === consumer }
@@ -184,6 +198,7 @@ extension BrokerCore {
             outputs.events.append(.consumerRemoved(queue.name, consumer.tag))
         }
         queue.consumers = []
+        queue.active = nil
         let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted while this GET waited")
         endGets(of: queue, with: .refused(gone)) { _ in true }
         queue.epoch += 1
@@ -200,16 +215,19 @@ extension BrokerCore {
     private mutating func purge(_ queue: MessageQueue) -> Int {
         let count = queue.readyCount
         for priority in queue.priorities where queue[priority].storedCount > 0 {
-            gathering.remove(
-                RangeRemoval(
-                    queue: queue.id, after: queue[priority].cursor, through: lastNumber,
-                    priority: queue.column(priority)))
+            let range = RangeRemoval(
+                queue: queue.id, after: queue[priority].cursor, through: lastNumber,
+                priority: queue.column(priority))
+            gathering.remove(range)
+            if idLookup != nil { idLookup?.purged.append(range) }
         }
         for entry in queue.removeAll(through: lastNumber) {
             messageBytes -= entry.footprint
             fire(takeConfirm(of: entry))
             removeRow(of: entry)
+            forgetID(of: entry.number)
         }
+        forgetPurgedIDs(of: queue)
         dropAnswersUnderWay(for: queue)
         return count
     }

@@ -12,8 +12,11 @@ private struct TransactionCheck {
 extension BrokerCore {
     /// Carries out a transaction; its answer comes after the commit.
     mutating func transaction(_ requests: [Request], _ ticket: Ticket, _ session: Session, now: Instant) {
+        if dedupScopes > 0, mustWait(requests, now: now) {
+            return wait(.transaction(requests), ticket, session)
+        }
         do throws(BrokerError) {
-            try check(requests, session)
+            try check(requests, session, now: now)
         } catch {
             return answer(session, ticket, .refused(error))
         }
@@ -30,6 +33,7 @@ extension BrokerCore {
             if settlement.multiple, settlement.tag == 0 { settlement.tag = DeliveryTag(lastTag) }
             if settlement.tag != 0 { loads += perform(settlement, session, now: now) }
         }
+        shrinkSeen(now: now)
         settleDying(now: now)
         guard loads.isEmpty else {
             let deferred = DeferredAnswer(
@@ -41,7 +45,7 @@ extension BrokerCore {
     }
 
     /// Refuses a transaction of which any part would be refused.
-    private mutating func check(_ requests: [Request], _ session: Session) throws(BrokerError) {
+    private mutating func check(_ requests: [Request], _ session: Session, now: Instant) throws(BrokerError) {
         guard requests.count <= limits.transactionCountMax else {
             let text =
                 "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
@@ -50,7 +54,7 @@ extension BrokerCore {
         var check = TransactionCheck()
         for (place, request) in requests.enumerated() {
             do throws(BrokerError) {
-                try self.check(request, session, &check)
+                try self.check(request, session, &check, now: now)
             } catch {
                 var error = error
                 error.part = place
@@ -60,7 +64,7 @@ extension BrokerCore {
     }
 
     private mutating func check(
-        _ request: Request, _ session: Session, _ check: inout TransactionCheck
+        _ request: Request, _ session: Session, _ check: inout TransactionCheck, now: Instant
     ) throws(BrokerError) {
         switch request {
         case .publish(let message, let mandatory):
@@ -71,7 +75,7 @@ extension BrokerCore {
                     "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
                 throw BrokerError(.preconditionFailed, text)
             }
-            try checkRoom(for: message, mandatory: mandatory, &check.arriving)
+            try checkRoom(for: message, mandatory: mandatory, &check.arriving, now: now)
         case .settle(let settlement):
             if let refusal = refusal(of: settlement, session) { throw refusal }
             let tag = settlement.tag.rawValue
@@ -88,12 +92,17 @@ extension BrokerCore {
     }
 
     private mutating func checkRoom(
-        for message: Message, mandatory: Bool, _ arriving: inout [QueueSlot: (count: Int, bytes: Int)]
+        for message: Message, mandatory: Bool, _ arriving: inout [QueueSlot: (count: Int, bytes: Int)],
+        now: Instant
     ) throws(BrokerError) {
-        let slots = try topology.destinations(of: message)
+        var slots = try topology.destinations(of: message)
         if slots.isEmpty, mandatory {
             throw BrokerError(
                 .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
+        }
+        if deduplicates(message.exchange, slots) {
+            guard case .publish(_, let queues) = try verdict(on: message, slots, now: now) else { return }
+            slots = queues
         }
         for slot in slots {
             guard let queue = queue(at: slot), queue.settings.overflow != .dropHead else { continue }
@@ -115,14 +124,25 @@ extension BrokerCore {
         totals.published += 1
         publishRate.mark(1, now: now)
         if route.queues.isEmpty { totals.unroutable += 1 }
+        var queues = route.queues
+        var id: String?
+        if !queues.isEmpty, deduplicates(message.exchange, queues),
+            let verdict = try? verdict(on: message, queues, now: now)
+        {
+            var left: [QueueSlot] = []
+            if case .publish(let own, let new) = verdict { (id, left) = (own, new) }
+            noteDoubles(queues.count - left.count, among: queues, except: left)
+            queues = left
+        }
         let message = message.withoutBlindCopies()
         spread(
-            message, over: route.queues, deaths: nil, confirm: .none,
-            durable: route.queues.count { slot in
+            message, over: queues, deaths: nil, confirm: .none,
+            durable: queues.count { slot in
                 queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false
             },
-            now: now)
-        return route.queues.count
+            id: id, now: now)
+        claim(id, at: message.exchange, now: now)
+        return queues.count
     }
 }
 

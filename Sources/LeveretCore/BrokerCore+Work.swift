@@ -12,6 +12,8 @@ enum LongWork {
     case move(MoveInProgress)
     /// A listing of queues.
     case listQueues(QueueListing)
+    /// Queues look at changed policies.
+    case refreshPolicies(PolicyRefresh)
 }
 
 extension BrokerCore {
@@ -27,6 +29,8 @@ extension BrokerCore {
             moveSlice(move, now: now)
         case .listQueues(let listing):
             listSlice(listing, now: now)
+        case .refreshPolicies(let progress):
+            refresh(progress, now: now)
         }
         settleDying(now: now)
     }

@@ -31,9 +31,25 @@ public struct BrokerCore {
     var inFlight: Gathering?
 
     var timers: Heap<QueueTimer> = []
+    /// When leases of a session are next looked at; a session's `leaseCheck` says which entry counts.
+    var leases: Heap<LeaseTimer> = []
     /// When holds are next written down; `.distantFuture` while there are none to write.
     var nextHoldMark = Instant.distantFuture
     var work: Deque<LongWork> = []
+    /// In the order in which they count.
+    var policies: [ActivePolicy] = []
+    /// Queues and exchanges that deduplicate.
+    var dedupScopes = 0
+    /// For how many milliseconds such exchanges remember an id.
+    var dedupExchanges: [ExchangeName: Int64] = [:]
+    var seenIDs: SeenIDs
+    /// No id that the store remembers for a while counts for longer.
+    var idsEnd: Instant = 0
+    var waitingForIDs: Deque<WaitingPublish> = []
+    var waitingForIDsBytes = 0
+    var idLookup: IDLookup?
+    /// The store's answer is being acted on.
+    var isAnsweringIDs = false
     /// Messages on their way to dead-letter exchanges; empty between inputs.
     var dying: Deque<Dying> = []
     /// Reads that are not a queue's window, by the epoch they were asked with.
@@ -60,16 +76,21 @@ public struct BrokerCore {
         self.limits = limits
         generator = SplitMix(state: seed)
         unackedDropAt = limits.messageBytesMax
+        seenIDs = SeenIDs(countMax: limits.seenIDsMax)
     }
 
     /// When `timeReached` is next due; `.distantFuture` if nothing is waited for.
-    public var nextWake: Instant { min(timers.min?.at ?? .distantFuture, nextHoldMark) }
+    public var nextWake: Instant {
+        min(timers.min?.at ?? .distantFuture, leases.min?.at ?? .distantFuture, nextHoldMark)
+    }
 
     /// True while `continueWork` has something to do.
     public var hasMoreWork: Bool { !work.isEmpty }
 
     /// True while no more should be made for the disk than it takes: it does not keep up.
-    public var isUnderPressure: Bool { gathering.bytes > limits.gatheredBytesMax }
+    public var isUnderPressure: Bool {
+        gathering.bytes + waitingForIDsBytes > limits.gatheredBytesMax
+    }
 
     /// True while publishers should be held back. Under an alarm they are let through, to be refused.
     public var holdsPublishersBack: Bool { isUnderPressure && alarm == nil }
@@ -83,14 +104,24 @@ public struct BrokerCore {
         reservedThrough = MessageNumber(state.nextNumber.rawValue - 1)
         nextQueueID = state.nextQueueID
         totals.started = now
+        for policy in state.policies {
+            // One that is no longer allowed has no say; it stays in the file.
+            if let active = try? ActivePolicy(policy) { add(active) }
+        }
         for recovered in state.queues {
             // Settings that are no longer allowed must not cost the messages: the queue goes on without.
             let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings(priorities: recovered)
             let queue = addQueue(recovered.definition, id: recovered.id, settings: settings, now: now)
             for level in recovered.levels { queue[level.priority].recover(level) }
+            queue.pausedSince = recovered.pausedSince
+            queue.chooseActive()
             arm(queue)
         }
-        for exchange in state.exchanges { topology.restore(exchange) }
+        for exchange in state.exchanges {
+            topology.restore(exchange)
+            noteDeduplication(of: exchange)
+        }
+        recoverIDs(state, now: now)
         for binding in state.bindings { topology.restore(binding) }
         // What had been held is ready again, so a queue may now be longer than it is allowed to be.
         // And some may have been held once too often: they are at the head.

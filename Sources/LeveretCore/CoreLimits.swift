@@ -34,6 +34,16 @@ public struct CoreLimits: Sendable, Hashable {
     public var sliceCount = 512
     /// A delivery held for so many milliseconds is written down as held, so that a crash counts.
     public var heldMarkMilliseconds: Int64 = 50
+    /// Deliveries whose leases ended that a session remembers, so that a late ack can be told.
+    public var expiredLeasesMax = 1024
+    /// Consumers, and holders, that one WHY tells of.
+    public var reasonsMax = 20
+    /// Ids that deduplication keeps in memory; what it has seen before those, the store knows.
+    public var seenIDsMax = 100_000
+    /// Policies, operator policies among them.
+    public var policiesMax = 1000
+    /// Queues that look at changed policies before the lock is let go.
+    public var policySliceCount = 64
     /// Message numbers reserved at once, so that none is used again after a crash.
     public var numbersReserved: Int64 = 65_536
 

@@ -64,7 +64,8 @@ struct Gathering {
     /// True where a commit would change the files.
     var hasChanges: Bool {
         liveInserts > 0 || !batch.definitions.isEmpty || !batch.counters.isEmpty || !batch.removals.isEmpty
-            || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || batch.reserveThrough != nil
+            || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || !batch.ids.isEmpty
+            || batch.reserveThrough != nil
     }
 
     /// Notes that somebody waits, or that there is something to do when there is time.
@@ -121,6 +122,12 @@ struct Gathering {
             batch.removals.append(number)
             durableChanges += 1
         }
+        wants(.lazy)
+    }
+
+    /// Remembers an id.
+    mutating func remember(_ id: StoredID) {
+        batch.ids.append(id)
         wants(.lazy)
     }
 

@@ -3,34 +3,41 @@
 
 /// The compiled arguments of a binding to a headers exchange.
 struct HeadersMatch {
-    private let wantsAll: Bool
+    private enum Mode { case all, any, none }
+
+    private let mode: Mode
     /// What must be there; `void` stands for any value.
     private let fields: [FieldTable.Field]
 
     /// Reads `x-match` (default `all`) and the headers to compare. Throws 406 for another `x-match`.
     init(_ arguments: FieldTable) throws(BrokerError) {
-        let mode = arguments[BindingArgument.match] ?? .string("all")
+        let word = arguments[BindingArgument.match] ?? .string("all")
         let withX: Bool
-        switch mode {
-        case .string("all"): (wantsAll, withX) = (true, false)
-        case .string("any"): (wantsAll, withX) = (false, false)
-        case .string("all-with-x"): (wantsAll, withX) = (true, true)
-        case .string("any-with-x"): (wantsAll, withX) = (false, true)
+        switch word {
+        case .string("all"): (mode, withX) = (.all, false)
+        case .string("any"): (mode, withX) = (.any, false)
+        case .string("all-with-x"): (mode, withX) = (.all, true)
+        case .string("any-with-x"): (mode, withX) = (.any, true)
+        case .string("none"): (mode, withX) = (.none, false)
         default:
             throw BrokerError(
                 .preconditionFailed,
-                "invalid x-match value '\(mode.shown)' of type '\(mode.typeName)'; "
-                    + "expected all, any, all-with-x or any-with-x")
+                "invalid x-match value '\(word.shown)' of type '\(word.typeName)'; "
+                    + "expected all, any, all-with-x, any-with-x or none")
         }
         fields = arguments.fields.filter {
             $0.name != BindingArgument.match && (withX || !$0.name.hasPrefix("x-"))
         }
     }
 
-    /// True where all the headers, or any of them, are as the binding wants. With nothing to compare, `all`
-    /// matches every message and `any` matches none.
+    /// True where all the headers, any of them, or none, are as the binding says. With nothing to compare, `all`
+    /// and `none` match every message and `any` matches none.
     func matches(_ headers: FieldTable) -> Bool {
-        wantsAll ? fields.allSatisfy { holds($0, in: headers) } : fields.contains { holds($0, in: headers) }
+        switch mode {
+        case .all: fields.allSatisfy { holds($0, in: headers) }
+        case .any: fields.contains { holds($0, in: headers) }
+        case .none: !fields.contains { holds($0, in: headers) }
+        }
     }
 
     private func holds(_ field: FieldTable.Field, in headers: FieldTable) -> Bool {

@@ -59,6 +59,16 @@ public struct QueueInfo: Sendable, Hashable {
     public var inMemory = 0
     /// Its consumers.
     public var consumers = 0
+    /// The policy that counts for it.
+    public var policy: String?
+    /// The operator policy that counts for it.
+    public var operatorPolicy: String?
+    /// The arguments that count, policies included.
+    public var effective = FieldTable()
+    /// Where each of them comes from that a policy could set: `argument`, `policy 'name'`, `operator policy 'name'`.
+    public var origins = FieldTable()
+    /// Since when nothing is handed out; `nil` while it is.
+    public var pausedSince: Instant?
     /// When the message at its head came in.
     public var oldest: Instant?
     /// Messages that came in.
@@ -67,6 +77,8 @@ public struct QueueInfo: Sendable, Hashable {
     public var delivered = 0
     /// Messages settled as done.
     public var acked = 0
+    /// Messages that were dropped because their ids had been seen.
+    public var deduplicated = 0
     /// Messages that left by dead-lettering or were dropped, by reason.
     public var deaths: [DeathReason: Int] = [:]
     /// Messages that came in per second, over the last seconds.
@@ -114,11 +126,18 @@ public struct ConsumerInfo: Sendable, Hashable {
     public var autoAck: Bool
     /// No other consumer may have the queue.
     public var isExclusive: Bool
+    /// Those of a higher priority get messages first.
+    public var priority: Int32
+    /// How many milliseconds it may hold a message unsettled; `nil` is for ever.
+    public var timeoutMilliseconds: Int64?
+    /// False for one that stands by at a queue with a single active consumer.
+    public var isActive: Bool
 
     /// A row of these parts.
     public init(
         session: String, tag: ConsumerTag, queue: QueueName, prefetch: Int, unacked: Int, autoAck: Bool,
-        exclusive: Bool
+        exclusive: Bool, priority: Int32 = 0, timeoutMilliseconds: Int64? = nil,
+        active: Bool = true
     ) {
         self.session = session
         self.tag = tag
@@ -127,6 +146,9 @@ public struct ConsumerInfo: Sendable, Hashable {
         self.unacked = unacked
         self.autoAck = autoAck
         isExclusive = exclusive
+        self.priority = priority
+        self.timeoutMilliseconds = timeoutMilliseconds
+        isActive = active
     }
 }
 
@@ -225,6 +247,8 @@ public struct BrokerStatus: Sendable, Hashable {
     public var acked = 0
     /// Messages that reached no queue.
     public var unroutable = 0
+    /// Copies that were dropped because their ids had been seen.
+    public var deduplicated = 0
     /// Messages that died, by reason.
     public var deaths: [DeathReason: Int] = [:]
     /// Messages that went to the parking queue.

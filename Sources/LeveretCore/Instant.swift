@@ -26,3 +26,30 @@ public struct Instant: Hashable, Comparable, Sendable, ExpressibleByIntegerLiter
     /// Orders moments in time.
     public static func < (a: Self, b: Self) -> Bool { a.milliseconds < b.milliseconds }
 }
+
+extension Instant {
+    /// `2026-01-31T09:05:00.250Z`.
+    public var iso8601: String {
+        let day = Int(
+            milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds - 86_399_999) / 86_400_000
+        )
+        let inDay = Int(milliseconds) - day * 86_400_000
+        // Days to a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthShifted = (5 * dayOfYear + 2) / 153
+        let dayOfMonth = dayOfYear - (153 * monthShifted + 2) / 5 + 1
+        let month = monthShifted < 10 ? monthShifted + 3 : monthShifted - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        func padded(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))"
+        let minutes = "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2))"
+        return "\(date)T\(minutes):\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
+    }
+}

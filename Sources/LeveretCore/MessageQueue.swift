@@ -29,7 +29,13 @@ final class MessageQueue {
     let id: QueueID
     let slot: QueueSlot
     let definition: QueueDefinition
-    let settings: QueueSettings
+    /// What counts: the arguments, and what policies add and limit.
+    var settings: QueueSettings
+    /// The arguments that count.
+    var arguments: FieldTable
+    /// The policies that count for it.
+    var policy: Policy?
+    var operatorPolicy: Policy?
     /// The connection that owns an exclusive queue.
     weak var owner: Connection?
     var isDeleted = false
@@ -56,7 +62,16 @@ final class MessageQueue {
     /// Rejected messages whose bodies are being read on their way to the dead-letter exchange.
     var inTransit = 0
 
+    /// Of the unacked messages, those that no consumer got.
+    var heldByGets = 0
+
     @exclusivity(unchecked) var consumers: [Consumer] = []
+    /// With a single active consumer: the one that gets the messages.
+    var active: Consumer?
+    /// Since when nothing is handed out; `nil` while it is.
+    var pausedSince: Instant?
+    /// Any consumer with credit may be next: not paused, no priorities, no single active consumer.
+    @exclusivity(unchecked) var dispatchesPlainly = true
     var nextConsumer = 0
     @exclusivity(unchecked) var gets: Deque<WaitingGet> = []
     let getSource: DeliverySource
@@ -72,6 +87,10 @@ final class MessageQueue {
     @exclusivity(unchecked) var published = 0
     @exclusivity(unchecked) var delivered = 0
     @exclusivity(unchecked) var acked = 0
+    /// A policy made it deduplicate for a while.
+    var hasDeduplicated = false
+    /// Messages that were dropped because their ids had been seen.
+    var deduplicated = 0
     var deaths: [DeathReason: Int] = [:]
     @exclusivity(unchecked) var publishRate = RateMeter()
     @exclusivity(unchecked) var deliverRate = RateMeter()
@@ -81,6 +100,7 @@ final class MessageQueue {
         self.slot = slot
         self.definition = definition
         self.settings = settings
+        arguments = definition.arguments
         lastUsed = now
         getSource = DeliverySource(queue: definition.name, consumer: nil, autoAck: false)
         autoAckGetSource = DeliverySource(queue: definition.name, consumer: nil, autoAck: true)
@@ -107,6 +127,9 @@ final class MessageQueue {
     var readyBytes: Int { base.bytes + base.storedBytes + above.sums.bytes + above.sums.storedBytes }
     /// No ready message stands here, in memory or only stored.
     var isEmpty: Bool { base.isEmpty && above.isEmpty }
+
+    /// Nothing is in it, also not on its way out.
+    var holdsNothing: Bool { isEmpty && unackedCount == 0 && inTransit == 0 }
 
     // MARK: - Windows
 

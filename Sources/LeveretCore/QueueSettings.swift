@@ -20,6 +20,8 @@ public struct QueueSettings: Sendable, Hashable {
     public var messageTTLMilliseconds: Int64?
     /// After how long unused the queue is deleted, in milliseconds, at least 1; `nil` is never.
     public var expiresMilliseconds: Int64?
+    /// After how long unused and empty the queue is deleted, in milliseconds, at least 1; `nil` is never.
+    public var expiresIfEmptyMilliseconds: Int64?
     /// How many ready messages it holds; `nil` is without limit.
     public var lengthMax: Int64?
     /// How many body bytes of ready messages it holds; `nil` is without limit.
@@ -35,6 +37,12 @@ public struct QueueSettings: Sendable, Hashable {
 
     /// The highest priority that it tells apart, 1–255; `nil` is none at all.
     public var priorityMax: UInt8?
+    /// How long a consumer or GET may hold a message unsettled, in milliseconds, at least 1; `nil` is for ever.
+    public var consumerTimeoutMilliseconds: Int64?
+    /// How it knows a message that it has had before; `nil` takes every one.
+    public var deduplication: Deduplication?
+    /// One consumer at a time gets the messages; the others stand by.
+    public var isSingleActive = false
 
     /// The settings of a queue without arguments.
     public init() {}
@@ -47,20 +55,49 @@ public struct QueueSettings: Sendable, Hashable {
     /// Reads the arguments of `definition`; unknown ones are ignored. Throws 406 for a value of the wrong
     /// type or outside its range, and 540 for an argument whose meaning Leveret doesn't have.
     public init(_ definition: QueueDefinition) throws(BrokerError) {
-        let reader = ArgumentReader(definition)
+        try self.init(ArgumentReader(definition), isComplete: true)
+    }
+
+    /// Reads the settings of a policy, which may be a part of what counts. Throws as the other does.
+    init(_ policy: Policy) throws(BrokerError) {
+        try self.init(ArgumentReader(policy), isComplete: false)
+    }
+
+    /// Reads what counts for a queue in the end: parts that make no sense together are passed over.
+    init(effective arguments: FieldTable, of definition: QueueDefinition) throws(BrokerError) {
+        var definition = definition
+        definition.arguments = arguments
+        try self.init(ArgumentReader(definition), isComplete: false)
+        if expiresMilliseconds != nil { expiresIfEmptyMilliseconds = nil }
+        if deadLetterExchange == nil { deadLetterRoutingKey = nil }
+    }
+
+    private init(_ reader: ArgumentReader, isComplete: Bool) throws(BrokerError) {
         try reader.refuseNotImplemented()
         messageTTLMilliseconds = try reader.integer(QueueArgument.messageTTL, in: 0...Self.millisecondsMax)
         expiresMilliseconds = try reader.integer(QueueArgument.expires, in: 1...Self.millisecondsMax)
+        expiresIfEmptyMilliseconds = try reader.integer(
+            QueueArgument.expiresIfEmpty, in: 1...Self.millisecondsMax)
+        if isComplete, expiresMilliseconds != nil, expiresIfEmptyMilliseconds != nil {
+            throw BrokerError(
+                .preconditionFailed,
+                "invalid arg '\(QueueArgument.expiresIfEmpty)' for \(reader.entity): "
+                    + "it can't stand beside '\(QueueArgument.expires)'; declare with one of them")
+        }
+        consumerTimeoutMilliseconds = try reader.integer(
+            QueueArgument.consumerTimeout, in: 1...Self.millisecondsMax)
         lengthMax = try reader.integer(QueueArgument.lengthMax, in: 0...Int64.max)
         bytesMax = try reader.integer(QueueArgument.bytesMax, in: 0...Int64.max)
         deliveryLimit = try reader.integer(QueueArgument.deliveryLimit, in: 0...Int64.max)
         priorityMax = try reader.integer(QueueArgument.priorityMax, in: 1...255).map { UInt8($0) }
+        deduplication = try reader.deduplication()
+        isSingleActive = try reader.bool(QueueArgument.singleActive) ?? false
         if let word = try reader.word(QueueArgument.overflow, of: QueueOverflow.allCases.map(\.rawValue)) {
             overflow = QueueOverflow(rawValue: word) ?? .dropHead
         }
         deadLetterExchange = try reader.name(QueueArgument.deadLetterExchange).map { ExchangeName($0) }
         deadLetterRoutingKey = try reader.name(QueueArgument.deadLetterRoutingKey)
-        if deadLetterRoutingKey != nil, deadLetterExchange == nil {
+        if isComplete, deadLetterRoutingKey != nil, deadLetterExchange == nil {
             throw BrokerError(
                 .preconditionFailed,
                 "invalid arg '\(QueueArgument.deadLetterRoutingKey)' for \(reader.entity): "
@@ -96,6 +133,25 @@ private struct ArgumentReader {
         entity = "queue '\(definition.name)' in vhost '/'"
     }
 
+    init(_ policy: Policy) {
+        arguments = policy.definition
+        entity = "\(policy.isOperator ? "operator policy" : "policy") '\(policy.name)'"
+    }
+
+    init(_ definition: ExchangeDefinition) {
+        arguments = definition.arguments
+        entity = "exchange '\(definition.name)' in vhost '/'"
+    }
+
+    func deduplication() throws(BrokerError) -> Deduplication? {
+        let name = QueueArgument.deduplicate
+        if arguments[name] == .string("while-queued") { return .whileQueued }
+        if case .string? = arguments[name] {
+            throw invalid(name, "while-queued, or milliseconds from 1 to \(QueueSettings.millisecondsMax)")
+        }
+        return try integer(name, in: 1...QueueSettings.millisecondsMax).map { .window(milliseconds: $0) }
+    }
+
     func refuseNotImplemented() throws(BrokerError) {
         for name in QueueArgument.notImplemented where arguments[name] != nil {
             throw BrokerError(
@@ -117,6 +173,12 @@ private struct ArgumentReader {
             throw invalid(name, "a whole number from \(range.lowerBound) \(most)")
         }
         return number
+    }
+
+    func bool(_ name: String) throws(BrokerError) -> Bool? {
+        guard let value = arguments[name] else { return nil }
+        guard case .bool(let bool) = value else { throw invalid(name, "true or false") }
+        return bool
     }
 
     func word(_ name: String, of words: [String]) throws(BrokerError) -> String? {
@@ -151,5 +213,14 @@ private struct ArgumentReader {
         let given = arguments[name].map { "'\($0.shown)' of type '\($0.typeName)'" } ?? "none"
         return BrokerError(
             .preconditionFailed, "invalid arg '\(name)' for \(entity): \(given); expected \(expected)")
+    }
+}
+
+extension ExchangeDefinition {
+    /// For how many milliseconds the exchange remembers the ids of messages; `nil` where it doesn't. Throws 406
+    /// for a value of the wrong type or outside its range.
+    func deduplicationMilliseconds() throws(BrokerError) -> Int64? {
+        try ArgumentReader(self).integer(
+            ExchangeArgument.deduplicate, in: 1...QueueSettings.millisecondsMax)
     }
 }

@@ -42,19 +42,25 @@ public struct Consume: Hashable, Sendable {
     public var prefetch: Int
     /// Messages are settled by being handed to the connection.
     public var autoAck: Bool
-    /// No other consumer may have the queue (405 if one has).
+    /// No other consumer may have the queue (403 if one has).
     public var isExclusive: Bool
+    /// Those of a higher priority get messages first, for as long as they take any; default 0.
+    public var priority: Int32
+    /// How many milliseconds it may hold a message unsettled, from 1; `nil` is as long as its queue says.
+    public var timeoutMilliseconds: Int64?
 
     /// A consumer of `queue`.
     public init(
         queue: QueueName, tag: ConsumerTag? = nil, prefetch: Int = 256, autoAck: Bool = false,
-        exclusive: Bool = false
+        exclusive: Bool = false, priority: Int32 = 0, timeoutMilliseconds: Int64? = nil
     ) {
         self.queue = queue
         self.tag = tag
         self.prefetch = prefetch
         self.autoAck = autoAck
         isExclusive = exclusive
+        self.priority = priority
+        self.timeoutMilliseconds = timeoutMilliseconds
     }
 }
 
@@ -132,6 +138,8 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
     case consumers
     /// Answered by `.connections`.
     case connections
+    /// Answered by `.policies`.
+    case policies
 }
 
 /// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.
@@ -142,6 +150,8 @@ public enum Request: Sendable {
     case publish(Message, mandatory: Bool)
     /// Settles deliveries; answered by `.done` once the removal is durable.
     case settle(Settlement)
+    /// Gives a delivery more time: so many milliseconds from now, or with `nil` as many as it had at first.
+    case touch(DeliveryTag, forMilliseconds: Int64?)
     /// Takes one message; with `waitMilliseconds` > 0 waits for one. Answered by `.delivered` or `.empty`.
     indirect case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
     /// Ends the session's GET with this ticket, which is answered by `.empty` if it still waits.
@@ -168,6 +178,12 @@ public enum Request: Sendable {
     indirect case unbind(Binding)
     /// Removes the ready messages of a queue; answered by `.count`.
     case purge(QueueName)
+    /// Stops the dispatch of a queue, or lets it go on; publishing goes on all the while.
+    case setPaused(QueueName, Bool)
+    /// Sets or replaces a policy; answered by `.done` once every queue obeys it.
+    case setPolicy(Policy)
+    /// Removes a policy; removing one that isn't there changes nothing.
+    case deletePolicy(String, isOperator: Bool)
     /// Moves messages, a transaction per slice; answered by `.count`.
     indirect case move(Move)
     /// Publishes and settlements together, all or nothing; answered by `.committed`.
@@ -178,6 +194,8 @@ public enum Request: Sendable {
     case list(Listing, match: String?)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).
     case status(QueueName?)
+    /// Why messages of a queue stand still; answered by `.reasons`.
+    case why(QueueName)
     /// Which queues a message would reach, and how; answered by `.routes`.
     case route(Message)
 }

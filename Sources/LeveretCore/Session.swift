@@ -29,6 +29,9 @@ final class Consumer {
     let source: DeliverySource
     let prefetch: Int
     let isExclusive: Bool
+    let priority: Int32
+    /// Its own; else the queue's counts.
+    private let ownTimeoutMilliseconds: Int64?
     @exclusivity(unchecked) var unacked = 0
     var isCancelled = false
 
@@ -39,6 +42,13 @@ final class Consumer {
         source = DeliverySource(queue: consume.queue, consumer: tag, autoAck: consume.autoAck)
         prefetch = consume.prefetch
         isExclusive = consume.isExclusive
+        priority = consume.priority
+        ownTimeoutMilliseconds = consume.timeoutMilliseconds
+    }
+
+    /// How long it may hold a message unsettled; `nil` is for ever.
+    var timeoutMilliseconds: Int64? {
+        ownTimeoutMilliseconds ?? queue.settings.consumerTimeoutMilliseconds
     }
 
     /// True while it may be handed one more message.
@@ -82,6 +92,15 @@ final class Session {
     /// Deliveries below this tag have no body in memory any more, or are settled.
     var droppedBelow: UInt64 = 1
 
+    /// When the leases of its deliveries are next looked at; `.distantFuture` while none has one.
+    var leaseCheck = Instant.distantFuture
+    /// No lease of it is shorter than this.
+    var shortestLease = Int64.max
+    /// Where the leases end that were extended.
+    var touched: [UInt64: Instant] = [:]
+    /// The last deliveries whose leases ended, and when, so that a late ack can be told.
+    var expiredLeases: Deque<(tag: UInt64, end: Instant)> = []
+
     init(id: SessionID, connection: Connection, limits: CoreLimits) {
         self.id = id
         self.connection = connection
@@ -119,6 +138,7 @@ final class Session {
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
         delivery.queue.unackedBytes += Int(delivery.entry.bytes)
+        if delivery.consumer == nil { delivery.queue.heldByGets += 1 }
         held.append(delivery)
         return DeliveryTag(tag)
     }
@@ -129,6 +149,9 @@ final class Session {
         return held[index] != nil
     }
 
+    /// What is held under `tag`.
+    subscript(tag: DeliveryTag) -> Held? { index(of: tag.rawValue).flatMap { held[$0] } }
+
     /// True where this consumer holds `tag`.
     func isHeld(_ tag: UInt64, by consumer: Consumer) -> Bool {
         guard let index = index(of: tag), let delivery = held[index] else { return false }
@@ -138,11 +161,13 @@ final class Session {
     /// Lets go of one delivery; `nil` when it is not held.
     func release(_ tag: UInt64) -> Held? {
         guard let index = index(of: tag), let delivery = held[index].take() else { return nil }
+        if !touched.isEmpty { touched[tag] = nil }
         heldCount -= 1
         heldBytes -= Int(delivery.entry.bytes)
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
         delivery.queue.unackedBytes -= Int(delivery.entry.bytes)
+        if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }
         while case .some(.none) = held.first {
             held.removeFirst()
             firstTag += 1

@@ -84,6 +84,10 @@ public enum Answer: Sendable {
     case consumers([ConsumerInfo])
     /// Rows of a listing.
     case connections([ConnectionInfo])
+    /// Why messages stand still.
+    case reasons([QueueReason])
+    /// Rows of a listing.
+    case policies([PolicyInfo])
     /// Where a message would go.
     case routes([RouteStep])
     /// The broker as a whole.
@@ -96,6 +100,8 @@ public enum Answer: Sendable {
 public enum ConsumerEnd: String, Sendable, Hashable {
     /// Its queue was deleted or expired.
     case queueDeleted = "queue deleted"
+    /// It held a message for longer than it may.
+    case leaseExpired = "lease expired"
 }
 
 /// Something that concerns a session without having been asked for.

@@ -12,6 +12,14 @@ public enum DefinitionChange: Hashable, Sendable {
     case putQueue(QueueID, QueueDefinition)
     /// A queue is gone. Its messages go by a range of the same batch, in slices if there are many.
     case deleteQueue(QueueID)
+    /// A queue's dispatch was stopped at this time, or with `nil` goes on.
+    case pauseQueue(QueueID, since: Instant?)
+    /// A policy was set.
+    case putPolicy(Policy)
+    /// A policy is gone.
+    case deletePolicy(String, isOperator: Bool)
+    /// The ids that a queue or exchange has seen no longer count.
+    case forgetIDs(DedupScope)
     /// A binding between durable things was added.
     case putBinding(Binding)
     /// A binding is gone.
@@ -45,13 +53,15 @@ public struct InsertRow: Sendable {
     /// The first of the durable copies that one publish made, or 0 when there is but one: a body that they
     /// share may be stored once, under this number.
     public var sharedBody: MessageNumber
+    /// The id that its queue knows it by for as long as it is there; `nil` where that does not matter.
+    public var dedupID: String?
 
     /// A row of these parts; without a `place`, the copy's number is its place.
     public init(
         number: MessageNumber, place: MessageNumber? = nil, queue: QueueID, message: Message?,
         isSpilled: Bool = false, priority: UInt8? = nil, entered: Instant,
         expires: Instant = .distantFuture, failed: Int32 = 0, acquired: Int32 = 0,
-        deaths: DeathHistory? = nil, sharedBody: MessageNumber = 0
+        deaths: DeathHistory? = nil, sharedBody: MessageNumber = 0, dedupID: String? = nil
     ) {
         self.number = number
         self.place = place ?? number
@@ -65,6 +75,7 @@ public struct InsertRow: Sendable {
         self.acquired = acquired
         self.deaths = deaths
         self.sharedBody = sharedBody
+        self.dedupID = dedupID
     }
 }
 
@@ -134,6 +145,10 @@ public struct WriteBatch: Sendable {
     /// Purged stretches of queues, in the database and in the spill file. What one transaction can't finish
     /// in good time comes back to the core and stands in the next batch again.
     public var ranges: [RangeRemoval] = []
+    /// Ids to remember for a while, in the place of what was known of them.
+    public var ids: [StoredID] = []
+    /// Ids that ended by then may be removed, a slice of them at a time.
+    public var idsEndedBy: Instant?
     /// Numbers up to this one may be in use before the next batch: a restart counts on from behind it.
     public var reserveThrough: MessageNumber?
 
@@ -152,6 +167,8 @@ public struct LoadRequest: Hashable, Sendable {
         case expired(after: MessageNumber, by: Instant)
         /// These copies, whole, in order of their numbers; those that are gone are left out.
         case numbers([MessageNumber])
+        /// What is known of these ids.
+        case ids([DedupKey])
     }
 
     /// The queue.
@@ -241,6 +258,8 @@ public struct LoadResult: Sendable {
     /// For `.expired`: when the next copy expires, counting only what these rows leave, or a time before that;
     /// `.distantFuture` if none does.
     public var nextExpiry: Instant
+    /// For `.ids`: those that were found.
+    public var ids: [StoredID] = []
 
     /// An answer of these parts.
     public init(request: LoadRequest, rows: [LoadedRow], nextExpiry: Instant = .distantFuture) {
@@ -258,12 +277,17 @@ public struct RecoveredQueue: Sendable {
     public var definition: QueueDefinition
     /// Its ready messages by priority; one level of priority 0 in a queue without priorities.
     public var levels: [RecoveredLevel]
+    /// Since when its dispatch is stopped; `nil` while it isn't.
+    public var pausedSince: Instant?
 
     /// A queue of these parts.
-    public init(id: QueueID, definition: QueueDefinition, levels: [RecoveredLevel] = []) {
+    public init(
+        id: QueueID, definition: QueueDefinition, levels: [RecoveredLevel] = [], pausedSince: Instant? = nil
+    ) {
         self.id = id
         self.definition = definition
         self.levels = levels
+        self.pausedSince = pausedSince
     }
 
     /// None of its ready messages expires before this.
@@ -310,6 +334,12 @@ public struct RecoveredState: Sendable {
     public var bindings: [Binding] = []
     /// Queues that have messages but no definition: a crash came before their last slice was removed.
     public var orphans: [QueueID] = []
+    /// Every policy.
+    public var policies: [Policy] = []
+    /// Those that have seen ids which may still count.
+    public var dedupScopes: [DedupScope] = []
+    /// When the last of these ids ends.
+    public var idsEnd: Instant = 0
     /// The first number that was never used.
     public var nextNumber: MessageNumber = 1
     /// The first queue id that was never used.

@@ -142,7 +142,8 @@ private let queues = [
         #expect(
             Columns.queues.map(\.name).joined(separator: " ")
                 == "name ready unacked delayed consumers in_rate out_rate oldest ready_bytes in_memory published "
-                + "delivered acked dead durable exclusive auto_delete dead_letter_exchange dead_letter_key arguments"
+                + "delivered acked dead durable exclusive auto_delete dead_letter_exchange dead_letter_key arguments "
+                + "paused_since deduplicated policy operator_policy effective origins"
         )
         #expect(
             Columns.peek.map(\.name).joined(separator: " ")
@@ -157,7 +158,7 @@ private let queues = [
             Columns.status.map(\.name).joined(separator: " ")
                 == "version uptime started now database database_bytes resident_bytes message_bytes queues exchanges "
                 + "connections consumers ready unacked delayed published delivered acked unroutable dead parked "
-                + "in_rate out_rate alarms"
+                + "in_rate out_rate deduplicated alarms"
         )
     }
 }

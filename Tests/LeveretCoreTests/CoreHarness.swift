@@ -36,11 +36,13 @@ final class CoreHarness {
         for case .putQueue(let id, let definition) in definitions {
             let own = rows.values.filter { $0.queue == id && !$0.isSpilled }
             state.nextQueueID = QueueID(id.rawValue + 1)
-            state.queues.append(
-                RecoveredQueue(
-                    id: id, definition: definition, count: own.count,
-                    bytes: own.reduce(0) { $0 + ($1.message?.body.count ?? 0) },
-                    nextExpiry: own.map(\.expires).min() ?? .distantFuture, oldest: nil))
+            let levels = Dictionary(grouping: own) { $0.priority ?? 0 }.map { priority, rows in
+                RecoveredLevel(
+                    priority: priority, count: rows.count,
+                    bytes: rows.reduce(0) { $0 + ($1.message?.body.count ?? 0) },
+                    nextExpiry: rows.map(\.expires).min() ?? .distantFuture)
+            }
+            state.queues.append(RecoveredQueue(id: id, definition: definition, levels: levels))
         }
         next.core.recover(state, now: next.now)
         return next
@@ -89,9 +91,33 @@ final class CoreHarness {
         return true
     }
 
+    /// Ids that count for a while.
+    var ids: [DedupKey: StoredID] = [:]
+
+    private func find(_ keys: [DedupKey], _ load: LoadRequest) -> LoadResult {
+        var result = LoadResult(request: load, rows: [])
+        for key in keys {
+            let row = rows.values.filter {
+                key.isWhileQueued && $0.dedupID == key.id && key.scope == .queue($0.queue)
+            }.max { $0.number < $1.number }
+            let found = row.map {
+                StoredID(
+                    key: key, expires: .distantFuture, number: $0.number, place: $0.place,
+                    priority: $0.priority)
+            }
+            if let id = found ?? ids[key] {
+                result.ids.append(id)
+            }
+        }
+        return result
+    }
+
     func apply(_ batch: WriteBatch) {
         definitions += batch.definitions
         reservedThrough = batch.reserveThrough ?? reservedThrough
+        for case .forgetIDs(let scope) in batch.definitions { ids = ids.filter { $0.key.scope != scope } }
+        for id in batch.ids { ids[id.key] = id }
+        if let time = batch.idsEndedBy { ids = ids.filter { $0.value.expires > time } }
         for row in batch.inserts where row.message != nil { rows[row.number] = row }
         for counter in batch.counters { counters[counter.number] = counter }
         for number in batch.removals + batch.spillRemovals {
@@ -128,6 +154,7 @@ final class CoreHarness {
         let found: [InsertRow]
         switch load.kind {
         case .window(let after): found = queue.filter { $0.place > after }
+        case .ids(let keys): return find(keys, load)
         case .numbers(let numbers): found = own.filter { numbers.contains($0.number) }
         case .expired(let after, let by):
             let behind = queue.filter { $0.place > after }

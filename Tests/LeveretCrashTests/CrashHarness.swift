@@ -29,6 +29,7 @@ struct CrashHarness {
         QueueGroup(source: "stock", dead: "shelf", keepsOrder: true),
         QueueGroup(source: "waste"),
         QueueGroup(source: "mist", isTransient: true),
+        QueueGroup(source: "once", options: "deduplicate=3600000"),
         QueueGroup(source: "copy.a"),
         QueueGroup(source: "copy.b"),
     ]
@@ -42,11 +43,14 @@ struct CrashHarness {
         (request: "PUB \"\" stock", groups: ["stock"]),
         (request: "PUB \"\" waste", groups: ["waste"]),
         (request: "PUB \"\" mist transient", groups: ["mist"]),
+        (request: "PUB \"\" once", groups: ["once"]),
         (request: "PUB copies \"\"", groups: ["copy.a", "copy.b"]),
     ]
 
     private let database: String
     private var chance: Chance
+    /// What was confirmed in `once`, and must be known again.
+    private var seen: [Int] = []
     private var nextSequences = [Int](repeating: 0, count: lanes.count)
     /// What was promised over all rounds.
     private(set) var journal = Journal(groups, twins: [("copy.a", "copy.b")])
@@ -88,7 +92,9 @@ struct CrashHarness {
 
     private mutating func load(_ server: ServerProcess, answersMax: Int) throws {
         let publishers = try Self.lanes.map {
-            try Publisher(port: server.port, request: $0.request, groups: $0.groups)
+            try Publisher(
+                port: server.port, request: $0.request, groups: $0.groups,
+                doubles: $0.groups == ["once"] ? seen : nil)
         }
         let workers = try makeWorkers(server.port)
         let mover = try Mover(port: server.port, from: "stock", to: "shelf")
@@ -121,7 +127,10 @@ struct CrashHarness {
         while sockets.contains(where: \.isOpen) {
             for socket in sockets { socket.exchange() }
         }
-        for publisher in publishers { _ = publisher.takeReplies(&journal) }
+        for (lane, publisher) in zip(Self.lanes, publishers) {
+            _ = publisher.takeReplies(&journal)
+            if lane.groups == ["once"] { seen = Array((seen + publisher.confirmed).suffix(100)) }
+        }
         for worker in workers { _ = worker.takeReplies(&journal, isDead: true) }
         mover.takeReplies(&journal)
         purger.takeReplies(&journal)

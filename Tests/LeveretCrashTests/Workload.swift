@@ -9,27 +9,42 @@ final class Publisher {
     let socket: LineSocket
     private let request: String
     private let groups: [String]  // each publish reaches all of them
-    private var inFlight: [Int] = []
+    private var inFlight: [(sequence: Int, isDouble: Bool)] = []
     private let inFlightMax = 200
+    private let sendsDoubles: Bool
+    /// What was confirmed last.
+    private(set) var confirmed: [Int] = []
 
-    /// A publisher of what `request` (`PUB exchange key`) routes to `groups`.
-    init(port: UInt16, request: String, groups: [String]) throws {
+    /// A publisher of what `request` (`PUB exchange key`) routes to `groups`. With `doubles` each message has its
+    /// number as id and is published twice, and these, confirmed before, once more: doubles reach nobody.
+    init(port: UInt16, request: String, groups: [String], doubles: [Int]? = nil) throws {
         socket = try LineSocket(port: port)
         self.request = request
         self.groups = groups
+        sendsDoubles = doubles != nil
+        for sequence in doubles ?? [] { say(sequence, "\(sequence) again", isDouble: true) }
+    }
+
+    private func say(_ sequence: Int, _ body: String, isDouble: Bool = false) {
+        socket.say(sendsDoubles ? "\(request) id=\(sequence)" : request, body: Array(body.utf8))
+        inFlight.append((sequence, isDouble))
     }
 
     /// Takes in what the server said; returns how many answers that were.
     func takeReplies(_ journal: inout Journal) -> Int {
         var count = 0
         while let reply = socket.next() {
-            guard !inFlight.isEmpty, reply.line == "OK \(groups.count)" else {
+            guard let (sequence, isDouble) = inFlight.first,
+                reply.line == "OK \(isDouble ? 0 : groups.count)"
+            else {
                 journal.fail("\(request) was answered '\(reply)'")
                 break
             }
-            let sequence = inFlight.removeFirst()
-            for group in groups { journal.publishConfirmed(CopyKey(group: group, sequence: sequence)) }
+            inFlight.removeFirst()
             count += 1
+            if isDouble { continue }
+            confirmed.append(sequence)
+            for group in groups { journal.publishConfirmed(CopyKey(group: group, sequence: sequence)) }
         }
         return count
     }
@@ -40,8 +55,8 @@ final class Publisher {
             for group in groups { journal.publishSent(CopyKey(group: group, sequence: next)) }
             let length = chance.next(below: 4) == 0 ? chance.next(below: 3_000) : 40
             let body = "\(next) " + String(repeating: ".", count: length)
-            socket.say(request, body: Array(body.utf8))
-            inFlight.append(next)
+            say(next, body)
+            if sendsDoubles { say(next, body, isDouble: true) }
             next += 1
         }
     }

@@ -93,11 +93,19 @@ struct Generator {
         case .consume:
             return .consume(
                 queue: queue(), tag: "c\(below(4))", prefetch: pick([0, 1, 2, 5]), autoAck: chance(25),
-                exclusive: chance(5))
+                exclusive: chance(5),
+                priority: style.hasConsumerPriorities && chance(50) ? Int32(pick([-1, 1, 7])) : 0,
+                timeout: style.hasLeases && chance(30) ? Int64(pick([1, 20, 500])) : nil)
+        case .touch:
+            let held = simulator.modelSession(session)?.held ?? []
+            let tag = held.isEmpty || chance(5) ? UInt64(below(5)) : held[below(held.count)].tag
+            return .touch(tag: tag, milliseconds: chance(50) ? Int64(pick([1, 30, 1000])) : nil)
         case .cancel: return .cancel(tag: "c\(below(4))", requeue: chance(50))
         case .prefetch: return .prefetch(pick([0, 1, 2, 4, 10]))
         case .recover: return .recover
         case .purge: return .purge(queue: queue())
+        case .policy: return policy()
+        case .pause: return .pause(queue: queue(), isPaused: chance(40))
         case .peek: return .peek(queue: queue(), unacked: chance(30))
         case .move:
             let most = chance(50) ? below(5) : nil
@@ -116,14 +124,16 @@ struct Generator {
             return .declareExchange(
                 name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]),
                 durable: chance(70),
-                autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil)
+                autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil,
+                deduplicate: style.hasDeduplication && chance(40) ? Int64(pick([20, 500, 50_000])) : nil)
         case .deleteExchange: return .deleteExchange(name: ownExchange(), ifUnused: chance(50))
         case .deleteQueue:
             return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))
         case .bind, .unbind:
             let toExchange = chance(20)
             let arguments: [String: ArgumentValue] =
-                chance(60) ? [:] : ["x-match": .text(pick(["any", "all"])), "h": .number(Int64(below(2)))]
+                chance(60)
+                ? [:] : ["x-match": .text(pick(["any", "all", "none"])), "h": .number(Int64(below(2)))]
             let source = exchange()
             let target = toExchange ? exchange() : queue()
             let key = pattern()
@@ -139,10 +149,31 @@ struct Generator {
         }
     }
 
+    private mutating func policy() -> Call {
+        let (name, isOperator) = (pick(["p", "r", "s"]), chance(30))
+        // Without exactness, what a queue dies of depends on when its dead are found.
+        if chance(25) || !style.isExact { return .deletePolicy(name: name, isOperator: isOperator) }
+        var arguments = queueArguments()
+        for name in ["x-single-active-consumer", "x-delivery-limit", "x-max-priority"] {
+            arguments[name] = nil
+        }
+        if arguments.isEmpty { arguments["x-dead-letter-exchange"] = .text("") }
+        return .setPolicy(
+            name: name, pattern: pick(["q", "^q[01]$", "1|2", "no", ""]), priority: Int32(below(3)),
+            isOperator: isOperator, arguments: arguments)
+    }
+
     private mutating func queueArguments() -> [String: ArgumentValue] {
         var arguments: [String: ArgumentValue] = [:]
         if style.hasTTL, chance(30) { arguments["x-message-ttl"] = .number(Int64(pick([0, 5, 50, 1000]))) }
-        if chance(8) { arguments["x-expires"] = .number(Int64(pick([20, 2000]))) }
+        if style.hasLeases, chance(30) {
+            arguments["x-consumer-timeout"] = .number(Int64(pick([1, 50, 800])))
+        }
+        if style.isExact, chance(8) {
+            arguments["x-expires-if-empty"] = .number(Int64(pick([20, 500])))
+        } else if chance(8) {
+            arguments["x-expires"] = .number(Int64(pick([20, 2000])))
+        }
         if style.hasLengths {
             if chance(40) { arguments["x-max-length"] = .number(Int64(pick([0, 1, 3, 10]))) }
             if chance(15) { arguments["x-max-length-bytes"] = .number(Int64(pick([10, 100, 500]))) }
@@ -150,6 +181,11 @@ struct Generator {
                 arguments["x-overflow"] = .text(pick(["drop-head", "reject-publish", "reject-publish-dlx"]))
             }
         }
+        if style.hasDeduplication, chance(60) {
+            arguments["x-deduplicate"] =
+                chance(50) ? .text("while-queued") : .number(Int64(pick([20, 500, 50_000])))
+        }
+        if style.hasSingleActive, chance(40) { arguments["x-single-active-consumer"] = .flag(chance(90)) }
         if chance(25) { arguments["x-delivery-limit"] = .number(Int64(below(3))) }
         if style.hasPriorities, draw([true, false]) {
             arguments["x-max-priority"] = .number(draw([1, 3, 10, 255]))
@@ -170,7 +206,9 @@ struct Generator {
             persistent: chance(style.persistentPercent), mandatory: chance(10),
             expiration: style.hasTTL && chance(20) ? pick(["0", "3", "30", "700"]) : nil,
             cc: chance(10) ? [isDirect ? ownQueue() : key()] : [],
-            headers: chance(15) ? ["h": Int64(below(2))] : [:], size: 4 + below(style.bodyBytesMax),
+            headers: chance(15) ? ["h": Int64(below(2))] : [:],
+            dedupID: style.hasDeduplication && chance(70) ? "i\(below(8))" : nil,
+            size: 4 + below(style.bodyBytesMax),
             priority: style.hasPriorities ? draw([nil, 0, 1, 2, 3, 100, 255]) : nil)
     }
 

@@ -48,6 +48,9 @@ final class ModelStore: SimulatedStore {
     private var rows: [MessageNumber: Row] = [:]
     private var spill: [MessageNumber: Row] = [:]
     private var queues: [QueueID: QueueDefinition] = [:]
+    private var ids: [DedupKey: StoredID] = [:]
+    private var policies: [Policy] = []
+    private var paused: [QueueID: Instant] = [:]
     private var exchanges: [ExchangeName: ExchangeDefinition] = [:]
     private var bindings: [Binding] = []
     private var reserved: MessageNumber = 0
@@ -59,6 +62,8 @@ final class ModelStore: SimulatedStore {
 
     func apply(_ batch: WriteBatch) throws -> [RangeRemoval] {
         for change in batch.definitions { apply(change) }
+        for id in batch.ids { ids[id.key] = id }
+        if let time = batch.idsEndedBy { ids = ids.filter { $0.value.expires > time } }
         for insert in batch.inserts where insert.message != nil {
             let row = Row(insert: insert, failed: insert.failed, acquired: insert.acquired)
             if insert.isSpilled { spill[insert.number] = row } else { rows[insert.number] = row }
@@ -85,7 +90,16 @@ final class ModelStore: SimulatedStore {
         case .putQueue(let id, let definition):
             queues[id] = definition
             highestQueue = max(highestQueue, id)
-        case .deleteQueue(let id): queues[id] = nil
+        case .deleteQueue(let id):
+            queues[id] = nil
+            paused[id] = nil
+        case .putPolicy(let policy):
+            policies.removeAll { $0.name == policy.name && $0.isOperator == policy.isOperator }
+            policies.append(policy)
+        case .deletePolicy(let name, let isOperator):
+            policies.removeAll { $0.name == name && $0.isOperator == isOperator }
+        case .forgetIDs(let scope): ids = ids.filter { $0.key.scope != scope }
+        case .pauseQueue(let id, let since): paused[id] = since
         case .putBinding(let binding): bindings.append(binding)
         case .deleteBinding(let binding): bindings.removeAll { $0 == binding }
         }
@@ -112,6 +126,7 @@ final class ModelStore: SimulatedStore {
     }
 
     func load(_ request: LoadRequest) -> LoadResult {
+        if case .ids(let keys) = request.kind { return find(keys, request) }
         let own = (Array(rows.values) + Array(spill.values)).filter { $0.insert.queue == request.queue }
         let all = own.filter { request.priority == nil || $0.insert.priority == request.priority }
             .sorted { $0.insert.place < $1.insert.place }
@@ -120,6 +135,7 @@ final class ModelStore: SimulatedStore {
         case .window(let after): found = all.filter { $0.insert.place > after }
         case .expired(let after, let by):
             found = all.filter { $0.insert.place > after && $0.insert.expires <= by }
+        case .ids: found = []
         case .numbers(let numbers):
             found = own.filter { numbers.contains($0.insert.number) }
                 .sorted { $0.insert.number < $1.insert.number }
@@ -142,6 +158,24 @@ final class ModelStore: SimulatedStore {
         return LoadResult(request: request, rows: taken, nextExpiry: nextExpiry)
     }
 
+    private func find(_ keys: [DedupKey], _ request: LoadRequest) -> LoadResult {
+        var result = LoadResult(request: request, rows: [])
+        for key in keys {
+            let queued = (Array(rows.values) + Array(spill.values)).map(\.insert).filter {
+                key.isWhileQueued && $0.dedupID == key.id && key.scope == .queue($0.queue)
+            }
+            if let row = queued.max(by: { $0.number < $1.number }) {
+                result.ids.append(
+                    StoredID(
+                        key: key, expires: .distantFuture, number: row.number, place: row.place,
+                        priority: row.priority))
+            } else if let id = ids[key] {
+                result.ids.append(id)
+            }
+        }
+        return result
+    }
+
     private func loaded(_ row: Row, _ message: Message) -> LoadedRow {
         LoadedRow(
             number: row.insert.number, place: row.insert.place, priority: row.insert.priority,
@@ -162,8 +196,11 @@ final class ModelStore: SimulatedStore {
         state.bindings = bindings
         state.nextNumber = MessageNumber(max(reserved, rows.keys.max() ?? 0).rawValue + 1)
         state.nextQueueID = QueueID(highestQueue.rawValue + 1)
-        let ids = Set(rows.values.map(\.insert.queue))
-        state.orphans = ids.subtracting(queues.keys).sorted()
+        state.policies = policies
+        state.idsEnd = ids.values.map(\.expires).max() ?? 0
+        state.dedupScopes = Set(ids.keys.map(\.scope)).sorted { "\($0)" < "\($1)" }
+        let owners = Set(rows.values.map(\.insert.queue))
+        state.orphans = owners.subtracting(queues.keys).sorted()
         for (id, definition) in queues.sorted(by: { $0.key < $1.key }) {
             let own = rows.values.filter { $0.insert.queue == id }
             let levels = Dictionary(grouping: own) { $0.insert.priority ?? 0 }.map { priority, rows in
@@ -174,7 +211,8 @@ final class ModelStore: SimulatedStore {
                     oldest: rows.min { $0.insert.place < $1.insert.place }?.insert.entered)
             }
             let found = RecoveredQueue(
-                id: id, definition: definition, levels: levels.sorted { $0.priority > $1.priority })
+                id: id, definition: definition, levels: levels.sorted { $0.priority > $1.priority },
+                pausedSince: paused[id])
             state.queues.append(found)
         }
         return state

@@ -12,6 +12,7 @@ struct Publication: Codable, Hashable {
     var expiration: String?
     var cc: [String] = []
     var headers: [String: Int64] = [:]
+    var dedupID: String?
     var size = 8
     var priority: UInt8?
 }
@@ -41,6 +42,7 @@ enum TransactionPart: Codable, Hashable {
 enum ArgumentValue: Codable, Hashable {
     case number(Int64)
     case text(String)
+    case flag(Bool)
 }
 
 /// What a session asks for.
@@ -49,12 +51,16 @@ enum Call: Codable, Hashable {
     case transaction([TransactionPart])
     case settle(Settling)
     case get(queue: String, autoAck: Bool, wait: Int64)
-    case consume(queue: String, tag: String, prefetch: Int, autoAck: Bool, exclusive: Bool)
+    case consume(
+        queue: String, tag: String, prefetch: Int, autoAck: Bool, exclusive: Bool, priority: Int32,
+        timeout: Int64?)
+    case touch(tag: UInt64, milliseconds: Int64?)
     case cancel(tag: String, requeue: Bool)
     case prefetch(Int)
     case recover
     case declareExchange(
-        name: String, type: String, durable: Bool, autoDelete: Bool, isInternal: Bool, alternate: String?)
+        name: String, type: String, durable: Bool, autoDelete: Bool, isInternal: Bool, alternate: String?,
+        deduplicate: Int64?)
     case deleteExchange(name: String, ifUnused: Bool)
     case declareQueue(
         name: String, durable: Bool, exclusive: Bool, autoDelete: Bool, arguments: [String: ArgumentValue])
@@ -64,6 +70,10 @@ enum Call: Codable, Hashable {
     case unbind(
         source: String, target: String, toExchange: Bool, key: String, arguments: [String: ArgumentValue])
     case purge(queue: String)
+    case pause(queue: String, isPaused: Bool)
+    case setPolicy(
+        name: String, pattern: String, priority: Int32, isOperator: Bool, arguments: [String: ArgumentValue])
+    case deletePolicy(name: String, isOperator: Bool)
     case move(source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?)
     case peek(queue: String, unacked: Bool)
 }

@@ -56,7 +56,8 @@ extension ReferenceModel {
         let isOver = queue.gets.contains { $0.ticket == ticket && ($0.deadline ?? .max) <= now }
         queue.gets.removeAll { $0.ticket == ticket }
         try require(
-            isOver || queue.ready.isEmpty, "a GET found \(queue.name) empty; \(queue.ready.count) are ready")
+            isOver || queue.ready.isEmpty || queue.isPaused,
+            "a GET found \(queue.name) empty; \(queue.ready.count) are ready")
     }
 
     private func moveEnded(_ move: ModelMove, _ answer: Answer) throws {
@@ -103,7 +104,9 @@ extension ReferenceModel {
         case .committed(let routed): "committed \(routed)"
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
-        case .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status: "a listing"
+        case .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
+            .reasons:
+            "a listing"
         }
     }
 }

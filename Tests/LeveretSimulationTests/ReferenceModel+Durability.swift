@@ -19,6 +19,9 @@ struct DurableState {
     var exchanges: [ModelExchange] = []
     var queues: [ModelQueue] = []
     var bindings: [ModelBinding] = []
+    var paused: Set<String> = []
+    var seen: [String: [String: Int64]] = [:]
+    var policies: [Policy] = []
     var changes = 0
     var highestNumber: Int64 = 0
     var inserted: [Copy] = []
@@ -32,12 +35,15 @@ extension ReferenceModel {
         state.highestNumber = highestNumber
         state.exchanges = exchanges.filter(\.isDurable)
         state.queues = queues.filter(\.isDurable)
+        state.seen = durableIDs()
+        state.policies = policies
+        state.paused = Set(state.queues.filter(\.isPaused).map(\.name))
         state.bindings = bindings.filter { $0.isDurable(in: self) }
         let gone = numbersRemoved(by: batch)
         for queue in state.queues {
             queue.condemned.removeAll { copy in
                 guard gone.contains(copy.number) else { return false }
-                return copy.queue.deadLetterExchange == nil
+                return copy.isDropped
             }
             for copy in queue.ready + queue.condemned where copy.isDurable && copy.number > 0 {
                 state.rows[copy.number] = row(copy, held: copy.state != .ready)
@@ -125,12 +131,21 @@ extension ReferenceModel {
         try require(
             Set(recovered.bindings) == Set(state.bindings.map { coreBinding($0) }),
             "a restart found bindings \(recovered.bindings)")
+        let paused = recovered.queues.filter { $0.pausedSince != nil }.map(\.definition.name.rawValue)
+        try require(
+            Set(paused) == state.paused, "a restart found queues \(paused) paused, not \(state.paused)")
         forget()
+        seen = state.seen
+        policies = state.policies
+        try require(
+            Set(recovered.policies) == Set(policies), "a restart found policies \(recovered.policies)")
         exchanges = state.exchanges
         bindings = state.bindings
         queues = recovered.queues.map { recovered in
             let queue = ModelQueue(recovered.definition, owner: nil, now: now)
             queue.storedID = recovered.id
+            queue.isPaused = recovered.pausedSince != nil
+            obeyPolicies(queue)
             return queue
         }
         for row in rows { try revive(row) }
@@ -149,6 +164,7 @@ extension ReferenceModel {
         moves = []
         expected = [:]
         askers = [:]
+        waitingPublishes = []
         strays = []
         ended = []
         isAlarmed = false
@@ -166,6 +182,7 @@ extension ReferenceModel {
             deaths: old.deaths)
         copy.failed = Int(row.failed)
         copy.acquired = Int(row.acquired)
+        copy.isKnownByID = old.isKnownByID
         copy.isCommitted = true
         queue.insert(copy)
         queue.highest = max(queue.highest, number)

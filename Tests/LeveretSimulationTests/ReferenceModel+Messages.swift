@@ -23,7 +23,7 @@ extension ReferenceModel {
             queue.highest = copy.number
             written[copy.number] = copy
         }
-        queue.insert(copy)
+        queue.add(copy)
         try dispatch(queue)
         if copy.state == .ready, copy.expires <= now { remove(copy, to: .expired) }
         if copy.state == .ready, copy.number == 0 { try overtake(copy) }
@@ -70,6 +70,24 @@ extension ReferenceModel {
         (consumer.prefetch == 0 || consumer.unacked < consumer.prefetch) && hasCredit(consumer.session)
     }
 
+    /// True where the consumer may be handed a message of its queue.
+    private func mayTake(_ consumer: ModelConsumer) -> Bool {
+        let queue = consumer.queue
+        guard !queue.isPaused, hasCredit(consumer) else { return false }
+        guard queue.isSingleActive else { return true }
+        // Whoever was active before has nothing left.
+        return consumer === queue.active
+            && !(sessions + leaving).flatMap(\.held).contains {
+                $0.copy.queue === queue && $0.consumer != nil && $0.consumer !== consumer
+            }
+    }
+
+    /// Who should have got the message at the head of a queue.
+    func waiting(at queue: ModelQueue) -> String? {
+        if queue.isPaused { return nil }
+        return queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { mayTake($0) }?.tag
+    }
+
     /// Hands the head to whom the core was seen to hand it, as long as it was.
     func dispatch(_ queue: ModelQueue) throws {
         while !takes.isEmpty, let head = queue.ready.first {
@@ -85,9 +103,10 @@ extension ReferenceModel {
 
     /// What was seen may be about to happen: the input may first have to make room for it.
     private func mayTake(_ take: Take, _ queue: ModelQueue) -> Bool {
+        if queue.isPaused { return false }
         if let ticket = take.ticket { return queue.gets.contains { $0.ticket == ticket } }
         return queue.consumers.contains {
-            $0.session.id == take.session && $0.tag == take.consumer && hasCredit($0)
+            $0.session.id == take.session && $0.tag == take.consumer && mayTake($0)
         }
     }
 
@@ -143,16 +162,18 @@ extension ReferenceModel {
         } else {
             copy.state = .unacked
             let place = session.held.firstIndex { $0.tag > take.tag } ?? session.held.count
-            session.held.insert(ModelHeld(tag: take.tag, copy: copy, consumer: consumer), at: place)
+            let held = ModelHeld(tag: take.tag, copy: copy, consumer: consumer, since: now)
+            session.held.insert(held, at: place)
         }
     }
 
     /// Notes who should have been preferred; whoever still has credit at the end of the step really should.
     private func checkFairness(_ chosen: ModelConsumer, _ queue: ModelQueue) {
-        guard queue.consumers.count > 1 else { return }
+        guard queue.consumers.count > 1, !queue.isSingleActive else { return }
         let unacked = chosen.unacked
-        for other in queue.consumers where other !== chosen && other.unacked < unacked && hasCredit(other) {
-            passedOver.append(other)
+        for other in queue.consumers where other !== chosen && hasCredit(other) {
+            let holdsLess = other.priority == chosen.priority && other.unacked < unacked
+            if holdsLess || other.priority > chosen.priority { passedOver.append(other) }
         }
     }
 
@@ -207,7 +228,10 @@ extension ReferenceModel {
     /// A copy is dead: it may have to be read before it goes on, and is never shown again.
     func condemn(_ copy: Copy, _ reason: DeathReason) {
         copy.state = .condemned(reason)
-        if copy.queue.deadLetterExchange == nil {
+        copy.diedInStep = steps
+        if copy.isKnownByID { copy.queue.knownDead.append(copy) }
+        copy.isDropped = copy.queue.deadLetterExchange == nil
+        if copy.isDropped {
             copy.fate = .settled
             if copy.number == 0 || (!copy.isDurable && !isCounted(copy)) { return }
         }
@@ -239,7 +263,7 @@ extension ReferenceModel {
     /// Sends the first dead copy on that has left the core and was not seen to arrive anywhere: wherever it
     /// went, it must have been removed by rule at once.
     private func sendUnseen() throws -> Bool {
-        for copy in queues.flatMap(\.condemned) + strays where copy.queue.deadLetterExchange != nil {
+        for copy in queues.flatMap(\.condemned) + strays where !copy.isDropped {
             // With its queue, a dead message may go before it was read.
             guard !copy.queue.isDeleted, !isPending(copy),
                 !arrivals.contains(where: { dead(behind: $0) === copy })
@@ -255,10 +279,10 @@ extension ReferenceModel {
         return false
     }
 
-    private func dead(behind arrival: Arrival) -> Copy? {
+    func dead(behind arrival: Arrival) -> Copy? {
         guard let death = arrival.deaths.first else { return nil }
         // A queue that was deleted since may still have had messages on their way.
-        let waiting = queues.flatMap(\.condemned) + strays
+        let waiting = (queues.flatMap(\.condemned) + strays).filter { !$0.isDropped }
         return waiting.first {
             $0.message.id == arrival.messageID && $0.queue.name == death.queue
                 && ($0.state == .condemned(death.reason) || $0.isDeadSinceRestart)

@@ -6,10 +6,19 @@ extension ReferenceModel {
     /// Carries out one call. `message` is what a publish turned into.
     func perform(_ call: Call, _ session: ModelSession, _ ticket: Ticket, ids: [Int]) throws {
         askers[ticket] = session.id
+        if isWaiting(ticket) { return waitingPublishes.append((call, session, ticket, ids)) }
         switch call {
         case .publish(let publication): try publish(publication, ids[0], ticket)
         case .transaction(let parts): try transaction(parts, session, ticket, ids)
         case .settle(let settling): try settle(settling, session, ticket)
+        case .touch(let tag, let milliseconds):
+            guard let place = session.held.firstIndex(where: { $0.tag == tag }) else {
+                return refuse(ticket, .preconditionFailed)
+            }
+            if let lease = session.held[place].lease {
+                session.held[place].touchedEnd = now + (milliseconds ?? lease)
+            }
+            expect(ticket, "done")
         case .get(let name, let autoAck, let wait):
             guard let queue = usable(name, session, ticket) else { return }
             guard session.held.count < limits.unackedCountMax else { return refuse(ticket, .resourceError) }
@@ -19,8 +28,7 @@ extension ReferenceModel {
                 ModelGet(ticket: ticket, session: session, autoAck: autoAck, deadline: deadline))
             expected[ticket] = Expectation(kind: .get)
             try dispatch(queue)
-        case .consume(let name, let tag, let prefetch, let autoAck, let exclusive):
-            try consume(name, tag, prefetch, autoAck, exclusive, session, ticket)
+        case .consume: try consume(call, session, ticket)
         case .cancel(let tag, let requeue): try cancel(tag, requeue, session, ticket)
         case .prefetch(let count):
             session.prefetch = max(0, count)
@@ -32,7 +40,8 @@ extension ReferenceModel {
         case .peek(let name, let unacked):
             guard usable(name, session, ticket) != nil else { return }
             expected[ticket] = Expectation(kind: .peek(name, isUnacked: unacked))
-        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge:
+        case .setPolicy, .deletePolicy: setPolicy(call, ticket)
+        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge, .pause:
             try change(call, session, ticket)
         }
     }
@@ -61,11 +70,13 @@ extension ReferenceModel {
     // MARK: - Publishing
 
     func modelMessage(_ publication: Publication, _ id: Int) -> ModelMessage {
-        ModelMessage(
+        let message = ModelMessage(
             id: id, exchange: publication.exchange, key: publication.key,
             isPersistent: publication.persistent,
             expiration: publication.expiration, cc: publication.cc, headers: publication.headers,
             size: publication.size, priority: Int(publication.priority ?? 0))
+        message.dedupID = publication.dedupID
+        return message
     }
 
     /// Why a publish is refused as a whole.
@@ -82,12 +93,14 @@ extension ReferenceModel {
         guard !reached.isEmpty else {
             return expect(ticket, publication.mandatory ? "unroutable" : "routed 0")
         }
-        let isRefused = reached.contains { isFull($0, for: message) }
-        let copies = try spread(message, over: reached)
+        let taking = isDouble(message) ? [] : reached.filter { !isDouble(message, in: $0) }
+        let isRefused = taking.contains { isFull($0, for: message) }
+        let copies = try spread(message, over: taking)
         if isRefused {
             refuse(ticket, .resourceError)
         } else {
-            expected[ticket] = Expectation(kind: .exactly("routed \(reached.count)"), safe: copies)
+            if !taking.isEmpty { noteHandedOn(message) }
+            expected[ticket] = Expectation(kind: .exactly("routed \(taking.count)"), safe: copies)
         }
     }
 
@@ -101,6 +114,7 @@ extension ReferenceModel {
         for queue in inOrderSeen(reached, message) {
             guard full.contains(where: { $0 === queue }) else {
                 copies.append(try append(message, to: queue, deaths: []))
+                noteTaken(copies[copies.count - 1])
                 continue
             }
             guard queue.overflow == .rejectPublishDLX else { continue }
@@ -123,10 +137,12 @@ extension ReferenceModel {
         for case .publish(let publication) in parts {
             let message = modelMessage(publication, ids.removeFirst())
             let reached = route(message)
+            let taking = isDouble(message) ? [] : reached.filter { !isDouble(message, in: $0) }
             try require(
-                !reached.contains { isFull($0, for: message) }, "a transaction loses message \(message.id)")
-            routed.append(reached.count)
-            safe += try spread(message, over: reached)
+                !taking.contains { isFull($0, for: message) }, "a transaction loses message \(message.id)")
+            routed.append(taking.count)
+            safe += try spread(message, over: taking)
+            if !taking.isEmpty { noteHandedOn(message) }
         }
         for case .settle(let settling) in parts {
             gone += try perform(settling, session) { held.contains($0.tag) }
@@ -146,7 +162,8 @@ extension ReferenceModel {
                 let message = modelMessage(publication, ids.removeFirst())
                 let reached = route(message)
                 if reached.isEmpty, publication.mandatory { return .noRoute }
-                for queue in reached where queue.overflow != .dropHead {
+                if isDouble(message) { continue }
+                for queue in reached where !isDouble(message, in: queue) && queue.overflow != .dropHead {
                     let (count, bytes) = arriving[queue.name, default: (0, 0)]
                     if let most = queue.lengthMax, queue.ready.count + count >= most { return .resourceError }
                     if let most = queue.bytesMax, queue.readyBytes + bytes + message.size > most {
@@ -194,18 +211,20 @@ extension ReferenceModel {
 
     // MARK: - Consumers
 
-    private func consume(
-        _ name: String, _ tag: String, _ prefetch: Int, _ autoAck: Bool, _ exclusive: Bool,
-        _ session: ModelSession, _ ticket: Ticket
-    ) throws {
+    private func consume(_ call: Call, _ session: ModelSession, _ ticket: Ticket) throws {
+        guard
+            case .consume(
+                let name, let tag, let prefetch, let autoAck, let exclusive, let priority, let timeout) = call
+        else { return }
         guard let queue = usable(name, session, ticket) else { return }
         if session.consumers.contains(where: { $0.tag == tag }) { return refuse(ticket, .notAllowed) }
+        if exclusive, queue.isSingleActive { return refuse(ticket, .accessRefused) }
         if let other = queue.consumers.first, other.isExclusive || exclusive {
             return refuse(ticket, .accessRefused)
         }
         let consumer = ModelConsumer(
             tag: tag, session: session, queue: queue, prefetch: prefetch, autoAck: autoAck,
-            isExclusive: exclusive)
+            isExclusive: exclusive, priority: priority, timeout: timeout)
         session.consumers.append(consumer)
         queue.consumers.append(consumer)
         queue.hadConsumer = true

@@ -58,13 +58,15 @@ extension ReferenceModel {
     }
 
     private func headersMatch(_ arguments: [String: ArgumentValue], _ headers: [String: Int64]) -> Bool {
-        var isAny = false
-        if case .text("any")? = arguments["x-match"] { isAny = true }
         let wanted = arguments.filter { !$0.key.hasPrefix("x-") }
         let hits = wanted.filter { name, value in
             if case .number(let number) = value { headers[name] == number } else { false }
         }
-        return isAny ? !hits.isEmpty : hits.count == wanted.count
+        return switch arguments["x-match"] {
+        case .text("any"): !hits.isEmpty
+        case .text("none"): hits.isEmpty
+        default: hits.count == wanted.count
+        }
     }
 
     // MARK: - Topology
@@ -88,6 +90,7 @@ extension ReferenceModel {
         let before = bindings.filter(gone)
         bindings.removeAll(where: gone)
         exchanges.removeAll { $0.name == name }
+        seen["x\(name)"] = nil
         for source in Set(before.map(\.source)) where source != name {
             guard let other = self.exchange(source), other.isAutoDelete else { continue }
             if !bindings.contains(where: { $0.source == source }) { removeExchange(source) }

@@ -40,6 +40,7 @@ extension ReferenceModel {
         cause: (ReferenceModel) throws -> Void
     ) throws {
         self.now = now
+        steps += 1
         highestNumber = before
         arrivals = step.arrivals
         takes = step.takes
@@ -63,6 +64,7 @@ extension ReferenceModel {
         try dispatchAll()
         try explainArrivals()
         try dispatchAll()
+        noteEmptied()
         for (_, ticket, answer) in answers { try answered(ticket, answer) }
         try checkUnexplained()
         let open = ended.filter { id, _ in session(id) != nil }.map { "\($0.rawValue) \($1)" }
@@ -71,7 +73,9 @@ extension ReferenceModel {
             "the core ended consumers \(step.ended); the model \(open)")
         for other in passedOver
         where hasCredit(other) && other.queue.consumers.contains(where: { $0 === other }) {
-            throw Violation("consumer \(other.tag) of \(other.queue.name) held less and was passed over")
+            throw Violation(
+                "consumer \(other.tag) of \(other.queue.name) held less, or comes before, and was passed over"
+            )
         }
     }
 
@@ -79,8 +83,9 @@ extension ReferenceModel {
     /// message behind the window was not found.
     private func shorten() {
         for queue in queues {
+            queue.knownDead.removeAll { !isPending($0) && $0.diedInStep < steps }
             queue.condemned.removeAll {
-                !$0.isDurable && queue.deadLetterExchange == nil && !isCounted($0)
+                !$0.isDurable && $0.isDropped && !isCounted($0)
             }
         }
         for queue in queues where queue.isTooLong || (isExact && countsTheDead(queue)) {
@@ -136,7 +141,7 @@ extension ReferenceModel {
     func checkDead() throws {
         strays = []
         for queue in queues {
-            let late = queue.condemned.first { queue.deadLetterExchange != nil && !isPending($0) }
+            let late = queue.condemned.first { !$0.isDropped && !isPending($0) }
             if let copy = late {
                 throw Violation(
                     "message \(copy.message.id) of \(queue.name) is \(copy.state) and went nowhere")

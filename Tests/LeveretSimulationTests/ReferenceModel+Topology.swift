@@ -6,10 +6,12 @@ extension ReferenceModel {
     /// Carries out a change of the topology, or a purge.
     func change(_ call: Call, _ session: ModelSession, _ ticket: Ticket) throws {
         switch call {
-        case .declareExchange(let name, let type, let durable, let autoDelete, let isInternal, let alternate):
+        case .declareExchange(
+            let name, let type, let durable, let autoDelete, let isInternal, let alternate,
+            let deduplicate):
             let wanted = ModelExchange(
                 name: name, type: type, isDurable: durable, isAutoDelete: autoDelete, isInternal: isInternal,
-                alternate: alternate)
+                alternate: alternate, dedupWindow: deduplicate)
             declare(wanted, ticket)
         case .deleteExchange(let name, let ifUnused):
             if ifUnused, bindings.contains(where: { $0.source == name }) {
@@ -31,6 +33,12 @@ extension ReferenceModel {
                 source: source, target: target, toExchange: toExchange, key: key, arguments: arguments)
             if case .bind = call { bind(binding, session, ticket) } else { unbind(binding, session, ticket) }
         case .purge(let name): purge(name, session, ticket)
+        case .pause(let name, let isPaused):
+            guard let queue = usable(name, session, ticket) else { return }
+            let before = durableChanges
+            if queue.isPaused != isPaused, queue.isDurable { durableChanges += 1 }
+            queue.isPaused = isPaused
+            expect(ticket, "done", since: before)
         default: break
         }
     }
@@ -56,6 +64,7 @@ extension ReferenceModel {
         let before = durableChanges
         let made = ModelQueue(definition, owner: definition.isExclusive ? session.connection : nil, now: now)
         queues.append(made)
+        obeyPolicies(made)
         if made.isDurable { durableChanges += 1 }
         expect(ticket, "declared \(name)", since: before)
     }
@@ -81,7 +90,7 @@ extension ReferenceModel {
         if queue.isDurable { durableChanges += 1 }
         for copy in queue.ready { settle(copy) }
         queue.ready = []
-        strays += queue.condemned.filter { $0.queue.deadLetterExchange != nil }
+        strays += queue.condemned.filter { !$0.isDropped }
         queue.condemned = []
         for consumer in queue.consumers {
             consumer.session.consumers.removeAll { $0 === consumer }
@@ -91,6 +100,7 @@ extension ReferenceModel {
         for get in queue.gets { refuse(get.ticket, .notFound) }
         queue.gets = []
         queues.removeAll { $0 === queue }
+        seen["q\(queue.name)"] = nil
     }
 
     private func bind(_ binding: ModelBinding, _ session: ModelSession, _ ticket: Ticket) {
@@ -129,7 +139,7 @@ extension ReferenceModel {
         // What is dead and was not found yet goes with the rest.
         for copy in queue.condemned where !isPending(copy) { settle(copy) }
         queue.condemned.removeAll {
-            $0.state == .gone && ($0.queue.deadLetterExchange != nil || !$0.isDurable)
+            $0.state == .gone && (!$0.isDropped || !$0.isDurable)
         }
         for copy in gone { settle(copy) }
     }
@@ -150,12 +160,10 @@ extension ReferenceModel {
 
     /// A closed session was seen to hold `left` deliveries yet: what it held before those is back.
     func handedBack(_ session: ModelSession, left: Int) throws {
-        for copy in session.handing {
-            copy.acquired -= 1
-            giveBack([copy], counted: false)
-            try dispatchAll()
-        }
+        for copy in session.handing { copy.acquired -= 1 }
+        giveBack(session.handing, counted: false)
         session.handing = []
+        try dispatchAll()
         var back: [Copy] = []
         while session.held.count > left { back.append(session.held.removeFirst().copy) }
         giveBack(back, counted: true)
@@ -176,10 +184,41 @@ extension ReferenceModel {
         try dispatchAll()
     }
 
+    /// The core was seen to take back what was held for too long; that consumer ends, and nothing else.
+    func endLeases() {
+        var back: [Copy] = []
+        var over: [ModelConsumer] = []
+        for session in sessions {
+            let gone = session.held.filter { $0.leaseEnd <= now && !isHeld(session.id, $0.tag) }
+            session.held.removeAll { held in gone.contains { $0.tag == held.tag } }
+            back += gone.map(\.copy)
+            over += gone.compactMap(\.consumer)
+        }
+        for consumer in over where consumer.session.consumers.contains(where: { $0 === consumer }) {
+            ended.append((consumer.session.id, consumer.tag))
+            remove(consumer)
+        }
+        giveBack(back, counted: true)
+    }
+
+    /// Notes when queues become empty: `x-expires-if-empty` counts from then.
+    func noteEmptied() {
+        for queue in queues where queue.expiresIfEmpty != nil {
+            let isEmpty =
+                queue.ready.isEmpty
+                && !(sessions + leaving).contains { $0.held.contains { $0.copy.queue === queue } }
+            if isEmpty, !queue.wasEmpty { queue.lastUsed = now }
+            queue.wasEmpty = isEmpty
+        }
+    }
+
     /// Time has passed: queues that nobody uses go, and GETs that have waited long enough end.
     func endUnused() {
         for queue in queues {
-            guard let expires = queue.expires, queue.consumers.isEmpty, queue.gets.isEmpty else { continue }
+            guard let expires = queue.expires ?? queue.expiresIfEmpty, queue.consumers.isEmpty,
+                queue.gets.isEmpty
+            else { continue }
+            if queue.expiresIfEmpty != nil, !queue.wasEmpty { continue }
             if queue.lastUsed + expires <= now { delete(queue) }
         }
     }
@@ -192,6 +231,7 @@ func fieldTable(_ arguments: [String: ArgumentValue]) -> FieldTable {
         switch value {
         case .number(let number): table[name] = .int(number)
         case .text(let text): table[name] = .string(text)
+        case .flag(let flag): table[name] = .bool(flag)
         }
     }
     return table

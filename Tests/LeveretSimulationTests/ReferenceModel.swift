@@ -15,6 +15,7 @@ final class ModelMessage {
     let headers: [String: Int64]
     let size: Int
     let priority: Int
+    var dedupID: String?
 
     init(
         id: Int, exchange: String, key: String, isPersistent: Bool, expiration: String?, cc: [String],
@@ -73,6 +74,12 @@ final class Copy {
     var acquired = 0
     var state = State.ready
     var fate = Fate.none
+    /// It died where nothing was to become of it.
+    var isDropped = false
+    /// The step in which it died.
+    var diedInStep = 0
+    /// Its queue knows its id for as long as it is there.
+    var isKnownByID = false
     /// Its row is in the database.
     var isCommitted = false
     /// A restart found it past its delivery limit. Until it is read, it may die of something else as well.
@@ -123,9 +130,13 @@ final class ModelConsumer {
     let prefetch: Int
     let autoAck: Bool
     let isExclusive: Bool
+    let priority: Int32
+    private let ownTimeout: Int64?
+    var timeout: Int64? { ownTimeout ?? queue.consumerTimeout }
 
     init(
-        tag: String, session: ModelSession, queue: ModelQueue, prefetch: Int, autoAck: Bool, isExclusive: Bool
+        tag: String, session: ModelSession, queue: ModelQueue, prefetch: Int, autoAck: Bool,
+        isExclusive: Bool, priority: Int32, timeout: Int64?
     ) {
         self.tag = tag
         self.session = session
@@ -133,6 +144,8 @@ final class ModelConsumer {
         self.prefetch = prefetch
         self.autoAck = autoAck
         self.isExclusive = isExclusive
+        self.priority = priority
+        ownTimeout = timeout
     }
 
     var unacked: Int { session.held.filter { $0.consumer === self }.count }
@@ -143,6 +156,15 @@ struct ModelHeld {
     var tag: UInt64
     var copy: Copy
     var consumer: ModelConsumer?
+    let since: Int64
+    /// When it goes back, if it was touched.
+    var touchedEnd: Int64?
+
+    /// When it goes back if it is not settled.
+    var leaseEnd: Int64 { touchedEnd ?? lease.map { since + $0 } ?? .max }
+
+    /// How long it may be held.
+    var lease: Int64? { consumer.map(\.timeout) ?? copy.queue.consumerTimeout }
 }
 
 /// A session.
@@ -183,17 +205,26 @@ final class ModelQueue {
     let name: String
     let isDurable: Bool
     let owner: Int?
-    let ttl: Int64?
-    let expires: Int64?
-    let lengthMax: Int?
-    let bytesMax: Int?
-    let overflow: Overflow
-    let deadLetterExchange: String?
-    let deadLetterKey: String?
-    let deliveryLimit: Int?
+    private(set) var ttl: Int64?
+    private(set) var expires: Int64?
+    private(set) var lengthMax: Int?
+    private(set) var bytesMax: Int?
+    private(set) var overflow = Overflow.dropHead
+    private(set) var deadLetterExchange: String?
+    private(set) var deadLetterKey: String?
+    private(set) var deliveryLimit: Int?
     let priorityMax: Int?
+    let isSingleActive: Bool
+    private(set) var consumerTimeout: Int64?
+    private(set) var expiresIfEmpty: Int64?
+    private(set) var dedupWindow: Int64?
+    private(set) var deduplicatesQueued = false
+    /// What counts: the arguments, and what policies add and limit.
+    private(set) var arguments: FieldTable
     /// Every copy that is not gone and not held, in order of delivery.
     var ready: [Copy] = []
+    /// Those of the dead that it knew by their ids.
+    var knownDead: [Copy] = []
     /// Copies that are dead but may not have been seen to leave.
     var condemned: [Copy] = []
     var consumers: [ModelConsumer] = []
@@ -201,6 +232,8 @@ final class ModelQueue {
     var hadConsumer = false
     var lastUsed: Int64
     var isDeleted = false
+    var isPaused = false
+    var wasEmpty = true
     /// The highest number seen in it.
     var highest: Int64 = 0
     /// A restart found it too long: the core drops from its head when it gets to read that.
@@ -209,26 +242,53 @@ final class ModelQueue {
     var storedID: QueueID?
 
     init(_ definition: QueueDefinition, owner: Int?, now: Int64) {
-        func number(_ name: String) -> Int64? {
-            if case .int(let value)? = definition.arguments[name] { value } else { nil }
-        }
-        func text(_ name: String) -> String? {
-            if case .string(let value)? = definition.arguments[name] { value } else { nil }
-        }
         self.definition = definition
         self.owner = owner
+        arguments = definition.arguments
         name = definition.name.rawValue
         isDurable = definition.isDurable && !definition.isExclusive
+        isSingleActive = definition.arguments["x-single-active-consumer"] == .bool(true)
+        lastUsed = now
+        if case .int(let most)? = definition.arguments["x-max-priority"] {
+            priorityMax = Int(most)
+        } else {
+            priorityMax = nil
+        }
+        obey(definition.arguments)
+    }
+
+    /// Takes over what counts.
+    func obey(_ arguments: FieldTable) {
+        func number(_ name: String) -> Int64? {
+            if case .int(let value)? = arguments[name] { value } else { nil }
+        }
+        func text(_ name: String) -> String? {
+            if case .string(let value)? = arguments[name] { value } else { nil }
+        }
+        self.arguments = arguments
         ttl = number("x-message-ttl")
         expires = number("x-expires")
         lengthMax = number("x-max-length").map { Int($0) }
         bytesMax = number("x-max-length-bytes").map { Int($0) }
         overflow = text("x-overflow").flatMap { Overflow(rawValue: $0) } ?? .dropHead
         deadLetterExchange = text("x-dead-letter-exchange")
-        deadLetterKey = text("x-dead-letter-routing-key")
+        deadLetterKey = deadLetterExchange == nil ? nil : text("x-dead-letter-routing-key")
         deliveryLimit = number("x-delivery-limit").map { Int($0) }
-        priorityMax = number("x-max-priority").map { Int($0) }
-        lastUsed = now
+        consumerTimeout = number("x-consumer-timeout")
+        expiresIfEmpty = expires == nil ? number("x-expires-if-empty") : nil
+        dedupWindow = number("x-deduplicate")
+        deduplicatesQueued = text("x-deduplicate") == "while-queued"
+    }
+
+    /// With a single active consumer: the first of the highest priority.
+    var active: ModelConsumer? {
+        let highest = consumers.map(\.priority).max()
+        return consumers.first { $0.priority == highest }
+    }
+
+    /// Adds a copy that has just come in, behind all of its priority.
+    func add(_ copy: Copy) {
+        ready.insert(copy, at: ready.firstIndex { $0.priority < copy.priority } ?? ready.count)
     }
 
     /// It drops from its head what is too much.
@@ -265,6 +325,7 @@ struct ModelExchange: Equatable {
     var isAutoDelete: Bool
     var isInternal: Bool
     var alternate: String?
+    var dedupWindow: Int64?
 }
 
 /// A MOVE under way.
@@ -362,6 +423,17 @@ final class ReferenceModel {
     var strays: [Copy] = []
     /// True while the core has not got to a dead copy yet.
     var isPending: (Copy) -> Bool = { _ in false }
+    /// Until when ids count, by queue (`q`) or exchange (`x`) and its name.
+    var seen: [String: [String: Int64]] = [:]
+    var policies: [Policy] = []
+    /// Counts the core's inputs.
+    var steps = 0
+    /// Publishes and transactions for which the core asks the store.
+    var waitingPublishes: [(call: Call, session: ModelSession, ticket: Ticket, ids: [Int])] = []
+    /// True while the core has a publish wait.
+    var isWaiting: (Ticket) -> Bool = { _ in false }
+    /// True while the core has a session hold a delivery.
+    var isHeld: (SessionID, UInt64) -> Bool = { _, _ in true }
     /// True while the core counts a copy as ready.
     var isCounted: (Copy) -> Bool = { _ in true }
     /// Who asked.

@@ -153,7 +153,10 @@ final class Simulator {
     private func wake() throws {
         guard core.nextWake <= instant else { return }
         core.timeReached(now: instant)
-        try observe { $0.endUnused() }
+        try observe {
+            $0.endUnused()
+            $0.endLeases()
+        }
     }
 
     private func work() throws {
@@ -192,7 +195,7 @@ final class Simulator {
     private func answer(_ index: Int) throws {
         guard !answers.isEmpty else { return }
         core.loaded(answers.remove(at: index % answers.count), now: instant)
-        try observe { _ in }
+        try observe { try $0.publishWaiting() }
     }
 
     private func crash(commits: Bool) throws {
@@ -307,6 +310,8 @@ final class Simulator {
         numberSeen = core.nextNumber.rawValue - 1
         model.isPending = { [unowned self] in isPending($0) }
         model.isCounted = { [unowned self] in isCounted($0) }
+        model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
+        model.isHeld = { [unowned self] in core.sessionsByID[$0]?.holds(DeliveryTag($1)) ?? false }
         try model.step(step, now: now, before: before, leaving: leavingNow(), cause: cause)
         model.highestNumber = numberSeen
         for queue in model.queues where queue.storedID == nil {
@@ -388,6 +393,11 @@ final class Simulator {
         try model.checkDead()
         try model.require(
             core.queuesByID.count == model.queues.count, "the core has other queues than the model")
+        for held in model.sessions.flatMap(\.held) {
+            try model.require(
+                core.nextWake.milliseconds <= held.leaseEnd,
+                "the lease of delivery \(held.tag) ends at \(held.leaseEnd) and no timer is set")
+        }
         for queue in model.queues {
             guard let other = core.queue(named: QueueName(queue.name)) else {
                 throw Violation("the core has no queue \(queue.name)")
@@ -408,8 +418,7 @@ final class Simulator {
             try compareTimers(queue)
             try model.require(!queue.isOverfull, "\(queue.name) holds more than it may")
             guard let next = queue.ready.first else { continue }
-            let waits =
-                queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { model.hasCredit($0) }?.tag
+            let waits = model.waiting(at: queue)
             try model.require(
                 waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
         }
@@ -428,7 +437,10 @@ final class Simulator {
     private func compareTimers(_ queue: ModelQueue) throws {
         var due = queue.ready.lazy.map(\.expires).min() ?? .max
         for get in queue.gets { due = min(due, get.deadline ?? .max) }
-        if let expires = queue.expires, queue.consumers.isEmpty, queue.gets.isEmpty {
+        let isIdle = queue.expiresIfEmpty == nil || queue.wasEmpty
+        if let expires = queue.expires ?? queue.expiresIfEmpty, isIdle, queue.consumers.isEmpty,
+            queue.gets.isEmpty
+        {
             due = min(due, queue.lastUsed + expires)
         }
         try model.require(
@@ -459,6 +471,7 @@ final class Simulator {
         var properties = MessageProperties()
         properties.expiration = publication.expiration
         properties.priority = publication.priority
+        properties.messageID = publication.dedupID
         for (name, value) in publication.headers.sorted(by: { $0.key < $1.key }) {
             properties.headers[name] = .int(value)
         }
@@ -500,14 +513,22 @@ final class Simulator {
         case .settle(let settling): return .settle(settlement(settling))
         case .get(let queue, let autoAck, let wait):
             return .get(QueueName(queue), autoAck: autoAck, waitMilliseconds: wait)
-        case .consume(let queue, let tag, let prefetch, let autoAck, let exclusive):
+        case .consume(let queue, let tag, let prefetch, let autoAck, let exclusive, let priority, let timeout):
             return .consume(
                 Consume(
                     queue: QueueName(queue), tag: ConsumerTag(tag), prefetch: prefetch, autoAck: autoAck,
-                    exclusive: exclusive))
+                    exclusive: exclusive, priority: priority, timeoutMilliseconds: timeout))
+        case .touch(let tag, let milliseconds): return .touch(DeliveryTag(tag), forMilliseconds: milliseconds)
         case .cancel(let tag, let requeue): return .cancel(ConsumerTag(tag), requeue: requeue)
         case .prefetch(let count): return .setSessionPrefetch(count)
         case .recover: return .recover
+        case .setPolicy(let name, let pattern, let priority, let isOperator, let arguments):
+            return .setPolicy(
+                Policy(
+                    name, pattern: pattern, priority: priority, isOperator: isOperator,
+                    definition: fieldTable(arguments)))
+        case .deletePolicy(let name, let isOperator): return .deletePolicy(name, isOperator: isOperator)
+        case .pause(let queue, let isPaused): return .setPaused(QueueName(queue), isPaused)
         case .purge(let queue): return .purge(QueueName(queue))
         case .peek(let queue, let unacked):
             return .peek(Peek(QueueName(queue), state: unacked ? .unacked : .ready))
@@ -522,14 +543,16 @@ final class Simulator {
 
     private func topologyRequest(for call: Call) -> Request {
         switch call {
-        case .declareExchange(let name, let type, let durable, let autoDelete, let isInternal, let alternate):
-            let arguments = alternate.map {
-                FieldTable(dictionaryLiteral: ("alternate-exchange", .string($0)))
-            }
+        case .declareExchange(
+            let name, let type, let durable, let autoDelete, let isInternal, let alternate,
+            let deduplicate):
+            var arguments = FieldTable()
+            arguments["alternate-exchange"] = alternate.map { .string($0) }
+            arguments["x-deduplicate"] = deduplicate.map { .int($0) }
             return .declareExchange(
                 ExchangeDefinition(
                     ExchangeName(name), type: ExchangeType(rawValue: type) ?? .direct, durable: durable,
-                    autoDelete: autoDelete, internal: isInternal, arguments: arguments ?? FieldTable()),
+                    autoDelete: autoDelete, internal: isInternal, arguments: arguments),
                 passive: false)
         case .deleteExchange(let name, let ifUnused):
             return .deleteExchange(ExchangeName(name), ifUnused: ifUnused)

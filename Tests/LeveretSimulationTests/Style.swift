@@ -13,6 +13,7 @@ struct Style: Codable {
         case publish
         case transaction
         case settle
+        case touch
         case get
         case consume
         case cancel
@@ -25,6 +26,8 @@ struct Style: Codable {
         case bind
         case unbind
         case purge
+        case pause
+        case policy
         case move
         case peek
         case drain
@@ -49,6 +52,11 @@ struct Style: Codable {
     var hasTTL: Bool
     var hasLengths: Bool
     var hasDeadLetters: Bool
+    var hasSingleActive: Bool
+    var hasConsumerPriorities: Bool
+    var hasLeases: Bool
+    var hasDeduplication: Bool
+    var seenIDsMax: Int
     var bodyBytesMax: Int
     var persistentPercent: Int
     var failPercent: Int
@@ -77,6 +85,7 @@ struct Style: Codable {
         limits.sliceCount = sliceCount
         limits.heldMarkMilliseconds = heldMarkMilliseconds
         limits.numbersReserved = numbersReserved
+        limits.seenIDsMax = seenIDsMax
         limits.parkedBytesMax = parkedBytesMax
         return limits
     }
@@ -112,6 +121,11 @@ struct Style: Codable {
         var extra = SplitMix64(seed: random.peek)
         func draw<T>(_ values: [T]) -> T { values[Int(extra.next() % UInt64(values.count))] }
         hasPriorities = draw([true, false])
+        hasSingleActive = draw([true, false])
+        hasConsumerPriorities = draw([true, false])
+        hasLeases = draw([true, false])
+        hasDeduplication = draw([true, false])
+        seenIDsMax = draw([1, 3, 1000])
         for kind in Kind.allCases { weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share }
         for kind in [Kind.open, .publish, .declareQueue, .commit, .load, .work, .drain, .advance] {
             weights[kind.rawValue] = max(kind.share, weights[kind.rawValue] ?? 0)
@@ -127,7 +141,9 @@ extension Style.Kind {
         case .drain, .commit, .load: 20
         case .advance, .work, .transaction, .get: 8
         case .consume, .open, .declareQueue: 6
-        case .bind, .cancel, .declareExchange, .peek, .purge, .move, .prefetch, .recover: 2
+        case .bind, .cancel, .declareExchange, .peek, .purge, .pause, .policy, .touch, .move, .prefetch,
+            .recover:
+            2
         case .close, .disconnect, .unbind, .deleteQueue, .deleteExchange, .settleAll: 1
         case .alarm, .crash, .restart: 1
         }

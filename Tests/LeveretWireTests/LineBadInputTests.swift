@@ -28,7 +28,8 @@ private let longest = String(repeating: "n", count: 255)
         ("UNBIND", "UNBIND q e"), ("BINDX", "BINDX d s"), ("UNBINDX", "UNBINDX d s"), ("GET", "GET q"),
         ("SUB", "SUB q"), ("UNSUB", "UNSUB s"), ("ACK", "ACK 1"), ("NACK", "NACK 1"), ("REJECT", "REJECT 1"),
         ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("PURGE", "PURGE q"), ("DROP", "DROP queue q"),
-        ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"),
+        ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
+        ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -87,7 +88,8 @@ private let longest = String(repeating: "n", count: 255)
         "MOVE a to exchange=NAME", "MOVE a to exchange=e key=NAME", "PURGE NAME", "DROP queue NAME",
         "DROP exchange NAME", "LIST queues match=NAME", "STAT NAME", "ROUTE NAME k", "ROUTE e NAME",
         "HELLO name=NAME", "EXCHANGE e direct alternate=NAME", "QUEUE q dead-letter-exchange=NAME",
-        "QUEUE q dead-letter-key=NAME",
+        "QUEUE q dead-letter-key=NAME", "PAUSE NAME", "RESUME NAME", "WHY NAME", "POLICY NAME x",
+        "POLICY p NAME ttl=1", "DROP policy NAME",
     ])
     func `a name of 255 bytes is taken, of 256 refused`(request: String) {
         var talk = Talk()
@@ -108,7 +110,11 @@ private let longest = String(repeating: "n", count: 255)
             ("QUEUE q max-length=N", 0, Int64.max), ("QUEUE q max-bytes=N", 0, Int64.max),
             ("QUEUE q delivery-limit=N", 0, Int64.max), ("PUB e k ttl=N :x", 0, 4_294_967_295),
             ("PUB e k priority=N :x", 0, 255), ("GET q wait=N", 0, 86_400_000),
-            ("SUB q prefetch=N", 0, 65_535),
+            ("SUB q prefetch=N", 0, 65_535), ("SUB q consumer-timeout=N", 1, 4_294_967_295),
+            ("QUEUE q consumer-timeout=N", 1, 4_294_967_295), ("TOUCH N", 0, Int64.max),
+            ("QUEUE q expires-if-empty=N", 1, 4_294_967_295), ("TOUCH 1 for=N", 1, 4_294_967_295),
+            ("QUEUE q deduplicate=N", 1, 4_294_967_295), ("QUEUE q max-priority=N", 1, 255),
+            ("EXCHANGE e direct deduplicate=N", 1, 4_294_967_295),
             ("ACK N", 0, Int64.max), ("NACK N", 0, Int64.max), ("REJECT N", 0, Int64.max),
             ("PEEK q n=N", 1, 1000), ("PEEK q from=N", 0, Int64.max), ("MOVE a to b n=N", 1, Int64.max),
             ("MOVE a to b position=N", 1, Int64.max), ("MOVE a to b position=1 if=N", 1, Int64.max),
@@ -153,7 +159,10 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("QUEUE q x-a=\"\\xff\"", 502, "x-a is not UTF-8"),
         Refusal("QUEUE q x-a", 502, "unknown option 'x-a'"),
         Refusal("QUEUE q ttl=", 502, "not a whole number"),
-        Refusal("QUEUE q max-priority=3", 540, "max-priority of QUEUE"),
+        Refusal("QUEUE q deduplicate=often", 502, "deduplicate=often"),
+        Refusal("QUEUE q single-active=maybe", 502, "single-active=maybe must be yes or no"),
+        Refusal("SUB q priority=high", 502, "priority=high is not a whole number"),
+        Refusal("SUB q priority=2147483648", 406, "out of range"),
         Refusal("PUB e k", 502, "PUB needs a body"), Refusal("PUB e :x", 502, "arguments are missing"),
         Refusal("PUB e k l :x", 502, "unknown option 'l'"),
         Refusal("PUB e k transient=5 :x", 502, "yes or no"),
@@ -166,7 +175,6 @@ private let longest = String(repeating: "n", count: 255)
             "32"),
         Refusal("PUB e k id :x", 502, "id needs a value"), Refusal("PUB e k delay=1 :x", 540, "delay of PUB"),
         Refusal("GET q wait", 502, "wait needs a value"), Refusal("GET q auto-ack=1", 502, "yes or no"),
-        Refusal("SUB q priority=1", 540, "priority of SUB"),
         Refusal("REJECT 1 error", 502, "error needs a value"),
         Refusal("REJECT 1 delay=5", 540, "delay of REJECT"), Refusal("NACK 1 requeue", 502, "'requeue'"),
         Refusal("PEEK q state=gone", 502, "must be one of ready, unacked"),
@@ -178,7 +186,9 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("MOVE a to b if=1", 502, "need position="), Refusal("MOVE a to b :x", 502, "need position="),
         Refusal("MOVE a to b {1}\nx", 502, "need position="),
         Refusal("MOVE a to b n=1 position=1", 502, "n= or position=, not both"),
-        Refusal("DROP table q", 502, "DROP knows queue and exchange, not 'table'"),
+        Refusal("DROP table q", 502, "DROP knows queue, exchange and policy, not 'table'"),
+        Refusal("DROP policy p if-empty", 502, "operator is for policies"),
+        Refusal("DROP queue q operator", 502, "operator is for policies"),
         Refusal("DROP exchange e if-empty", 502, "if-unused only"),
         Refusal("LIST frobs", 502, "LIST knows queues", "not 'frobs'"),
         Refusal("PUB \"\" \"half", 502, "a quote is open", "close it"),
@@ -188,11 +198,8 @@ private let longest = String(repeating: "n", count: 255)
     func `a bad request is named, and the talk goes on`(refusal: Refusal) { Self.check(refusal) }
 
     @Test(arguments: [
-        "auth u p", "VHOST v", "TOUCH 1", "EDIT q 1 :x", "CANCEL q 1",
-        "PAUSE q",
-        "RESUME q", "WHY q", "SQL \"SELECT 1\"", "POLICY", "USER", "PERMISSION", "KILL 1", "LOG debug",
-        "BACKUP f",
-        "EXPORT", "IMPORT {4}\nPING",
+        "auth u p", "VHOST v", "EDIT q 1 :x", "CANCEL q 1", "SQL \"SELECT 1\"", "USER", "PERMISSION",
+        "KILL 1", "LOG debug", "BACKUP f", "EXPORT", "IMPORT {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {
         let verb = request.split(separator: " ")[0].uppercased()

@@ -54,7 +54,7 @@ struct Talk {
         case .purge, .move, .deleteQueue: .count(7)
         case .peek: .messages([])
         case .transaction(let requests): .committed(requests.map { _ in 1 })
-        case .list, .status, .route: .routes([])
+        case .list, .status, .why, .route: .routes([])
         default: .done
         }
     }

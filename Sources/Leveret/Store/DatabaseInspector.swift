@@ -46,9 +46,14 @@ public final class DatabaseInspector: Sendable {
         try read { database throws(BrokerError) in
             try stored { () throws(StoreFailure) in
                 let depths = try depths(database)
-                return try DefinitionRows(database: database).queues().map { id, definition in
+                let rows = DefinitionRows(database: database)
+                let paused = try rows.paused()
+                let policies = try rows.policies()
+                return try rows.queues().map { id, definition in
                     var info = depths[id] ?? QueueInfo(definition)
                     info.definition = definition
+                    info.pausedSince = paused[id]
+                    info.explain(policies)
                     return info
                 }
             }

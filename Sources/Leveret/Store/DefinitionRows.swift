@@ -21,6 +21,15 @@ struct DefinitionRows {
                 let statement = try database.prepared("DELETE FROM queue WHERE id = ?1")
                 statement.bind(1, id.rawValue)
                 try statement.run()
+                try pause(id, since: nil)
+            case .pauseQueue(let id, let since): try pause(id, since: since)
+            case .putPolicy(let policy): try put(policy)
+            case .deletePolicy(let name, let isOperator):
+                let statement = try database.prepared("DELETE FROM policy WHERE operator = ?1 AND name = ?2")
+                statement.bind(1, isOperator ? 1 : 0)
+                statement.bind(2, name)
+                try statement.run()
+            case .forgetIDs(let scope): try IDRows(database: database).forget(scope)
             case .putBinding(let binding): try put(binding)
             case .deleteBinding(let binding): try delete(binding)
             }
@@ -62,6 +71,31 @@ struct DefinitionRows {
         let last = try database.prepared("UPDATE meta SET value = max(value, ?1) WHERE name = 'last_queue'")
         last.bind(1, id.rawValue)
         try last.run()
+    }
+
+    private func put(_ policy: Policy) throws(StoreFailure) {
+        let statement = try database.prepared(
+            """
+            INSERT OR REPLACE INTO policy (name, operator, pattern, priority, definition, definition_json)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            """
+        )
+        statement.bind(1, policy.name)
+        statement.bind(2, policy.isOperator ? 1 : 0)
+        statement.bind(3, policy.pattern)
+        statement.bind(4, Int64(policy.priority))
+        bind(policy.definition, at: 5, of: statement)
+        try statement.run()
+    }
+
+    private func pause(_ id: QueueID, since: Instant?) throws(StoreFailure) {
+        let sql =
+            since == nil
+            ? "DELETE FROM paused WHERE queue = ?1" : "INSERT OR REPLACE INTO paused VALUES (?1, ?2)"
+        let statement = try database.prepared(sql)
+        statement.bind(1, id.rawValue)
+        if let since { statement.bind(2, since.milliseconds) }
+        try statement.run()
     }
 
     private func put(_ binding: Binding) throws(StoreFailure) {
@@ -153,6 +187,44 @@ struct DefinitionRows {
             queues.append((QueueID(statement.int(0)), definition))
         }
         return queues
+    }
+
+    /// Every policy, by name.
+    func policies() throws(StoreFailure) -> [Policy] {
+        guard try hasTable("policy") else { return [] }
+        let statement = try database.prepared(
+            "SELECT name, operator, pattern, priority, definition FROM policy ORDER BY operator, name"
+        )
+        defer { statement.reset() }
+        var policies: [Policy] = []
+        while try statement.next() {
+            let name = statement.text(0)
+            policies.append(
+                Policy(
+                    name, pattern: statement.text(2), priority: Int32(clamping: statement.int(3)),
+                    isOperator: statement.int(1) != 0,
+                    definition: try arguments(statement.bytes(4), of: "policy '\(name)'")
+                )
+            )
+        }
+        return policies
+    }
+
+    /// Since when the queues that are paused have been.
+    func paused() throws(StoreFailure) -> [QueueID: Instant] {
+        guard try hasTable("paused") else { return [:] }
+        let statement = try database.prepared("SELECT queue, since FROM paused")
+        defer { statement.reset() }
+        var paused: [QueueID: Instant] = [:]
+        while try statement.next() {
+            paused[QueueID(statement.int(0))] = Instant(milliseconds: statement.int(1))
+        }
+        return paused
+    }
+
+    /// False for a table that a file is too old to have, which a reader may have opened.
+    private func hasTable(_ name: StaticString) throws(StoreFailure) -> Bool {
+        try database.number("SELECT count(*) FROM sqlite_schema WHERE name = '\(name)'") > 0
     }
 
     /// Every binding, in the order in which they were made.

@@ -73,6 +73,7 @@ struct MessageReader {
             statement.bind(3, Int64(request.countMax))
             statement.bind(4, by.milliseconds)
             return try read(statement, request)
+        case .ids: return []
         case .numbers(let numbers):
             return try rows(numbered: numbers, request)
         }

@@ -17,8 +17,8 @@ struct MessageRows {
     private static let insertSQL = """
         INSERT INTO message (
             id, queue, place, size, entered, expires, failed, body_id, exchange, routing_key, properties, headers,
-            body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority
-        ) VALUES (?1, ?2, ?20, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?21)
+            body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority, dedup
+        ) VALUES (?1, ?2, ?20, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?21, ?22)
         """
     private static let insertBodySQL = "INSERT OR IGNORE INTO body (id, body) VALUES (?1, ?2)"
 
@@ -56,6 +56,7 @@ struct MessageRows {
         var routingKey: String?
         var hasDeaths = true
         var hasPriority = true
+        var hasDedup = true
     }
 
     private func bind(
@@ -93,6 +94,12 @@ struct MessageRows {
         }
         if row.deaths != nil || bound.hasDeaths { bindDeaths(row.deaths, to: statement) }
         bound.hasDeaths = row.deaths != nil
+        if let id = row.dedupID {
+            statement.bind(22, id)
+        } else if bound.hasDedup {
+            statement.bindNull(22)
+        }
+        bound.hasDedup = row.dedupID != nil
     }
 
     private func bindProperties(of message: Message, to statement: Prepared) {

@@ -28,6 +28,7 @@ struct Recovery {
         state.exchanges = try definitions.exchanges()
         state.bindings = try definitions.bindings()
         var levels = try self.levels()
+        let paused = try definitions.paused()
         for queue in try definitions.queues() {
             state.queues.append(
                 RecoveredQueue(
@@ -37,9 +38,13 @@ struct Recovery {
                         try completed(
                             level, of: queue.id,
                             isPrioritized: queue.definition.arguments[QueueArgument.priorityMax] != nil)
-                    }))
+                    }, pausedSince: paused[queue.id]))
         }
+        state.policies = try definitions.policies()
         state.orphans = levels.keys.sorted()
+        state.dedupScopes = try IDRows(database: database).scopes()
+        state.idsEnd = Instant(
+            milliseconds: try database.number("SELECT coalesce(max(expires), 0) FROM dedup"))
         let number = try database.number(
             "SELECT max(value, (SELECT coalesce(max(id), 0) FROM message)) FROM meta WHERE name = 'reserved_through'"
         )

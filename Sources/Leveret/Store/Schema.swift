@@ -8,10 +8,19 @@ enum Schema {
     static let applicationID: Int64 = 0x4C76_7274
 
     /// What leads from version n to version n + 1, from the empty file on.
-    static let migrations = [version1, version2]
+    static let migrations = [version1, version2, version3, version4, version5]
 
-    /// Where messages are kept; in the database and in the spill file alike.
-    static let messageTables = """
+    /// Where messages are kept in the spill file: the same tables as in the database.
+    static let spillTables = messageTables + priorityIndex + messageIDs
+
+    /// The id that a queue knows a message by for as long as it is there.
+    private static let messageIDs = """
+        ALTER TABLE message ADD COLUMN dedup TEXT;
+        CREATE INDEX message_dedup ON message (queue, dedup) WHERE dedup IS NOT NULL;
+        """
+
+    /// Where messages are kept, as the first version has it.
+    private static let messageTables = """
         CREATE TABLE message (
             id INTEGER PRIMARY KEY,
             queue INTEGER NOT NULL,
@@ -143,6 +152,36 @@ enum Schema {
                 JOIN message AS m ON m.id = h.message
                 LEFT JOIN queue AS q ON q.id = h.queue
             WHERE h.consumer IS NOT NULL;
+        """
+
+    /// Queues whose dispatch is stopped.
+    private static let version3 = """
+        CREATE TABLE paused (queue INTEGER PRIMARY KEY, since INTEGER NOT NULL);
+        """
+
+    /// The ids that queues and exchanges have seen.
+    private static let version4 = """
+        \(messageIDs)
+        CREATE TABLE dedup (
+            scope TEXT NOT NULL,
+            id TEXT NOT NULL,
+            expires INTEGER NOT NULL,
+            PRIMARY KEY (scope, id)
+        ) WITHOUT ROWID;
+        CREATE INDEX dedup_expires ON dedup (expires);
+        """
+
+    /// Settings for queues whose names match.
+    private static let version5 = """
+        CREATE TABLE policy (
+            name TEXT NOT NULL,
+            operator INTEGER NOT NULL,
+            pattern TEXT NOT NULL,
+            priority INTEGER NOT NULL,
+            definition BLOB NOT NULL,
+            definition_json TEXT,
+            PRIMARY KEY (operator, name)
+        ) WITHOUT ROWID;
         """
 
     private static let state = """

@@ -60,6 +60,14 @@ final class SpillFile: Sendable {
         }
     }
 
+    /// Which of `keys` messages in the spill file have.
+    func find(_ keys: [DedupKey]) throws(StoreFailure) -> [StoredID] {
+        guard let readers = connections.withLock({ $0?.readers }) else { return [] }
+        return try readers.snapshot { database throws(StoreFailure) in
+            try IDRows(database: database).find(keys, isSpill: true)
+        }
+    }
+
     /// One small step of giving free pages back. Writer thread only.
     func maintain() throws(StoreFailure) -> Bool {
         guard let writer = connections.withLock({ $0?.writer }) else { return false }
@@ -85,8 +93,7 @@ final class SpillFile: Sendable {
             preparation: Schema.creation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
         let writer = try DatabaseQueue(path: path, options)
         try writer.access { database throws(StoreFailure) in
-            try database.runScript(Schema.messageTables)
-            try database.runScript(Schema.priorityIndex)
+            try database.runScript(Schema.spillTables)
         }
         let readers = ReaderPool(path: path)
         connections.withLock { $0 = Connections(writer: writer, readers: readers) }

@@ -93,11 +93,16 @@ final class Store: Sendable {
 
     private func write(_ batch: WriteBatch, to database: Database) throws(StoreFailure) -> [RangeRemoval] {
         try DefinitionRows(database: database).apply(batch.definitions)
+        try IDRows(database: database).put(batch.ids)
         let rows = MessageRows(database: database)
         try rows.insert(batch.inserts, spilled: false)
         try rows.update(batch.counters)
         try rows.remove(batch.removals)
         let unfinished = try rows.remove(batch.ranges, countMax: options.rangeRowsMax)
+        if let time = batch.idsEndedBy {
+            // Twice what came: what has ended shrinks, and a commit is never long for it.
+            try IDRows(database: database).removeEnded(by: time, countMax: 2 * batch.ids.count + 64)
+        }
         if let through = batch.reserveThrough { try setReserved(through, in: database) }
         return unfinished
     }
@@ -112,11 +117,21 @@ final class Store: Sendable {
 
     /// The stored copies that `request` asks for, those of the database and of the spill file by number.
     func load(_ request: LoadRequest) throws(StoreFailure) -> LoadResult {
+        if case .ids(let keys) = request.kind { return try find(keys, request) }
         let stored = try readers.snapshot { database throws(StoreFailure) in
             try LoadedPart(request, from: MessageReader(database: database, isSpill: false))
         }
         guard let spilled = try spill.load(request) else { return stored.result(of: request) }
         return stored.merged(with: spilled, request).result(of: request)
+    }
+
+    private func find(_ keys: [DedupKey], _ request: LoadRequest) throws(StoreFailure) -> LoadResult {
+        var result = LoadResult(request: request, rows: [])
+        result.ids = try readers.snapshot { database throws(StoreFailure) in
+            try IDRows(database: database).find(keys, isSpill: false)
+        }
+        result.ids += try spill.find(keys)
+        return result
     }
 
     /// Bytes of the database file and its write-ahead log.

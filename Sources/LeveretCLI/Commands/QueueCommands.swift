@@ -147,6 +147,14 @@ struct QueueCommand: ParsableCommand {
         var deliveryLimit: Int?
         @Option(help: ArgumentHelp("So many priorities above 0 are told apart, 1 to 255.", valueName: "n"))
         var maxPriority: Int?
+        @Option(help: ArgumentHelp("Deleted after so long without use, when it is empty.", valueName: "ms"))
+        var expiresIfEmpty: Int?
+        @Option(help: ArgumentHelp("So long a consumer may hold a message unsettled.", valueName: "ms"))
+        var consumerTimeout: Int?
+        @Option(help: ArgumentHelp("Drop messages whose id was seen.", valueName: "ms|while-queued"))
+        var deduplicate: String?
+        @Flag(help: "One consumer at a time gets the messages; the others stand by.")
+        var singleActive = false
         @OptionGroup var server: ServerOptions
 
         func run() throws {
@@ -156,6 +164,8 @@ struct QueueCommand: ParsableCommand {
                 .option("max-length", maxLength).option("max-bytes", maxBytes).option("overflow", overflow)
                 .option("dead-letter-exchange", deadLetterExchange).option("dead-letter-key", deadLetterKey)
                 .option("delivery-limit", deliveryLimit).option("max-priority", maxPriority)
+                .word("single-active", if: singleActive).option("deduplicate", deduplicate)
+                .option("expires-if-empty", expiresIfEmpty).option("consumer-timeout", consumerTimeout)
             try server.connect().ask(request)
             announce("queue '\(name.printable)' is there")
         }

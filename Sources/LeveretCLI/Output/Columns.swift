@@ -13,7 +13,7 @@ enum Columns {
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
         .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
-        .shown("alarms", .sentences),
+        .shown("deduplicated", .number), .shown("alarms", .sentences),
     ]
 
     /// `queues`.
@@ -25,6 +25,9 @@ enum Columns {
         .hidden("delivered", .number), .hidden("acked", .number), .hidden("dead", .tally),
         .hidden("durable"), .hidden("exclusive"), .hidden("auto_delete"),
         .shown("dead_letter_exchange"), .hidden("dead_letter_key"), .hidden("arguments", .nested),
+        .hidden("paused_since", .age), .hidden("deduplicated", .number),
+        .hidden("policy"), .hidden("operator_policy"), .hidden("effective", .nested),
+        .hidden("origins", .nested),
     ]
 
     /// `queue show`: all that `queues` has, and what is around the queue.
@@ -42,8 +45,18 @@ enum Columns {
     /// The consumers of `queue show`.
     static let consumers: [Column] = [
         .shown("name"), .shown("session"), .shown("prefetch", .number), .shown("unacked", .number),
-        .shown("auto_ack"), .shown("exclusive"), .hidden("queue"),
+        .shown("auto_ack"), .shown("exclusive"), .shown("priority", .number), .shown("active"),
+        .shown("consumer_timeout", .number), .hidden("queue"),
     ]
+
+    /// `policy list`.
+    static let policies: [Column] = [
+        .shown("name"), .shown("pattern"), .shown("priority", .number), .shown("operator"),
+        .shown("definition", .nested), .shown("queues", .number),
+    ]
+
+    /// `why`.
+    static let why: [Column] = [.shown("text"), .hidden("reason"), .hidden("facts", .nested)]
 
     /// `route`.
     static let routes: [Column] = [

@@ -106,7 +106,7 @@ struct LineArguments {
         return value
     }
 
-    /// The value of `x-NAME=value`: digits are an integer, anything else a string.
+    /// The value of `x-NAME=value`: digits are an integer, `true` and `false` themselves, all else a string.
     private static func extraValue(
         _ name: String,
         _ bytes: [UInt8],
@@ -116,6 +116,7 @@ struct LineArguments {
             throw BrokerError(
                 .syntaxError, "the value of \(name) is not UTF-8; only headers and bodies may be bytes")
         }
+        if !isQuoted, text == "true" || text == "false" { return .bool(text == "true") }
         guard !isQuoted, !bytes.isEmpty, bytes.allSatisfy({ $0.digitValue != nil }) else {
             return .string(text)
         }

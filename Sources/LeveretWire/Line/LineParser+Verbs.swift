@@ -9,6 +9,8 @@ private enum Overflow: String, CaseIterable {
 }
 
 extension LineArguments {
+    private static let priorities = Int64(Int32.min)...Int64(Int32.max)
+    private static let leases = 1...QueueSettings.millisecondsMax
     private static let milliseconds = 0...QueueSettings.millisecondsMax
 
     /// PUB.
@@ -79,10 +81,11 @@ extension LineArguments {
         )
     }
 
-    /// LIST, STAT and ROUTE.
+    /// LIST, STAT, WHY and ROUTE.
     func listing() throws(BrokerError) -> Request {
         switch verb {
         case .stat: return .status(positional.isEmpty ? nil : QueueName(try name(0, "queue's name")))
+        case .why: return .why(QueueName(try name(0, "queue's name")))
         case .route:
             var properties = MessageProperties()
             properties.headers = headers
@@ -104,7 +107,7 @@ extension LineArguments {
         }
     }
 
-    /// GET, SUB, ACK, NACK and REJECT.
+    /// GET, SUB, ACK, NACK, REJECT and TOUCH.
     func consuming() throws(BrokerError) -> Request {
         switch verb {
         case .get:
@@ -120,9 +123,12 @@ extension LineArguments {
                     tag: try text("as").map { ConsumerTag($0) },
                     prefetch: Int(try number("prefetch", in: 0...LineLimits.prefetchMax) ?? 256),
                     autoAck: try flag("auto-ack"),
-                    exclusive: try flag("exclusive")
+                    exclusive: try flag("exclusive"),
+                    priority: Int32(clamping: try number("priority", in: Self.priorities) ?? 0),
+                    timeoutMilliseconds: try number("consumer-timeout", in: Self.leases)
                 )
             )
+        case .touch: return .touch(try deliveryTag(), forMilliseconds: try number("for", in: Self.leases))
         case .ack: return .settle(Settlement(.ack, try deliveryTag(), multiple: try flag("multiple")))
         case .nack: return .settle(Settlement(.requeue, try deliveryTag(), multiple: try flag("multiple")))
         default:
@@ -132,13 +138,16 @@ extension LineArguments {
         }
     }
 
-    /// EXCHANGE, QUEUE, BIND, UNBIND, BINDX, UNBINDX, PURGE and DROP.
+    /// EXCHANGE, QUEUE, BIND, UNBIND, BINDX, UNBINDX, POLICY, PAUSE, RESUME, PURGE and DROP.
     func topology() throws(BrokerError) -> Request {
         switch verb {
         case .exchange: return .declareExchange(try exchangeDefinition(), passive: false)
         case .queue: return .declareQueue(try queueDefinition(), passive: false)
         case .bind, .bindx: return .bind(try binding())
         case .unbind, .unbindx: return .unbind(try binding())
+        case .policy: return .setPolicy(try policyDefinition())
+        case .pause: return .setPaused(QueueName(try name(0, "queue's name")), true)
+        case .resume: return .setPaused(QueueName(try name(0, "queue's name")), false)
         case .purge: return .purge(QueueName(try name(0, "queue's name")))
         default: return try drop()
         }
@@ -156,6 +165,11 @@ extension LineArguments {
             )
         }
         var arguments = extra
+        try set(
+            "x-deduplicate",
+            to: try number("deduplicate", in: Self.leases).map { .int($0) },
+            in: &arguments
+        )
         try set("alternate-exchange", to: try text("alternate").map { .string($0) }, in: &arguments)
         return ExchangeDefinition(
             ExchangeName(try name(0, "exchange's name")),
@@ -167,50 +181,59 @@ extension LineArguments {
         )
     }
 
-    private func queueDefinition() throws(BrokerError) -> QueueDefinition {
-        let counts = 0...Int64.max
+    /// Options whose values are numbers, their arguments, and what is allowed.
+    private static let queueNumbers: [(option: String, argument: String, range: ClosedRange<Int64>)] = [
+        ("ttl", "x-message-ttl", milliseconds),
+        ("expires", "x-expires", leases),
+        ("expires-if-empty", "x-expires-if-empty", leases),
+        ("max-length", "x-max-length", 0...Int64.max),
+        ("max-bytes", "x-max-length-bytes", 0...Int64.max),
+        ("delivery-limit", "x-delivery-limit", 0...Int64.max),
+        ("max-priority", "x-max-priority", 1...255),
+        ("consumer-timeout", "x-consumer-timeout", leases),
+    ]
+
+    /// Options whose values are texts.
+    private static let queueTexts = [
+        (option: "dead-letter-exchange", argument: "x-dead-letter-exchange"),
+        (option: "dead-letter-key", argument: "x-dead-letter-routing-key"),
+    ]
+
+    /// The arguments of a queue, by their short names and their full ones.
+    private func queueArguments() throws(BrokerError) -> FieldTable {
         var arguments = extra
+        for (option, argument, range) in Self.queueNumbers {
+            try set(argument, to: try number(option, in: range).map { .int($0) }, in: &arguments)
+        }
+        for (option, argument) in Self.queueTexts {
+            try set(argument, to: try text(option).map { .string($0) }, in: &arguments)
+        }
+        let overflow = try word("overflow", as: Overflow.self)
+        try set("x-overflow", to: overflow.map { .string($0.rawValue) }, in: &arguments)
+        let isWhileQueued = try? text("deduplicate") == "while-queued"
         try set(
-            "x-message-ttl",
-            to: try number("ttl", in: Self.milliseconds).map { .int($0) },
+            "x-deduplicate",
+            to: isWhileQueued == true
+                ? .string("while-queued") : try number("deduplicate", in: Self.leases).map { .int($0) },
             in: &arguments
         )
-        try set(
-            "x-expires",
-            to: try number("expires", in: 1...QueueSettings.millisecondsMax).map { .int($0) },
-            in: &arguments
+        if has("single-active") {
+            try set("x-single-active-consumer", to: .bool(try flag("single-active")), in: &arguments)
+        }
+        return arguments
+    }
+
+    private func policyDefinition() throws(BrokerError) -> Policy {
+        Policy(
+            try name(0, "policy's name"),
+            pattern: try name(1, "policy's pattern"),
+            priority: Int32(clamping: try number("priority", in: Self.priorities) ?? 0),
+            isOperator: try flag("operator"),
+            definition: try queueArguments()
         )
-        try set("x-max-length", to: try number("max-length", in: counts).map { .int($0) }, in: &arguments)
-        try set(
-            "x-max-length-bytes",
-            to: try number("max-bytes", in: counts).map { .int($0) },
-            in: &arguments
-        )
-        try set(
-            "x-overflow",
-            to: try word("overflow", as: Overflow.self).map { .string($0.rawValue) },
-            in: &arguments
-        )
-        try set(
-            "x-dead-letter-exchange",
-            to: try text("dead-letter-exchange").map { .string($0) },
-            in: &arguments
-        )
-        try set(
-            "x-dead-letter-routing-key",
-            to: try text("dead-letter-key").map { .string($0) },
-            in: &arguments
-        )
-        try set(
-            "x-delivery-limit",
-            to: try number("delivery-limit", in: counts).map { .int($0) },
-            in: &arguments
-        )
-        try set(
-            "x-max-priority",
-            to: try number("max-priority", in: 1...255).map { .int($0) },
-            in: &arguments
-        )
+    }
+
+    private func queueDefinition() throws(BrokerError) -> QueueDefinition {
         let asksForName = !positional[0].hasQuote && positional[0].bytes.elementsEqual("?".utf8)
         let queue = asksForName ? "" : try name(0, "queue's name")
         guard asksForName || !queue.isEmpty else {
@@ -224,7 +247,7 @@ extension LineArguments {
             durable: try flag("durable", default: true),
             exclusive: try flag("exclusive"),
             autoDelete: try flag("auto-delete"),
-            arguments: arguments
+            arguments: try queueArguments()
         )
     }
 
@@ -252,7 +275,12 @@ extension LineArguments {
 
     private func drop() throws(BrokerError) -> Request {
         let name = try name(1, "name")
-        switch positional[0].shown.lowercased() {
+        let kind = positional[0].shown.lowercased()
+        guard kind == "policy" ? !has("if-empty") && !has("if-unused") : !has("operator") else {
+            throw wrongSyntax("if-empty and if-unused are for queues and exchanges, operator is for policies")
+        }
+        switch kind {
+        case "policy": return .deletePolicy(name, isOperator: try flag("operator"))
         case "queue":
             return .deleteQueue(
                 QueueName(name),
@@ -267,7 +295,7 @@ extension LineArguments {
                 )
             }
             return .deleteExchange(ExchangeName(name), ifUnused: try flag("if-unused"))
-        default: throw wrongSyntax("DROP knows queue and exchange, not '\(positional[0].shown)'")
+        default: throw wrongSyntax("DROP knows queue, exchange and policy, not '\(positional[0].shown)'")
         }
     }
 }

@@ -129,10 +129,10 @@ extension LineHead {
         case .peek:
             let form: LineReplyForm = try arguments.flag("body", default: true) ? .rows : .withoutBodies
             return .complete(.submit(.peek(try arguments.peek()), form))
-        case .list, .stat, .route: return .complete(.submit(try arguments.listing(), .rows))
-        case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .purge, .drop:
+        case .list, .stat, .why, .route: return .complete(.submit(try arguments.listing(), .rows))
+        case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:
             return .complete(.submit(try arguments.topology(), .plain))
-        case .get, .sub, .ack, .nack, .reject:
+        case .get, .sub, .ack, .nack, .reject, .touch:
             let request = try arguments.consuming()
             if case .get(_, autoAck: _, let wait) = request, wait > 0 {
                 return .complete(.submit(request, .waiting))

@@ -56,6 +56,12 @@ enum LineRows {
         json.field("dead_letter_exchange", text: definition.arguments.text("x-dead-letter-exchange"))
         json.field("dead_letter_key", text: definition.arguments.text("x-dead-letter-routing-key"))
         json.field("arguments", .table(definition.arguments))
+        json.field("paused_since", time: row.pausedSince)
+        json.field("deduplicated", row.deduplicated)
+        json.field("policy", text: row.policy)
+        json.field("operator_policy", text: row.operatorPolicy)
+        json.field("effective", .table(row.effective))
+        json.field("origins", .table(row.origins))
         json.end()
     }
 
@@ -89,6 +95,13 @@ enum LineRows {
         json.field("unacked", row.unacked)
         json.field("auto_ack", row.autoAck)
         json.field("exclusive", row.isExclusive)
+        json.field("priority", Int(row.priority))
+        json.field("active", row.isActive)
+        if let timeout = row.timeoutMilliseconds {
+            json.field("consumer_timeout", timeout)
+        } else {
+            json.null("consumer_timeout")
+        }
         json.end()
     }
 
@@ -98,6 +111,23 @@ enum LineRows {
         json.field("since", time: row.since)
         json.field("consumers", row.consumers)
         json.field("unacked", row.unacked)
+        json.end()
+    }
+
+    static func policy(_ row: PolicyInfo, to json: inout JSONRow) {
+        json.field("name", row.policy.name)
+        json.field("pattern", row.policy.pattern)
+        json.field("priority", Int(row.policy.priority))
+        json.field("operator", row.policy.isOperator)
+        json.field("definition", .table(row.policy.definition))
+        json.field("queues", row.queues)
+        json.end()
+    }
+
+    static func reason(_ row: QueueReason, to json: inout JSONRow) {
+        json.field("reason", row.kind.rawValue)
+        json.field("text", row.text)
+        json.field("facts", .table(row.facts))
         json.end()
     }
 
@@ -134,6 +164,7 @@ enum LineRows {
         json.field("parked", row.parked)
         json.field("in_rate", rate: row.publishRate)
         json.field("out_rate", rate: row.deliverRate)
+        json.field("deduplicated", row.deduplicated)
         json.field("alarms", .array(row.alarms.map { .string($0) }))
         json.end()
     }
@@ -202,32 +233,5 @@ extension FieldTable {
     fileprivate func text(_ name: String) -> String? {
         guard case .string(let text) = self[name] else { return nil }
         return text
-    }
-}
-
-extension Instant {
-    /// `2026-01-31T09:05:00.250Z`.
-    var iso8601: String {
-        let day = Int(
-            milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds - 86_399_999) / 86_400_000
-        )
-        let inDay = Int(milliseconds) - day * 86_400_000
-        // Days to a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-        let shifted = day + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthShifted = (5 * dayOfYear + 2) / 153
-        let dayOfMonth = dayOfYear - (153 * monthShifted + 2) / 5 + 1
-        let month = monthShifted < 10 ? monthShifted + 3 : monthShifted - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        func padded(_ number: Int, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
-        }
-        let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))"
-        let minutes = "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2))"
-        return "\(date)T\(minutes):\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
     }
 }

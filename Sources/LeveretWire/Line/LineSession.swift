@@ -343,7 +343,8 @@ public struct LineSession: Sendable {
                 return LineWriter.error(error.named(part, tag: tags[part]), prefix: prefix, to: &out)
             }
             LineWriter.error(error, prefix: prefix, to: &out)
-        case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status:
+        case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
+            .reasons:
             Self.rows(answer, form, prefix: prefix, out: &out)
         }
     }
@@ -361,6 +362,8 @@ public struct LineSession: Sendable {
         case .bindings(let rows): list(rows) { LineRows.binding($0, to: &$1) }
         case .consumers(let rows): list(rows) { LineRows.consumer($0, to: &$1) }
         case .connections(let rows): list(rows) { LineRows.connection($0, to: &$1) }
+        case .policies(let rows): list(rows) { LineRows.policy($0, to: &$1) }
+        case .reasons(let rows): list(rows) { LineRows.reason($0, to: &$1) }
         case .routes(let rows): list(rows) { LineRows.route($0, to: &$1) }
         case .status(let row): list([row]) { LineRows.status($0, to: &$1) }
         case .done, .routed, .unroutable, .declared, .consuming, .count, .delivered, .empty, .committed,

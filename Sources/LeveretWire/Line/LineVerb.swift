@@ -6,9 +6,9 @@
 
 /// What a request can ask for.
 enum LineVerb: String, CaseIterable, Sendable {
-    case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject
+    case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case peek, move, purge, drop, list, stat, route, ping, help, quit
+    case policy, peek, move, pause, resume, purge, drop, list, stat, why, route, ping, help, quit
 
     /// As HELP shows it.
     var syntax: String {
@@ -16,11 +16,14 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello: "HELLO [name=text]"
         case .exchange:
             "EXCHANGE name direct|topic|fanout|headers [durable=no] [auto-delete] [internal] [alternate=e] "
+                + "[deduplicate=ms] "
                 + "[x-NAME=v]"
         case .queue:
             "QUEUE name|? [durable=no] [exclusive] [auto-delete] [ttl=ms] [expires=ms] "
                 + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
-                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [max-priority=n] [x-NAME=v]"
+                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [max-priority=n] "
+                + "[single-active] [consumer-timeout=ms] [expires-if-empty=ms] [deduplicate=ms|while-queued] "
+                + "[x-NAME=v]"
         case .bind: "BIND queue exchange [pattern] [h.NAME=v]"
         case .unbind: "UNBIND queue exchange [pattern] [h.NAME=v]"
         case .bindx: "BINDX destination source [pattern] [h.NAME=v]"
@@ -29,21 +32,32 @@ enum LineVerb: String, CaseIterable, Sendable {
             "PUB exchange key [id=text] [ttl=ms] [priority=n] [type=text] [reply-to=text] "
                 + "[correlation-id=text] [content-type=text] [transient] [mandatory] [h.NAME=v] :text|{N}"
         case .get: "GET queue [wait=ms] [auto-ack]"
-        case .sub: "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive]"
+        case .sub:
+            "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive] [priority=n] "
+                + "[consumer-timeout=ms]"
         case .unsub: "UNSUB name"
         case .ack: "ACK tag [multiple]"
         case .nack: "NACK tag [multiple]"
         case .reject: "REJECT tag [requeue] [error=text]"
+        case .touch: "TOUCH tag [for=ms]"
         case .begin: "BEGIN"
         case .commit: "COMMIT"
         case .rollback: "ROLLBACK"
+        case .policy:
+            "POLICY name pattern [priority=n] [operator] [ttl=ms] [expires=ms] [expires-if-empty=ms] "
+                + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
+                + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
+                + "[deduplicate=ms|while-queued] [x-NAME=v]"
         case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked] [body=no]"
         case .move:
             "MOVE queue to queue2|exchange=e [key=k] [n=n] [position=p [if=version] [h.NAME=v] [:text|{N}]]"
+        case .pause: "PAUSE queue"
+        case .resume: "RESUME queue"
         case .purge: "PURGE queue"
-        case .drop: "DROP queue|exchange name [if-empty] [if-unused]"
-        case .list: "LIST queues|exchanges|bindings|consumers|connections [match=glob]"
+        case .drop: "DROP queue|exchange|policy name [if-empty] [if-unused] [operator]"
+        case .list: "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob]"
         case .stat: "STAT [queue]"
+        case .why: "WHY queue"
         case .route: "ROUTE exchange key [h.NAME=v]"
         case .ping: "PING"
         case .help: "HELP [verb]"
@@ -56,8 +70,10 @@ enum LineVerb: String, CaseIterable, Sendable {
         switch self {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
-        case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .peek, .purge, .list: 1...1
-        case .exchange, .pub, .route, .drop: 2...2
+        case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
+            .why:
+            1...1
+        case .exchange, .pub, .route, .drop, .policy: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
         }
@@ -67,12 +83,13 @@ enum LineVerb: String, CaseIterable, Sendable {
     var options: Set<String> {
         switch self {
         case .hello: ["name"]
-        case .exchange: ["durable", "auto-delete", "internal", "alternate"]
+        case .exchange: ["durable", "auto-delete", "internal", "alternate", "deduplicate"]
         case .queue:
             [
                 "durable", "exclusive", "auto-delete", "ttl", "expires", "max-length", "max-bytes",
                 "overflow",
                 "dead-letter-exchange", "dead-letter-key", "delivery-limit", "max-priority",
+                "single-active", "consumer-timeout", "expires-if-empty", "deduplicate",
             ]
         case .pub:
             [
@@ -80,14 +97,22 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "mandatory",
             ]
         case .get: ["wait", "auto-ack"]
-        case .sub: ["as", "prefetch", "auto-ack", "exclusive"]
+        case .sub: ["as", "prefetch", "auto-ack", "exclusive", "priority", "consumer-timeout"]
         case .ack, .nack: ["multiple"]
         case .reject: ["requeue", "error"]
+        case .touch: ["for"]
+        case .policy:
+            [
+                "priority", "operator", "ttl", "expires", "expires-if-empty", "max-length", "max-bytes",
+                "overflow", "dead-letter-exchange", "dead-letter-key", "delivery-limit", "consumer-timeout",
+                "deduplicate",
+            ]
         case .peek: ["n", "from", "state", "body"]
         case .move: ["exchange", "key", "n", "position", "if"]
-        case .drop: ["if-empty", "if-unused"]
+        case .drop: ["if-empty", "if-unused", "operator"]
         case .list: ["match"]
-        case .bind, .unbind, .bindx, .unbindx, .unsub, .begin, .commit, .rollback, .purge, .stat, .route,
+        case .bind, .unbind, .bindx, .unbindx, .unsub, .begin, .commit, .rollback, .pause, .resume, .purge,
+            .stat, .why, .route,
             .ping,
             .help, .quit:
             []
@@ -99,11 +124,10 @@ enum LineVerb: String, CaseIterable, Sendable {
         switch self {
         case .queue:
             [
-                "single-active", "deduplicate", "consumer-timeout", "delayed-retry-type",
+                "delayed-retry-type",
                 "delayed-retry-min", "delayed-retry-max",
             ]
         case .pub, .nack, .reject: ["delay"]
-        case .sub: ["priority"]
         case .peek, .move: ["where"]
         default: []
         }
@@ -118,15 +142,15 @@ enum LineVerb: String, CaseIterable, Sendable {
     }
 
     /// It takes `x-NAME=value`.
-    var takesExtraArguments: Bool { self == .queue || self == .exchange }
+    var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
     var takesBody: Bool { self == .pub || self == .move }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "vhost", "touch", "edit", "cancel", "pause", "resume", "why",
+        "auth", "vhost", "edit", "cancel",
         "sql",
-        "policy", "user", "permission", "kill", "log", "backup", "export", "import",
+        "user", "permission", "kill", "log", "backup", "export", "import",
     ]
 }

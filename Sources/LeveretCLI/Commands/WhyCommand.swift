@@ -1,0 +1,28 @@
+// `leveret why`.
+
+import ArgumentParser
+
+struct WhyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "why",
+        abstract: "Say why messages of a queue stand still.",
+        discussion: """
+            A sentence for each reason: no consumer, a pause, a prefetch that is used up and by whom, and so on.
+
+            Examples:
+              leveret why jobs
+              leveret why jobs -o json
+            """
+    )
+
+    @Argument(help: "The queue.")
+    var name: String
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        var printer = try output.printer(of: Columns.why)
+        try server.connect().rows(LineRequest("WHY").argument(name)) { printer.print($0) }
+        printer.finish(none: "")
+    }
+}

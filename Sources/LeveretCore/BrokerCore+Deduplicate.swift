@@ -1,0 +1,369 @@
+// A client's publish whose id was seen is confirmed and dropped. What memory can't say is asked of the store;
+// until it has answered, this and every later publish to a queue or exchange that deduplicates waits its turn.
+// Dead letters and moves never come here.
+
+import DequeModule
+
+/// A publish or a transaction that waits to hear of the store whether its ids were seen.
+struct WaitingPublish {
+    var request: Request
+    var ticket: Ticket
+    var session: Session
+    var bytes: Int
+}
+
+/// The question to the store that is under way.
+struct IDLookup {
+    var asked: Set<DedupKey>
+    /// Messages that left their queues since it was asked.
+    var left: Set<MessageNumber> = []
+    /// The same, as stretches of queues.
+    var purged: [RangeRemoval] = []
+    /// How the store answered.
+    var found: [DedupKey: StoredID] = [:]
+}
+
+/// What a publish meets.
+enum DedupVerdict {
+    /// Its id, if it has one, and the queues that have not seen it.
+    case publish(id: String?, queues: [QueueSlot])
+    /// Every queue, or its exchange, has seen it; the last of these claims stands in this batch.
+    case seen(BatchNumber)
+    /// The store has to be asked about these.
+    case unknown([DedupKey])
+}
+
+extension BrokerCore {
+    /// True where a publish to this exchange, which reaches these queues, may be a double.
+    func deduplicates(_ exchange: ExchangeName, _ slots: [QueueSlot]) -> Bool {
+        guard dedupScopes > 0 else { return false }
+        if dedupExchanges[exchange] != nil { return true }
+        return slots.contains { queue(at: $0)?.settings.deduplication != nil }
+    }
+
+    /// Publishes a message unless its id was seen. What only the store knows has been asked for.
+    mutating func publishOnce(
+        _ message: Message, _ route: Route, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
+        do throws(BrokerError) {
+            let verdict = try verdict(on: message, route.queues, now: now)
+            totals.published += 1
+            publishRate.mark(1, now: now)
+            switch verdict {
+            case .publish(let id, let queues):
+                noteDoubles(route.queues.count - queues.count, among: route.queues, except: queues)
+                let message = message.withoutBlindCopies()
+                publish(message, to: queues, id: id, ticket, session, now: now)
+            case .seen(let batch):
+                noteDoubles(max(1, route.queues.count), among: route.queues, except: [])
+                answerOnceCommitted(session, ticket, .routed(0), batch)
+            case .unknown: break
+            }
+            shrinkSeen(now: now)
+        } catch {
+            answer(session, ticket, .refused(error))
+        }
+    }
+
+    private mutating func publish(
+        _ message: Message, to queues: [QueueSlot], id: String?, _ ticket: Ticket, _ session: Session,
+        now: Instant
+    ) {
+        let wasFull = queues.contains { queue(at: $0).map { isFull($0, for: message) } ?? false }
+        if queues.count == 1, let queue = queue(at: queues[0]) {
+            publish(message, toOne: queue, id: id, ticket, session, now: now)
+        } else {
+            publish(message, toMany: queues, id: id, ticket, session, now: now)
+        }
+        // A publish that is refused in part comes again, and must not be taken for a double then.
+        if !wasFull { claim(id, at: message.exchange, now: now) }
+    }
+
+    /// Counts copies that were dropped as doubles.
+    mutating func noteDoubles(_ count: Int, among slots: [QueueSlot], except taken: [QueueSlot]) {
+        totals.deduplicated += count
+        for slot in slots where !taken.contains(slot) { queue(at: slot)?.deduplicated += 1 }
+    }
+
+    // MARK: - Verdicts
+
+    /// What becomes of a publish.
+    func verdict(
+        on message: Message, _ slots: [QueueSlot], now: Instant
+    ) throws(BrokerError) -> DedupVerdict {
+        guard let id = try dedupID(of: message) else { return .publish(id: nil, queues: slots) }
+        var unknown: [DedupKey] = []
+        var batch: BatchNumber = 0
+        if dedupExchanges[message.exchange] != nil {
+            let key = DedupKey(scope: .exchange(message.exchange), id: id)
+            switch verdict(on: key, now: now) {
+            case .seen(let batch): return .seen(batch)
+            case .unknown: unknown.append(key)
+            case .new: break
+            }
+        }
+        var left: [QueueSlot] = []
+        for slot in slots {
+            guard let queue = queue(at: slot), let key = queue.dedupKey(id) else {
+                left.append(slot)
+                continue
+            }
+            switch verdict(on: key, now: now) {
+            case .seen(let claimed): batch = max(batch, claimed)
+            case .unknown: unknown.append(key)
+            case .new: left.append(slot)
+            }
+        }
+        if !unknown.isEmpty { return .unknown(unknown) }
+        return left.isEmpty && !slots.isEmpty ? .seen(batch) : .publish(id: id, queues: left)
+    }
+
+    private func verdict(on key: DedupKey, now: Instant) -> SeenIDs.Verdict {
+        let verdict = seenIDs.verdict(on: key, now: now)
+        guard verdict == .unknown, let lookup = idLookup, isAnsweringIDs, lookup.asked.contains(key) else {
+            return verdict
+        }
+        guard let found = lookup.found[key], found.expires > now, !lookup.left.contains(found.number),
+            !isPurged(found)
+        else { return .new }
+        return .seen(0)
+    }
+
+    /// The row of a message that was purged may still be there for a while.
+    private func isPurged(_ found: StoredID) -> Bool {
+        guard found.number != 0, case .queue(let queue) = found.key.scope else { return false }
+        let ranges = gathering.batch.ranges + (inFlight?.batch.ranges ?? []) + (idLookup?.purged ?? [])
+        return ranges.contains {
+            $0.queue == queue && ($0.priority == nil || $0.priority == found.priority)
+                && $0.after < found.place
+                && found.place <= $0.through
+        }
+    }
+
+    /// What tells a message from others; `nil` where it says nothing.
+    private func dedupID(of message: Message) throws(BrokerError) -> String? {
+        guard message.hasProperties, let properties = message.properties else { return nil }
+        let id: String?
+        switch properties.headers[HeaderName.deduplication] {
+        case .string(let text)?: id = text
+        case .int(let number)?: id = String(number)
+        case nil: id = properties.messageID
+        case .some(let value):
+            throw BrokerError(
+                .preconditionFailed,
+                "header \(HeaderName.deduplication) is '\(value.shown)' of type '\(value.typeName)'; "
+                    + "expected a string or a whole number")
+        }
+        if let id, id.utf8.count > 255 {
+            let text = "a message id of \(id.utf8.count) bytes can't be remembered; 255 bytes are allowed"
+            throw BrokerError(.preconditionFailed, text)
+        }
+        return id
+    }
+
+    // MARK: - Claims
+
+    /// Remembers an id at the exchange it was published to.
+    mutating func claim(_ id: String?, at exchange: ExchangeName, now: Instant) {
+        guard let id, let window = dedupExchanges[exchange] else { return }
+        claim(DedupKey(scope: .exchange(exchange), id: id), for: window, now: now)
+    }
+
+    /// Remembers the id of a copy that a queue has taken.
+    mutating func claim(
+        _ id: String, _ number: MessageNumber, in queue: MessageQueue, isStored: Bool, now: Instant
+    ) {
+        switch queue.settings.deduplication {
+        case .window(let milliseconds)?:
+            claim(DedupKey(scope: .queue(queue.id), id: id), for: milliseconds, now: now)
+        case .whileQueued?:
+            seenIDs.claim(
+                DedupKey(scope: .queue(queue.id), id: id, isWhileQueued: true), until: .distantFuture,
+                number: number, batch: isStored ? gathering.batch.number : 0, isStored: isStored)
+        case nil: break
+        }
+    }
+
+    private mutating func claim(_ key: DedupKey, for milliseconds: Int64, now: Instant) {
+        let expires = now.advanced(byMilliseconds: milliseconds)
+        guard expires > now else { return }
+        idsEnd = max(idsEnd, expires)
+        seenIDs.claim(key, until: expires, number: 0, batch: gathering.batch.number, isStored: true)
+        gathering.remember(StoredID(key: key, expires: expires))
+    }
+
+    /// Forgets in memory what the store can tell. While it is asked, nothing that it may not have seen.
+    mutating func shrinkSeen(now: Instant) {
+        guard idLookup == nil, dedupScopes > 0 else { return }
+        seenIDs.shrink(
+            committedBefore: inFlight?.batch.number ?? gathering.batch.number, now: now)
+    }
+
+    /// A message is gone from its queue: an id that lives as long as it does goes with it.
+    mutating func forgetID(of number: MessageNumber) {
+        if !seenIDs.hasNoQueued { seenIDs.left(number) }
+        if idLookup != nil { idLookup?.left.insert(number) }
+    }
+
+    /// All messages of a queue are gone but those that are held.
+    mutating func forgetPurgedIDs(of queue: MessageQueue) {
+        guard !seenIDs.hasNoQueued else { return }
+        var held: Set<MessageNumber> = []
+        for session in connections.flatMap(\.sessions) {
+            for case .some(let delivery) in session.held where delivery.queue === queue {
+                held.insert(delivery.entry.number)
+            }
+            for delivery in session.handingOver where delivery.queue === queue {
+                held.insert(delivery.entry.number)
+            }
+        }
+        seenIDs.left(.queue(queue.id), but: held)
+    }
+
+    /// An exchange or queue is gone, and with it the ids it had seen.
+    mutating func forgetScope(_ scope: DedupScope) {
+        dedupScopes -= 1
+        seenIDs.forget(scope)
+        gathering.batch.ids.removeAll { $0.key.scope == scope }
+        gathering.define(.forgetIDs(scope))
+    }
+
+    /// Takes note of an exchange that deduplicates.
+    mutating func noteDeduplication(of exchange: ExchangeDefinition) {
+        guard let window = try? exchange.deduplicationMilliseconds() else { return }
+        dedupScopes += 1
+        dedupExchanges[exchange.name] = window
+    }
+
+    /// Takes over that the store knows ids; those of scopes that are gone, it forgets.
+    mutating func recoverIDs(_ state: RecoveredState, now: Instant) {
+        idsEnd = state.idsEnd
+        for recovered in state.queues where recovered.count > 0 {
+            guard let queue = queuesByID[recovered.id], queue.settings.deduplication == .whileQueued else {
+                continue
+            }
+            seenIDs.mayBeStored(.queue(queue.id), until: .distantFuture)
+        }
+        for scope in state.dedupScopes {
+            let isThere =
+                switch scope {
+                case .exchange(let name): dedupExchanges[name] != nil
+                case .queue(let id): queuesByID[id] != nil
+                }
+            if isThere {
+                seenIDs.mayBeStored(scope, until: idsEnd)
+            } else {
+                gathering.define(.forgetIDs(scope))
+            }
+        }
+    }
+
+    // MARK: - Waiting for the store
+
+    /// True where a publish has to wait for the store, or behind others that do.
+    mutating func mustWait(_ message: Message, now: Instant) -> Bool {
+        guard let slots = try? topology.destinations(of: message), deduplicates(message.exchange, slots)
+        else { return false }
+        if !waitingForIDs.isEmpty, !isAnsweringIDs { return true }
+        if case .unknown? = try? verdict(on: message, slots, now: now) { return true }
+        return false
+    }
+
+    /// True where any part of a transaction has to wait.
+    mutating func mustWait(_ requests: [Request], now: Instant) -> Bool {
+        for case .publish(let message, _) in requests where mustWait(message, now: now) { return true }
+        return false
+    }
+
+    mutating func wait(_ request: Request, _ ticket: Ticket, _ session: Session) {
+        let bytes = request.publishedBytes
+        waitingForIDs.append(
+            WaitingPublish(request: request, ticket: ticket, session: session, bytes: bytes))
+        waitingForIDsBytes += bytes
+        askForIDs()
+    }
+
+    /// Asks the store about the first that wait, unless it is being asked.
+    private mutating func askForIDs() {
+        guard idLookup == nil, !waitingForIDs.isEmpty else { return }
+        let now = Instant(milliseconds: .min)  // what has expired is found out when the answer is there
+        var asked: Set<DedupKey> = []
+        for waiting in waitingForIDs.prefix(limits.sliceCount) {
+            for message in waiting.request.publishedMessages {
+                guard let slots = try? topology.destinations(of: message),
+                    case .unknown(let keys)? = try? verdict(on: message, slots, now: now)
+                else { continue }
+                asked.formUnion(keys)
+            }
+        }
+        idLookup = IDLookup(asked: asked)
+        let keys = asked.sorted { ($0.id, "\($0.scope)") < ($1.id, "\($1.scope)") }
+        ask(
+            LoadRequest(
+                queue: 0, kind: .ids(keys), countMax: keys.count, bytesMax: .max, epoch: 0,
+                barrier: latestBarrier))
+    }
+
+    /// The store has answered: those who waited for it go on, in their order.
+    mutating func idsLoaded(_ result: LoadResult, now: Instant) {
+        for found in result.ids { idLookup?.found[found.key] = found }
+        isAnsweringIDs = true
+        while let waiting = waitingForIDs.first {
+            if mustWait([waiting.request] + waiting.request.parts, now: now) { break }
+            waitingForIDs.removeFirst()
+            waitingForIDsBytes -= waiting.bytes
+            switch waiting.request {
+            case .publish(let message, let mandatory):
+                publish(message, mandatory: mandatory, waiting.ticket, waiting.session, now: now)
+            case .transaction(let requests):
+                // What a session held that is closed has gone back: nobody was promised its transaction.
+                guard !waiting.session.isClosed else { continue }
+                transaction(requests, waiting.ticket, waiting.session, now: now)
+            default: break
+            }
+            settleDying(now: now)
+        }
+        isAnsweringIDs = false
+        idLookup = nil
+        askForIDs()
+    }
+
+    /// Answers once a batch is committed.
+    mutating func answerOnceCommitted(
+        _ session: Session, _ ticket: Ticket, _ answer: Answer, _ batch: BatchNumber
+    ) {
+        guard batch != 0, batch >= inFlight?.batch.number ?? gathering.batch.number else {
+            return self.answer(session, ticket, answer)
+        }
+        gathering.answers.append(WaitingAnswer(session: session, ticket: ticket, answer: answer))
+        gathering.wants(.now)
+    }
+}
+
+extension MessageQueue {
+    /// What this queue remembers a message by.
+    func dedupKey(_ id: String) -> DedupKey? {
+        settings.deduplication.map {
+            DedupKey(scope: .queue(self.id), id: id, isWhileQueued: $0 == .whileQueued)
+        }
+    }
+}
+
+extension Request {
+    /// The messages that it publishes.
+    fileprivate var publishedMessages: [Message] {
+        switch self {
+        case .publish(let message, _): [message]
+        case .transaction(let requests): requests.flatMap(\.publishedMessages)
+        default: []
+        }
+    }
+
+    /// What a transaction is made of.
+    fileprivate var parts: [Request] {
+        if case .transaction(let requests) = self { requests } else { [] }
+    }
+
+    /// What these weigh.
+    fileprivate var publishedBytes: Int { publishedMessages.reduce(0) { $0 + $1.footprint } }
+}

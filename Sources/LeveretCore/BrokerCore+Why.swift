@@ -1,0 +1,254 @@
+// WHY: for every reason why messages of a queue stand still one plain sentence, and the facts behind it. It looks
+// and changes nothing. What can stop a message in BrokerCore+Dispatch.swift has its sentence here.
+
+import DequeModule
+
+/// One reason why messages of a queue stand still, or what they do instead.
+public struct QueueReason: Sendable, Hashable {
+    /// What kind of reason: the names are stable.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// Nothing is ready.
+        case empty
+        /// Dispatch was stopped by PAUSE.
+        case paused
+        /// Messages are ready and nobody takes them.
+        case noConsumer = "no_consumer"
+        /// A consumer holds as much as its prefetch allows.
+        case prefetch
+        /// A session holds as much as its own prefetch allows, or as the broker allows any.
+        case session
+        /// A client does not read what waits for it.
+        case notReading = "not_reading"
+        /// The single active consumer waits for what others hold.
+        case handOver = "hand_over"
+        /// Somebody holds messages that were delivered to him.
+        case held
+        /// The next messages are being read from the file.
+        case reading
+        /// The queue is full and refuses publishes.
+        case full
+        /// Publishes are refused, or wait for the disk.
+        case alarm
+        /// The broker is shutting down.
+        case draining
+        /// Nothing stands still.
+        case goesOn = "goes_on"
+    }
+
+    /// What kind of reason.
+    public var kind: Kind
+    /// One sentence for people.
+    public var text: String
+    /// What the sentence says, for programs.
+    public var facts: FieldTable
+
+    /// A reason of these parts.
+    public init(_ kind: Kind, _ text: String, _ facts: FieldTable = [:]) {
+        self.kind = kind
+        self.text = text
+        self.facts = facts
+    }
+}
+
+extension BrokerCore {
+    /// Answers why messages of a queue stand still.
+    mutating func why(_ name: QueueName, _ ticket: Ticket, _ session: Session, now: Instant) {
+        do throws(BrokerError) {
+            let queue = try usableQueue(name, by: session)
+            answer(session, ticket, .reasons(reasons(for: queue, now: now)))
+        } catch {
+            answer(session, ticket, .refused(error))
+        }
+    }
+
+    private func reasons(for queue: MessageQueue, now: Instant) -> [QueueReason] {
+        var reasons = obstacles(in: queue)
+        if queue.readyCount == 0 {
+            reasons.append(QueueReason(.empty, "nothing is ready in queue '\(queue.name)'"))
+        } else if reasons.isEmpty {
+            reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue)
+        }
+        reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
+        reasons += obstaclesToPublishing(queue)
+        let standsStill = reasons.contains { $0.kind != .held && $0.kind != .full && $0.kind != .alarm }
+        if !standsStill {
+            let rate = queue.deliverRate.rate(now: now)
+            let text =
+                "dispatch goes on: \(counted(queue.readyCount)) ready, \(Int(rate)) a second go out"
+            reasons.append(
+                QueueReason(
+                    .goesOn, text, ["ready": .int(Int64(queue.readyCount)), "out_rate": .double(rate)]))
+        }
+        return reasons
+    }
+
+    /// What stops all dispatch, whoever consumes.
+    private func obstacles(in queue: MessageQueue) -> [QueueReason] {
+        var reasons: [QueueReason] = []
+        if isDraining { reasons.append(QueueReason(.draining, "the broker is shutting down")) }
+        if let since = queue.pausedSince {
+            reasons.append(
+                QueueReason(
+                    .paused, "queue '\(queue.name)' is paused since \(since.iso8601); RESUME lets it go on",
+                    ["since": .string(since.iso8601)]))
+        }
+        let waitsForStore = queue.first == nil ? queue.isLoading : queue.isFetching
+        if queue.readyCount > 0, waitsForStore {
+            reasons.append(QueueReason(.reading, "its next messages are being read from the file"))
+        }
+        return reasons
+    }
+
+    private func obstaclesToPublishing(_ queue: MessageQueue) -> [QueueReason] {
+        var reasons: [QueueReason] = []
+        let settings = queue.settings
+        let isFull =
+            settings.lengthMax.map { Int64(queue.readyCount) >= $0 } ?? false
+            || settings.bytesMax.map { Int64(queue.readyBytes) >= $0 } ?? false
+        if isFull, settings.overflow != .dropHead {
+            reasons.append(
+                QueueReason(
+                    .full,
+                    "queue '\(queue.name)' is full and refuses publishes: \(counted(queue.readyCount)) of "
+                        + "\(queue.readyBytes) bytes ready",
+                    ["ready": .int(Int64(queue.readyCount)), "ready_bytes": .int(Int64(queue.readyBytes))]))
+        }
+        if let alarm {
+            reasons.append(
+                QueueReason(.alarm, "publishes are refused: \(alarm)", ["alarm": .string(alarm)]))
+        } else if isUnderPressure {
+            let text = "publishers wait: \(gathering.bytes) bytes wait to be committed to the disk"
+            reasons.append(QueueReason(.alarm, text, ["waiting_bytes": .int(Int64(gathering.bytes))]))
+        }
+        return reasons
+    }
+
+    private func noConsumer(_ queue: MessageQueue) -> QueueReason {
+        QueueReason(
+            .noConsumer, "queue '\(queue.name)' has \(counted(queue.readyCount)) ready and no consumer",
+            ["ready": .int(Int64(queue.readyCount))])
+    }
+
+    // MARK: - Consumers
+
+    /// Why each of the consumers takes nothing; empty when one does.
+    private func consumersThatWait(at queue: MessageQueue) -> [QueueReason] {
+        if let active = queue.active, !queue.isHandedOver {
+            let others = queue.unackedCount - queue.heldByGets - active.unacked
+            let text =
+                "consumer '\(active.tag)' of '\(active.session.connection.name)' takes over once \(counted(others)) "
+                + "that others hold went back or got settled"
+            return [QueueReason(.handOver, text, active.facts + ["held_by_others": .int(Int64(others))])]
+        }
+        var reasons: [QueueReason] = []
+        for consumer in queue.active.map({ [$0] }) ?? queue.consumers {
+            guard let reason = reason(of: consumer) else { return [] }
+            reasons.append(reason)
+        }
+        return Array(reasons.prefix(limits.reasonsMax))
+    }
+
+    private func reason(of consumer: Consumer) -> QueueReason? {
+        let session = consumer.session
+        let name = "consumer '\(consumer.tag)' of '\(session.connection.name)'"
+        if consumer.prefetch > 0, consumer.unacked >= consumer.prefetch {
+            let (since, facts) = oldest(of: consumer)
+            return QueueReason(
+                .prefetch,
+                "\(name) holds \(counted(consumer.unacked)), as many as its prefetch allows\(since)",
+                facts + ["prefetch": .int(Int64(consumer.prefetch))])
+        }
+        if session.outgoingBytes >= limits.outgoingBytesMax {
+            return QueueReason(
+                .notReading,
+                "\(name) does not read its connection: \(session.outgoingBytes) bytes wait for it",
+                consumer.facts + ["waiting_bytes": .int(Int64(session.outgoingBytes))])
+        }
+        let most =
+            session.prefetch > 0 ? min(session.prefetch, limits.unackedCountMax) : limits.unackedCountMax
+        if session.heldCount >= most || session.heldBytes >= limits.unackedBytesMax {
+            let text =
+                "the session of \(name) holds \(counted(session.heldCount)) of \(session.heldBytes) bytes in all, "
+                + "as many as it may"
+            return QueueReason(
+                .session, text,
+                consumer.facts + [
+                    "session_held": .int(Int64(session.heldCount)),
+                    "session_held_bytes": .int(Int64(session.heldBytes)),
+                ])
+        }
+        return nil
+    }
+
+    private func oldest(of consumer: Consumer) -> (text: String, facts: FieldTable) {
+        for case .some(let held) in consumer.session.held where held.consumer === consumer {
+            let since = held.since.iso8601
+            return (
+                "; message \(held.entry.number.rawValue) since \(since)",
+                consumer.facts + [
+                    "position": .int(held.entry.number.rawValue), "since": .string(since),
+                ]
+            )
+        }
+        return ("", consumer.facts)
+    }
+
+    /// Who holds messages of the queue; `named` have been told of already.
+    private func holders(in queue: MessageQueue, butOf named: Set<String>) -> [QueueReason] {
+        guard queue.unackedCount > 0 else { return [] }
+        var holders: [(name: String, count: Int, first: Held)] = []
+        var places: [String: Int] = [:]
+        for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
+            for case .some(let held) in session.held where held.queue === queue {
+                let name = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                if let place = places[name] {
+                    holders[place].count += 1
+                } else {
+                    places[name] = holders.count
+                    holders.append((name, 1, held))
+                }
+            }
+        }
+        return holders.filter { !named.contains($0.name) }.prefix(limits.reasonsMax).map { holder in
+            let position = holder.first.entry.number.rawValue
+            let since = holder.first.since.iso8601
+            return QueueReason(
+                .held,
+                "'\(holder.name)' holds \(counted(holder.count)); message \(position) since \(since)",
+                [
+                    "held_by": .string(holder.name), "unacked": .int(Int64(holder.count)),
+                    "position": .int(position), "since": .string(since),
+                ])
+        }
+    }
+}
+
+extension QueueReason {
+    /// Who holds what the sentence speaks of.
+    fileprivate var holder: String? {
+        guard kind == .prefetch, case .string(let name)? = facts["held_by"] else { return nil }
+        return name
+    }
+}
+
+extension Consumer {
+    /// The consumer as a reason names it.
+    fileprivate var facts: FieldTable {
+        [
+            "held_by": .string("\(session.connection.name)/\(tag)"), "consumer": .string(tag.rawValue),
+            "session": .string(session.connection.name), "unacked": .int(Int64(unacked)),
+        ]
+    }
+}
+
+extension FieldTable {
+    /// Both tables in one.
+    fileprivate static func + (a: FieldTable, b: FieldTable) -> FieldTable {
+        var sum = a
+        for field in b.fields { sum[field.name] = field.value }
+        return sum
+    }
+}
+
+/// `1 message`, `2 messages`.
+private func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }

@@ -1,0 +1,172 @@
+// Doubles: a client's publish whose id was seen is confirmed and dropped, in memory or after asking the store.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct DeduplicationTests {
+    private func publish(
+        _ broker: CoreHarness, _ id: String?, to queue: String = "jobs", exchange: ExchangeName = "",
+        header: FieldValue? = nil, persistent: Bool = true
+    ) -> Answer? {
+        var properties = MessageProperties()
+        properties.messageID = id
+        properties.headers[HeaderName.deduplication] = header
+        let message = Message(
+            exchange: exchange, routingKey: queue, properties: properties.isEmpty ? nil : properties,
+            isPersistent: persistent, body: Array((id ?? "none").utf8))
+        return broker.run(.publish(message, mandatory: true))
+    }
+
+    private func routed(_ answer: Answer?) -> Int? {
+        if case .routed(let count)? = answer { count } else { nil }
+    }
+
+    @Test func `an id counts for its window`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .int(100)])
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(routed(publish(broker, "a")) == 0)
+        #expect(routed(publish(broker, "b")) == 1)
+        #expect(routed(publish(broker, nil)) == 1)
+        #expect(routed(publish(broker, nil)) == 1)
+        broker.run(.purge("jobs"))
+        broker.advance(milliseconds: 99)
+        #expect(routed(publish(broker, "a")) == 0)
+        broker.advance(milliseconds: 1)
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(broker.info("jobs")?.deduplicated == 2)
+        #expect(broker.info("jobs")?.ready == 1)
+    }
+
+    @Test func `an id counts while its message is queued or held, and not longer`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for isPersistent in [true, false] {
+            #expect(routed(publish(broker, "a", persistent: isPersistent)) == 1)
+            #expect(routed(publish(broker, "a", persistent: isPersistent)) == 0)
+            let held = broker.get("jobs")
+            #expect(routed(publish(broker, "a", persistent: isPersistent)) == 0)
+            broker.run(.settle(Settlement(.requeue, held?.tag ?? 0)))
+            #expect(routed(publish(broker, "a", persistent: isPersistent)) == 0)
+            broker.run(.purge("jobs"))
+        }
+        #expect(routed(publish(broker, "a")) == 1)
+    }
+
+    @Test func `the header comes before the message id, and must be a string or a whole number`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .int(1000)])
+        #expect(routed(publish(broker, "a", header: .int(7))) == 1)
+        #expect(routed(publish(broker, "b", header: .int(7))) == 0)
+        #expect(routed(publish(broker, "a")) == 1)
+        for header in [FieldValue.bool(true), .string(String(repeating: "x", count: 256))] {
+            guard case .refused(let error)? = publish(broker, "c", header: header) else {
+                Issue.record("\(header.shown.prefix(20)) was taken")
+                continue
+            }
+            #expect(error.code == .preconditionFailed)
+        }
+    }
+
+    @Test func `what memory has forgotten the store knows, and publishes keep their order meanwhile`() {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .int(10_000)])
+        for id in ["a", "b", "c", "d"] { #expect(routed(publish(broker, id)) == 1) }
+        #expect(routed(publish(broker, "a")) == 0)
+        var tickets: [Ticket] = []
+        for (place, id) in ["e", "b", "f"].enumerated() {
+            var properties = MessageProperties()
+            properties.messageID = id
+            let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+            let ticket = Ticket(UInt64(1000 + place))
+            tickets.append(ticket)
+            broker.core.submit(
+                ticket, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+        }
+        broker.settle()
+        #expect(tickets.map { routed(broker.answer($0, of: broker.session)) } == [1, 0, 1])
+        let ids = (0..<6).map { _ in broker.get("jobs", autoAck: true)?.message.properties?.messageID }
+        #expect(ids == ["a", "b", "c", "d", "e", "f"])
+    }
+
+    @Test func `an exchange drops what it has handed on before, whatever the queue`() {
+        let broker = CoreHarness()
+        broker.run(
+            .declareExchange(
+                ExchangeDefinition("logs", type: .fanout, arguments: ["x-deduplicate": .int(100)]),
+                passive: false))
+        broker.queue("one")
+        broker.run(.bind(Binding(source: "logs", target: .queue("one"), routingKey: "")))
+        #expect(routed(publish(broker, "a", to: "", exchange: "logs")) == 1)
+        broker.queue("two")
+        broker.run(.bind(Binding(source: "logs", target: .queue("two"), routingKey: "")))
+        #expect(routed(publish(broker, "a", to: "", exchange: "logs")) == 0)
+        #expect(routed(publish(broker, "b", to: "", exchange: "logs")) == 2)
+        #expect(routed(publish(broker, "a", to: "one")) == 1)
+    }
+
+    @Test func `dead letters and moves are never taken for doubles`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .int(100_000)])
+        broker.queue(
+            "first",
+            ["x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("jobs")])
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(routed(publish(broker, "a", to: "first")) == 1)
+        let held = broker.get("first")
+        broker.run(.settle(Settlement(.deadLetter, held?.tag ?? 0)))
+        #expect(broker.info("jobs")?.ready == 2)
+        broker.run(.move(Move(from: "jobs", to: .queue("first"))))
+        broker.run(.move(Move(from: "first", to: .queue("jobs"))))
+        #expect(broker.info("jobs")?.ready == 2)
+        #expect(routed(publish(broker, "a")) == 0)
+    }
+
+    @Test func `a publish that a full queue refused is no double when it comes again`() {
+        let broker = CoreHarness()
+        broker.queue(
+            "jobs",
+            [
+                "x-deduplicate": .int(100_000), "x-max-length": .int(1),
+                "x-overflow": .string("reject-publish"),
+            ])
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(routed(publish(broker, "b")) == nil)
+        broker.run(.purge("jobs"))
+        #expect(routed(publish(broker, "b")) == 1)
+    }
+
+    @Test func `doubles within a transaction are dropped too`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        let publish = Request.publish(message, mandatory: false)
+        guard case .committed(let routed)? = broker.run(.transaction([publish, publish])) else {
+            Issue.record("it was refused")
+            return
+        }
+        #expect(routed == [1, 0])
+    }
+
+    @Test(arguments: [FieldValue.int(0), .int(-1), .string("always"), .bool(true), .int(.max)])
+    func `a wrong x-deduplicate is refused by name, of a queue and of an exchange`(value: FieldValue) {
+        let broker = CoreHarness()
+        let arguments: FieldTable = ["x-deduplicate": value]
+        let requests = [
+            Request.declareQueue(QueueDefinition("jobs", arguments: arguments), passive: false),
+            .declareExchange(ExchangeDefinition("logs", arguments: arguments), passive: false),
+        ]
+        for request in requests {
+            guard case .refused(let error)? = broker.run(request) else {
+                Issue.record("it was taken")
+                continue
+            }
+            #expect(error.code == .preconditionFailed && error.text.contains("x-deduplicate"))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+// WHY has a sentence and its facts for everything that can stop a message.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct WhyTests {
+    private func why(_ broker: CoreHarness, _ queue: QueueName = "jobs") -> [QueueReason] {
+        guard case .reasons(let reasons)? = broker.run(.why(queue)) else { return [] }
+        return reasons
+    }
+
+    private func broker(_ arguments: FieldTable = [:], _ limits: CoreLimits = CoreLimits()) -> CoreHarness {
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", arguments)
+        return broker
+    }
+
+    @Test func `an empty queue, and one without consumers`() {
+        let broker = broker()
+        #expect(why(broker).map(\.text) == ["nothing is ready in queue 'jobs'"])
+        _ = broker.publish("a", to: "jobs")
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.noConsumer])
+        #expect(reasons.first?.facts["ready"] == .int(1))
+        guard case .refused(let error)? = broker.run(.why("nowhere")) else {
+            Issue.record("it was not refused")
+            return
+        }
+        #expect(error.code == .notFound)
+    }
+
+    @Test func `a pause says since when`() {
+        let broker = broker()
+        broker.run(.setPaused("jobs", true))
+        _ = broker.publish("a", to: "jobs")
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.paused])
+        #expect(reasons.first?.facts["since"] == .string("1970-01-01T00:16:40.000Z"))
+    }
+
+    @Test func `a prefetch that is used up says by whom, what and since when`() {
+        let broker = broker()
+        broker.run(.consume(Consume(queue: "jobs", tag: "w", prefetch: 2)))
+        for body in ["a", "b", "c"] { _ = broker.publish(body, to: "jobs") }
+        let reasons = why(broker)
+        #expect(
+            reasons.map(\.text) == [
+                "consumer 'w' of 'test' holds 2 messages, as many as its prefetch allows; message 1 since "
+                    + "1970-01-01T00:16:40.000Z"
+            ])
+        #expect(reasons.first?.kind == .prefetch && reasons.first?.facts["position"] == .int(1))
+    }
+
+    @Test func `who holds messages is named, a GET too`() {
+        let broker = broker()
+        _ = broker.publish("a", to: "jobs")
+        _ = broker.get("jobs")
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.empty, .held])
+        #expect(reasons.last?.facts["held_by"] == .string("test/get"))
+    }
+
+    @Test func `a session that holds all it may, and one that does not read`() {
+        var limits = CoreLimits()
+        limits.outgoingBytesMax = 100
+        let broker = broker([:], limits)
+        broker.run(.setSessionPrefetch(1))
+        broker.run(.consume(Consume(queue: "jobs", tag: "w")))
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        #expect(why(broker).map(\.kind) == [.session, .held])
+
+        let deaf = broker.openSession()
+        let message = Message(exchange: "", routingKey: "jobs", body: [UInt8](repeating: 0, count: 80))
+        broker.core.submit(1, .consume(Consume(queue: "jobs", tag: "d")), from: deaf, now: broker.now)
+        for _ in 0..<3 {
+            broker.core.submit(2, .publish(message, mandatory: false), from: deaf, now: broker.now)
+        }
+        #expect(why(broker).map(\.kind).contains(.notReading))
+    }
+
+    @Test func `a hand-over that waits for others`() {
+        let broker = broker(["x-single-active-consumer": .bool(true)])
+        let other = broker.openSession()
+        broker.run(.consume(Consume(queue: "jobs", tag: "one", prefetch: 1)))
+        broker.run(.consume(Consume(queue: "jobs", tag: "two")), from: other)
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        broker.settle()
+        broker.run(.cancel("one", requeue: false))
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.handOver, .held])
+        #expect(reasons.first?.facts["held_by_others"] == .int(1))
+    }
+
+    @Test func `a full queue, an alarm and a shutdown`() {
+        let broker = broker(["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
+        _ = broker.publish("a", to: "jobs")
+        broker.core.setAlarm("the disk is full", now: broker.now)
+        #expect(why(broker).map(\.kind) == [.noConsumer, .full, .alarm])
+        broker.core.beginDraining(now: broker.now)
+        #expect(why(broker).map(\.kind) == [.draining, .full, .alarm])
+    }
+
+    @Test func `where nothing stands still it says so`() {
+        var limits = CoreLimits()
+        limits.outgoingBytesMax = 100
+        let broker = broker([:], limits)
+        let deaf = broker.openSession()
+        broker.core.submit(1, .consume(Consume(queue: "jobs", tag: "d")), from: deaf, now: broker.now)
+        for _ in 0..<3 { _ = broker.publish(String(repeating: ".", count: 60), to: "jobs") }
+        #expect(why(broker).map(\.kind) == [.notReading, .held])
+        broker.run(.consume(Consume(queue: "jobs", tag: "w")))
+        #expect(why(broker).map(\.kind) == [.empty, .held, .held])
+    }
+}
