@@ -132,24 +132,29 @@ extension BrokerCore {
 
     /// Answers the GETs that wait for nothing but the store: it has nothing, or gives nothing.
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
-        guard queue.gets.contains(where: { $0.deadline == nil }) else { return }
+        guard queue.gets.withoutDeadline > 0 else { return }
         endGets(of: queue, with: .empty) { $0.deadline == nil }
     }
 
     /// Answers the GETs whose time is over.
     mutating func endWaitingGets(of queue: MessageQueue, now: Instant) {
-        guard queue.gets.contains(where: { ($0.deadline ?? .distantFuture) <= now }) else { return }
-        queue.lastUsed = now
-        endGets(of: queue, with: .empty) { ($0.deadline ?? .distantFuture) <= now }
+        guard queue.gets.earliestDeadline <= now else { return }
+        if endGets(of: queue, with: .empty, where: { ($0.deadline ?? .distantFuture) <= now }) {
+            queue.lastUsed = now
+        }
     }
 
-    /// Answers those of the waiting GETs for which `isOver` holds.
-    mutating func endGets(of queue: MessageQueue, with answer: Answer, where isOver: (WaitingGet) -> Bool) {
-        for get in queue.gets where isOver(get) {
+    /// Answers those of the waiting GETs for which `isOver` holds. Returns whether there were any.
+    @discardableResult
+    mutating func endGets(
+        of queue: MessageQueue, with answer: Answer, where isOver: (WaitingGet) -> Bool
+    ) -> Bool {
+        let ended = queue.gets.removeAll(where: isOver)
+        for get in ended {
             get.session.waitingGets -= 1
             self.answer(get.session, get.ticket, answer)
         }
-        queue.gets.removeAll(where: isOver)
+        return !ended.isEmpty
     }
 
     /// Moves the session's events out, appending to `events`. Automatic-ack deliveries count as handed over

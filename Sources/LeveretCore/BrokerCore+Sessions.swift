@@ -55,10 +55,8 @@ extension BrokerCore {
         let queues = session.consumers.map(\.queue).filter { $0.settings.isSingleActive }
         for consumer in session.consumers { remove(consumer, now: now) }
         guard session.waitingGets > 0 else { return queues }
-        for case .some(let queue) in self.queues where queue.gets.contains(where: { $0.session === session })
-        {
-            queue.gets.removeAll { $0.session === session }
-            arm(queue)
+        for case .some(let queue) in self.queues where !queue.gets.isEmpty {
+            if !queue.gets.removeAll(where: { $0.session === session }).isEmpty { arm(queue) }
         }
         return queues
     }

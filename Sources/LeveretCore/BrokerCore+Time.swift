@@ -43,7 +43,7 @@ extension BrokerCore {
     mutating func arm(_ queue: MessageQueue) {
         var next = queue.expiries.min?.at ?? .distantFuture
         if !queue.isLoadingExpired, queue.storedCount > 0 { next = min(next, queue.storedNextExpiry) }
-        for get in queue.gets { next = min(next, get.deadline ?? .distantFuture) }
+        next = min(next, queue.gets.earliestDeadline)
         if let deadline = deadline(ofUnused: queue) { next = min(next, deadline) }
         guard next < queue.armed else { return }
         queue.armed = next

@@ -4,15 +4,6 @@
 import DequeModule
 import HeapModule
 
-/// A GET that waits for a message, or for the store to be read.
-struct WaitingGet {
-    var session: Session
-    var ticket: Ticket
-    var autoAck: Bool
-    /// When it is answered with nothing; `nil` when it only waits for the store.
-    var deadline: Instant?
-}
-
 /// When a ready message in memory expires.
 struct Expiry: Comparable {
     var at: Instant
@@ -73,7 +64,7 @@ final class MessageQueue {
     /// Any consumer with credit may be next: not paused, no priorities, no single active consumer.
     @exclusivity(unchecked) var dispatchesPlainly = true
     var nextConsumer = 0
-    @exclusivity(unchecked) var gets: Deque<WaitingGet> = []
+    @exclusivity(unchecked) var gets = WaitingGets()
     let getSource: DeliverySource
     let autoAckGetSource: DeliverySource
 
