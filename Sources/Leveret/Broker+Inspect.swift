@@ -79,7 +79,7 @@ extension Broker {
     ///   - queue: where they stand.
     ///   - state: ready ones, or those that consumers hold.
     ///   - position: only messages at this position or behind it.
-    ///   - count: at most so many, 1–1,000.
+    ///   - count: at most so many, 1–1,000; fewer where 4 MiB of bodies are passed.
     public func peek(
         _ queue: QueueName, state: Peek.State = .ready, from position: MessageNumber = 0, count: Int = 10
     ) async throws -> [PeekedMessage] {

@@ -15,10 +15,24 @@ final class PeekInProgress {
     var candidates: [Candidate] = []
     /// Whose stored messages are looked at next, once those in memory have been.
     var next: UInt8?
+    /// Body bytes that the answer still has room for; the message that passes it is the last.
+    private(set) var bytesLeft: Int
 
     var missing: Int { peek.countMax - candidates.count }
 
-    init(_ peek: Peek) { self.peek = peek }
+    init(_ peek: Peek, bytesMax: Int) {
+        self.peek = peek
+        bytesLeft = bytesMax
+    }
+
+    /// One more fits.
+    var hasRoom: Bool { candidates.count < peek.countMax && bytesLeft >= 0 }
+
+    /// Adds one.
+    func add(_ candidate: Candidate) {
+        candidates.append(candidate)
+        bytesLeft -= Int(candidate.entry.bytes)
+    }
 }
 
 /// A listing of queues that goes on over several slices.
@@ -151,12 +165,14 @@ extension BrokerCore {
         } catch {
             return answer(session, ticket, .refused(error))
         }
-        let progress = PeekInProgress(peek)
+        let progress = PeekInProgress(peek, bytesMax: limits.peekBytesMax)
         switch peek.state {
         case .ready:
             progress.next = addReady(to: progress, from: queue.highestPriority, of: queue, now: now)
         case .unacked:
-            progress.candidates = unackedCandidates(of: queue, peek)
+            for candidate in unackedCandidates(of: queue, peek) where progress.hasRoom {
+                progress.add(candidate)
+            }
         }
         goOn(progress, queue, ticket, session, now: now)
     }
@@ -167,11 +183,12 @@ extension BrokerCore {
         to progress: PeekInProgress, from highest: UInt8, of queue: MessageQueue, now: Instant
     ) -> UInt8? {
         var priority = highest
-        while progress.missing > 0 {
+        while progress.hasRoom {
             let window = queue[priority]
             let first = window.firstIndex(notBelow: progress.peek.from)
-            for entry in window.entries[first...].lazy.filter({ $0.expires > now }).prefix(progress.missing) {
-                progress.candidates.append(PeekInProgress.Candidate(entry: entry))
+            for entry in window.entries[first...] where entry.expires > now {
+                guard progress.hasRoom else { return nil }
+                progress.add(PeekInProgress.Candidate(entry: entry))
             }
             if window.storedCount > 0 { return priority }
             guard priority > 0 else { return nil }
@@ -202,12 +219,12 @@ extension BrokerCore {
         let bodyless = progress.candidates.filter { $0.entry.message == nil }.map(\.entry.number)
         if !bodyless.isEmpty {
             _ = load(.numbers(bodyless), countMax: bodyless.count, of: queue, for: special)
-        } else if let priority = progress.next, progress.missing > 0, !queue.isDeleted {
+        } else if let priority = progress.next, progress.hasRoom, !queue.isDeleted {
             let before = progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue
             let after = max(queue[priority].cursor, MessageNumber(before))
             _ = load(
-                .window(after: after), priority: priority, countMax: progress.missing, of: queue, for: special
-            )
+                .window(after: after), priority: priority, countMax: progress.missing,
+                bytesMax: progress.bytesLeft, of: queue, for: special)
         } else {
             answer(session, ticket, .messages(progress.rows))
         }
@@ -232,7 +249,7 @@ extension BrokerCore {
             }
         case .window, .expired, .ids:
             for row in result.rows where row.expires > now {
-                progress.candidates.append(PeekInProgress.Candidate(entry: Entry(row)))
+                progress.add(PeekInProgress.Candidate(entry: Entry(row)))
             }
             let priority = progress.next ?? 0
             progress.next =

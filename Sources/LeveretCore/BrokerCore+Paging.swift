@@ -150,7 +150,8 @@ extension BrokerCore {
 
     /// Makes a read that is not a window; the answer comes to `special`.
     mutating func load(
-        _ kind: LoadRequest.Kind, priority: UInt8 = 0, countMax: Int, of queue: MessageQueue,
+        _ kind: LoadRequest.Kind, priority: UInt8 = 0, countMax: Int, bytesMax: Int = .max,
+        of queue: MessageQueue,
         for special: SpecialLoad
     ) -> UInt64 {
         let epoch = nextSpecialLoad
@@ -159,7 +160,7 @@ extension BrokerCore {
         ask(
             LoadRequest(
                 queue: queue.id, kind: kind, priority: queue.column(priority), countMax: countMax,
-                bytesMax: .max, epoch: epoch, barrier: latestBarrier))
+                bytesMax: bytesMax, epoch: epoch, barrier: latestBarrier))
         return epoch
     }
 

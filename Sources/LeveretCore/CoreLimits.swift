@@ -26,6 +26,8 @@ public struct CoreLimits: Sendable, Hashable {
     public var transactionBytesMax = 64 << 20
     /// Messages that one PEEK shows.
     public var peekCountMax = 1000
+    /// Bytes of these messages; the one that passes it is the last.
+    public var peekBytesMax = 4 << 20
     /// Bytes of a consumer's error text; the rest is cut off.
     public var errorTextBytesMax = 1024
     /// Bytes of the parking queue; then the oldest go.

@@ -56,20 +56,27 @@ public enum JSONText {
     /// Appends a JSON string: quoted, and escaped where JSON asks for it.
     public static func write(_ string: String, into text: inout String) {
         text += "\""
-        for scalar in string.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case "\0"..<" ", "\u{7F}":
-                let hex = String(scalar.value, radix: 16)
+        var start = string.startIndex
+        while let place = string.utf8[start...].firstIndex(where: { mustEscape($0) }) {
+            text += string[start..<place]
+            start = string.utf8.index(after: place)
+            switch string.utf8[place] {
+            case UInt8(ascii: "\""): text += "\\\""
+            case UInt8(ascii: "\\"): text += "\\\\"
+            case UInt8(ascii: "\n"): text += "\\n"
+            case UInt8(ascii: "\r"): text += "\\r"
+            case UInt8(ascii: "\t"): text += "\\t"
+            case let byte:
+                let hex = String(byte, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: text.unicodeScalars.append(scalar)
             }
         }
+        text += string[start...]
         text += "\""
+    }
+
+    private static func mustEscape(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F
     }
 
     /// The value that `text` is. Throws 502, naming the place, for text that isn't one JSON value, for a

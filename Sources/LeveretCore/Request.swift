@@ -114,7 +114,7 @@ public struct Peek: Hashable, Sendable {
     public var state: State
     /// Only messages at this position or behind it.
     public var from: MessageNumber
-    /// At most so many; 1–1,000.
+    /// At most so many; 1–1,000. The answer ends early behind `CoreLimits.peekBytesMax`.
     public var countMax: Int
 
     /// The first messages of `queue`.

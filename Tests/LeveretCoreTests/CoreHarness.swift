@@ -162,7 +162,12 @@ final class CoreHarness {
             let taken = Set(found.prefix(load.countMax).map(\.number))
             next = behind.filter { !taken.contains($0.number) }.map(\.expires).min() ?? .distantFuture
         }
-        let loaded = found.prefix(load.countMax).compactMap { row in
+        var bytes = 0
+        let fitting = found.prefix { row in
+            defer { bytes += row.message?.body.count ?? 0 }
+            return bytes <= load.bytesMax
+        }
+        let loaded = fitting.prefix(load.countMax).compactMap { row in
             row.message.map {
                 LoadedRow(
                     number: row.number, place: row.place, priority: row.priority, message: $0,

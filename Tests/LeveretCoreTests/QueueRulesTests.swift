@@ -364,4 +364,65 @@ import Testing
             #expect(delivered?["BCC"] == nil)
         }
     }
+
+    @Test(arguments: [4096, 2]) func `a peek ends at its bytes, and goes on from there`(window: Int) {
+        var limits = CoreLimits()
+        limits.peekBytesMax = 10
+        (limits.windowCountMax, limits.windowCountMin) = (window, min(window, limits.windowCountMin))
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs")
+        for _ in 0..<8 { _ = broker.publish("four", to: "jobs") }
+        func peek(from: MessageNumber, _ state: Peek.State = .ready) -> [MessageNumber] {
+            let peek = Peek("jobs", state: state, from: from, countMax: 100)
+            guard case .messages(let rows)? = broker.run(.peek(peek)) else { return [] }
+            return rows.map(\.number)
+        }
+        #expect(peek(from: 1) == [1, 2, 3])
+        #expect(peek(from: 4) == [4, 5, 6])
+        #expect(peek(from: 7) == [7, 8])
+        for _ in 0..<5 { _ = broker.get("jobs") }
+        #expect(peek(from: 1, .unacked) == [1, 2, 3])
+        #expect(peek(from: 4, .unacked) == [4, 5])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `a GET that waits costs the same however many wait before it`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        let get = Request.get("jobs", autoAck: true, waitMilliseconds: 1000)
+        for round in 1...100 {
+            let gets = (0..<1000).map { Submission(Ticket(UInt64(round * 1000 + $0)), get) }
+            broker.core.submit(gets, from: broker.session, now: broker.now)
+        }
+        _ = broker.publish("a", to: "jobs")
+        #expect(broker.deliveries().isEmpty)
+        broker.advance(milliseconds: 999)
+        #expect(broker.core.queue(named: "jobs")?.gets.isEmpty == false)
+        broker.advance(milliseconds: 1)
+        #expect(broker.core.queue(named: "jobs")?.gets.isEmpty == true)
+        let answers = broker.events[broker.session, default: []].filter {
+            if case .answer(let ticket, _) = $0 { ticket.rawValue >= 1000 } else { false }
+        }
+        #expect(answers.count == 100_000)
+    }
+
+    @Test func `GETs that wait end each at its own time, whichever are served`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        for wait in [10, 50, 30] {
+            broker.ask(.get("jobs", autoAck: true, waitMilliseconds: Int64(wait)))
+        }
+        _ = broker.publish("a", to: "jobs")
+        func ended() -> Int {
+            (broker.events[broker.session] ?? []).count {
+                if case .answer(_, .empty) = $0 { true } else { false }
+            }
+        }
+        broker.advance(milliseconds: 29)
+        #expect(ended() == 0)
+        broker.advance(milliseconds: 1)
+        #expect(ended() == 1)
+        broker.advance(milliseconds: 20)
+        #expect(ended() == 2)
+        #expect(broker.core.queue(named: "jobs")?.gets.earliestDeadline == .distantFuture)
+    }
 }

@@ -99,6 +99,17 @@ import Testing
         #expect(talk.session.wantsBytes)
     }
 
+    @Test func `a listing is submitted alone, so that its rows leave before the next is asked`() {
+        var session = LineSession(limits: LineLimits(), version: "0.0")
+        session.received(ByteBuffer(string: "ACK 1\nLIST bindings\n#a LIST queues\nACK 2\n"))
+        var out = ByteBuffer()
+        for (count, progress) in [(2, LineSession.Progress.batchFull), (1, .batchFull), (1, .needsBytes)] {
+            var submissions: [Submission] = []
+            #expect(session.decode(into: &submissions, out: &out) == progress)
+            #expect(submissions.count == count)
+        }
+    }
+
     @Test func `a stream that ends inside a request runs nothing of it and says so`() {
         var talk = Talk()
         _ = talk.send("PUB e k {5}\nab")

@@ -56,7 +56,8 @@ struct PeekCommand: ParsableCommand {
                 printer.print(row)
             }
             left -= seen
-            if seen < count { break }
+            // Fewer than asked for: the rest may be too long for one answer.
+            if seen == 0 { break }
         }
         printer.finish(none: "no message of queue '\(name.printable)' is \(state.rawValue)")
     }

@@ -96,6 +96,8 @@ public struct LineSession: Sendable {
             case .request(let tag, .submit(let request, let form)):
                 if case .publish(let message, _) = request { bytes += message.body.count }
                 submissions.append(Submission(ticket(tag, form), request))
+                // Its rows may be many: they leave before more is asked.
+                if form.isListing { return .batchFull }
             case .request(let tag, let command):
                 reply(to: tag, out: &out) { [version, limits] prefix, out in
                     Self.answer(command, prefix: prefix, version: version, limits: limits, out: &out)
