@@ -58,6 +58,15 @@ import Testing
         #expect(try Data(contentsOf: URL(filePath: fixture.path)) == content)
     }
 
+    @Test func `a name that means something else to SQLite is a file's name`() throws {
+        let path = "file:\(UUID().uuidString)?mode=memory"
+        defer { try? FileManager.default.removeItem(atPath: path) }  // what is left is seen by git
+        let database = try Database(path: path, Database.Options())
+        try database.runScript("CREATE TABLE t (a)")
+        database.close()
+        #expect(FileManager.default.fileExists(atPath: path))
+    }
+
     @Test func `a newer schema is refused with both versions`() throws {
         let fixture = try StoreFixture()
         try fixture.use { _ in }
@@ -80,6 +89,23 @@ import Testing
         try file.write(contentsOf: Data(repeating: 0xFF, count: Int(end) - 2 * Schema.pageBytes))
         try file.close()
         expectRefusal(.internalError, saying: "is damaged", "restore a backup", of: fixture)
+    }
+
+    @Test func `a second broker that comes by a link is refused, too`() throws {
+        let fixture = try StoreFixture()
+        let files = FileManager.default
+        for (link, target) in [("1.db", "leveret.db"), ("2.db", "1.db"), ("3.db", fixture.path("2.db"))] {
+            try files.createSymbolicLink(atPath: fixture.path(link), withDestinationPath: target)
+        }
+        func open(_ path: String) throws {
+            try Store.open(path: path, options: StoreOptions(), now: 0, logger: .silent).store.close()
+        }
+        _ = try fixture.use { _ in
+            #expect { try open(fixture.path("3.db")) } throws: {
+                ($0 as? BrokerError)?.code == .resourceLocked
+            }
+        }
+        try open(fixture.path("3.db"))
     }
 
     @Test func `a second broker is refused with the first one's process`() throws {

@@ -24,7 +24,9 @@ final class Database {
     init(path: String, _ options: Options) throws(StoreFailure) {
         var opened: OpaquePointer?
         let access = options.isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-        let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
+        // A path is a path: `:memory:` and `file:` URIs mean something else to SQLite.
+        let name = path.hasPrefix("/") ? path : "./" + path
+        let code = sqlite3_open_v2(name, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let opened else {
             defer { sqlite3_close(opened) }
             throw StoreFailure(connection: opened)

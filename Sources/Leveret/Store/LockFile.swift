@@ -1,6 +1,7 @@
 // Keeps a second broker away from a database file: a file beside it that is locked while the broker runs and
 // holds its process id. The system drops the lock when the process ends, however it ends.
 
+import FoundationEssentials
 import LeveretCore
 
 #if canImport(Glibc)
@@ -18,7 +19,7 @@ struct LockFile: Sendable {
 
     /// Takes the lock of `database`, or throws 405 with the process id of who has it.
     init(database: String) throws(BrokerError) {
-        path = database + "-lock"
+        path = Self.followingLinks(database) + "-lock"
         while true {
             let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
             guard opened >= 0 else { throw Self.cantOpen(path, errno) }
@@ -47,6 +48,17 @@ struct LockFile: Sendable {
     func release() {
         unlink(path)
         close(descriptor)
+    }
+
+    /// The file that a link leads to, there or not: whoever comes by another name finds the same lock.
+    private static func followingLinks(_ path: String) -> String {
+        var found = path
+        for _ in 0..<40 {
+            guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: found) else { break }
+            let folder = found.prefix(through: found.lastIndex(of: "/") ?? found.startIndex)
+            found = next.hasPrefix("/") || !found.contains("/") ? next : folder + next
+        }
+        return found
     }
 
     private static func cantOpen(_ path: String, _ error: Int32) -> BrokerError {
