@@ -2,6 +2,7 @@
 // RabbitMQ: "Dead Letter Exchanges". The removal and every copy that follows stand in one batch.
 
 import DequeModule
+import HeapModule
 
 /// A message that is out of its queue and on its way; handled before the input ends, one after another, so
 /// that long chains of dead-letter exchanges need no stack.
@@ -152,7 +153,8 @@ extension BrokerCore {
         dying.append(Dying(entry: entry, confirm: Confirm.none, queue: queue, reason: .maxlen))
     }
 
-    /// Drops from the head for as long as the queue holds more than it may.
+    /// Drops from the head for as long as the queue holds more than it may. What has expired goes first, as
+    /// such: it must not cost a live message its place.
     mutating func enforceLength(of queue: MessageQueue, now: Instant) {
         let settings = queue.settings
         guard settings.overflow == .dropHead, settings.lengthMax != nil || settings.bytesMax != nil else {
@@ -160,6 +162,10 @@ extension BrokerCore {
         }
         let (lengthMax, bytesMax) = (settings.lengthMax ?? .max, settings.bytesMax ?? .max)
         while Int64(queue.readyCount) > lengthMax || Int64(queue.readyBytes) > bytesMax {
+            if let expiry = queue.expiries.min, expiry.at <= now {
+                _ = expireDue(queue, now: now)
+                continue
+            }
             guard let head = queue.popFirst() else { return refill(queue) }
             drop(head, from: queue, .maxlen)
             noteEmptied(queue, now: now)

@@ -22,10 +22,10 @@ final class CoreHarness {
         session = core.openSession(on: connection, now: now)
     }
 
-    /// A broker that finds what this one had committed when it died.
-    func crashed() -> CoreHarness {
+    /// A broker that finds, so much later, what this one had committed when it died.
+    func crashed(after milliseconds: Int64 = 1) -> CoreHarness {
         let next = CoreHarness(limits: core.limits)
-        next.now = now.advanced(byMilliseconds: 1)
+        next.now = now.advanced(byMilliseconds: milliseconds)
         (next.rows, next.counters, next.definitions) = (rows, counters, definitions)
         for (number, counter) in counters where counter.heldBy != nil {
             next.counters[number]?.failed += 1

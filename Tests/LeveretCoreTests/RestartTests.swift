@@ -25,6 +25,19 @@ import Testing
         #expect(after.bodies(of: "dead") == ["a", "b"])
     }
 
+    @Test func `what has expired since costs no live message its place after a restart`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-max-length": .int(2)])
+        for body in ["a", "b"] { _ = before.publish(body, to: "jobs") }
+        for _ in 0..<2 { #expect(before.get("jobs") != nil) }
+        for body in ["c", "d"] { _ = before.publish(body, to: "jobs", expiration: "100") }
+        before.settle()
+        let after = before.crashed(after: 200)
+        after.settle()
+        #expect(after.bodies(of: "jobs") == ["a", "b"])
+        #expect(after.core.totals.deaths == [.expired: 2])
+    }
+
     @Test func `both counters survive a crash, and what was held counts as failed`() {
         let before = CoreHarness()
         before.queue("jobs")

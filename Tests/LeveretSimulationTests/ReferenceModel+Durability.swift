@@ -149,7 +149,7 @@ extension ReferenceModel {
             return queue
         }
         for row in rows { try revive(row) }
-        for queue in queues { queue.isTooLong = queue.overflow == .dropHead }
+        for queue in queues { queue.isTooLong = queue.isLimited }
         for recovered in recovered.queues {
             guard let queue = queue(recovered.definition.name.rawValue) else { continue }
             let count = queue.ready.count + queue.condemned.count

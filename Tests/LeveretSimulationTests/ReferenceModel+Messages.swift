@@ -287,6 +287,7 @@ extension ReferenceModel {
             $0.message.id == arrival.messageID && $0.queue.name == death.queue
                 && ($0.state == .condemned(death.reason) || $0.isDeadSinceRestart)
                 && deaths(of: $0, death.reason) == arrival.deaths
+                && !isCycle(arrival.deaths, at: arrival.queue, death.reason)
         }
     }
 
@@ -354,7 +355,9 @@ extension ReferenceModel {
 
     private func explainMove(_ arrival: Arrival) throws -> Bool {
         for move in moves {
-            guard let head = move.head, head.message.id == arrival.messageID else { continue }
+            guard let head = move.head, head.message.id == arrival.messageID,
+                head.deaths == arrival.deaths
+            else { continue }
             guard move.moved < move.mostWanted else { continue }
             try advance(move)
             return true

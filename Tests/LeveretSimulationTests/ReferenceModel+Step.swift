@@ -62,6 +62,7 @@ extension ReferenceModel {
             try handedBack(session, left: 0)
         }
         try dispatchAll()
+        shorten()
         try explainArrivals()
         try dispatchAll()
         noteEmptied()
