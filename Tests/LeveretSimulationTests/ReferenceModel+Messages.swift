@@ -248,10 +248,12 @@ extension ReferenceModel {
     /// The core was seen to bring these in; they must be dead letters or messages that were moved.
     func explainArrivals() throws {
         while let arrival = arrivals.min(by: { $0.number < $1.number }) {
+            // What an input moves comes in before what dies by that.
+            if try explainMove(arrival) { continue }
             if let dead = dead(behind: arrival) {
                 if let death = arrival.deaths.first { dead.state = .condemned(death.reason) }
                 try transfer(dead)
-            } else if try !explainMove(arrival), try !sendUnseen() {
+            } else if try !sendUnseen() {
                 throw Violation(
                     "message \(arrival.messageID) came into \(arrival.queue) as \(arrival.number) for no reason, "
                         + "with the history \(arrival.deaths)")
@@ -356,7 +358,7 @@ extension ReferenceModel {
     private func explainMove(_ arrival: Arrival) throws -> Bool {
         for move in moves {
             guard let head = move.head, head.message.id == arrival.messageID,
-                head.deaths == arrival.deaths
+                head.deaths == arrival.deaths, !isCounted(head)
             else { continue }
             guard move.moved < move.mostWanted else { continue }
             try advance(move)
