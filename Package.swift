@@ -127,6 +127,7 @@ let package = Package(
                 "Leveret", "LeveretCore", "LeveretTestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ],
+            exclude: ["Seeds.txt"],
             swiftSettings: strict
         ),
         .testTarget(name: "TidyTests", swiftSettings: strict),

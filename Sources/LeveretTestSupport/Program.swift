@@ -15,9 +15,9 @@ package struct ProgramResult: Sendable {
 
 /// A program of the package that a test starts and ends.
 package final class Program {
-    private let process = Process()
-    private let input = Pipe()
-    private let output = Pipe()
+    private let process: ChildProcess
+    private let input = Pipe.closedInPrograms()
+    private let output = Pipe.closedInPrograms()
     private let errors: URL
 
     /// Starts `name` of the package, or a program anywhere if `name` is a path. The environment is the
@@ -30,18 +30,17 @@ package final class Program {
         errors = FileManager.default.temporaryDirectory.appending(
             path: "leveret-test-\(UUID().uuidString).err")
         _ = FileManager.default.createFile(atPath: errors.path(), contents: nil)
-        process.executableURL = name.contains("/") ? URL(filePath: name) : Self.folder.appending(path: name)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.currentDirectoryURL = folder
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = try FileHandle(forWritingTo: errors)
-        try process.run()
+        let path = name.contains("/") ? name : Self.folder.appending(path: name).path()
+        process = try ChildProcess(
+            path, arguments, environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            folder: folder?.path(), input: input.fileHandleForReading, output: output.fileHandleForWriting,
+            errors: FileHandle(forWritingTo: errors))
+        // Its ends of the pipes are its own.
+        try input.fileHandleForReading.close()
+        try output.fileHandleForWriting.close()
     }
 
     deinit {
-        if process.isRunning { kill(SIGKILL) }
         try? FileManager.default.removeItem(at: errors)  // the system's to clean if this fails
     }
 
@@ -54,7 +53,7 @@ package final class Program {
     package var errorText: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
 
     /// Its process number.
-    package var id: Int32 { process.processIdentifier }
+    package var id: Int32 { process.id }
 
     /// Hands it bytes on standard input; what a program that has ended doesn't read is lost, as in a pipe.
     package func write(_ text: String) throws {
@@ -72,16 +71,14 @@ package final class Program {
     }
 
     /// Sends it a signal.
-    package func kill(_ signal: Int32) { _ = Foundation.kill(process.processIdentifier, signal) }
+    package func kill(_ signal: Int32) { process.kill(signal) }
 
     /// Ends its standard input, takes the rest of its output and waits until it is gone.
     package func finish() -> ProgramResult {
         try? input.fileHandleForWriting.close()  // it may have gone first
         let rest = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
         return ProgramResult(
-            status: process.terminationStatus, output: String(decoding: rest, as: UTF8.self),
-            errors: errorText
+            status: process.waitUntilExit(), output: String(decoding: rest, as: UTF8.self), errors: errorText
         )
     }
 }

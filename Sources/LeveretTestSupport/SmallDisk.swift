@@ -45,12 +45,7 @@ package struct SmallDisk: Sendable {
     package func unmount() { try? Self.run("umount", "-l", path) }
 
     private static func run(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw CocoaError(.fileWriteUnknown) }
+        let process = try ChildProcess("/usr/bin/env", arguments)
+        guard process.waitUntilExit() == 0 else { throw CocoaError(.fileWriteUnknown) }
     }
 }

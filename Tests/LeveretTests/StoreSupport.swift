@@ -1,35 +1,34 @@
 // The program that the store's tests set beside it.
 
 import Foundation
+import LeveretTestSupport
 import Testing
 
 /// The `sqlite3` program on a database file.
 final class SQLiteShell {
-    private let process = Process()
-    private let input = Pipe()
-    private let output = Pipe()
+    private let process: ChildProcess
+    private let input = Pipe.closedInPrograms()
+    private let output = Pipe.closedInPrograms()
 
     /// Runs statements to their end and returns what was printed, errors included.
     static func run(_ path: String, _ statements: String, readOnly: Bool = false) throws -> String {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["sqlite3"] + (readOnly ? ["-readonly"] : []) + [path, statements]
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
+        let output = Pipe.closedInPrograms()
+        let process = try ChildProcess(
+            "/usr/bin/env", ["sqlite3"] + (readOnly ? ["-readonly"] : []) + [path, statements],
+            output: output.fileHandleForWriting, errors: output.fileHandleForWriting)
+        try output.fileHandleForWriting.close()
         let printed = try output.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
+        _ = process.waitUntilExit()
         return String(decoding: printed, as: UTF8.self).trimmingCharacters(in: .newlines)
     }
 
     /// A program that goes on until `end`.
     init(_ path: String) throws {
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["sqlite3", path]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
+        process = try ChildProcess(
+            "/usr/bin/env", ["sqlite3", path], input: input.fileHandleForReading,
+            output: output.fileHandleForWriting)
+        try input.fileHandleForReading.close()
+        try output.fileHandleForWriting.close()
     }
 
     /// Sends statements and waits until the last of them has printed `word`.
@@ -45,6 +44,6 @@ final class SQLiteShell {
 
     func end() {
         try? input.fileHandleForWriting.close()  // that ends the program
-        process.waitUntilExit()
+        _ = process.waitUntilExit()
     }
 }
