@@ -146,7 +146,6 @@ import Testing
                     "NOTE draining the server is shutting down; what you hold goes back", "NIL", "closed",
                 ]
             )
-            #expect(throws: SocketFailure.self) { try LineSocket(port: port) }
         }
     }
 
