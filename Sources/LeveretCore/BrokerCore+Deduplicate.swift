@@ -275,18 +275,17 @@ extension BrokerCore {
         return false
     }
 
-    mutating func wait(_ request: Request, _ ticket: Ticket, _ session: Session) {
+    mutating func wait(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
         let bytes = request.publishedBytes
         waitingForIDs.append(
             WaitingPublish(request: request, ticket: ticket, session: session, bytes: bytes))
         waitingForIDsBytes += bytes
-        askForIDs()
+        askForIDs(now: now)
     }
 
     /// Asks the store about the first that wait, unless it is being asked.
-    private mutating func askForIDs() {
+    private mutating func askForIDs(now: Instant) {
         guard idLookup == nil, !waitingForIDs.isEmpty else { return }
-        let now = Instant(milliseconds: .min)  // what has expired is found out when the answer is there
         var asked: Set<DedupKey> = []
         for waiting in waitingForIDs.prefix(limits.sliceCount) {
             for message in waiting.request.publishedMessages {
@@ -325,7 +324,7 @@ extension BrokerCore {
         }
         isAnsweringIDs = false
         idLookup = nil
-        askForIDs()
+        askForIDs(now: now)
     }
 
     /// Answers once a batch is committed.

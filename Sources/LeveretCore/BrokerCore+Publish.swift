@@ -7,7 +7,7 @@ extension BrokerCore {
     ) {
         if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
         if dedupScopes > 0, mustWait(message, now: now) {
-            return wait(.publish(message, mandatory: mandatory), ticket, session)
+            return wait(.publish(message, mandatory: mandatory), ticket, session, now: now)
         }
         let route: Route
         do throws(BrokerError) {

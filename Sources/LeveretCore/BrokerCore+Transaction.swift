@@ -13,7 +13,7 @@ extension BrokerCore {
     /// Carries out a transaction; its answer comes after the commit.
     mutating func transaction(_ requests: [Request], _ ticket: Ticket, _ session: Session, now: Instant) {
         if dedupScopes > 0, mustWait(requests, now: now) {
-            return wait(.transaction(requests), ticket, session)
+            return wait(.transaction(requests), ticket, session, now: now)
         }
         do throws(BrokerError) {
             try check(requests, session, now: now)

@@ -92,6 +92,25 @@ import Testing
         #expect(ids == ["a", "b", "c", "d", "e", "f"])
     }
 
+    @Test func `the store is asked about a queue's ids when the exchange has just forgotten its own`() {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        broker.run(
+            .declareExchange(
+                ExchangeDefinition("logs", type: .fanout, arguments: ["x-deduplicate": .int(100)]),
+                passive: false))
+        broker.run(.bind(Binding(source: "logs", target: .queue("jobs"), routingKey: "")))
+        for id in ["a", "b", "c"] {
+            #expect(routed(publish(broker, id, to: "", exchange: "logs")) == 1)
+        }
+        broker.advance(milliseconds: 100)
+        #expect(routed(publish(broker, "c", to: "", exchange: "logs")) == 0)
+        broker.run(.purge("jobs"))
+        #expect(routed(publish(broker, "c", to: "", exchange: "logs")) == 1)
+    }
+
     @Test func `an exchange drops what it has handed on before, whatever the queue`() {
         let broker = CoreHarness()
         broker.run(
