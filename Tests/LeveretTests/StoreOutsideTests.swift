@@ -24,6 +24,19 @@ import Testing
         }
     }
 
+    @Test func `nothing is confirmed once the file has been deleted`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, "one")))
+            try FileManager.default.removeItem(atPath: store.path)
+            #expect {
+                _ = try store.apply(.inserting(.text(2, "two")))
+            } throws: {
+                ($0 as? StoreFailure)?.text.contains("has been deleted") == true
+            }
+        }
+    }
+
     @Test func `a write by another program is noticed, a read isn't one`() throws {
         let fixture = try StoreFixture()
         try fixture.use { store in
