@@ -92,7 +92,8 @@ extension ReferenceModel {
         for copy in state.inserted { copy.isCommitted = true }
         let left = rows.filter { row in
             !unfinished.contains {
-                $0.queue == row.queue && $0.after < row.number && row.number <= $0.through
+                $0.queue == row.queue && $0.after < row.place && row.place <= $0.through
+                    && ($0.priority == nil || $0.priority == row.priority)
             }
         }
         onDisk = Set(left.map(\.number.rawValue))

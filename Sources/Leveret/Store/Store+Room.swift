@@ -116,15 +116,15 @@ final class RoomAhead: Sendable {
         sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_CHUNK_SIZE, &bytes)
     }
 
-    /// Makes the file as long as the transaction under way needs it to be; fails as full where there is no room, and
-    /// where the file has lost its name: what is written to it would be gone when the broker ends.
+    /// Makes the file as long as the transaction under way needs it to be; fails as full where there is no room,
+    /// and where the file has lost its name: what is written to it would be gone when the broker ends.
     func claim(in database: Database) throws(StoreFailure) {
         var file = stat()
         guard descriptor < 0 || fstat(descriptor, &file) != 0 || file.st_nlink > 0 else {
             throw StoreFailure(
                 kind: .io,
-                text: "the database file has been deleted: nothing more can be stored; save what matters over the "
-                    + "broker, then restart it")
+                text: "the database file has been deleted and nothing more can be stored: save what matters "
+                    + "over the broker, then restart it")
         }
         let pages = Int(try database.number("PRAGMA page_count"))
         let bytes = (pages * Schema.pageBytes + Self.chunkBytes - 1) / Self.chunkBytes * Self.chunkBytes
