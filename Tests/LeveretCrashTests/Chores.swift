@@ -77,7 +77,7 @@ final class Purger {
                 journal.fail("PURGE was answered '\(reply)'")
                 break
             }
-            journal.purgeAnswered(keys)
+            journal.purgeAnswered(queue, keys)
             asked = nil
             count += 1
         }

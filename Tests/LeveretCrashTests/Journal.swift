@@ -54,6 +54,8 @@ struct Journal {
     private(set) var answeredAcks = 0
     /// Rejects that were answered.
     private(set) var answeredRejects = 0
+    /// Queues with a purge that is not answered yet.
+    private var purging: Set<String> = []
     /// Confirmed messages that an answered purge removed.
     private(set) var purged = 0
     /// Moves that were answered.
@@ -79,7 +81,11 @@ struct Journal {
     }
 
     /// A publish is on its way.
-    mutating func publishSent(_ key: CopyKey) { copies[key] = Copy() }
+    mutating func publishSent(_ key: CopyKey) {
+        copies[key] = Copy()
+        // The server may read it before the purge, which travels on a connection of its own.
+        if purging.contains(key.group) { copies[key]?.isAckSent = true }
+    }
 
     /// A publish was answered with `OK`.
     mutating func publishConfirmed(_ key: CopyKey) {
@@ -111,9 +117,10 @@ struct Journal {
         answeredAcks += 1
     }
 
-    /// A purge is about to be sent: everything in `queue` may be gone from here on. Returns what will be, once
-    /// the purge is answered.
+    /// A purge is about to be sent: everything in `queue`, and what is sent there before its answer comes, may be
+    /// gone from here on. Returns what will be, once the purge is answered.
     mutating func purgeSent(_ queue: String) -> [CopyKey] {
+        purging.insert(queue)
         var sure: [CopyKey] = []
         for (key, copy) in copies where key.group == queue && !copy.isAckAnswered {
             if copy.isConfirmed { sure.append(key) }
@@ -122,8 +129,9 @@ struct Journal {
         return sure
     }
 
-    /// A purge was answered with `OK`: these are gone.
-    mutating func purgeAnswered(_ keys: [CopyKey]) {
+    /// A purge of `queue` was answered with `OK`: these are gone.
+    mutating func purgeAnswered(_ queue: String, _ keys: [CopyKey]) {
+        purging.remove(queue)
         for key in keys { copies[key]?.isAckAnswered = true }
         purged += keys.count
     }
@@ -141,7 +149,10 @@ struct Journal {
     }
 
     /// The server is dead, and with it who held what.
-    mutating func crashed() { held = [] }
+    mutating func crashed() {
+        held = []
+        purging = []
+    }
 
     /// Compares what the queues hold after a restart, in their order, with what was promised.
     mutating func compare(with contents: [(queue: String, sequences: [Int])]) {
