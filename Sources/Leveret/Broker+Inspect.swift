@@ -77,7 +77,7 @@ extension Broker {
     ///
     /// - Parameters:
     ///   - queue: where they stand.
-    ///   - state: ready ones, or those that consumers hold.
+    ///   - state: ready ones, those that consumers hold, or those that wait for their time, in order of that.
     ///   - position: only messages at this position or behind it.
     ///   - count: at most so many, 1–1,000; fewer where 4 MiB of bodies are passed.
     public func peek(
@@ -86,6 +86,46 @@ extension Broker {
         let answer = try await door.ask(.peek(Peek(queue, state: state, from: position, countMax: count)))
         guard case .messages(let rows) = answer else { throw BrokerError.unexpected(answer) }
         return rows
+    }
+
+    /// Removes one message that waits in a queue, ready or delayed. Returns once that is on disk.
+    ///
+    /// - Throws: a `BrokerError`: 404 when it has moved on, 406 while a consumer holds it.
+    public func cancelMessage(at position: MessageNumber, in queue: QueueName) async throws {
+        let answer = try await door.ask(.cancelMessage(queue, position))
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
+    }
+
+    /// Makes one message that waits in a queue wait so much longer from now on, or, with zero, no longer: it
+    /// is ready then, at its old place if it has been ready before. Returns once that is on disk.
+    ///
+    /// - Parameter version: refuse unless the message has this version, as `peek` showed it.
+    /// - Throws: a `BrokerError`: 404 when it has moved on, 406 while a consumer holds it or when it has
+    ///   another version.
+    public func delayMessage(
+        at position: MessageNumber, in queue: QueueName, by delay: Duration, ifVersion version: Int? = nil
+    ) async throws {
+        let milliseconds = min(delay.milliseconds, QueueSettings.millisecondsMax)
+        var edit = MessageEdit(queue, position, delayMilliseconds: milliseconds)
+        edit.version = version
+        try await self.edit(edit)
+    }
+
+    /// Changes one message that waits in a queue, ready or delayed: its body, key, headers, time to live, or when
+    /// it is ready. It keeps its position and its place, and is not routed again. Returns once that is on disk.
+    ///
+    /// ```swift
+    /// var edit = MessageEdit("orders", message.number)
+    /// edit.version = message.version
+    /// edit.body = Array("2 chairs".utf8)
+    /// try await broker.edit(edit)
+    /// ```
+    ///
+    /// - Throws: a `BrokerError`: 404 when it has moved on, 406 while a consumer holds it or when it has
+    ///   another version.
+    public func edit(_ edit: MessageEdit) async throws {
+        let answer = try await door.ask(.edit(edit))
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
     }
 
     /// Which way a message would take through the exchanges, and where it would end; nothing is published.

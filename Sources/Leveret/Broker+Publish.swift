@@ -56,6 +56,21 @@ public struct OutgoingMessage: Sendable {
         self.init(Array(text.utf8), to: queue, properties: properties, persistent: persistent)
     }
 
+    /// The same message, to be ready in its queues so much later: it is stored and shown as delayed until then.
+    ///
+    /// ```swift
+    /// try await broker.publish(OutgoingMessage("remind me", to: "mails").delayed(by: .seconds(3_600)))
+    /// ```
+    ///
+    /// It sets the header `x-delay`. At most 4,294,967,295 ms, nearly 50 days; more is refused with 406.
+    public func delayed(by delay: Duration) -> OutgoingMessage {
+        var message = self
+        var properties = properties ?? MessageProperties()
+        properties.headers[HeaderName.delay] = .int(delay.milliseconds)
+        message.properties = properties
+        return message
+    }
+
     var request: Request {
         let message = Message(
             exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,

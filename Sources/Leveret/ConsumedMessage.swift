@@ -49,7 +49,10 @@ public struct ConsumedMessage: Sendable {
 
     /// Gives the message back, free of charge: it goes to its old place and is delivered again, maybe to
     /// somebody else. Throws as `ack` does.
-    public func nack() async throws { try await settle(.requeue) }
+    ///
+    /// - Parameter delay: how long it waits before that; `nil` is what the queue's `x-delayed-retry-…` say, and
+    ///   without those not at all.
+    public func nack(delay: Duration? = nil) async throws { try await settle(.requeue, delay: delay) }
 
     /// Refuses the message.
     ///
@@ -57,10 +60,11 @@ public struct ConsumedMessage: Sendable {
     ///   - requeue: whether it goes back to its place, counted as failed (past the queue's delivery limit it
     ///     is dead-lettered). If not, it goes to the queue's dead-letter exchange, or is dropped when there
     ///     is none.
+    ///   - delay: with `requeue`, how long it waits before it is tried again, as for `nack`.
     ///   - error: why, in the consumer's words; kept with a dead letter, at most 1,024 bytes.
     /// - Throws: as `ack` does.
-    public func reject(requeue: Bool = false, error: String? = nil) async throws {
-        try await settle(requeue ? .fail : .deadLetter, error: error)
+    public func reject(requeue: Bool = false, delay: Duration? = nil, error: String? = nil) async throws {
+        try await settle(requeue ? .fail : .deadLetter, error: error, delay: delay)
     }
 
     /// Gives the message more time to be settled: `duration` from now, or as much as it had at first. Without a
@@ -72,8 +76,12 @@ public struct ConsumedMessage: Sendable {
         guard case .done = answer else { throw BrokerError.unexpected(answer) }
     }
 
-    private func settle(_ outcome: Settlement.Outcome, error: String? = nil) async throws {
-        let answer = try await door.ask(.settle(try settlement(outcome, error: error)))
+    private func settle(
+        _ outcome: Settlement.Outcome, error: String? = nil, delay: Duration? = nil
+    ) async throws {
+        var settlement = try settlement(outcome, error: error)
+        settlement.delayMilliseconds = delay.map(\.milliseconds)
+        let answer = try await door.ask(.settle(settlement))
         guard case .done = answer else { throw BrokerError.unexpected(answer) }
     }
 

@@ -29,16 +29,23 @@ public enum QueueArgument {
     public static let deduplicate = "x-deduplicate"
     /// One consumer at a time gets the messages; the others stand by.
     public static let singleActive = "x-single-active-consumer"
+    /// Which returned messages wait before they are tried again.
+    public static let retryType = "x-delayed-retry-type"
+    /// Milliseconds that they wait after the first failure.
+    public static let retryMin = "x-delayed-retry-min"
+    /// Milliseconds that they wait at most.
+    public static let retryMax = "x-delayed-retry-max"
+    /// How the wait grows; Leveret's own.
+    public static let retryBackoff = "x-delayed-retry-backoff"
+    /// By how many percent chance may shorten it; Leveret's own.
+    public static let retryJitter = "x-delayed-retry-jitter"
     /// The kind of queue that RabbitMQ would make.
     public static let type = "x-queue-type"
     /// Arguments that policies may set, and change while a queue is in use.
     public static let settable: [String] = [
         messageTTL, expires, expiresIfEmpty, lengthMax, bytesMax, overflow, deadLetterExchange,
         deadLetterRoutingKey, deliveryLimit, consumerTimeout, deduplicate,
-    ]
-    /// Arguments that are refused rather than ignored, because ignoring them would break a promise.
-    public static let notImplemented: [String] = [
-        "x-delayed-retry-type", "x-delayed-retry-min", "x-delayed-retry-max", "x-delayed-retry-backoff",
+        retryType, retryMin, retryMax, retryBackoff, retryJitter,
     ]
 }
 
@@ -48,6 +55,8 @@ public enum ExchangeArgument {
     public static let alternate = "alternate-exchange"
     /// For how many milliseconds a message's id is remembered.
     public static let deduplicate = "x-deduplicate"
+    /// How an exchange of type `x-delayed-message` routes.
+    public static let delayedType = "x-delayed-type"
 }
 
 /// Arguments of bindings.
@@ -64,6 +73,8 @@ public enum HeaderName {
     public static let bcc = "BCC"
     /// What tells the message from others where doubles are dropped; without it the message id does.
     public static let deduplication = "x-deduplication-header"
+    /// Milliseconds that a message is to wait before it is ready.
+    public static let delay = "x-delay"
     /// How often the message failed.
     public static let deliveryCount = "x-delivery-count"
     /// The history of a dead letter.

@@ -24,6 +24,7 @@ struct BindingTable {
     /// Ids ascending.
     typealias Bucket = ContiguousArray<BindingEntry>
 
+    /// One of the four that route by themselves.
     private let type: ExchangeType
     /// Every binding's id.
     private(set) var ids: Set<Int> = []
@@ -41,7 +42,7 @@ struct BindingTable {
     mutating func add(_ binding: Binding, id: Int, destination: Destination) throws(BrokerError) {
         let entry = BindingEntry(id: id, destination: destination)
         switch type {
-        case .direct: byKey[binding.routingKey, default: []].append(entry)
+        case .direct, .delayed: byKey[binding.routingKey, default: []].append(entry)
         case .fanout: all.append(entry)
         case .headers:
             conditions[id] = try HeadersMatch(binding.arguments)
@@ -55,7 +56,7 @@ struct BindingTable {
     /// Takes a binding out that was filed with these parts.
     mutating func remove(_ binding: Binding, id: Int, destination: Destination) {
         switch type {
-        case .direct:
+        case .direct, .delayed:
             Self.remove(id, from: &byKey[binding.routingKey, default: []])
             if byKey[binding.routingKey]?.isEmpty == true { byKey[binding.routingKey] = nil }
         case .fanout: Self.remove(id, from: &all)
@@ -77,7 +78,7 @@ struct BindingTable {
     /// The bindings that match `key`, ids ascending. `headers` matters to a headers exchange only.
     mutating func matches(key: String, headers: FieldTable) -> Bucket {
         switch type {
-        case .direct: return byKey[key] ?? []
+        case .direct, .delayed: return byKey[key] ?? []
         case .fanout: return all
         case .headers: return all.filter { conditions[$0.id]?.matches(headers) == true }
         case .topic:

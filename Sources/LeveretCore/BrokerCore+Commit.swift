@@ -20,11 +20,15 @@ extension BrokerCore {
         if !taken.counterIndex.isEmpty || !batch.counters.isEmpty {
             batch.counters.removeAll { $0.number == 0 }
         }
+        if !batch.places.isEmpty { batch.places.removeAll { $0.number == 0 } }
         if !batch.ids.isEmpty { batch.idsEndedBy = now }
+        if !batch.contents.isEmpty { batch.contents.removeAll { $0.number == 0 } }
         taken.batch = WriteBatch()
         taken.batch.number = batch.number
         taken.batch.ranges = batch.ranges
         taken.counterIndex = [:]
+        taken.placeIndex = [:]
+        taken.contentIndex = [:]
         inFlight = taken
         return batch
     }

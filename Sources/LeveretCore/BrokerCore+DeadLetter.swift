@@ -167,7 +167,8 @@ extension BrokerCore {
                 continue
             }
             guard let head = queue.popFirst() else { return refill(queue) }
-            drop(head, from: queue, .maxlen)
+            // After a restart, what has expired may be found by its length first.
+            drop(head, from: queue, head.expires <= now ? .expired : .maxlen)
             noteEmptied(queue, now: now)
         }
     }

@@ -205,7 +205,7 @@ extension BrokerCore {
         if idLookup != nil { idLookup?.left.insert(number) }
     }
 
-    /// All messages of a queue are gone but those that are held.
+    /// All messages of a queue are gone but those that are held or delayed.
     mutating func forgetPurgedIDs(of queue: MessageQueue) {
         guard !seenIDs.hasNoQueued else { return }
         var held: Set<MessageNumber> = []
@@ -217,7 +217,9 @@ extension BrokerCore {
                 held.insert(delivery.entry.number)
             }
         }
+        for delayed in queue.delayed.inMemory { held.insert(delayed.entry.number) }
         seenIDs.left(.queue(queue.id), but: held)
+        if queue.delayed.storedCount > 0 { seenIDs.mayBeStored(.queue(queue.id), until: .distantFuture) }
     }
 
     /// An exchange or queue is gone, and with it the ids it had seen.

@@ -7,6 +7,7 @@ final class PeekInProgress {
     /// A message in memory, perhaps without its body.
     struct Candidate {
         var entry: Entry
+        var due: Instant?
         var heldBy: String?
         var heldSince: Instant?
     }
@@ -58,6 +59,7 @@ extension BrokerCore {
         var info = QueueInfo(queue.definition)
         info.ready = queue.readyCount
         info.unacked = queue.unackedCount
+        info.delayed = queue.delayed.count
         info.readyBytes = queue.readyBytes
         info.inMemory = queue.inMemory
         info.consumers = queue.consumers.count
@@ -99,6 +101,7 @@ extension BrokerCore {
             guard let queue else { continue }
             status.ready += queue.readyCount
             status.unacked += queue.unackedCount
+            status.delayed += queue.delayed.count
             status.consumers += queue.consumers.count
             status.deliverRate += queue.deliverRate.rate(now: now)
         }
@@ -169,6 +172,8 @@ extension BrokerCore {
         switch peek.state {
         case .ready:
             progress.next = addReady(to: progress, from: queue.highestPriority, of: queue, now: now)
+        case .delayed:
+            addDelayed(to: progress, of: queue)
         case .unacked:
             for candidate in unackedCandidates(of: queue, peek) where progress.hasRoom {
                 progress.add(candidate)
@@ -197,6 +202,15 @@ extension BrokerCore {
         return nil
     }
 
+    /// Adds what is delayed and in memory, in order of due times.
+    private func addDelayed(to progress: PeekInProgress, of queue: MessageQueue) {
+        let soon = queue.delayed.inMemory.filter { $0.entry.number >= progress.peek.from }.sorted()
+        for delayed in soon where progress.hasRoom {
+            progress.add(PeekInProgress.Candidate(entry: delayed.entry, due: delayed.due))
+        }
+        if queue.delayed.storedCount > 0 { progress.next = 0 }
+    }
+
     private func unackedCandidates(of queue: MessageQueue, _ peek: Peek) -> [PeekInProgress.Candidate] {
         var candidates: [PeekInProgress.Candidate] = []
         for session in connections.flatMap(\.sessions) {
@@ -220,6 +234,13 @@ extension BrokerCore {
         if !bodyless.isEmpty {
             _ = load(.numbers(bodyless), countMax: bodyless.count, of: queue, for: special)
         } else if let priority = progress.next, progress.hasRoom, !queue.isDeleted {
+            if progress.peek.state == .delayed {
+                let kind = LoadRequest.Kind.due(
+                    after: queue.delayed.cursor, by: .distantFuture, from: progress.peek.from)
+                _ = load(
+                    kind, countMax: progress.missing, bytesMax: progress.bytesLeft, of: queue, for: special)
+                return
+            }
             let before = progress.peek.from.rawValue.subtractingReportingOverflow(1).partialValue
             let after = max(queue[priority].cursor, MessageNumber(before))
             _ = load(
@@ -247,6 +268,11 @@ extension BrokerCore {
                     progress.candidates.remove(at: index)
                 }
             }
+        case .due:
+            for row in result.rows {
+                progress.add(PeekInProgress.Candidate(entry: Entry(row), due: row.due))
+            }
+            progress.next = nil
         case .window, .expired, .ids:
             for row in result.rows where row.expires > now {
                 progress.add(PeekInProgress.Candidate(entry: Entry(row)))
@@ -265,21 +291,22 @@ extension PeekInProgress {
     var rows: [PeekedMessage] {
         candidates.compactMap { candidate in
             guard let message = candidate.entry.message else { return nil }
-            return PeekedMessage(
-                candidate.entry, message, peek.state, candidate.heldBy, candidate.heldSince)
+            return PeekedMessage(candidate, message, peek.state)
         }
     }
 }
 
 extension PeekedMessage {
     fileprivate init(
-        _ entry: Entry, _ message: Message, _ state: Peek.State, _ heldBy: String?, _ heldSince: Instant?
+        _ candidate: PeekInProgress.Candidate, _ message: Message, _ state: Peek.State
     ) {
+        let entry = candidate.entry
         self.init(
             number: entry.number, version: Int(entry.version), state: state, message: message,
             entered: entry.entered,
-            expires: entry.expires == .distantFuture ? nil : entry.expires, deliveries: Int(entry.acquired),
-            failed: Int(entry.failed), heldBy: heldBy, heldSince: heldSince, deaths: entry.deaths)
+            expires: entry.expires == .distantFuture ? nil : entry.expires,
+            due: candidate.due, deliveries: Int(entry.acquired), failed: Int(entry.failed),
+            heldBy: candidate.heldBy, heldSince: candidate.heldSince, deaths: entry.deaths)
     }
 }
 

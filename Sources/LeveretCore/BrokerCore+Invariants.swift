@@ -31,6 +31,7 @@ extension BrokerCore {
             for priority in queue.priorities {
                 bytes += queue[priority].entries.reduce(0) { $0 + $1.footprint }
             }
+            bytes += queue.delayed.inMemory.reduce(0) { $0 + $1.entry.footprint }
             check(queue, unacked: unacked[queue.id] ?? 0)
         }
         precondition(bytes == messageBytes, "messages in memory weigh \(bytes) bytes, not \(messageBytes)")
@@ -54,6 +55,10 @@ extension BrokerCore {
             "queue '\(name)' miscounts over its priorities")
         precondition(
             queue.highestPriority == highest ?? 0, "queue '\(name)' does not know what is delivered next")
+        let delayed = queue.delayed
+        precondition(
+            delayed.storedCount >= 0 && delayed.inMemory.allSatisfy { $0.key <= delayed.cursor },
+            "queue '\(name)' holds a delayed message behind its cursor")
         precondition(queue.isEmpty == (highest == nil), "queue '\(name)' does not know whether it is empty")
     }
 

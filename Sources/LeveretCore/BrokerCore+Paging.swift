@@ -9,6 +9,8 @@ struct SpecialLoad {
         case death(Dying)
         /// The one message of a MOVE stands behind the window.
         case moveOne(Move, MoveTarget)
+        /// The one message of a CANCEL or EDIT is only stored; `removals` is the queue's count when it was asked.
+        case change(MessageNumber, SingleChange, removals: Int)
         /// PEEK looks behind the window, or at bodies that are not in memory.
         case peek(PeekInProgress)
     }
@@ -62,7 +64,7 @@ extension BrokerCore {
     }
 
     /// How many ready messages the queue should keep in memory.
-    private func windowCountWanted(_ queue: MessageQueue) -> Int {
+    func windowCountWanted(_ queue: MessageQueue) -> Int {
         messageBytes < limits.messageBytesMax ? limits.windowCountMax : limits.windowCountMin
     }
 
@@ -115,7 +117,9 @@ extension BrokerCore {
         for connection in connections {
             for session in connection.sessions where session.heldCount > 0 {
                 session.droppedBelow = session.updateHeld(from: session.droppedBelow) { _, held in
-                    if held.entry.storage == .memory { return true }
+                    if held.entry.storage == .memory || held.entry.message?.overridesRetry == true {
+                        return true
+                    }
                     guard isCommitted(held.entry) else { return false }
                     messageBytes -= held.entry.footprint
                     held.entry.message = nil
@@ -170,11 +174,15 @@ extension BrokerCore {
             idsLoaded(result, now: now)
         } else if let special = specialLoads.removeValue(forKey: result.request.epoch) {
             specialLoaded(special, result, now: now)
-        } else if let queue = queuesByID[result.request.queue], queue.epoch == result.request.epoch {
+        } else if let queue = queuesByID[result.request.queue] {
             switch result.request.kind {
-            case .window: windowLoaded(result, of: queue, now: now)
-            case .expired(_, let by): expiredLoaded(result, of: queue, by: by, now: now)
-            case .numbers, .ids: break
+            case .window where result.request.epoch == queue.epoch:
+                windowLoaded(result, of: queue, now: now)
+            case .expired(_, let by) where result.request.epoch == queue.epoch:
+                expiredLoaded(result, of: queue, by: by, now: now)
+            case .due where result.request.epoch == queue.delayed.epoch:
+                delayedLoaded(result, of: queue, now: now)
+            case .window, .expired, .due, .numbers, .ids: break
             }
         }
         settleDying(now: now)
@@ -246,6 +254,7 @@ extension BrokerCore {
     /// caller in this batch, which must be committed before the queue is read again.
     mutating func removeStored(_ row: LoadedRow, of queue: MessageQueue) {
         queue[row.priority ?? 0].forgetStored(bytes: row.message.body.count)
+        queue.removals += 1
         queue.barrier = gathering.batch.number
         if queue.isLoading { dropAnswersUnderWay(for: queue) }
     }
@@ -267,6 +276,10 @@ extension BrokerCore {
         case .moveOne(let move, let target):
             guard let session = special.session else { return }
             moveOneLoaded(move, target, result, queue, session, special.ticket, now: now)
+        case .change(let position, let change, let removals):
+            guard let session = special.session else { return }
+            changeLoaded(
+                position, change, removals: removals, result, queue, session, special.ticket, now: now)
         case .peek(let peek):
             guard let session = special.session else { return }
             peekLoaded(peek, result, queue, session, special.ticket, now: now)

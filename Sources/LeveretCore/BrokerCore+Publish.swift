@@ -36,15 +36,17 @@ extension BrokerCore {
         _ message: Message, toOne queue: MessageQueue, id: String? = nil, _ ticket: Ticket,
         _ session: Session, now: Instant
     ) {
-        guard !isFull(queue, for: message) else {
+        let due = message.due(now: now)
+        guard due != nil || !isFull(queue, for: message) else {
             overflow(message, queue, now: now)
             return answer(session, ticket, .refused(.full(queue.name)))
         }
         if isStoredDurably(message, in: queue) {
-            _ = enqueue(message, on: queue, confirm: .one(session, ticket, routed: 1), id: id, now: now)
+            _ = enqueue(
+                message, on: queue, due: due, confirm: .one(session, ticket, routed: 1), id: id, now: now)
         } else {
             answer(session, ticket, .routed(1))
-            _ = enqueue(message, on: queue, confirm: .none, id: id, now: now)
+            _ = enqueue(message, on: queue, due: due, confirm: .none, id: id, now: now)
         }
     }
 
@@ -52,11 +54,12 @@ extension BrokerCore {
         _ message: Message, toMany slots: [QueueSlot], id: String? = nil, _ ticket: Ticket,
         _ session: Session, now: Instant
     ) {
+        let due = message.due(now: now)
         var full: MessageQueue?
         var durable = 0
         for slot in slots {
             guard let queue = queue(at: slot) else { continue }
-            if isFull(queue, for: message) {
+            if due == nil, isFull(queue, for: message) {
                 full = full ?? queue
             } else if isStoredDurably(message, in: queue) {
                 durable += 1
@@ -71,44 +74,52 @@ extension BrokerCore {
         } else {
             answer(session, ticket, .routed(slots.count))
         }
-        spread(message, over: slots, deaths: nil, confirm: confirm, durable: durable, id: id, now: now)
+        spread(message, over: slots, confirm: confirm, durable: durable, id: id, now: now)
     }
 
-    /// Puts a copy on each queue that is not full; a full one overflows.
+    /// Puts a copy on each queue that is not full; a full one overflows. Delayed copies always fit.
     mutating func spread(
-        _ message: Message, over slots: [QueueSlot], deaths: DeathHistory?, confirm: Confirm, durable: Int,
-        id: String? = nil, now: Instant
+        _ message: Message, over slots: [QueueSlot], confirm: Confirm, durable: Int, id: String? = nil,
+        now: Instant
     ) {
+        let due = message.due(now: now)
         var sharedBody: MessageNumber = 0
         for slot in slots {
             guard let queue = queue(at: slot) else { continue }
-            if isFull(queue, for: message) {
+            if due == nil, isFull(queue, for: message) {
                 overflow(message, queue, now: now)
                 continue
             }
             let isDurable = isStoredDurably(message, in: queue)
             if isDurable, durable > 1, sharedBody == 0 { sharedBody = nextNumber }
             _ = enqueue(
-                message, on: queue, deaths: deaths, confirm: isDurable ? confirm : .none,
+                message, on: queue, due: due, confirm: isDurable ? confirm : .none,
                 sharedBody: isDurable ? sharedBody : 0, id: id, now: now)
         }
     }
 
     /// Puts one copy on a queue and hands it to a consumer if one is free. The caller has seen that there
-    /// is room. `id` is what the queue is to remember it by, if it deduplicates. Returns the copy's number.
+    /// is room. With `due` it waits until then; `id` is what the queue is to remember it by, if it deduplicates.
+    /// Returns the copy's number.
     mutating func enqueue(
-        _ message: Message, on queue: MessageQueue, deaths: DeathHistory? = nil, confirm: Confirm,
-        sharedBody: MessageNumber = 0, id: String? = nil, now: Instant
+        _ message: Message, on queue: MessageQueue, due: Instant? = nil, deaths: DeathHistory? = nil,
+        confirm: Confirm, sharedBody: MessageNumber = 0, id: String? = nil, now: Instant
     ) -> MessageNumber {
-        let number = nextNumber
-        nextNumber = MessageNumber(number.rawValue + 1)
-        if number > reservedThrough { reserveNumbers() }
+        let number = takeNumber()
         queue.published += 1
         queue.publishRate.mark(1, now: now)
         let expires = expiry(of: message, in: queue, now: now)
         var entry = Entry(
             number: number, message: message, priority: queue.priority(of: message), entered: now,
             expires: expires, storage: .memory, deaths: deaths)
+        if let due {
+            if let id, queue.settings.deduplication != nil {
+                claim(id, number, in: queue, isStored: isStoredDurably(message, in: queue), now: now)
+            }
+            enqueue(
+                &entry, message, due, on: queue, confirm: confirm, sharedBody: sharedBody, id: id, now: now)
+            return number
+        }
         let taker = queue.isEmpty ? nextTaker(of: queue) : nil
         if let id, queue.settings.deduplication != nil {
             let isStored =
@@ -140,10 +151,35 @@ extension BrokerCore {
         return number
     }
 
+    /// Puts a copy on a queue that waits until `due`.
+    private mutating func enqueue(
+        _ entry: inout Entry, _ message: Message, _ due: Instant, on queue: MessageQueue, confirm: Confirm,
+        sharedBody: MessageNumber, id: String?, now: Instant
+    ) {
+        entry.place = 0
+        entry.expires = .distantFuture
+        if isStoredDurably(message, in: queue) {
+            entry.storage = .database
+            entry.batch = gathering.batch.number
+            let row = insertRow(entry, queue, due: due, sharedBody: sharedBody, id: id)
+            entry.row = gathering.insert(row, confirm: confirm)
+        }
+        messageBytes += entry.footprint
+        delay(entry, until: due, in: queue, now: now)
+    }
+
+    /// The next number, and with it the place at the tail.
+    mutating func takeNumber() -> MessageNumber {
+        let number = nextNumber
+        nextNumber = MessageNumber(number.rawValue + 1)
+        if number > reservedThrough { reserveNumbers() }
+        return number
+    }
+
     /// A copy for which memory has no room: it is only stored and counted.
-    private mutating func store(_ entry: Entry, of queue: MessageQueue, id: String?) {
+    mutating func store(_ entry: Entry, of queue: MessageQueue, id: String? = nil) {
         if entry.storage == .memory {
-            var row = insertRow(entry, queue, sharedBody: 0, id: id)
+            var row = insertRow(entry, queue, id: id)
             row.isSpilled = true
             queue.hasSpilled = true
             _ = gathering.insert(row, confirm: .none)
@@ -153,18 +189,24 @@ extension BrokerCore {
         if entry.expires < queue.armed { arm(queue) }
     }
 
-    private func insertRow(
-        _ entry: Entry, _ queue: MessageQueue, sharedBody: MessageNumber, id: String?
+    /// The row of a copy, which is delayed where `due` is given.
+    func insertRow(
+        _ entry: Entry, _ queue: MessageQueue, due: Instant? = nil, sharedBody: MessageNumber = 0,
+        id: String? = nil
     ) -> InsertRow {
-        InsertRow(
-            number: entry.number, queue: queue.id, message: entry.message,
-            priority: queue.column(entry.priority), entered: entry.entered, expires: entry.expires,
+        var row = InsertRow(
+            number: entry.number,
+            place: due == nil ? entry.place : MessageNumber(-entry.place.rawValue), queue: queue.id,
+            message: entry.message, priority: queue.column(entry.priority), due: due,
+            entered: entry.entered, expires: entry.expires, failed: entry.failed, acquired: entry.acquired,
             deaths: entry.deaths, sharedBody: sharedBody,
             dedupID: queue.settings.deduplication == .whileQueued ? id : nil)
+        row.version = entry.version
+        return row
     }
 
     /// True where the queue may keep one more ready message of this priority in memory.
-    private func hasRoom(_ queue: MessageQueue, _ priority: UInt8) -> Bool {
+    func hasRoom(_ queue: MessageQueue, _ priority: UInt8) -> Bool {
         guard queue[priority].storedCount == 0 else { return false }
         let count = queue.inMemory
         if count < limits.windowCountMin { return true }
@@ -184,7 +226,7 @@ extension BrokerCore {
     }
 
     /// When a message that enters the queue now expires there.
-    private func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
+    func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
         var ttl = queue.settings.messageTTLMilliseconds
         if let text = message.expiration, let own = Int64(text), own >= 0 {
             ttl = min(ttl ?? own, own)
@@ -203,6 +245,13 @@ extension BrokerCore {
                 .preconditionFailed,
                 "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed"
             )
+        }
+        if message.delayHeader != nil, message.delayMilliseconds == nil {
+            let shown = message.delayHeader.map { "'\($0.shown)' of type '\($0.typeName)'" } ?? ""
+            return BrokerError(
+                .preconditionFailed,
+                "invalid header '\(HeaderName.delay)': \(shown); expected whole milliseconds up to "
+                    + "\(QueueSettings.millisecondsMax)")
         }
         if let text = message.expiration,
             (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295
@@ -226,6 +275,26 @@ extension BrokerError {
 }
 
 extension Message {
+    /// How long its publisher wants it to wait; 0 where it says nothing, or less. `nil` where the header makes no
+    /// sense.
+    var delayMilliseconds: Int64? {
+        let delay: Int64?
+        switch delayHeader {
+        case nil: return 0
+        case .int(let value)?: delay = value
+        case .double(let value)?: delay = FieldValue.wholeNumber(value)
+        default: delay = nil
+        }
+        guard let delay, delay <= QueueSettings.millisecondsMax else { return nil }
+        return max(0, delay)
+    }
+
+    /// When it is due, if it was published to wait.
+    func due(now: Instant) -> Instant? {
+        guard hasProperties, let delay = delayMilliseconds, delay > 0 else { return nil }
+        return now.advanced(byMilliseconds: delay)
+    }
+
     /// The message as consumers see it: without its `BCC` header.
     func withoutBlindCopies() -> Message {
         guard hasBlindCopies, var properties else { return self }

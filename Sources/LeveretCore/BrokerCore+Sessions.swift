@@ -143,6 +143,10 @@ extension BrokerCore {
         case .recover: recover(session, ticket, now: now)
         case .move(let move): self.move(move, ticket, session, now: now)
         case .transaction(let requests): transaction(requests, ticket, session, now: now)
+        case .cancelMessage(let queue, let position):
+            change(position, of: queue, .cancel, ticket, session, now: now)
+        case .edit(let edit):
+            change(edit.position, of: edit.queue, .edit(edit), ticket, session, now: now)
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
         case .list(let listing, let match): list(listing, match: match, ticket, session, now: now)
         case .status(let queue): status(of: queue, ticket, session, now: now)

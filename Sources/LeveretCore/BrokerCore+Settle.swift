@@ -1,5 +1,13 @@
 // A delivery is settled: ack, nack, reject, and everything that hands messages back to their places.
 
+/// How a message came back, as far as it matters for when it is tried again.
+enum Retry {
+    /// A consumer gave it back, perhaps with a word on how long it is to wait.
+    case settled(delayMilliseconds: Int64?)
+    /// It was taken from its consumer.
+    case taken
+}
+
 /// A settlement that waits for bodies to be read before it can be answered.
 final class DeferredAnswer {
     let session: Session
@@ -55,7 +63,7 @@ extension BrokerCore {
         let tag = settlement.tag.rawValue
         guard settlement.multiple else {
             guard let held = session.release(tag) else { return [] }
-            let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now)
+            let load = perform(settlement, held, now: now)
             returned(to: held.queue, now: now)
             dispatchBlocked(by: session, now: now)
             return load.map { [$0] } ?? []
@@ -64,9 +72,7 @@ extension BrokerCore {
         var queues: [MessageQueue] = []
         for tag in session.heldTags(through: tag == 0 ? .max : tag) {
             guard let held = session.release(tag) else { continue }
-            if let load = perform(settlement.outcome, held, errorText: settlement.errorText, now: now) {
-                loads.append(load)
-            }
+            if let load = perform(settlement, held, now: now) { loads.append(load) }
             if queues.last !== held.queue { queues.append(held.queue) }
         }
         for queue in queues { returned(to: queue, now: now) }
@@ -90,19 +96,18 @@ extension BrokerCore {
         noteEmptied(queue, now: now)
     }
 
-    private mutating func perform(
-        _ outcome: Settlement.Outcome, _ held: Held, errorText: String?, now: Instant
-    ) -> UInt64? {
-        switch outcome {
+    private mutating func perform(_ settlement: Settlement, _ held: Held, now: Instant) -> UInt64? {
+        switch settlement.outcome {
         case .ack:
             finish(held, now: now)
             return nil
-        case .requeue:
-            return giveBack(held, counted: false, now: now)
-        case .fail:
-            return giveBack(held, counted: true, errorText: errorText, now: now)
+        case .requeue, .fail:
+            let retry = Retry.settled(delayMilliseconds: settlement.delayMilliseconds)
+            return giveBack(
+                held, counted: settlement.outcome == .fail, retry: retry, errorText: settlement.errorText,
+                now: now)
         case .deadLetter:
-            return die(held, .rejected, errorText: errorText, now: now)
+            return die(held, .rejected, errorText: settlement.errorText, now: now)
         }
     }
 
@@ -121,7 +126,7 @@ extension BrokerCore {
     /// the read that its death waits for.
     @discardableResult
     mutating func giveBack(
-        _ held: Held, counted: Bool, errorText: String? = nil, now: Instant
+        _ held: Held, counted: Bool, retry: Retry = .taken, errorText: String? = nil, now: Instant
     ) -> UInt64? {
         let queue = held.queue
         var entry = held.entry
@@ -136,7 +141,14 @@ extension BrokerCore {
             let held = Held(entry: entry, queue: queue, consumer: nil, since: now)
             return die(held, end, errorText: errorText, now: now)
         }
-        keepCounters(of: entry, in: queue)
+        let due = retryDue(of: entry, in: queue, counted: counted, retry, now: now)
+        // What is ready again stays in memory; what waits may be read back from the spill file.
+        keepCounters(of: entry, in: queue, alsoSpilled: due != nil)
+        if let due {
+            keepPlace(of: entry, in: queue, due: due)
+            delay(entry, until: due, in: queue, now: now)
+            return nil
+        }
         queue.putBack(entry)
         if entry.expires < queue.armed { arm(queue) }
         trim(queue)
@@ -144,13 +156,13 @@ extension BrokerCore {
     }
 
     /// Writes the counters of a copy that was handed back.
-    private mutating func keepCounters(of entry: Entry, in queue: MessageQueue) {
+    private mutating func keepCounters(of entry: Entry, in queue: MessageQueue, alsoSpilled: Bool) {
         guard entry.storage != .memory else { return }
         if entry.batch == gathering.batch.number {
             gathering.batch.inserts[Int(entry.row)].failed = entry.failed
             gathering.batch.inserts[Int(entry.row)].acquired = entry.acquired
             gathering.dropCounters(of: entry.number)
-        } else if entry.storage == .database {
+        } else if entry.storage == .database || alsoSpilled {
             gathering.setCounters(
                 CounterUpdate(
                     number: entry.number, queue: queue.id, failed: entry.failed, acquired: entry.acquired,

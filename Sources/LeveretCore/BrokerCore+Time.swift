@@ -32,6 +32,7 @@ extension BrokerCore {
         let isCrowd = expireDue(queue, now: now)
         if isCrowd { work.append(.expire(queue)) }
         if queue.storedCount > 0 { loadExpired(queue, now: now) }
+        if queue.delayed.count > 0 { takeDueSlices(queue, now: now) }
         if let deadline = deadline(ofUnused: queue), deadline <= now {
             _ = deleteQueue(queue, now: now)
         } else if !isCrowd {
@@ -43,11 +44,22 @@ extension BrokerCore {
     mutating func arm(_ queue: MessageQueue) {
         var next = queue.expiries.min?.at ?? .distantFuture
         if !queue.isLoadingExpired, queue.storedCount > 0 { next = min(next, queue.storedNextExpiry) }
+        if queue.delayed.count > 0 { next = min(next, nextDue(in: queue)) }
         next = min(next, queue.gets.earliestDeadline)
         if let deadline = deadline(ofUnused: queue) { next = min(next, deadline) }
         guard next < queue.armed else { return }
         queue.armed = next
         timers.insert(QueueTimer(at: next, queue: queue))
+    }
+
+    /// When something is to be done for the delayed messages of the queue.
+    private func nextDue(in queue: MessageQueue) -> Instant {
+        let next = queue.isTakingDue ? .distantFuture : queue.delayed.soon.min?.due ?? .distantFuture
+        guard queue.delayed.storedCount > 0, !queue.delayed.isLoading,
+            queue.delayed.soon.count <= windowCountWanted(queue) / 2
+        else { return next }
+        let stored = queue.delayed.storedNextDue
+        return min(next, stored.advanced(byMilliseconds: -limits.delayedLookaheadMilliseconds))
     }
 
     private func deadline(ofUnused queue: MessageQueue) -> Instant? {

@@ -42,8 +42,10 @@ extension BrokerCore {
                 let text = "queue '\(name)' in vhost '/' is in use by \(queue.consumers.count) consumers"
                 throw BrokerError(.preconditionFailed, text)
             }
-            if ifEmpty, queue.readyCount > 0 {
-                let text = "queue '\(name)' in vhost '/' is not empty: \(queue.readyCount) messages are ready"
+            if ifEmpty, queue.readyCount + queue.delayed.count > 0 {
+                let text =
+                    "queue '\(name)' in vhost '/' is not empty: \(queue.readyCount) messages are ready, "
+                    + "\(queue.delayed.count) delayed"
                 throw BrokerError(.preconditionFailed, text)
             }
             return .count(deleteQueue(queue, now: now))
@@ -62,7 +64,8 @@ extension BrokerCore {
         case .setPaused(let name, let isPaused):
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
         case .publish, .settle, .touch, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover,
-            .move, .transaction, .peek, .list, .status, .setPolicy, .deletePolicy, .why, .route:
+            .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
+            .why, .route:
             break
         }
         return .done
@@ -183,7 +186,7 @@ extension BrokerCore {
         note(removal)
         if queue.survives { gathering.define(.deleteQueue(queue.id)) }
         if queue.survives || queue.hasSpilled {
-            gathering.remove(RangeRemoval(queue: queue.id, after: 0, through: lastNumber))
+            gathering.remove(RangeRemoval(queue: queue.id, after: .first, through: lastNumber))
         }
         for entry in queue.removeAll(through: lastNumber) { messageBytes -= entry.footprint }
         if queue.settings.deduplication != nil {
@@ -191,6 +194,7 @@ extension BrokerCore {
         } else if queue.hasDeduplicated {
             seenIDs.forget(.queue(queue.id))
         }
+        for delayed in queue.delayed.removeAll() { messageBytes -= delayed.entry.footprint }
         for consumer in queue.consumers {
             consumer.isCancelled = true
             consumer.session.consumers.removeAll { $0 === consumer }

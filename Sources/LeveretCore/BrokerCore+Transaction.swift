@@ -100,6 +100,7 @@ extension BrokerCore {
             throw BrokerError(
                 .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
         }
+        guard message.delayMilliseconds == 0 else { return }
         if deduplicates(message.exchange, slots) {
             guard case .publish(_, let queues) = try verdict(on: message, slots, now: now) else { return }
             slots = queues
@@ -136,7 +137,7 @@ extension BrokerCore {
         }
         let message = message.withoutBlindCopies()
         spread(
-            message, over: queues, deaths: nil, confirm: .none,
+            message, over: queues, confirm: .none,
             durable: queues.count { slot in
                 queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false
             },

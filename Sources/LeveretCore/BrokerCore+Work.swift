@@ -8,6 +8,8 @@ enum LongWork {
     case giveBack(Session)
     /// A crowd of messages expires at once.
     case expire(MessageQueue)
+    /// A crowd of delayed messages is due at once.
+    case due(MessageQueue)
     /// A MOVE.
     case move(MoveInProgress)
     /// A listing of queues.
@@ -25,6 +27,10 @@ extension BrokerCore {
             if giveBackSlice(of: session, now: now) { work.append(next) }
         case .expire(let queue):
             if !queue.isDeleted, expireDue(queue, now: now) { work.append(next) } else { arm(queue) }
+        case .due(let queue):
+            queue.isTakingDue = false
+            if !queue.isDeleted { takeDueSlices(queue, now: now) }
+            arm(queue)
         case .move(let move):
             moveSlice(move, now: now)
         case .listQueues(let listing):

@@ -115,6 +115,7 @@ public struct BrokerCore {
             for level in recovered.levels { queue[level.priority].recover(level) }
             queue.pausedSince = recovered.pausedSince
             queue.chooseActive()
+            queue.delayed.recover(count: recovered.delayed, nextDue: recovered.nextDue)
             arm(queue)
         }
         for exchange in state.exchanges {
@@ -130,7 +131,7 @@ public struct BrokerCore {
             if queue.settings.deliveryLimit != nil { refill(queue) }
         }
         for orphan in state.orphans {
-            gathering.remove(RangeRemoval(queue: orphan, after: 0, through: reservedThrough))
+            gathering.remove(RangeRemoval(queue: orphan, after: .first, through: reservedThrough))
         }
     }
 

@@ -34,6 +34,8 @@ public struct CoreLimits: Sendable, Hashable {
     public var parkedBytesMax = 1 << 30
     /// Messages that one slice of long work handles before the lock is let go.
     public var sliceCount = 512
+    /// Delayed messages are read into memory so many milliseconds before they are due.
+    public var delayedLookaheadMilliseconds: Int64 = 1_000
     /// A delivery held for so many milliseconds is written down as held, so that a crash counts.
     public var heldMarkMilliseconds: Int64 = 50
     /// Deliveries whose leases ended that a session remembers, so that a late ack can be told.

@@ -10,6 +10,12 @@ public enum ExchangeType: String, Sendable, Hashable, CaseIterable {
     case topic
     /// The message's headers match the binding's arguments.
     case headers
+    /// Routes as its argument `x-delayed-type` says. The name is that of RabbitMQ's plugin; the header `x-delay`
+    /// delays a message through any exchange.
+    case delayed = "x-delayed-message"
+
+    /// The types that a delayed exchange may route as.
+    static let routing: [ExchangeType] = [.direct, .fanout, .topic, .headers]
 }
 
 /// Everything that makes two declarations of an exchange equal.
@@ -38,6 +44,15 @@ public struct ExchangeDefinition: Hashable, Sendable {
         isAutoDelete = autoDelete
         self.isInternal = isInternal
         self.arguments = arguments
+    }
+}
+
+extension ExchangeDefinition {
+    /// How it routes: one of the four types.
+    var routingType: ExchangeType {
+        guard type == .delayed else { return type }
+        guard case .string(let name)? = arguments[ExchangeArgument.delayedType] else { return .direct }
+        return ExchangeType.routing.first { $0.rawValue == name } ?? .direct
     }
 }
 

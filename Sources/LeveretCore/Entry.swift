@@ -14,7 +14,8 @@ enum Storage: UInt8, Sendable {
 struct Entry: Sendable {
     /// Its number, its position at the doors.
     var number: MessageNumber
-    /// Its place in the queue: its number, unless it was delayed when it was published.
+    /// Its place in the queue: its number, unless it was delayed when it was published: then 0, and the next
+    /// number when it is due.
     var place: MessageNumber
     /// `nil` once dropped to save memory: it is stored and can be read again.
     var message: Message?
@@ -47,7 +48,8 @@ struct Entry: Sendable {
     /// A copy that was read from the store.
     init(_ row: LoadedRow) {
         number = row.number
-        place = row.place
+        // Until it is tried again, a row stands at the negative of its place.
+        place = MessageNumber(abs(row.place.rawValue))
         message = row.message
         entered = row.entered
         expires = row.expires

@@ -43,6 +43,10 @@ struct Gathering {
     var rangeAnswers: [WaitingAnswer] = []
     /// Where `batch.counters` holds the counters of a copy.
     var counterIndex: [MessageNumber: Int] = [:]
+    /// Where `batch.places` holds the place of a copy.
+    var placeIndex: [MessageNumber: Int] = [:]
+    /// Where `batch.contents` holds what a copy is.
+    var contentIndex: [MessageNumber: Int] = [:]
     /// Inserts that were not cancelled.
     var liveInserts = 0
     /// Body bytes of these.
@@ -63,8 +67,10 @@ struct Gathering {
 
     /// True where a commit would change the files.
     var hasChanges: Bool {
-        liveInserts > 0 || !batch.definitions.isEmpty || !batch.counters.isEmpty || !batch.removals.isEmpty
-            || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || !batch.ids.isEmpty
+        liveInserts > 0 || !batch.definitions.isEmpty || !batch.counters.isEmpty || !batch.places.isEmpty
+            || !batch.contents.isEmpty
+            || !batch.removals.isEmpty || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty
+            || !batch.ids.isEmpty
             || batch.reserveThrough != nil
     }
 
@@ -114,8 +120,47 @@ struct Gathering {
         wants(.lazy)
     }
 
+    /// Sets the place of a copy as it now is.
+    mutating func setPlace(_ update: PlaceUpdate) {
+        if let index = placeIndex[update.number] {
+            batch.places[index] = update
+        } else {
+            placeIndex[update.number] = batch.places.count
+            batch.places.append(update)
+        }
+        if update.due != nil { durableChanges += 1 }
+        wants(.lazy)
+    }
+
+    /// Sets what a copy is.
+    mutating func setContent(_ update: ContentUpdate) {
+        if let index = contentIndex[update.number] {
+            batch.contents[index] = update
+        } else {
+            contentIndex[update.number] = batch.contents.count
+            batch.contents.append(update)
+        }
+        durableChanges += 1
+        wants(.lazy)
+    }
+
+    /// Changes what a row is that has not been written yet.
+    mutating func replaceContent(ofRow row: Int, with message: Message) {
+        guard let old = batch.inserts[row].message else { return }
+        bytes += message.footprint - old.footprint
+        if old.body != message.body { batch.inserts[row].sharedBody = 0 }
+        batch.inserts[row].message = message
+        durableChanges += 1
+    }
+
     /// Removes a stored copy.
     mutating func remove(_ number: MessageNumber, spilled: Bool) {
+        if !placeIndex.isEmpty, let index = placeIndex.removeValue(forKey: number) {
+            batch.places[index].number = 0
+        }
+        if !contentIndex.isEmpty, let index = contentIndex.removeValue(forKey: number) {
+            batch.contents[index].number = 0
+        }
         if spilled {
             batch.spillRemovals.append(number)
         } else {

@@ -14,6 +14,8 @@ public struct PeekedMessage: Sendable {
     public var entered: Instant
     /// When it expires there, if ever.
     public var expires: Instant?
+    /// Until when it is delayed, if it is.
+    public var due: Instant?
     /// How often it was delivered.
     public var deliveries: Int
     /// How often it failed.
@@ -28,7 +30,8 @@ public struct PeekedMessage: Sendable {
     /// A row of these parts.
     public init(
         number: MessageNumber, version: Int = 1, state: Peek.State, message: Message, entered: Instant,
-        expires: Instant?, deliveries: Int, failed: Int, heldBy: String? = nil, heldSince: Instant? = nil,
+        expires: Instant?, due: Instant? = nil, deliveries: Int, failed: Int, heldBy: String? = nil,
+        heldSince: Instant? = nil,
         deaths: DeathHistory?
     ) {
         self.number = number
@@ -37,6 +40,7 @@ public struct PeekedMessage: Sendable {
         self.message = message
         self.entered = entered
         self.expires = expires
+        self.due = due
         self.deliveries = deliveries
         self.failed = failed
         self.heldBy = heldBy
@@ -53,6 +57,8 @@ public struct QueueInfo: Sendable, Hashable {
     public var ready = 0
     /// Messages that consumers hold.
     public var unacked = 0
+    /// Messages that wait for their time.
+    public var delayed = 0
     /// Body bytes of the ready messages.
     public var readyBytes = 0
     /// Ready messages whose bodies are in memory.
@@ -239,6 +245,8 @@ public struct BrokerStatus: Sendable, Hashable {
     public var ready = 0
     /// Unacked messages over all queues.
     public var unacked = 0
+    /// Delayed messages over all queues.
+    public var delayed = 0
     /// Messages published.
     public var published = 0
     /// Deliveries made.

@@ -14,6 +14,9 @@ public struct Instant: Hashable, Comparable, Sendable, ExpressibleByIntegerLiter
     /// A moment written as its milliseconds.
     public init(integerLiteral value: Int64) { milliseconds = value }
 
+    /// Before any moment that matters.
+    static let distantPast = Instant(milliseconds: .min)
+
     /// Later than any moment that matters: "never".
     public static let distantFuture = Instant(milliseconds: .max)
 

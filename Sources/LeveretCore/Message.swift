@@ -55,10 +55,15 @@ public final class Message: Sendable {
 
     /// The property that limits its life, without a copy of the others.
     var expiration: String? { propertiesBox?.properties.expiration }
+    /// Its priority, without a copy of the other properties.
+    var priority: UInt8? { propertiesBox?.properties.priority }
     /// It says whom nobody else should see.
     var hasBlindCopies: Bool { propertiesBox?.properties.headers[HeaderName.bcc] != nil }
 
     private let propertiesBox: PropertiesBox?
+
+    /// The header `x-delay`, if there is one.
+    var delayHeader: FieldValue? { propertiesBox?.delay }
 
     /// True where any property or header is set; cheaper to ask than `properties`.
     public var hasProperties: Bool { propertiesBox != nil }
@@ -94,6 +99,10 @@ public final class Message: Sendable {
 /// The properties of a message that has some.
 private final class PropertiesBox: Sendable {
     let properties: MessageProperties
+    let delay: FieldValue?
 
-    init(_ properties: MessageProperties) { self.properties = properties }
+    init(_ properties: MessageProperties) {
+        self.properties = properties
+        delay = properties.headers.isEmpty ? nil : properties.headers[HeaderName.delay]
+    }
 }

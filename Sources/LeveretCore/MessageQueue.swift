@@ -37,8 +37,14 @@ final class MessageQueue {
     @exclusivity(unchecked) private var base = Window()
     /// Those of higher priorities.
     @exclusivity(unchecked) private var above = PriorityLevels()
+    /// Those that wait for their time; in no window.
+    @exclusivity(unchecked) var delayed = DelayedMessages()
+    /// A crowd of them is due and comes in slice by slice.
+    var isTakingDue = false
     /// Raised when an answer of the store that is under way must not count.
     var epoch: UInt64 = 1
+    /// Counts what was removed behind the windows: what was read before may be gone.
+    var removals = 0
     /// The batch that must be committed before the store is read.
     var barrier: BatchNumber = 0
     var isLoading = false
@@ -120,7 +126,7 @@ final class MessageQueue {
     var isEmpty: Bool { base.isEmpty && above.isEmpty }
 
     /// Nothing is in it, also not on its way out.
-    var holdsNothing: Bool { isEmpty && unackedCount == 0 && inTransit == 0 }
+    var holdsNothing: Bool { isEmpty && delayed.count == 0 && unackedCount == 0 && inTransit == 0 }
 
     // MARK: - Windows
 
@@ -143,7 +149,7 @@ final class MessageQueue {
     /// The priority of a message in this queue.
     func priority(of message: Message) -> UInt8 {
         guard let most = settings.priorityMax, message.hasProperties else { return 0 }
-        return min(message.properties?.priority ?? 0, most)
+        return min(message.priority ?? 0, most)
     }
 
     /// The column `priority` of a message's row.

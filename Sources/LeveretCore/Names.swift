@@ -98,6 +98,9 @@ public struct MessageNumber: Hashable, Comparable, Sendable, ExpressibleByIntege
     /// A number written as a literal.
     public init(integerLiteral value: Int64) { rawValue = value }
 
+    /// Before every place, also those of delayed messages.
+    static let first = MessageNumber(.min)
+
     /// Orders messages by arrival.
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 }

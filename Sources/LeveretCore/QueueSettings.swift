@@ -44,6 +44,9 @@ public struct QueueSettings: Sendable, Hashable {
     /// One consumer at a time gets the messages; the others stand by.
     public var isSingleActive = false
 
+    /// When returned messages are tried again.
+    public var retry = RetrySettings()
+
     /// The settings of a queue without arguments.
     public init() {}
 
@@ -73,7 +76,6 @@ public struct QueueSettings: Sendable, Hashable {
     }
 
     private init(_ reader: ArgumentReader, isComplete: Bool) throws(BrokerError) {
-        try reader.refuseNotImplemented()
         messageTTLMilliseconds = try reader.integer(QueueArgument.messageTTL, in: 0...Self.millisecondsMax)
         expiresMilliseconds = try reader.integer(QueueArgument.expires, in: 1...Self.millisecondsMax)
         expiresIfEmptyMilliseconds = try reader.integer(
@@ -95,6 +97,7 @@ public struct QueueSettings: Sendable, Hashable {
         if let word = try reader.word(QueueArgument.overflow, of: QueueOverflow.allCases.map(\.rawValue)) {
             overflow = QueueOverflow(rawValue: word) ?? .dropHead
         }
+        retry = try RetrySettings(reader, isComplete: isComplete)
         deadLetterExchange = try reader.name(QueueArgument.deadLetterExchange).map { ExchangeName($0) }
         deadLetterRoutingKey = try reader.name(QueueArgument.deadLetterRoutingKey)
         if isComplete, deadLetterRoutingKey != nil, deadLetterExchange == nil {
@@ -124,7 +127,7 @@ public struct QueueSettings: Sendable, Hashable {
 }
 
 /// Reads single arguments and says what is wrong with them.
-private struct ArgumentReader {
+struct ArgumentReader {
     let arguments: FieldTable
     let entity: String
 
@@ -150,13 +153,6 @@ private struct ArgumentReader {
             throw invalid(name, "while-queued, or milliseconds from 1 to \(QueueSettings.millisecondsMax)")
         }
         return try integer(name, in: 1...QueueSettings.millisecondsMax).map { .window(milliseconds: $0) }
-    }
-
-    func refuseNotImplemented() throws(BrokerError) {
-        for name in QueueArgument.notImplemented where arguments[name] != nil {
-            throw BrokerError(
-                .notImplemented, "arg '\(name)' for \(entity) is not implemented; declare without it")
-        }
     }
 
     /// A whole number in `range`; a double that is one will do.
@@ -207,6 +203,11 @@ private struct ArgumentReader {
                     + "use classic or quorum")
         }
         _ = try word(QueueArgument.type, of: ["classic", "quorum"])
+    }
+
+    /// The error for an argument that the others don't allow.
+    func contradiction(_ name: String, _ why: String) -> BrokerError {
+        BrokerError(.preconditionFailed, "invalid arg '\(name)' for \(entity): \(why)")
     }
 
     private func invalid(_ name: String, _ expected: String) -> BrokerError {

@@ -22,13 +22,19 @@ public struct Settlement: Hashable, Sendable {
     public var outcome: Outcome
     /// The consumer's reason, kept with a dead letter.
     public var errorText: String?
+    /// For what goes back: how long it waits there, in milliseconds; 0 is not at all, `nil` what the queue says.
+    public var delayMilliseconds: Int64?
 
     /// A settlement of one delivery, or of all up to it.
-    public init(_ outcome: Outcome, _ tag: DeliveryTag, multiple: Bool = false, errorText: String? = nil) {
+    public init(
+        _ outcome: Outcome, _ tag: DeliveryTag, multiple: Bool = false, errorText: String? = nil,
+        delayMilliseconds: Int64? = nil
+    ) {
         self.tag = tag
         self.multiple = multiple
         self.outcome = outcome
         self.errorText = errorText
+        self.delayMilliseconds = delayMilliseconds
     }
 }
 
@@ -98,6 +104,39 @@ public struct Move: Hashable, Sendable {
     }
 }
 
+/// A change to one message that waits.
+public struct MessageEdit: Hashable, Sendable {
+    /// Where it waits.
+    public var queue: QueueName
+    /// Its position.
+    public var position: MessageNumber
+    /// Refuse unless it has this version.
+    public var version: Int?
+    /// Delay it until so many milliseconds from now; 0 makes it ready.
+    public var delayMilliseconds: Int64?
+    /// Replaces its routing key; it is not routed again.
+    public var routingKey: String?
+    /// Replaces its own time to live, which counts from now, or for a message that was published to wait from when
+    /// it is due.
+    public var ttlMilliseconds: Int64?
+    /// Headers that replace those of the same name.
+    public var headers = FieldTable()
+    /// Replaces its body.
+    public var body: [UInt8]?
+
+    /// A change to the message at `position`.
+    public init(_ queue: QueueName, _ position: MessageNumber, delayMilliseconds: Int64? = nil) {
+        self.queue = queue
+        self.position = position
+        self.delayMilliseconds = delayMilliseconds
+    }
+
+    /// It changes what the message is, not only when it is ready.
+    var changesContent: Bool {
+        routingKey != nil || ttlMilliseconds != nil || !headers.isEmpty || body != nil
+    }
+}
+
 /// Which messages PEEK shows.
 public struct Peek: Hashable, Sendable {
     /// A message's state as far as it can be peeked at.
@@ -106,6 +145,8 @@ public struct Peek: Hashable, Sendable {
         case ready
         /// A consumer or a GET holds it.
         case unacked
+        /// It waits for its time.
+        case delayed
     }
 
     /// The queue.
@@ -188,6 +229,10 @@ public enum Request: Sendable {
     indirect case move(Move)
     /// Publishes and settlements together, all or nothing; answered by `.committed`.
     case transaction([Request])
+    /// Removes the message at this position, which is ready or delayed; answered by `.done`.
+    case cancelMessage(QueueName, MessageNumber)
+    /// Changes a message that is ready or delayed; answered by `.done`.
+    case edit(MessageEdit)
     /// Shows messages without taking them; answered by `.messages`.
     indirect case peek(Peek)
     /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all.

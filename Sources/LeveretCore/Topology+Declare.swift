@@ -25,6 +25,7 @@ extension Topology {
                 "exchange name '\(d.name)' contains reserved prefix '\(prefix)*'; choose another name")
         }
         try Self.checkAlternate(d)
+        try Self.checkDelayedType(d)
         install(d)
         return true
     }
@@ -102,6 +103,20 @@ extension Topology {
                 "invalid arg '\(ExchangeArgument.alternate)' for exchange '\(d.name)' in vhost '/': "
                     + "'\(value.shown)' of type '\(value.typeName)'; expected the name of an exchange")
         }
+    }
+
+    private static func checkDelayedType(_ d: ExchangeDefinition) throws(BrokerError) {
+        guard d.type == .delayed else { return }
+        let value = d.arguments[ExchangeArgument.delayedType]
+        if case .string(let name)? = value, ExchangeType.routing.contains(where: { $0.rawValue == name }) {
+            return
+        }
+        let given = value.map { "'\($0.shown)' of type '\($0.typeName)'" } ?? "none"
+        let known = ExchangeType.routing.map(\.rawValue).joined(separator: ", ")
+        throw BrokerError(
+            .preconditionFailed,
+            "invalid arg '\(ExchangeArgument.delayedType)' for exchange '\(d.name)' in vhost '/': \(given); "
+                + "expected one of \(known)")
     }
 
     private static func inequivalence(

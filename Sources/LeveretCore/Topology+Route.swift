@@ -112,7 +112,7 @@ extension Topology {
     }
 
     private mutating func matchBindings(of index: Int, _ walk: inout Walk) -> Bool {
-        guard let type = states[index]?.definition.type else { return false }
+        guard let type = states[index]?.definition.routingType else { return false }
         walk.dependence = max(walk.dependence, Walk.dependence(of: type))
         var matched = false
         var seen: Set<Int> = []
@@ -204,7 +204,7 @@ private struct Walk {
     static func dependence(of type: ExchangeType) -> Dependence {
         switch type {
         case .fanout: .nothing
-        case .direct, .topic: .key
+        case .direct, .topic, .delayed: .key
         case .headers: .headers
         }
     }

@@ -51,7 +51,7 @@ final class ExchangeState {
         } else {
             alternate = nil
         }
-        table = BindingTable(definition.type)
+        table = BindingTable(definition.routingType)
     }
 
     /// True where other exchanges may have a part in its routes.

@@ -1,6 +1,6 @@
 // What crosses from the core to the writer: everything that happened since the last batch, as one
-// transaction. The store applies it in this order: definitions, inserts, counters, removals,
-// ranges. It decides nothing.
+// transaction. The store applies it in this order: definitions, inserts, counters, places, contents,
+// removals, ranges. It decides nothing.
 
 /// A change to the topology that survives a restart. Only durable things get here.
 public enum DefinitionChange: Hashable, Sendable {
@@ -30,7 +30,7 @@ public enum DefinitionChange: Hashable, Sendable {
 public struct InsertRow: Sendable {
     /// `id`.
     public var number: MessageNumber
-    /// Its place in the queue.
+    /// Its place in the queue. While it is delayed: 0, or the negative of the place that it goes back to.
     public var place: MessageNumber
     /// The queue that holds the copy.
     public var queue: QueueID
@@ -40,6 +40,8 @@ public struct InsertRow: Sendable {
     public var isSpilled: Bool
     /// Its priority; `nil` in a queue without priorities.
     public var priority: UInt8?
+    /// Until when it is delayed; `nil` for a ready one.
+    public var due: Instant?
     /// When it came into the queue.
     public var entered: Instant
     /// When it expires; `.distantFuture` is never.
@@ -48,6 +50,8 @@ public struct InsertRow: Sendable {
     public var failed: Int32
     /// How often it was delivered.
     public var acquired: Int32
+    /// Counts edits, from 1.
+    public var version: Int32 = 1
     /// Set for a dead letter.
     public var deaths: DeathHistory?
     /// The first of the durable copies that one publish made, or 0 when there is but one: a body that they
@@ -59,7 +63,7 @@ public struct InsertRow: Sendable {
     /// A row of these parts; without a `place`, the copy's number is its place.
     public init(
         number: MessageNumber, place: MessageNumber? = nil, queue: QueueID, message: Message?,
-        isSpilled: Bool = false, priority: UInt8? = nil, entered: Instant,
+        isSpilled: Bool = false, priority: UInt8? = nil, due: Instant? = nil, entered: Instant,
         expires: Instant = .distantFuture, failed: Int32 = 0, acquired: Int32 = 0,
         deaths: DeathHistory? = nil, sharedBody: MessageNumber = 0, dedupID: String? = nil
     ) {
@@ -69,6 +73,7 @@ public struct InsertRow: Sendable {
         self.message = message
         self.isSpilled = isSpilled
         self.priority = priority
+        self.due = due
         self.entered = entered
         self.expires = expires
         self.failed = failed
@@ -108,6 +113,49 @@ public struct CounterUpdate: Hashable, Sendable {
     }
 }
 
+/// Where a stored copy stands, as it now is: it has been delayed, or has come due.
+public struct PlaceUpdate: Hashable, Sendable {
+    /// The copy.
+    public var number: MessageNumber
+    /// Its place; while it is delayed as in `InsertRow`.
+    public var place: MessageNumber
+    /// Until when it is delayed; `nil` for a ready one.
+    public var due: Instant?
+    /// When it came into the queue, or was due.
+    public var entered: Instant
+    /// When it expires; `.distantFuture` is never.
+    public var expires: Instant
+    /// Counts edits, from 1.
+    public var version: Int32
+
+    /// A place of a copy.
+    public init(
+        number: MessageNumber, place: MessageNumber, due: Instant?, entered: Instant, expires: Instant,
+        version: Int32 = 1
+    ) {
+        self.number = number
+        self.place = place
+        self.due = due
+        self.entered = entered
+        self.expires = expires
+        self.version = version
+    }
+}
+
+/// What a stored copy is after it was edited.
+public struct ContentUpdate: Sendable {
+    /// The copy.
+    public var number: MessageNumber
+    /// The message, whole.
+    public var message: Message
+
+    /// New content of a copy.
+    public init(number: MessageNumber, message: Message) {
+        self.number = number
+        self.message = message
+    }
+}
+
 /// The removal of every copy in `queue` with a place behind `after` and up to `through` (a purge).
 public struct RangeRemoval: Hashable, Sendable {
     /// The queue.
@@ -138,6 +186,10 @@ public struct WriteBatch: Sendable {
     public var inserts: ContiguousArray<InsertRow> = []
     /// Counters of stored copies; of two for one copy the later counts.
     public var counters: [CounterUpdate] = []
+    /// Places of stored copies that have changed; one for a copy.
+    public var places: [PlaceUpdate] = []
+    /// Stored copies that were edited; one for a copy.
+    public var contents: [ContentUpdate] = []
     /// Copies that are done, in no particular order, often runs of neighbours.
     public var removals: ContiguousArray<MessageNumber> = []
     /// Copies in the spill file that are done.
@@ -165,6 +217,9 @@ public struct LoadRequest: Hashable, Sendable {
         case window(after: MessageNumber)
         /// Copies behind the place `after` that expire at `by` or before, whole; any of them, if not all fit.
         case expired(after: MessageNumber, by: Instant)
+        /// The delayed copies behind `after` that are due at `by` or before and numbered `from` or above, in order
+        /// of their due times, whole.
+        case due(after: DueKey, by: Instant, from: MessageNumber)
         /// These copies, whole, in order of their numbers; those that are gone are left out.
         case numbers([MessageNumber])
         /// What is known of these ids.
@@ -209,6 +264,8 @@ public struct LoadedRow: Sendable {
     public var place: MessageNumber
     /// Its priority; `nil` in a queue without priorities.
     public var priority: UInt8?
+    /// Until when it is delayed; `nil` for a ready one.
+    public var due: Instant?
     /// Counts edits, from 1.
     public var version: Int32
     /// The message, whole.
@@ -230,13 +287,15 @@ public struct LoadedRow: Sendable {
 
     /// A row of these parts; without a `place`, the copy's number is its place.
     public init(
-        number: MessageNumber, place: MessageNumber? = nil, priority: UInt8? = nil, version: Int32 = 1,
-        message: Message, isSpilled: Bool, entered: Instant, expires: Instant, failed: Int32,
+        number: MessageNumber, place: MessageNumber? = nil, priority: UInt8? = nil, due: Instant? = nil,
+        version: Int32 = 1, message: Message, isSpilled: Bool, entered: Instant, expires: Instant,
+        failed: Int32,
         acquired: Int32, deaths: DeathHistory?, hasHeldRow: Bool
     ) {
         self.number = number
         self.place = place ?? number
         self.priority = priority
+        self.due = due
         self.version = version
         self.message = message
         self.isSpilled = isSpilled
@@ -260,12 +319,18 @@ public struct LoadResult: Sendable {
     public var nextExpiry: Instant
     /// For `.ids`: those that were found.
     public var ids: [StoredID] = []
+    /// For `.due`: when the next copy is due that these rows leave out; `.distantFuture` if there is none.
+    public var nextDue: Instant
 
     /// An answer of these parts.
-    public init(request: LoadRequest, rows: [LoadedRow], nextExpiry: Instant = .distantFuture) {
+    public init(
+        request: LoadRequest, rows: [LoadedRow], nextExpiry: Instant = .distantFuture,
+        nextDue: Instant = .distantFuture
+    ) {
         self.request = request
         self.rows = rows
         self.nextExpiry = nextExpiry
+        self.nextDue = nextDue
     }
 }
 
@@ -277,17 +342,24 @@ public struct RecoveredQueue: Sendable {
     public var definition: QueueDefinition
     /// Its ready messages by priority; one level of priority 0 in a queue without priorities.
     public var levels: [RecoveredLevel]
+    /// Its delayed messages.
+    public var delayed: Int
+    /// When the first of these is due; `.distantFuture` if there is none.
+    public var nextDue: Instant
     /// Since when its dispatch is stopped; `nil` while it isn't.
     public var pausedSince: Instant?
 
     /// A queue of these parts.
     public init(
-        id: QueueID, definition: QueueDefinition, levels: [RecoveredLevel] = [], pausedSince: Instant? = nil
+        id: QueueID, definition: QueueDefinition, levels: [RecoveredLevel] = [], delayed: Int = 0,
+        nextDue: Instant = .distantFuture, pausedSince: Instant? = nil
     ) {
         self.id = id
         self.definition = definition
         self.levels = levels
         self.pausedSince = pausedSince
+        self.delayed = delayed
+        self.nextDue = nextDue
     }
 
     /// None of its ready messages expires before this.

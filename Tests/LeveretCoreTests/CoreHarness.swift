@@ -36,13 +36,18 @@ final class CoreHarness {
         for case .putQueue(let id, let definition) in definitions {
             let own = rows.values.filter { $0.queue == id && !$0.isSpilled }
             state.nextQueueID = QueueID(id.rawValue + 1)
-            let levels = Dictionary(grouping: own) { $0.priority ?? 0 }.map { priority, rows in
-                RecoveredLevel(
-                    priority: priority, count: rows.count,
-                    bytes: rows.reduce(0) { $0 + ($1.message?.body.count ?? 0) },
-                    nextExpiry: rows.map(\.expires).min() ?? .distantFuture)
-            }
-            state.queues.append(RecoveredQueue(id: id, definition: definition, levels: levels))
+            let levels = Dictionary(grouping: own.filter { $0.due == nil }) { $0.priority ?? 0 }
+            let delayed = own.compactMap(\.due)
+            state.queues.append(
+                RecoveredQueue(
+                    id: id, definition: definition,
+                    levels: levels.map { priority, rows in
+                        RecoveredLevel(
+                            priority: priority, count: rows.count,
+                            bytes: rows.reduce(0) { $0 + ($1.message?.body.count ?? 0) },
+                            nextExpiry: rows.map(\.expires).min() ?? .distantFuture)
+                    },
+                    delayed: delayed.count, nextDue: delayed.min() ?? .distantFuture))
         }
         next.core.recover(state, now: next.now)
         return next
@@ -120,6 +125,8 @@ final class CoreHarness {
         if let time = batch.idsEndedBy { ids = ids.filter { $0.value.expires > time } }
         for row in batch.inserts where row.message != nil { rows[row.number] = row }
         for counter in batch.counters { counters[counter.number] = counter }
+        for place in batch.places { rows[place.number]?.move(to: place) }
+        for content in batch.contents { rows[content.number]?.message = content.message }
         for number in batch.removals + batch.spillRemovals {
             rows[number] = nil
             counters[number] = nil
@@ -151,10 +158,17 @@ final class CoreHarness {
         let own = rows.values.filter { $0.queue == load.queue }.sorted { $0.place < $1.place }
         let queue = own.filter { load.priority == nil || $0.priority == load.priority }
         var next = Instant.distantFuture
+        var nextDue = Instant.distantFuture
         let found: [InsertRow]
         switch load.kind {
         case .window(let after): found = queue.filter { $0.place > after }
         case .ids(let keys): return find(keys, load)
+        case .due(let after, let by, let from):
+            func key(_ row: InsertRow) -> DueKey { DueKey(row.due ?? .distantFuture, row.number) }
+            let behind = own.filter { $0.due != nil && key($0) > after && $0.number >= from }
+                .sorted { key($0) < key($1) }
+            found = behind.filter { key($0).due <= by }
+            nextDue = behind.dropFirst(min(found.count, load.countMax)).first?.due ?? .distantFuture
         case .numbers(let numbers): found = own.filter { numbers.contains($0.number) }
         case .expired(let after, let by):
             let behind = queue.filter { $0.place > after }
@@ -170,14 +184,14 @@ final class CoreHarness {
         let loaded = fitting.prefix(load.countMax).compactMap { row in
             row.message.map {
                 LoadedRow(
-                    number: row.number, place: row.place, priority: row.priority, message: $0,
-                    isSpilled: row.isSpilled, entered: row.entered,
+                    number: row.number, place: row.place, priority: row.priority, due: row.due,
+                    version: row.version, message: $0, isSpilled: row.isSpilled, entered: row.entered,
                     expires: row.expires, failed: counters[row.number]?.failed ?? row.failed,
                     acquired: counters[row.number]?.acquired ?? row.acquired, deaths: row.deaths,
                     hasHeldRow: counters[row.number] != nil)
             }
         }
-        return LoadResult(request: load, rows: loaded, nextExpiry: next)
+        return LoadResult(request: load, rows: loaded, nextExpiry: next, nextDue: nextDue)
     }
 
     func advance(milliseconds: Int64) {

@@ -48,13 +48,6 @@ import Testing
         #expect(error?.text.contains(arguments.fields[0].name) == true)
     }
 
-    @Test(arguments: QueueArgument.notImplemented)
-    func `an argument with a meaning that is missing is refused`(name: String) {
-        var arguments = FieldTable()
-        arguments[name] = .int(1)
-        #expect(refusal(arguments)?.code == .notImplemented)
-    }
-
     @Test func `streams are refused`() {
         #expect(refusal(["x-queue-type": .string("stream")])?.code == .notImplemented)
     }

@@ -106,7 +106,12 @@ struct Generator {
         case .purge: return .purge(queue: queue())
         case .policy: return policy()
         case .pause: return .pause(queue: queue(), isPaused: chance(40))
-        case .peek: return .peek(queue: queue(), unacked: chance(30))
+        case .peek:
+            let isUnacked = chance(30)
+            let name = queue()
+            if style.hasDelays, draw([true, false]) { return .peek(queue: name, state: "delayed") }
+            return .peek(queue: name, state: isUnacked ? "unacked" : "ready")
+        case .single: return single(simulator)
         case .move:
             let most = chance(50) ? below(5) : nil
             return chance(60)
@@ -187,6 +192,15 @@ struct Generator {
         }
         if style.hasSingleActive, chance(40) { arguments["x-single-active-consumer"] = .flag(chance(90)) }
         if chance(25) { arguments["x-delivery-limit"] = .number(Int64(below(3))) }
+        if style.hasDelays, draw([true, false]) {
+            arguments["x-delayed-retry-type"] = .text(draw(["disabled", "all", "failed", "returned"]))
+            arguments["x-delayed-retry-min"] = .number(draw([1, 5, 200]))
+            if draw([true, false]) { arguments["x-delayed-retry-max"] = .number(draw([200, 900])) }
+            if draw([true, false]) {
+                arguments["x-delayed-retry-backoff"] = .text(draw(["linear", "exponential"]))
+            }
+            if draw([true, false]) { arguments["x-delayed-retry-jitter"] = .number(draw([0, 10, 100])) }
+        }
         if style.hasPriorities, draw([true, false]) {
             arguments["x-max-priority"] = .number(draw([1, 3, 10, 255]))
         }
@@ -209,7 +223,8 @@ struct Generator {
             headers: chance(15) ? ["h": Int64(below(2))] : [:],
             dedupID: style.hasDeduplication && chance(70) ? "i\(below(8))" : nil,
             size: 4 + below(style.bodyBytesMax),
-            priority: style.hasPriorities ? draw([nil, 0, 1, 2, 3, 100, 255]) : nil)
+            priority: style.hasPriorities ? draw([nil, 0, 1, 2, 3, 100, 255]) : nil,
+            delay: style.hasDelays ? draw([nil, nil, 0, -1, 1, 7, 30, 800, 1500, 5000]) : nil)
     }
 
     private mutating func settling(_ session: Int, _ simulator: Simulator) -> Settling {
@@ -217,7 +232,20 @@ struct Generator {
         let tag = held.isEmpty || chance(2) ? UInt64(below(5)) : held[below(held.count)].tag
         let multiple = chance(20)
         let outcome: Outcome = chance(60) ? .ack : pick(Outcome.allCases)
-        return Settling(tag: tag, outcome: outcome, multiple: multiple)
+        let delay: Int64? = style.hasDelays ? draw([nil, nil, nil, 0, 5, 300]) : nil
+        return Settling(tag: tag, outcome: outcome, multiple: multiple, delay: delay)
+    }
+
+    /// A message of a queue, wherever it is; now and then one that is nowhere.
+    private mutating func single(_ simulator: Simulator) -> Call {
+        let name = draw((0..<style.queueCount).map { "q\($0)" })
+        let waiting = simulator.model.queue(name).map { $0.delayed + $0.ready } ?? []
+        let held = simulator.model.sessions.flatMap(\.held).map(\.copy)
+        let all = waiting + held.filter { $0.queue.name == name }
+        let position = all.isEmpty || draw([true, false, false, false, false]) ? 3 : draw(all).number
+        if draw([true, false]) { return .cancelMessage(queue: name, position: position) }
+        return .edit(
+            queue: name, position: position, version: draw([nil, nil, 1, 2]), delay: draw([0, 1, 50, 3000]))
     }
 
     /// A transaction settles each delivery once: what two settlements of one should mean is nobody's concern.

@@ -13,6 +13,8 @@ struct StoredCopy: Equatable {
     var expires: Instant
     var place: MessageNumber
     var priority: UInt8?
+    var due: Instant?
+    var version: Int
 
     /// As a restart has to find it: ready, and counted as failed where it was held.
     var recovered: StoredCopy {
@@ -43,6 +45,7 @@ final class ModelStore: SimulatedStore {
         var acquired: Int32
         var hasHeldRow = false
         var isHeld = false
+        var due: DueKey? { insert.due.map { DueKey($0, insert.number) } }
     }
 
     private var rows: [MessageNumber: Row] = [:]
@@ -69,6 +72,11 @@ final class ModelStore: SimulatedStore {
             if insert.isSpilled { spill[insert.number] = row } else { rows[insert.number] = row }
         }
         for update in batch.counters {
+            if spill[update.number] != nil {
+                spill[update.number]?.failed = update.failed
+                spill[update.number]?.acquired = update.acquired
+                continue
+            }
             guard rows[update.number] != nil else {
                 throw Violation("counters of message \(update.number), which has no row")
             }
@@ -76,6 +84,10 @@ final class ModelStore: SimulatedStore {
             rows[update.number]?.acquired = update.acquired
             rows[update.number]?.hasHeldRow = true
             rows[update.number]?.isHeld = update.heldBy != nil
+        }
+        for place in batch.places {
+            rows[place.number]?.insert.move(to: place)
+            spill[place.number]?.insert.move(to: place)
         }
         for number in batch.removals { rows[number] = nil }
         for number in batch.spillRemovals { spill[number] = nil }
@@ -136,6 +148,10 @@ final class ModelStore: SimulatedStore {
         case .expired(let after, let by):
             found = all.filter { $0.insert.place > after && $0.insert.expires <= by }
         case .ids: found = []
+        case .due(let after, let by, let from):
+            found = own.filter { row in
+                row.due.map { $0 > after && $0.due <= by } == true && row.insert.number >= from
+            }.sorted { ($0.due ?? after) < ($1.due ?? after) }
         case .numbers(let numbers):
             found = own.filter { numbers.contains($0.insert.number) }
                 .sorted { $0.insert.number < $1.insert.number }
@@ -155,7 +171,15 @@ final class ModelStore: SimulatedStore {
                 nextExpiry = min(nextExpiry, row.insert.expires)
             }
         }
-        return LoadResult(request: request, rows: taken, nextExpiry: nextExpiry)
+        var nextDue = Instant.distantFuture
+        if case .due(let after, _, let from) = request.kind {
+            let left = own.filter { row in
+                row.due.map { $0 > after } == true && row.insert.number >= from
+                    && !taken.contains { $0.number == row.insert.number }
+            }
+            nextDue = left.compactMap(\.insert.due).min() ?? .distantFuture
+        }
+        return LoadResult(request: request, rows: taken, nextExpiry: nextExpiry, nextDue: nextDue)
     }
 
     private func find(_ keys: [DedupKey], _ request: LoadRequest) -> LoadResult {
@@ -179,7 +203,8 @@ final class ModelStore: SimulatedStore {
     private func loaded(_ row: Row, _ message: Message) -> LoadedRow {
         LoadedRow(
             number: row.insert.number, place: row.insert.place, priority: row.insert.priority,
-            message: message, isSpilled: row.insert.isSpilled,
+            due: row.insert.due, version: row.insert.version, message: message,
+            isSpilled: row.insert.isSpilled,
             entered: row.insert.entered, expires: row.insert.expires, failed: row.failed,
             acquired: row.acquired,
             deaths: row.insert.deaths, hasHeldRow: row.hasHeldRow)
@@ -202,7 +227,9 @@ final class ModelStore: SimulatedStore {
         let owners = Set(rows.values.map(\.insert.queue))
         state.orphans = owners.subtracting(queues.keys).sorted()
         for (id, definition) in queues.sorted(by: { $0.key < $1.key }) {
-            let own = rows.values.filter { $0.insert.queue == id }
+            let all = rows.values.filter { $0.insert.queue == id }
+            let own = all.filter { $0.insert.due == nil }
+            let delayed = all.compactMap(\.insert.due)
             let levels = Dictionary(grouping: own) { $0.insert.priority ?? 0 }.map { priority, rows in
                 RecoveredLevel(
                     priority: priority, count: rows.count,
@@ -212,7 +239,7 @@ final class ModelStore: SimulatedStore {
             }
             let found = RecoveredQueue(
                 id: id, definition: definition, levels: levels.sorted { $0.priority > $1.priority },
-                pausedSince: paused[id])
+                delayed: delayed.count, nextDue: delayed.min() ?? .distantFuture, pausedSince: paused[id])
             state.queues.append(found)
         }
         return state
@@ -223,7 +250,7 @@ final class ModelStore: SimulatedStore {
             StoredCopy(
                 number: $0.insert.number, queue: $0.insert.queue, failed: $0.failed, acquired: $0.acquired,
                 isHeld: $0.isHeld, expires: $0.insert.expires, place: $0.insert.place,
-                priority: $0.insert.priority)
+                priority: $0.insert.priority, due: $0.insert.due, version: Int($0.insert.version))
         }.sorted { $0.number < $1.number }
     }
 }

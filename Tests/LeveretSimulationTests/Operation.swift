@@ -15,6 +15,7 @@ struct Publication: Codable, Hashable {
     var dedupID: String?
     var size = 8
     var priority: UInt8?
+    var delay: Int64?
 }
 
 /// What becomes of a held message.
@@ -30,6 +31,7 @@ struct Settling: Codable, Hashable {
     var tag: UInt64
     var outcome: Outcome
     var multiple = false
+    var delay: Int64?
 }
 
 /// One part of a transaction.
@@ -75,7 +77,9 @@ enum Call: Codable, Hashable {
         name: String, pattern: String, priority: Int32, isOperator: Bool, arguments: [String: ArgumentValue])
     case deletePolicy(name: String, isOperator: Bool)
     case move(source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?)
-    case peek(queue: String, unacked: Bool)
+    case peek(queue: String, state: String)
+    case cancelMessage(queue: String, position: Int64)
+    case edit(queue: String, position: Int64, version: Int?, delay: Int64)
 }
 
 /// One step.

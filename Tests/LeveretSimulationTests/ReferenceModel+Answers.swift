@@ -20,7 +20,7 @@ extension ReferenceModel {
                     "ticket \(ticket.rawValue) was answered '\(text(of: answer))', not 'count \(count)'")
             }
         case .get: try getEnded(ticket, answer)
-        case .peek(let name, let isUnacked): try peeked(name, isUnacked, answer)
+        case .peek(let name, let state): try peeked(name, state, answer)
         case .move(let move): try moveEnded(move, answer)
         }
         try checkSafety(expectation, ticket)
@@ -73,19 +73,20 @@ extension ReferenceModel {
         }
     }
 
-    private func peeked(_ name: String, _ isUnacked: Bool, _ answer: Answer) throws {
+    private func peeked(_ name: String, _ state: String, _ answer: Answer) throws {
         guard case .messages(let found) = answer else {
             guard case .refused = answer else { throw Violation("a PEEK was answered '\(text(of: answer))'") }
             return
         }
-        guard isExact, !isUnacked, let queue = queue(name), queue.condemned.isEmpty else { return }
-        let wanted = queue.ready.prefix(10)
+        guard isExact, state != "unacked", let queue = queue(name), queue.condemned.isEmpty else { return }
+        let wanted = (state == "delayed" ? queue.delayed : queue.ready).prefix(10)
         try require(
             found.map(\.number.rawValue) == wanted.map(\.number),
             "PEEK saw \(found.map(\.number.rawValue)) in \(name), not \(wanted.map(\.number))")
         for (peeked, copy) in zip(found, wanted) {
             try require(
-                messageID(peeked.message) == copy.message.id && peeked.failed == copy.failed
+                messageID(peeked.message) == copy.message.id && peeked.due?.milliseconds == copy.due
+                    && peeked.failed == copy.failed
                     && peeked.deliveries == copy.acquired && modelDeaths(peeked.deaths) == copy.deaths,
                 "PEEK saw message \(copy.number) of \(name) as it is not")
         }

@@ -20,7 +20,9 @@ extension ReferenceModel {
         let out = (sessions + leaving).flatMap { $0.held.map(\.copy) + $0.handing }.filter {
             $0.queue === queue
         }
-        return (queue.ready + dying + out).contains { $0.isKnownByID && $0.message.dedupID == id }
+        return (queue.ready + queue.delayed + dying + out).contains {
+            $0.isKnownByID && $0.message.dedupID == id
+        }
     }
 
     /// A queue has taken a message of a client.

@@ -11,6 +11,10 @@ struct ExpectedRow {
     /// Deliveries: the last one counts only once it has been held for a while.
     var acquired: ClosedRange<Int>
     var mayBeHeld: Bool
+    var place: Int64
+    var due: Int64?
+    var expires: Int64
+    var version: Int
 }
 
 /// Everything that has to be in the database once a batch is committed.
@@ -45,8 +49,9 @@ extension ReferenceModel {
                 guard gone.contains(copy.number) else { return false }
                 return copy.isDropped
             }
-            for copy in queue.ready + queue.condemned where copy.isDurable && copy.number > 0 {
-                state.rows[copy.number] = row(copy, held: copy.state != .ready)
+            for copy in queue.ready + queue.delayed + queue.condemned where copy.isDurable && copy.number > 0
+            {
+                state.rows[copy.number] = row(copy, held: copy.state != .ready && copy.state != .delayed)
             }
         }
         for session in sessions + leaving {
@@ -66,7 +71,7 @@ extension ReferenceModel {
             copy: copy, queue: copy.queue.storedID,
             failed: (isDead(copy) ? max(0, copy.failed - 1) : copy.failed)...copy.failed,
             acquired: held ? max(0, copy.acquired - 1)...copy.acquired : copy.acquired...copy.acquired,
-            mayBeHeld: held)
+            mayBeHeld: held, place: copy.place, due: copy.due, expires: copy.expires, version: copy.version)
     }
 
     private func isDead(_ copy: Copy) -> Bool {
@@ -79,7 +84,9 @@ extension ReferenceModel {
         for range in batch.ranges {
             guard let queue = queues.first(where: { $0.storedID == range.queue }) else { continue }
             for copy in queue.condemned
-            where copy.number > range.after.rawValue && copy.number <= range.through.rawValue {
+            where copy.place > range.after.rawValue && copy.place <= range.through.rawValue
+                && (range.priority == nil || range.priority == UInt8(copy.priority))
+            {
                 gone.insert(copy.number)
             }
         }
@@ -109,11 +116,12 @@ extension ReferenceModel {
                 "row \(number) is \(row); wanted failed \(wanted.failed), acquired \(wanted.acquired), "
                     + "queue \(wanted.queue?.rawValue ?? 0)")
             try require(
-                row.place.rawValue == wanted.copy.number
+                row.place.rawValue == (wanted.due == nil ? wanted.place : -wanted.place)
+                    && row.due?.milliseconds == wanted.due && row.version == wanted.version
                     && row.priority == wanted.copy.queue.priorityMax.map { _ in UInt8(wanted.copy.priority) },
-                "row \(number) stands at place \(row.place.rawValue), priority \(row.priority ?? 0)")
+                "row \(number) stands at \(row); wanted place \(wanted.place), due \(wanted.due ?? 0)")
             try require(
-                row.expires.milliseconds == wanted.copy.expires, "row \(number) expires at \(row.expires)")
+                row.expires.milliseconds == wanted.expires, "row \(number) expires at \(row.expires)")
         }
         if left.count != state.rows.count, let lost = state.rows.keys.first(where: { !onDisk.contains($0) }) {
             throw Violation(
@@ -155,7 +163,8 @@ extension ReferenceModel {
             guard let queue = queue(recovered.definition.name.rawValue) else { continue }
             let count = queue.ready.count + queue.condemned.count
             try require(
-                recovered.count == count, "a restart found \(recovered.count) in \(queue.name), not \(count)")
+                recovered.count == count && recovered.delayed == queue.delayed.count,
+                "a restart found \(recovered.count) in \(queue.name), not \(count)")
         }
     }
 
@@ -167,6 +176,7 @@ extension ReferenceModel {
         askers = [:]
         waitingPublishes = []
         strays = []
+        pendingChanges = []
         ended = []
         isAlarmed = false
         durableCommitted = durableChanges
@@ -185,9 +195,12 @@ extension ReferenceModel {
         copy.acquired = Int(row.acquired)
         copy.isKnownByID = old.isKnownByID
         copy.isCommitted = true
-        queue.insert(copy)
+        copy.place = abs(row.place.rawValue)
+        copy.expires = row.expires.milliseconds
+        copy.version = row.version
+        if let due = row.due { queue.delay(copy, until: due.milliseconds) } else { queue.putBack(copy) }
         queue.highest = max(queue.highest, number)
-        guard let limit = queue.deliveryLimit, copy.failed > limit else { return }
+        guard let limit = queue.deliveryLimit, copy.failed > limit, copy.due == nil else { return }
         copy.isDeadSinceRestart = true
         remove(copy, to: .deliveryLimit)
     }

@@ -17,6 +17,7 @@ extension ReferenceModel {
             $0.queue == queue.name && $0.messageID == message.id && $0.deaths == deaths
         }
         if let seen { copy.number = arrivals.remove(at: seen).number }
+        copy.place = copy.number
         if copy.number > 0 {
             try require(
                 copy.number > queue.highest, "message \(message.id) came into \(queue.name) out of turn")
@@ -40,6 +41,7 @@ extension ReferenceModel {
         for old in queue.ready.prefix(while: { $0 !== copy }) where old.number <= highestNumber {
             remove(old, to: .maxlen)
         }
+        remove(copy, to: .maxlen)
     }
 
     func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
@@ -198,18 +200,21 @@ extension ReferenceModel {
     // MARK: - Back
 
     /// Held copies return to their places; a queue that gets too long by that drops its head.
-    func giveBack(_ copies: [Copy], counted: Bool) {
-        for copy in copies { giveBack(copy, counted: counted) }
+    func giveBack(
+        _ copies: [Copy], counted: Bool, isSettled: Bool = false, delay: Int64? = nil
+    ) throws {
+        for copy in copies { try giveBack(copy, counted: counted, isSettled: isSettled, asked: delay) }
         for queue in queues where copies.contains(where: { $0.queue === queue }) { enforceLength(of: queue) }
     }
 
-    private func giveBack(_ copy: Copy, counted: Bool) {
+    private func giveBack(_ copy: Copy, counted: Bool, isSettled: Bool, asked: Int64?) throws {
         guard !copy.queue.isDeleted else { return settle(copy) }
         if counted { copy.failed += 1 }
         if let limit = copy.queue.deliveryLimit, copy.failed > limit { return condemn(copy, .deliveryLimit) }
         if copy.expires <= now { return condemn(copy, .expired) }
+        if try isRetriedLater(copy, counted: counted, isSettled: isSettled, asked: asked) { return }
         copy.state = .ready
-        copy.queue.insert(copy)
+        copy.queue.putBack(copy)
     }
 
     // MARK: - Gone

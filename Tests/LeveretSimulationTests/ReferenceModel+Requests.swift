@@ -37,9 +37,13 @@ extension ReferenceModel {
         case .recover: try settle(Settling(tag: 0, outcome: .requeue, multiple: true), session, ticket)
         case .move(let source, let toQueue, let toExchange, let key, let countMax):
             try move(source, toQueue, toExchange, key, countMax, session, ticket)
-        case .peek(let name, let unacked):
+        case .peek(let name, let state):
             guard usable(name, session, ticket) != nil else { return }
-            expected[ticket] = Expectation(kind: .peek(name, isUnacked: unacked))
+            expected[ticket] = Expectation(kind: .peek(name, state: state))
+        case .cancelMessage(let name, let position):
+            change(position, of: name, nil, session, ticket)
+        case .edit(let name, let position, let version, let delay):
+            change(position, of: name, (version, delay), session, ticket)
         case .setPolicy, .deletePolicy: setPolicy(call, ticket)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge, .pause:
             try change(call, session, ticket)
@@ -76,6 +80,7 @@ extension ReferenceModel {
             expiration: publication.expiration, cc: publication.cc, headers: publication.headers,
             size: publication.size, priority: Int(publication.priority ?? 0))
         message.dedupID = publication.dedupID
+        message.delay = max(0, publication.delay ?? 0)
         return message
     }
 
@@ -94,7 +99,7 @@ extension ReferenceModel {
             return expect(ticket, publication.mandatory ? "unroutable" : "routed 0")
         }
         let taking = isDouble(message) ? [] : reached.filter { !isDouble(message, in: $0) }
-        let isRefused = taking.contains { isFull($0, for: message) }
+        let isRefused = message.delay == 0 && taking.contains { isFull($0, for: message) }
         let copies = try spread(message, over: taking)
         if isRefused {
             refuse(ticket, .resourceError)
@@ -110,10 +115,12 @@ extension ReferenceModel {
 
     private func spread(_ message: ModelMessage, over reached: [ModelQueue]) throws -> [Copy] {
         var copies: [Copy] = []
-        let full = reached.filter { isFull($0, for: message) }
+        let full = message.delay > 0 ? [] : reached.filter { isFull($0, for: message) }
         for queue in inOrderSeen(reached, message) {
             guard full.contains(where: { $0 === queue }) else {
-                copies.append(try append(message, to: queue, deaths: []))
+                copies.append(
+                    message.delay > 0
+                        ? try delay(message, in: queue) : try append(message, to: queue, deaths: []))
                 noteTaken(copies[copies.count - 1])
                 continue
             }
@@ -139,7 +146,8 @@ extension ReferenceModel {
             let reached = route(message)
             let taking = isDouble(message) ? [] : reached.filter { !isDouble(message, in: $0) }
             try require(
-                !taking.contains { isFull($0, for: message) }, "a transaction loses message \(message.id)")
+                message.delay > 0 || !taking.contains { isFull($0, for: message) },
+                "a transaction loses message \(message.id)")
             routed.append(taking.count)
             safe += try spread(message, over: taking)
             if !taking.isEmpty { noteHandedOn(message) }
@@ -163,7 +171,8 @@ extension ReferenceModel {
                 let reached = route(message)
                 if reached.isEmpty, publication.mandatory { return .noRoute }
                 if isDouble(message) { continue }
-                for queue in reached where !isDouble(message, in: queue) && queue.overflow != .dropHead {
+                for queue in reached
+                where message.delay == 0 && !isDouble(message, in: queue) && queue.overflow != .dropHead {
                     let (count, bytes) = arriving[queue.name, default: (0, 0)]
                     if let most = queue.lengthMax, queue.ready.count + count >= most { return .resourceError }
                     if let most = queue.bytesMax, queue.readyBytes + bytes + message.size > most {
@@ -198,8 +207,8 @@ extension ReferenceModel {
         session.held.removeAll { held in settled.contains { $0.tag == held.tag } }
         let copies = settled.map(\.copy)
         switch settling.outcome {
-        case .requeue: giveBack(copies, counted: false)
-        case .fail: giveBack(copies, counted: true)
+        case .requeue: try giveBack(copies, counted: false, isSettled: true, delay: settling.delay)
+        case .fail: try giveBack(copies, counted: true, isSettled: true, delay: settling.delay)
         case .ack:
             for copy in copies { settle(copy) }
         case .deadLetter:
@@ -240,7 +249,7 @@ extension ReferenceModel {
         if requeue {
             let own = session.held.filter { $0.consumer === consumer }
             session.held.removeAll { $0.consumer === consumer }
-            giveBack(own.map(\.copy), counted: false)
+            try giveBack(own.map(\.copy), counted: false)
         }
         remove(consumer)
         try dispatchAll()

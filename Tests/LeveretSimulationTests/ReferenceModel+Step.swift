@@ -37,6 +37,7 @@ extension ReferenceModel {
     /// Follows the core through one input.
     func step(
         _ step: Step, now: Int64, before: Int64, leaving left: [(SessionID, Int)],
+        due: [(copy: Copy, place: Int64?)],
         cause: (ReferenceModel) throws -> Void
     ) throws {
         self.now = now
@@ -49,6 +50,8 @@ extension ReferenceModel {
         try checkTags(step.takes)
         expire()
         shorten()
+        try comeDue(due)
+        makePendingChanges()
         var answers = step.answers
         answers.removeAll { _, ticket, answer in
             guard case .empty = answer else { return false }

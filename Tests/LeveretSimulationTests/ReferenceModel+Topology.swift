@@ -75,7 +75,9 @@ extension ReferenceModel {
         guard queue(name) != nil else { return expect(ticket, "count 0") }
         guard let queue = usable(name, session, ticket) else { return }
         if ifUnused, !queue.consumers.isEmpty { return refuse(ticket, .preconditionFailed) }
-        if ifEmpty, !queue.ready.isEmpty { return refuse(ticket, .preconditionFailed) }
+        if ifEmpty, !queue.ready.isEmpty || !queue.delayed.isEmpty {
+            return refuse(ticket, .preconditionFailed)
+        }
         let before = durableChanges
         var expectation = Expectation(kind: count(queue), durableSince: nil)
         delete(queue)
@@ -88,8 +90,9 @@ extension ReferenceModel {
         removeBindings { !$0.toExchange && $0.target == queue.name }
         queue.isDeleted = true
         if queue.isDurable { durableChanges += 1 }
-        for copy in queue.ready { settle(copy) }
+        for copy in queue.ready + queue.delayed { settle(copy) }
         queue.ready = []
+        queue.delayed = []
         strays += queue.condemned.filter { !$0.isDropped }
         queue.condemned = []
         for consumer in queue.consumers {
@@ -161,12 +164,12 @@ extension ReferenceModel {
     /// A closed session was seen to hold `left` deliveries yet: what it held before those is back.
     func handedBack(_ session: ModelSession, left: Int) throws {
         for copy in session.handing { copy.acquired -= 1 }
-        giveBack(session.handing, counted: false)
+        try giveBack(session.handing, counted: false)
         session.handing = []
         try dispatchAll()
         var back: [Copy] = []
         while session.held.count > left { back.append(session.held.removeFirst().copy) }
-        giveBack(back, counted: true)
+        try giveBack(back, counted: true)
         if session.held.isEmpty { leaving.removeAll { $0 === session } }
         try dispatchAll()
     }
@@ -185,7 +188,7 @@ extension ReferenceModel {
     }
 
     /// The core was seen to take back what was held for too long; that consumer ends, and nothing else.
-    func endLeases() {
+    func endLeases() throws {
         var back: [Copy] = []
         var over: [ModelConsumer] = []
         for session in sessions {
@@ -198,14 +201,14 @@ extension ReferenceModel {
             ended.append((consumer.session.id, consumer.tag))
             remove(consumer)
         }
-        giveBack(back, counted: true)
+        try giveBack(back, counted: true)
     }
 
     /// Notes when queues become empty: `x-expires-if-empty` counts from then.
     func noteEmptied() {
         for queue in queues where queue.expiresIfEmpty != nil {
             let isEmpty =
-                queue.ready.isEmpty
+                queue.ready.isEmpty && queue.delayed.isEmpty
                 && !(sessions + leaving).contains { $0.held.contains { $0.copy.queue === queue } }
             if isEmpty, !queue.wasEmpty { queue.lastUsed = now }
             queue.wasEmpty = isEmpty

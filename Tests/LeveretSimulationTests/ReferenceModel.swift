@@ -16,6 +16,7 @@ final class ModelMessage {
     let size: Int
     let priority: Int
     var dedupID: String?
+    var delay: Int64 = 0
 
     init(
         id: Int, exchange: String, key: String, isPersistent: Bool, expiration: String?, cc: [String],
@@ -47,6 +48,8 @@ struct ModelDeath: Equatable {
 final class Copy {
     enum State: Equatable {
         case ready
+        /// Waits until `due`.
+        case delayed
         case unacked
         /// Handed to an automatic-ack consumer whose session has not been drained yet.
         case handing
@@ -67,8 +70,12 @@ final class Copy {
     let message: ModelMessage
     let queue: ModelQueue
     var number: Int64
+    /// Its place; 0 until it is due, if it was published to wait.
+    var place: Int64
+    var due: Int64?
+    var version = 1
     let entered: Int64
-    let expires: Int64
+    var expires: Int64
     let deaths: [ModelDeath]
     var failed = 0
     var acquired = 0
@@ -94,6 +101,7 @@ final class Copy {
         self.message = message
         self.queue = queue
         self.number = number
+        place = number
         self.entered = entered
         self.expires = expires
         self.deaths = deaths
@@ -101,12 +109,6 @@ final class Copy {
 
     /// What it counts as in its queue.
     var priority: Int { min(message.priority, queue.priorityMax ?? 0) }
-
-    /// It is delivered before the other, if both are ready.
-    func isBefore(_ other: Copy) -> Bool {
-        if priority != other.priority { return priority > other.priority }
-        return number != 0 && (other.number == 0 || number < other.number)
-    }
 
     /// It has to survive a restart.
     var isDurable: Bool { message.isPersistent && queue.isDurable }
@@ -219,10 +221,17 @@ final class ModelQueue {
     private(set) var expiresIfEmpty: Int64?
     private(set) var dedupWindow: Int64?
     private(set) var deduplicatesQueued = false
+    private(set) var retryType = "disabled"
+    private(set) var retryMin: Int64 = 0
+    private(set) var retryMax: Int64 = 0
+    private(set) var retryIsExponential = false
+    private(set) var retryJitter: Int64 = 0
     /// What counts: the arguments, and what policies add and limit.
     private(set) var arguments: FieldTable
     /// Every copy that is not gone and not held, in order of delivery.
     var ready: [Copy] = []
+    /// Copies that wait for their time, in order of that.
+    var delayed: [Copy] = []
     /// Those of the dead that it knew by their ids.
     var knownDead: [Copy] = []
     /// Copies that are dead but may not have been seen to leave.
@@ -278,6 +287,11 @@ final class ModelQueue {
         expiresIfEmpty = expires == nil ? number("x-expires-if-empty") : nil
         dedupWindow = number("x-deduplicate")
         deduplicatesQueued = text("x-deduplicate") == "while-queued"
+        retryType = text("x-delayed-retry-type") ?? "disabled"
+        retryMin = number("x-delayed-retry-min") ?? 0
+        retryMax = number("x-delayed-retry-max") ?? 4_294_967_295
+        retryIsExponential = text("x-delayed-retry-backoff") == "exponential"
+        retryJitter = number("x-delayed-retry-jitter") ?? 0
     }
 
     /// With a single active consumer: the first of the highest priority.
@@ -291,6 +305,27 @@ final class ModelQueue {
         ready.insert(copy, at: ready.firstIndex { $0.priority < copy.priority } ?? ready.count)
     }
 
+    /// Makes a copy wait.
+    func delay(_ copy: Copy, until due: Int64) {
+        copy.state = .delayed
+        copy.due = due
+        let index = delayed.firstIndex { ($0.due ?? 0, $0.number) > (due, copy.number) }
+        delayed.insert(copy, at: index ?? delayed.count)
+    }
+
+    /// Adds a copy that has just come in, or is due for the first time.
+    func append(_ copy: Copy) {
+        ready.insert(copy, at: ready.firstIndex { $0.priority < copy.priority } ?? ready.count)
+    }
+
+    /// Puts a copy back at its place.
+    func putBack(_ copy: Copy) {
+        let index = ready.firstIndex {
+            $0.priority < copy.priority || ($0.priority == copy.priority && $0.place > copy.place)
+        }
+        ready.insert(copy, at: index ?? ready.count)
+    }
+
     /// It drops from its head what is too much.
     var isLimited: Bool { overflow == .dropHead && (lengthMax != nil || bytesMax != nil) }
 
@@ -298,11 +333,6 @@ final class ModelQueue {
     var isOverfull: Bool {
         guard isLimited else { return false }
         return lengthMax.map { ready.count > $0 } ?? false || bytesMax.map { readyBytes > $0 } ?? false
-    }
-
-    /// Adds a copy where it belongs.
-    func insert(_ copy: Copy) {
-        ready.insert(copy, at: ready.firstIndex { copy.isBefore($0) } ?? ready.count)
     }
 
     var readyBytes: Int { ready.reduce(0) { $0 + $1.message.size } }
@@ -342,7 +372,7 @@ final class ModelMove {
     var moved = 0
     var copies: [Copy] = []
     /// What is moved next.
-    var head: Copy? { source.ready.first { $0.number <= through } }
+    var head: Copy? { source.ready.first { $0.place <= through } }
 
     init(
         ticket: Ticket, source: ModelQueue, target: ModelQueue?, toExchange: String?, key: String?,
@@ -365,7 +395,7 @@ struct Expectation {
         /// Messages counted: so many, or up to so many more that are dead and were not found yet.
         case count(Int, orMore: Int)
         case get
-        case peek(String, isUnacked: Bool)
+        case peek(String, state: String)
         case move(ModelMove)
     }
 
@@ -421,6 +451,12 @@ final class ReferenceModel {
     var passedOver: [ModelConsumer] = []
     /// Dead messages whose queue is gone, or that never got into it.
     var strays: [Copy] = []
+    /// Changes of single messages for which the core reads the store first.
+    var pendingChanges: [PendingChange] = []
+    /// True while the core has not got to such a change yet.
+    var isChanging: (Ticket) -> Bool = { _ in false }
+    /// Until when the core makes a copy wait, if it does.
+    var dueInCore: (Copy) -> Int64? = { _ in nil }
     /// True while the core has not got to a dead copy yet.
     var isPending: (Copy) -> Bool = { _ in false }
     /// Until when ids count, by queue (`q`) or exchange (`x`) and its name.

@@ -53,7 +53,7 @@ final class SQLiteStore: SimulatedStore {
             let statement = try database.prepared(
                 """
                 SELECT m.id, m.queue, m.failed, coalesce(h.acquired, 0), h.consumer IS NOT NULL, m.expires,
-                    m.place, m.priority
+                    m.place, m.priority, m.due, m.version
                 FROM message AS m LEFT JOIN held AS h ON h.message = m.id ORDER BY m.id
                 """)
             defer { statement.reset() }
@@ -67,7 +67,9 @@ final class SQLiteStore: SimulatedStore {
                         expires: statement.isNull(5)
                             ? .distantFuture : Instant(milliseconds: statement.int(5)),
                         place: MessageNumber(statement.int(6)),
-                        priority: statement.isNull(7) ? nil : UInt8(statement.int(7))))
+                        priority: statement.isNull(7) ? nil : UInt8(statement.int(7)),
+                        due: statement.isNull(8) ? nil : Instant(milliseconds: statement.int(8)),
+                        version: Int(statement.int(9))))
             }
             return copies
         }

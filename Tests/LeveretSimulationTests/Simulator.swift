@@ -20,6 +20,8 @@ final class Simulator {
     /// Events of each session that have been looked at and not drained.
     private var seen: [SessionID: Int] = [:]
     private var leaving: [Session] = []
+    /// The message that is being cancelled or changed in this step.
+    private(set) var singled: Int64?
     private var nextTicket: UInt64 = 1
     private var nextMessage = 1
     private var numberSeen: Int64 = 0
@@ -133,6 +135,8 @@ final class Simulator {
         nextTicket += 1
         var ids: [Int] = []
         let request = request(for: call, ids: &ids)
+        singled = call.singled
+        defer { singled = nil }
         core.submit(ticket, request, from: id, now: instant)
         try observe { model in
             guard let session = model.session(id) else { return }
@@ -155,7 +159,7 @@ final class Simulator {
         core.timeReached(now: instant)
         try observe {
             $0.endUnused()
-            $0.endLeases()
+            try $0.endLeases()
         }
     }
 
@@ -308,11 +312,18 @@ final class Simulator {
         mix(step)
         let before = model.highestNumber
         numberSeen = core.nextNumber.rawValue - 1
+        model.isChanging = { [unowned self] ticket in
+            core.specialLoads.values.contains { special in
+                if case .change = special.purpose { special.ticket == ticket } else { false }
+            }
+        }
+        model.dueInCore = { [unowned self] in dueInCore($0) }
         model.isPending = { [unowned self] in isPending($0) }
         model.isCounted = { [unowned self] in isCounted($0) }
         model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
         model.isHeld = { [unowned self] in core.sessionsByID[$0]?.holds(DeliveryTag($1)) ?? false }
-        try model.step(step, now: now, before: before, leaving: leavingNow(), cause: cause)
+        try model.step(
+            step, now: now, before: before, leaving: leavingNow(), due: noLongerDelayed(), cause: cause)
         model.highestNumber = numberSeen
         for queue in model.queues where queue.storedID == nil {
             queue.storedID = core.queue(named: QueueName(queue.name))?.id
@@ -334,7 +345,7 @@ final class Simulator {
         let number = MessageNumber(copy.number)
         guard copy.number > 0, let queue = core.queue(named: QueueName(copy.queue.name)) else { return false }
         if queue.entry(numbered: number) != nil { return true }
-        guard number > queue[UInt8(copy.priority)].cursor else { return false }
+        guard copy.place > queue[UInt8(copy.priority)].cursor.rawValue else { return false }
         let batch = core.gathering.batch
         return !batch.removals.contains(number) && !batch.spillRemovals.contains(number)
     }
@@ -366,6 +377,14 @@ final class Simulator {
                 deaths: modelDeaths(row.deaths))
         }
         insertsSeen = (gathering.number, gathering.inserts.count)
+        for queue in core.queues.compactMap({ $0 }) {
+            for entry in queue.delayed.inMemory.map(\.entry) where entry.number.rawValue > numberSeen {
+                guard let message = entry.message else { continue }
+                found[entry.number.rawValue] = Arrival(
+                    number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
+                    deaths: modelDeaths(entry.deaths))
+            }
+        }
         for take in takes where take.number > numberSeen {
             found[take.number] = Arrival(
                 number: take.number, queue: take.queue, messageID: messageID(take.delivery.message),
@@ -415,6 +434,7 @@ final class Simulator {
             try model.require(
                 other.consumers.count == queue.consumers.count, "\(queue.name): consumers differ")
             try compareWindows(other, queue)
+            try compareDelayed(other, queue)
             try compareTimers(queue)
             try model.require(!queue.isOverfull, "\(queue.name) holds more than it may")
             guard let next = queue.ready.first else { continue }
@@ -422,30 +442,6 @@ final class Simulator {
             try model.require(
                 waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
         }
-    }
-
-    private func compareWindows(_ found: MessageQueue, _ queue: ModelQueue) throws {
-        for priority in found.priorities {
-            let inMemory = found[priority].entries.map(\.number.rawValue)
-            let wanted = queue.ready.filter { $0.priority == Int(priority) }.map(\.number)
-            try model.require(
-                inMemory.elementsEqual(wanted.prefix(inMemory.count)),
-                "\(queue.name) has \(inMemory) at priority \(priority), not \(wanted)")
-        }
-    }
-
-    private func compareTimers(_ queue: ModelQueue) throws {
-        var due = queue.ready.lazy.map(\.expires).min() ?? .max
-        for get in queue.gets { due = min(due, get.deadline ?? .max) }
-        let isIdle = queue.expiresIfEmpty == nil || queue.wasEmpty
-        if let expires = queue.expires ?? queue.expiresIfEmpty, isIdle, queue.consumers.isEmpty,
-            queue.gets.isEmpty
-        {
-            due = min(due, queue.lastUsed + expires)
-        }
-        try model.require(
-            core.nextWake.milliseconds <= due,
-            "something is due in \(queue.name) at \(due) and no timer is set")
     }
 
     /// Compares what holds only when everything has been committed too.
@@ -475,6 +471,7 @@ final class Simulator {
         for (name, value) in publication.headers.sorted(by: { $0.key < $1.key }) {
             properties.headers[name] = .int(value)
         }
+        if let delay = publication.delay { properties.headers["x-delay"] = .int(delay) }
         if !publication.cc.isEmpty { properties.headers["CC"] = .array(publication.cc.map { .string($0) }) }
         var body = [UInt8](repeating: 0x2e, count: publication.size)
         for place in 0..<4 { body[place] = UInt8(truncatingIfNeeded: id >> (24 - 8 * place)) }
@@ -492,7 +489,9 @@ final class Simulator {
             case .fail: .fail
             case .deadLetter: .deadLetter
             }
-        return Settlement(outcome, DeliveryTag(settling.tag), multiple: settling.multiple)
+        return Settlement(
+            outcome, DeliveryTag(settling.tag), multiple: settling.multiple,
+            delayMilliseconds: settling.delay)
     }
 
     private func request(for call: Call, ids: inout [Int]) -> Request {
@@ -530,8 +529,14 @@ final class Simulator {
         case .deletePolicy(let name, let isOperator): return .deletePolicy(name, isOperator: isOperator)
         case .pause(let queue, let isPaused): return .setPaused(QueueName(queue), isPaused)
         case .purge(let queue): return .purge(QueueName(queue))
-        case .peek(let queue, let unacked):
-            return .peek(Peek(QueueName(queue), state: unacked ? .unacked : .ready))
+        case .peek(let queue, let state):
+            return .peek(Peek(QueueName(queue), state: Peek.State(rawValue: state) ?? .ready))
+        case .cancelMessage(let queue, let position):
+            return .cancelMessage(QueueName(queue), MessageNumber(position))
+        case .edit(let queue, let position, let version, let delay):
+            var edit = MessageEdit(QueueName(queue), MessageNumber(position), delayMilliseconds: delay)
+            edit.version = version
+            return .edit(edit)
         case .move(let source, let toQueue, let toExchange, let key, let countMax):
             let destination: Move.Destination =
                 toQueue.map { .queue(QueueName($0)) }

@@ -61,6 +61,20 @@ struct EmbeddingArticleTests {
             try await dead.ack()
         }
 
+        try await broker.declareQueue(
+            "mails",
+            arguments: [
+                "x-max-priority": .int(9),
+                "x-delayed-retry-type": .string("failed"),
+                "x-delayed-retry-min": .int(1_000),
+                "x-delayed-retry-backoff": .string("exponential"),
+            ])
+        let reminder = OutgoingMessage("your chairs are waiting", to: "mails")
+        try await broker.publish(reminder.delayed(by: .seconds(3_600)))
+        if let waiting = try await broker.peek("mails", state: .delayed).first {
+            try await broker.cancelMessage(at: waiting.number, in: "mails")
+        }
+
         try await broker.declareExchange("shop", type: .topic)
         try await broker.declareQueue("berlin")
         try await broker.bind("berlin", to: "shop", routingKey: "order.berlin.#")
@@ -82,6 +96,7 @@ struct EmbeddingArticleTests {
                 "to the moon died of delivery_limit",
                 "reached 1 queue", "orders: 0 ready, 0 unacked", "invoices: 1 ready, 0 unacked",
                 "parcels.dead: 0 ready, 0 unacked", "parcels: 0 ready, 0 unacked",
+                "mails: 0 ready, 0 unacked",
                 "berlin: 1 ready, 0 unacked",
                 #"first invoice: ["invoice for 3 chairs"]"#,
             ])

@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("SELECT * FROM queue_depth", "empty|0|0|0|0|\norders|4|1|5|620|1970-01-01T00:00:00.001Z"),
+        ("SELECT * FROM queue_depth", "empty|0|0|0|0||0\norders|4|1|5|620|1970-01-01T00:00:00.001Z|0"),
         (
             "SELECT id, queue, origin, reason, error, first_death, death_count, CAST(body AS TEXT) FROM dead_letters",
             "4|orders|empty|rejected|it broke|1970-01-01T00:00:00.500Z|2|dead"

@@ -88,3 +88,101 @@ import Testing
         }
     }
 }
+
+@Suite struct StoreDelayTests {
+    private static func row(_ number: MessageNumber, due: Instant, spilled: Bool = false) -> InsertRow {
+        InsertRow(
+            number: number, place: 0, queue: 1, message: .text("\(number.rawValue)"), isSpilled: spilled,
+            due: due, entered: 0)
+    }
+
+    private func request(
+        after: DueKey = DueKey(0, 0), by: Instant, from: MessageNumber = 0, countMax: Int = 10
+    ) -> LoadRequest {
+        LoadRequest(
+            queue: 1, kind: .due(after: after, by: by, from: from), countMax: countMax, bytesMax: 1 << 20,
+            epoch: 0, barrier: 0)
+    }
+
+    private func filled() throws -> StoreFixture {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.declaring(QueueDefinition("jobs")))
+            _ = try store.apply(
+                .inserting(
+                    .text(1, "ready"), Self.row(2, due: 300), Self.row(3, due: 100), Self.row(4, due: 200),
+                    Self.row(5, due: 200), Self.row(6, due: 900)))
+        }
+        return fixture
+    }
+
+    @Test func `delayed copies are read by due time, and stand in no window`() throws {
+        try filled().use { store in
+            let all = try store.load(request(by: 400))
+            #expect(all.rows.map(\.number) == [3, 4, 5, 2])
+            #expect(all.rows.map(\.due) == [100, 200, 200, 300])
+            #expect(all.nextDue == 900)
+            let cut = try store.load(request(after: DueKey(100, 3), by: 400, countMax: 1))
+            #expect(cut.rows.map(\.number) == [4])
+            #expect(cut.nextDue == 200)
+            let rest = try store.load(request(after: DueKey(200, 4), by: 400, from: 5))
+            #expect(rest.rows.map(\.number) == [5])
+            try #expect(store.numbers() == [1])
+        }
+    }
+
+    @Test func `a copy that is due stands at its place`() throws {
+        try filled().use { store in
+            var batch = WriteBatch()
+            batch.places = [
+                PlaceUpdate(number: 2, place: 7, due: nil, entered: 300, expires: 800),
+                PlaceUpdate(number: 1, place: -1, due: 950, entered: 1, expires: .distantFuture, version: 2),
+            ]
+            _ = try store.apply(batch)
+            let rows = try store.load(.window()).rows
+            #expect(rows.map(\.number) == [2])
+            #expect(rows.first?.place == 7)
+            #expect(rows.first?.expires == 800)
+            let delayed = try store.load(request(after: DueKey(900, 6), by: 1_000)).rows
+            #expect(delayed.map(\.number) == [1])
+            #expect(delayed.first?.place == -1)
+            #expect(delayed.first?.version == 2)
+        }
+    }
+
+    @Test func `spilled and stored copies are read in one order of due times`() throws {
+        try filled().use { store in
+            _ = try store.apply(
+                .inserting(Self.row(8, due: 150, spilled: true), Self.row(9, due: 950, spilled: true)))
+            let first = try store.load(request(by: 400, countMax: 3))
+            #expect(first.rows.map(\.number) == [3, 8, 4])
+            #expect(first.nextDue == 200)
+        }
+    }
+
+    @Test func `delayed copies are counted apart at the next open, and by people`() throws {
+        let fixture = try filled()
+        let queue = try #require(try fixture.reopened().queues.first)
+        #expect(queue.count == 1)
+        #expect(queue.delayed == 5)
+        #expect(queue.nextDue == 100)
+        let inspector = try DatabaseInspector(path: fixture.path)
+        defer { inspector.close() }
+        #expect(try inspector.queue("jobs").ready == 1)
+        #expect(try inspector.queue("jobs").delayed == 5)
+        #expect(try inspector.peek(Peek("jobs")).map(\.number) == [1])
+        #expect(try inspector.peek(Peek("jobs", state: .delayed)).map(\.number) == [3, 4, 5, 2, 6])
+        let depth = "SELECT ready, delayed, messages FROM queue_depth"
+        try #expect(SQLiteShell.run(fixture.path, depth) == "1|5|6")
+        try #expect(SQLiteShell.run(fixture.path, "SELECT count(*) FROM delayed") == "5")
+    }
+
+    @Test func `a purge leaves what is delayed, the end of a queue does not`() throws {
+        try filled().use { store in
+            _ = try store.apply(.purging(RangeRemoval(queue: 1, after: 0, through: 100)))
+            #expect(try store.load(request(by: 1_000)).rows.count == 5)
+            _ = try store.apply(.purging(RangeRemoval(queue: 1, after: MessageNumber(.min), through: 100)))
+            #expect(try store.load(request(by: 1_000)).rows.isEmpty)
+        }
+    }
+}

@@ -30,6 +30,7 @@ private let longest = String(repeating: "n", count: 255)
         ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("PURGE", "PURGE q"), ("DROP", "DROP queue q"),
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
+        ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -72,7 +73,7 @@ private let longest = String(repeating: "n", count: 255)
         Self.check(Refusal(filled + " frob", 502, "'frob'", "the syntax is: \(verb)"))
         Self.check(Refusal(filled + " frob=1", 502, "'frob", "the syntax is: \(verb)"))
         Self.check(Refusal(filled + " \"frob\"", 502, "'frob' is one argument too many"))
-        if verb != "MOVE" {
+        if !["MOVE", "EDIT"].contains(verb) {
             Self.check(Refusal(filled + " :body", 502, "\(verb) takes no body; the syntax is"))
             Self.check(Refusal(filled + " {3}\nPUB", 502, "\(verb) takes no body"))
         }
@@ -145,8 +146,8 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("FROB", 503, "unknown verb 'FROB'; HELP lists them"), Refusal("\"PING\"", 503, "PING"),
         Refusal("P\"IN\"G", 503, "unknown verb"), Refusal("\u{1}\u{2}", 503, "unknown verb '??'"),
         Refusal("HELP frob", 503, "no verb 'frob'; HELP alone lists them"),
-        Refusal("EXCHANGE e frob", 503, "'frob'; known are direct, topic, fanout and headers"),
-        Refusal("EXCHANGE e x-delayed-message", 540, "x-delayed-message"),
+        Refusal(
+            "EXCHANGE e frob", 503, "'frob'; known are direct, topic, fanout, headers and x-delayed-message"),
         Refusal("EXCHANGE e direct durable=maybe", 502, "durable=maybe must be yes or no"),
         Refusal("EXCHANGE e direct internal internal", 502, "internal is given twice; give it once"),
         Refusal("EXCHANGE e direct alternate", 502, "alternate needs a value"),
@@ -163,6 +164,13 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("QUEUE q single-active=maybe", 502, "single-active=maybe must be yes or no"),
         Refusal("SUB q priority=high", 502, "priority=high is not a whole number"),
         Refusal("SUB q priority=2147483648", 406, "out of range"),
+        Refusal("QUEUE q max-priority=0", 406, "max-priority=0", "1 to 255"),
+        Refusal("QUEUE q max-priority=256", 406, "max-priority=256", "1 to 255"),
+        Refusal("QUEUE q delayed-retry-type=now", 502, "must be one of disabled, all, failed, returned"),
+        Refusal("QUEUE q delayed-retry-min=0", 406, "delayed-retry-min=0", "1 to 4294967295"),
+        Refusal("QUEUE q delayed-retry-jitter=101", 406, "delayed-retry-jitter=101", "0 to 100"),
+        Refusal("CANCEL q first", 502, "'first' is no position"), Refusal("CANCEL q 0", 502, "no position"),
+        Refusal("EDIT q 1 if=0 delay=1", 406, "if=0"), Refusal("EDIT q 1 delay=4294967296", 406, "delay="),
         Refusal("PUB e k", 502, "PUB needs a body"), Refusal("PUB e :x", 502, "arguments are missing"),
         Refusal("PUB e k l :x", 502, "unknown option 'l'"),
         Refusal("PUB e k transient=5 :x", 502, "yes or no"),
@@ -173,12 +181,13 @@ private let longest = String(repeating: "n", count: 255)
         Refusal(
             "PUB e k h.a=json:\(String(repeating: "[", count: 33)) :x", 502,
             "32"),
-        Refusal("PUB e k id :x", 502, "id needs a value"), Refusal("PUB e k delay=1 :x", 540, "delay of PUB"),
+        Refusal("PUB e k id :x", 502, "id needs a value"),
+        Refusal("PUB e k delay=4294967296 :x", 406, "delay=4294967296", "0 to 4294967295"),
+        Refusal("PUB e k delay=1 h.x-delay=1 :x", 502, "give one of them"),
         Refusal("GET q wait", 502, "wait needs a value"), Refusal("GET q auto-ack=1", 502, "yes or no"),
         Refusal("REJECT 1 error", 502, "error needs a value"),
-        Refusal("REJECT 1 delay=5", 540, "delay of REJECT"), Refusal("NACK 1 requeue", 502, "'requeue'"),
-        Refusal("PEEK q state=gone", 502, "must be one of ready, unacked"),
-        Refusal("PEEK q state=delayed", 540, "state=delayed"),
+        Refusal("REJECT 1 delay=5", 502, "delay= needs requeue"), Refusal("NACK 1 requeue", 502, "'requeue'"),
+        Refusal("PEEK q state=gone", 502, "must be one of ready, unacked, delayed"),
         Refusal("PEEK q where=1", 540, "where of PEEK"),
         Refusal("PEEK q body=maybe", 502, "body=maybe must be yes or no"),
         Refusal("MOVE a at b", 502, "'to' is wanted, not 'at'"), Refusal("MOVE a to", 502, "behind 'to'"),
@@ -198,7 +207,7 @@ private let longest = String(repeating: "n", count: 255)
     func `a bad request is named, and the talk goes on`(refusal: Refusal) { Self.check(refusal) }
 
     @Test(arguments: [
-        "auth u p", "VHOST v", "EDIT q 1 :x", "CANCEL q 1", "SQL \"SELECT 1\"", "USER", "PERMISSION",
+        "auth u p", "VHOST v", "SQL \"SELECT 1\"", "USER", "PERMISSION",
         "KILL 1", "LOG debug", "BACKUP f", "EXPORT", "IMPORT {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {

@@ -32,11 +32,13 @@ import Testing
         #expect(String(shown) == code)
     }
 
-    @Test func `every test that the semantics name is there`() throws {
+    @Test func `every test that the semantics and the table of arguments name is there`() throws {
         let semantics = try #require(Repository.file("docs/semantics.md"))
+        let queues = try #require(Repository.file("docs/queues.md"))
         let tests = Repository.swiftFiles(in: "Tests").map(\.text).joined()
-        let table = semantics.lines.drop { $0 != "## What proves it" }.filter { $0.hasPrefix("| ") }
-        for row in table.dropFirst(2) {
+        let proofs = semantics.lines.drop { $0 != "## What proves it" } + queues.lines
+        let table = proofs.filter { $0.hasPrefix("| ") && !$0.contains("proved by") }
+        for row in table {
             let proof = row.split(separator: "|").last ?? ""
             for name in proof.matches(of: /`([^`]+)`/) {
                 #expect(tests.contains("func `\(name.1)`"), "\(name.1)")

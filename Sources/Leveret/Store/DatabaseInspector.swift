@@ -118,8 +118,10 @@ public final class DatabaseInspector: Sendable {
     private func depths(_ database: Database) throws(StoreFailure) -> [QueueID: QueueInfo] {
         let statement = try database.prepared(
             """
-            SELECT m.queue, count(*), sum(m.size), coalesce(h.count, 0), coalesce(h.bytes, 0),
-                (SELECT entered FROM message WHERE queue = m.queue ORDER BY place LIMIT 1)
+            SELECT m.queue, count(*) FILTER (WHERE m.place > 0), sum(m.size) FILTER (WHERE m.place > 0),
+                coalesce(h.count, 0), coalesce(h.bytes, 0),
+                (SELECT entered FROM message WHERE queue = m.queue AND place > 0 ORDER BY place LIMIT 1),
+                count(*) FILTER (WHERE m.place <= 0)
             FROM message AS m LEFT JOIN (
                 SELECT held.queue, count(*) AS count, sum(size) AS bytes
                 FROM held JOIN message ON message.id = held.message WHERE consumer IS NOT NULL GROUP BY held.queue
@@ -133,7 +135,8 @@ public final class DatabaseInspector: Sendable {
             info.unacked = Int(statement.int(3))
             info.ready = Int(statement.int(1)) - info.unacked
             info.readyBytes = Int(statement.int(2)) - Int(statement.int(4))
-            info.oldest = Instant(milliseconds: statement.int(5))
+            info.oldest = statement.isNull(5) ? nil : Instant(milliseconds: statement.int(5))
+            info.delayed = Int(statement.int(6))
             depths[QueueID(statement.int(0))] = info
         }
         return depths

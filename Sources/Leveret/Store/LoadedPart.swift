@@ -5,8 +5,8 @@ import LeveretCore
 /// Rows of one file, in the order asked for.
 struct LoadedPart {
     private var rows: [LoadedRow]
-    /// When the first copy expires that `rows` leave out.
-    private var nextExpiry = Instant.distantFuture
+    /// When the first copy expires, or is due, that `rows` leave out.
+    private var next = Instant.distantFuture
     /// There may be more rows behind the last one.
     private let isCut: Bool
 
@@ -15,36 +15,49 @@ struct LoadedPart {
         rows = try reader.rows(for: request)
         isCut =
             rows.count >= request.countMax || rows.reduce(0) { $0 + $1.message.body.count } > request.bytesMax
-        guard case .expired(let after, let by) = request.kind else { return }
-        // Copies that have expired are all in `rows`, unless those were cut off: then there may be more at once.
-        nextExpiry = try reader.nextExpiry(for: request, after: after, past: isCut ? nil : by)
+        switch request.kind {
+        case .window, .numbers, .ids: break
+        case .expired(let after, let by):
+            // Those that have expired are all in `rows`, unless they were cut off: then there may be more at once.
+            next = try reader.nextExpiry(for: request, after: after, past: isCut ? nil : by)
+        case .due(_, let by, let from):
+            let last = isCut ? rows.last?.dueKey : nil
+            let behind = last ?? DueKey(by, MessageNumber(.max))
+            next = try reader.nextDue(of: request.queue, after: behind, from: from)
+        }
     }
 
     /// The answer.
     func result(of request: LoadRequest) -> LoadResult {
-        LoadResult(request: request, rows: rows, nextExpiry: nextExpiry)
+        if case .due = request.kind { return LoadResult(request: request, rows: rows, nextDue: next) }
+        return LoadResult(request: request, rows: rows, nextExpiry: next)
     }
 
     /// The rows of both, as if one file had been read.
     func merged(with other: LoadedPart, _ request: LoadRequest) -> LoadedPart {
+        var isByDue = false
+        if case .due = request.kind { isByDue = true }
+        func key(_ row: LoadedRow) -> DueKey { isByDue ? row.dueKey : DueKey(0, row.place) }
         // Behind the last row of a part that was cut off, a row of the other may have one before it.
-        let bound = min(self.bound, other.bound)
+        let ends = [self, other].compactMap { $0.isCut ? $0.rows.last.map(key) : nil }
+        let bound = ends.min() ?? DueKey(.distantFuture, MessageNumber(.max))
         var merged = self
         merged.rows = []
         var bytes = 0
         var left = Instant.distantFuture
-        for row in (rows + other.rows).sorted(by: { $0.place < $1.place }) {
-            if row.place <= bound, merged.rows.count < request.countMax, bytes <= request.bytesMax {
+        for row in (rows + other.rows).sorted(by: { key($0) < key($1) }) {
+            if key(row) <= bound, merged.rows.count < request.countMax, bytes <= request.bytesMax {
                 merged.rows.append(row)
                 bytes += row.message.body.count
             } else {
-                left = min(left, row.expires)
+                left = min(left, isByDue ? row.dueKey.due : row.expires)
             }
         }
-        merged.nextExpiry = min(left, nextExpiry, other.nextExpiry)
+        merged.next = min(left, next, other.next)
         return merged
     }
+}
 
-    /// Up to here every row of the file is known.
-    private var bound: MessageNumber { isCut ? rows.last?.place ?? 0 : MessageNumber(.max) }
+extension LoadedRow {
+    fileprivate var dueKey: DueKey { DueKey(due ?? .distantFuture, number) }
 }

@@ -13,7 +13,7 @@ struct MessageReader {
 
     private static let columns = """
         SELECT m.id, m.exchange, m.routing_key, m.properties, m.entered, m.expires, m.failed, m.deaths, h.acquired,
-            CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END, m.place, m.priority, m.version
+            CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END, m.place, m.priority, m.version, m.due
         """
     private static let joins = """
         LEFT JOIN held AS h ON h.message = m.id LEFT JOIN body AS b ON b.id = m.body_id
@@ -51,6 +51,13 @@ struct MessageReader {
     private static let ofQueue = Statements(index: "message_place", filter: "")
     private static let ofPriority = Statements(index: "message_priority", filter: "AND m.priority = ?5")
 
+    private static let behindDue = """
+        FROM message AS m INDEXED BY message_due \(joins)
+        WHERE m.queue = ?1 AND m.due >= ?2 AND (m.due > ?2 OR m.id > ?3) AND m.id >= ?4
+        """
+    private static let dueSQL = "\(columns) \(behindDue) AND m.due <= ?5 ORDER BY m.due, m.id LIMIT ?6"
+    private static let nextDueSQL = "SELECT m.due \(behindDue) ORDER BY m.due, m.id LIMIT 1"
+
     private static let expiredCountSQL = """
         SELECT count(*) FROM (
             SELECT 1 FROM message INDEXED BY message_expires WHERE queue = ?1 AND expires <= ?2 LIMIT ?3
@@ -74,6 +81,12 @@ struct MessageReader {
             statement.bind(4, by.milliseconds)
             return try read(statement, request)
         case .ids: return []
+        case .due(let after, let by, let from):
+            let statement = try database.prepared(Self.dueSQL)
+            bind(after, from, of: request.queue, to: statement)
+            statement.bind(5, by.milliseconds)
+            statement.bind(6, Int64(request.countMax))
+            return try read(statement, request)
         case .numbers(let numbers):
             return try rows(numbered: numbers, request)
         }
@@ -90,25 +103,49 @@ struct MessageReader {
         return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
     }
 
+    /// When the first delayed copy behind `after` is due.
+    func nextDue(
+        of queue: QueueID, after: DueKey, from: MessageNumber
+    ) throws(StoreFailure) -> Instant {
+        let statement = try database.prepared(Self.nextDueSQL)
+        defer { statement.reset() }
+        bind(after, from, of: queue, to: statement)
+        return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
+    }
+
+    private func bind(_ after: DueKey, _ from: MessageNumber, of queue: QueueID, to statement: Prepared) {
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, after.due.milliseconds)
+        statement.bind(3, after.number.rawValue)
+        statement.bind(4, from.rawValue)
+    }
+
     private static func statements(for request: LoadRequest) -> Statements {
         request.priority == nil ? ofQueue : ofPriority
     }
 
     private static let peekSQL = """
         \(columns), h.consumer, h.since FROM message AS m \(joins)
-        WHERE m.queue = ?1 AND m.place >= ?2 AND (m.expires IS NULL OR m.expires > ?4)
+        WHERE m.queue = ?1 AND m.place > 0 AND m.place >= ?2 AND (m.expires IS NULL OR m.expires > ?4)
             AND (h.consumer IS NOT NULL) = ?5 ORDER BY m.priority DESC, m.place LIMIT ?3
+        """
+    private static let peekDelayedSQL = """
+        \(columns), NULL, NULL FROM message AS m INDEXED BY message_due \(joins)
+        WHERE m.queue = ?1 AND m.due IS NOT NULL AND m.id >= ?2 ORDER BY m.due, m.id LIMIT ?3
         """
 
     /// Messages of a queue in one state, for people.
     func peek(_ peek: Peek, in queue: QueueID, now: Instant) throws(StoreFailure) -> [PeekedMessage] {
-        let statement = try database.prepared(Self.peekSQL)
+        let isDelayed = peek.state == .delayed
+        let statement = try database.prepared(isDelayed ? Self.peekDelayedSQL : Self.peekSQL)
         defer { statement.reset() }
         statement.bind(1, queue.rawValue)
         statement.bind(2, peek.from.rawValue)
         statement.bind(3, Int64(peek.countMax))
-        statement.bind(4, now.milliseconds)
-        statement.bind(5, peek.state == .unacked ? 1 : 0)
+        if !isDelayed {
+            statement.bind(4, now.milliseconds)
+            statement.bind(5, peek.state == .unacked ? 1 : 0)
+        }
         var messages: [PeekedMessage] = []
         var names = LastNames()
         while try statement.next() {
@@ -118,9 +155,9 @@ struct MessageReader {
                     number: row.number, version: Int(row.version), state: peek.state,
                     message: row.message,
                     entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
-                    deliveries: Int(row.acquired), failed: Int(row.failed),
-                    heldBy: statement.optionalText(13),
-                    heldSince: statement.isNull(14) ? nil : Instant(milliseconds: statement.int(14)),
+                    due: row.due, deliveries: Int(row.acquired), failed: Int(row.failed),
+                    heldBy: statement.optionalText(14),
+                    heldSince: statement.isNull(15) ? nil : Instant(milliseconds: statement.int(15)),
                     deaths: row.deaths
                 )
             )
@@ -196,6 +233,7 @@ struct MessageReader {
             number: MessageNumber(number),
             place: MessageNumber(statement.int(10)),
             priority: statement.isNull(11) ? nil : UInt8(truncatingIfNeeded: statement.int(11)),
+            due: statement.isNull(13) ? nil : Instant(milliseconds: statement.int(13)),
             version: Int32(truncatingIfNeeded: statement.int(12)),
             message: try message(of: number, statement, names),
             isSpilled: isSpill,

@@ -17,8 +17,10 @@ struct MessageRows {
     private static let insertSQL = """
         INSERT INTO message (
             id, queue, place, size, entered, expires, failed, body_id, exchange, routing_key, properties, headers,
-            body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority, dedup
-        ) VALUES (?1, ?2, ?20, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?21, ?22)
+            body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority, dedup, due,
+            version
+        ) VALUES (?1, ?2, ?20, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?21, ?22,
+            ?23, ?24)
         """
     private static let insertBodySQL = "INSERT OR IGNORE INTO body (id, body) VALUES (?1, ?2)"
 
@@ -57,6 +59,8 @@ struct MessageRows {
         var hasDeaths = true
         var hasPriority = true
         var hasDedup = true
+        var hasDue = true
+        var version: Int32 = 0
     }
 
     private func bind(
@@ -79,6 +83,14 @@ struct MessageRows {
             statement.bindNull(21)
         }
         bound.hasPriority = row.priority != nil
+        if let due = row.due {
+            statement.bind(23, due.milliseconds)
+        } else if bound.hasDue {
+            statement.bindNull(22)
+        }
+        bound.hasDue = row.due != nil
+        if row.version != bound.version { statement.bind(24, Int64(row.version)) }
+        bound.version = row.version
         if bound.message !== message {
             statement.bind(3, Int64(message.body.count))
             if bound.exchange != message.exchange.rawValue {
@@ -189,6 +201,65 @@ struct MessageRows {
                 heldSince: row.entered
             )
         ])
+    }
+
+    // MARK: Places
+
+    private static let placeSQL = """
+        UPDATE message SET place = ?2, due = ?3, entered = ?4, expires = ?5, version = ?6 WHERE id = ?1
+        """
+
+    /// Notes where copies stand now. Copies that aren't in this file are left out.
+    func update(_ places: [PlaceUpdate]) throws(StoreFailure) {
+        guard !places.isEmpty else { return }
+        let statement = try database.prepared(Self.placeSQL)
+        for place in places {
+            statement.bind(1, place.number.rawValue)
+            statement.bind(2, place.place.rawValue)
+            if let due = place.due { statement.bind(3, due.milliseconds) } else { statement.bindNull(3) }
+            statement.bind(4, place.entered.milliseconds)
+            if place.expires == .distantFuture {
+                statement.bindNull(5)
+            } else {
+                statement.bind(5, place.expires.milliseconds)
+            }
+            statement.bind(6, Int64(place.version))
+            try statement.run()
+        }
+    }
+
+    // MARK: Contents
+
+    private static let contentSQL = """
+        UPDATE message SET routing_key = ?2, size = ?3, body_id = NULL, properties = ?10, headers = ?11, body = ?12
+            WHERE id = ?1
+        """
+    private static let bodyOfSQL = "SELECT body_id FROM message WHERE id = ?1 AND body_id IS NOT NULL"
+
+    /// Writes what copies are after they were edited. Copies that aren't in this file are left out.
+    func update(_ contents: [ContentUpdate]) throws(StoreFailure) {
+        guard !contents.isEmpty else { return }
+        let statement = try database.prepared(Self.contentSQL)
+        for content in contents {
+            let shared = try sharedBody(of: content.number)
+            statement.bind(1, content.number.rawValue)
+            statement.bind(2, content.message.routingKey)
+            statement.bind(3, Int64(content.message.body.count))
+            bindProperties(of: content.message, to: statement)
+            try step(statement, body: content.message.body)
+            if let shared {
+                let delete = try database.prepared(Self.deleteBodySQL)
+                delete.bind(1, shared)
+                try delete.run()
+            }
+        }
+    }
+
+    private func sharedBody(of number: MessageNumber) throws(StoreFailure) -> Int64? {
+        let statement = try database.prepared(Self.bodyOfSQL)
+        defer { statement.reset() }
+        statement.bind(1, number.rawValue)
+        return try statement.next() ? statement.int(0) : nil
     }
 
     // MARK: Removing

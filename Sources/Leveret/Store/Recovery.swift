@@ -30,6 +30,7 @@ struct Recovery {
         var levels = try self.levels()
         let paused = try definitions.paused()
         for queue in try definitions.queues() {
+            let delayed = try self.delayed(in: queue.id)
             state.queues.append(
                 RecoveredQueue(
                     id: queue.id, definition: queue.definition,
@@ -38,7 +39,8 @@ struct Recovery {
                         try completed(
                             level, of: queue.id,
                             isPrioritized: queue.definition.arguments[QueueArgument.priorityMax] != nil)
-                    }, pausedSince: paused[queue.id]))
+                    },
+                    delayed: delayed.count, nextDue: delayed.first, pausedSince: paused[queue.id]))
         }
         state.policies = try definitions.policies()
         state.orphans = levels.keys.sorted()
@@ -63,7 +65,10 @@ struct Recovery {
     private func levels() throws(StoreFailure) -> [QueueID: [RecoveredLevel]] {
         var levels: [QueueID: [RecoveredLevel]] = [:]
         let all = try database.prepared(
-            "SELECT queue, count(*), sum(size) FROM message INDEXED BY message_place GROUP BY queue"
+            """
+            SELECT queue, count(*) FILTER (WHERE place > 0), sum(size) FILTER (WHERE place > 0)
+            FROM message INDEXED BY message_place GROUP BY queue
+            """
         )
         defer { all.reset() }
         while try all.next() {
@@ -72,7 +77,7 @@ struct Recovery {
         let prioritized = try database.prepared(
             """
             SELECT queue, priority, count(*), sum(size) FROM message INDEXED BY message_priority
-            WHERE priority IS NOT NULL GROUP BY queue, priority
+            WHERE priority IS NOT NULL AND place > 0 GROUP BY queue, priority
             """
         )
         defer { prioritized.reset() }
@@ -87,6 +92,16 @@ struct Recovery {
                     bytes: Int(prioritized.int(3))))
         }
         return levels
+    }
+
+    private func delayed(in queue: QueueID) throws(StoreFailure) -> (count: Int, first: Instant) {
+        let statement = try database.prepared(
+            "SELECT count(*), min(due) FROM message INDEXED BY message_due WHERE queue = ?1 AND due IS NOT NULL"
+        )
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        guard try statement.next(), !statement.isNull(1) else { return (0, .distantFuture) }
+        return (Int(statement.int(0)), Instant(milliseconds: statement.int(1)))
     }
 
     /// The level with what its counts don't say. The expiry is that of the whole queue: it only must not be late.

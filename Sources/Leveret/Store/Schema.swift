@@ -68,7 +68,29 @@ enum Schema {
             WHERE priority IS NOT NULL;
         """
 
-    private static let version2 = priorityIndex
+    /// Delayed messages count apart.
+    private static let version2 = """
+        \(priorityIndex)
+        DROP VIEW queue_depth;
+        CREATE VIEW queue_depth AS
+            SELECT q.name AS queue, coalesce(m.ready, 0) - coalesce(h.count, 0) AS ready,
+                coalesce(h.count, 0) AS unacked,
+                coalesce(m.ready + m.delayed, 0) AS messages, coalesce(m.bytes, 0) AS bytes,
+                (
+                    SELECT \(time("entered")) FROM message WHERE queue = q.id AND place > 0 ORDER BY place LIMIT 1
+                ) AS oldest,
+                coalesce(m.delayed, 0) AS delayed
+            FROM queue AS q
+                LEFT JOIN (
+                    SELECT queue, count(*) FILTER (WHERE place > 0) AS ready,
+                        count(*) FILTER (WHERE place <= 0) AS delayed, sum(size) AS bytes
+                    FROM message GROUP BY queue
+                ) AS m ON m.queue = q.id
+                LEFT JOIN (
+                    SELECT queue, count(*) AS count FROM held WHERE consumer IS NOT NULL GROUP BY queue
+                ) AS h ON h.queue = q.id
+            ORDER BY q.name;
+        """
 
     private static let version1 = """
         CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

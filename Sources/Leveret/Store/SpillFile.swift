@@ -39,6 +39,7 @@ final class SpillFile: Sendable {
         guard let writer else { return [] }
         guard
             !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || !batch.counters.isEmpty
+                || !batch.places.isEmpty || !batch.contents.isEmpty
                 || batch.inserts.contains(where: \.isSpilled)
         else { return [] }
         return try writer.access { database throws(StoreFailure) in
@@ -46,6 +47,8 @@ final class SpillFile: Sendable {
                 let rows = MessageRows(database: database)
                 try rows.insert(batch.inserts, spilled: true)
                 try rows.update(batch.counters)
+                try rows.update(batch.places)
+                try rows.update(batch.contents)
                 try rows.remove(batch.spillRemovals)
                 return try rows.remove(batch.ranges, countMax: rangeRowsMax)
             }

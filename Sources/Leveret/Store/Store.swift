@@ -97,6 +97,8 @@ final class Store: Sendable {
         let rows = MessageRows(database: database)
         try rows.insert(batch.inserts, spilled: false)
         try rows.update(batch.counters)
+        try rows.update(batch.places)
+        try rows.update(batch.contents)
         try rows.remove(batch.removals)
         let unfinished = try rows.remove(batch.ranges, countMax: options.rangeRowsMax)
         if let time = batch.idsEndedBy {

@@ -298,6 +298,9 @@ extension LineHead {
     fileprivate func command(body: [UInt8]) -> LineCommand {
         switch self {
         case .publish(let publish): return publish.command(body: body)
+        case .edit(var edit):
+            edit.body = body
+            return .submit(.edit(edit), .plain)
         case .move(var move):
             move.body = body
             return .submit(.move(move), .plain)

@@ -24,6 +24,13 @@ extension LineArguments {
         properties.replyTo = try text("reply-to")
         properties.correlationID = try text("correlation-id")
         properties.contentType = try text("content-type")
+        if let delay = try number("delay", in: Self.milliseconds) {
+            guard properties.headers[HeaderName.delay] == nil else {
+                throw BrokerError(
+                    .syntaxError, "delay= and the header x-delay are the same; give one of them")
+            }
+            properties.headers[HeaderName.delay] = .int(delay)
+        }
         return LinePublish(
             exchange: ExchangeName(try name(0, "exchange's name")),
             routingKey: try name(1, "routing key"),
@@ -70,15 +77,40 @@ extension LineArguments {
 
     /// PEEK.
     func peek() throws(BrokerError) -> Peek {
-        if try text("state") == "delayed" {
-            throw BrokerError(.notImplemented, "state=delayed of PEEK is not built yet")
-        }
-        return Peek(
+        Peek(
             QueueName(try name(0, "queue's name")),
             state: try word("state", as: Peek.State.self) ?? .ready,
             from: MessageNumber(try number("from", in: 0...Int64.max) ?? 0),
             countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? 10)
         )
+    }
+
+    /// EDIT.
+    func edit(hasBody: Bool) throws(BrokerError) -> LineHead {
+        var edit = MessageEdit(QueueName(try name(0, "queue's name")), try position())
+        edit.version = try number("if", in: 1...Int64.max).map { Int($0) }
+        edit.delayMilliseconds = try number("delay", in: Self.milliseconds)
+        edit.ttlMilliseconds = try number("ttl", in: Self.milliseconds)
+        edit.routingKey = try text("key")
+        edit.headers = headers
+        if hasBody { return .edit(edit) }
+        guard has("delay") || has("ttl") || has("key") || !headers.isEmpty else {
+            throw BrokerError(.syntaxError, "this changes nothing; the syntax is: \(verb.syntax)")
+        }
+        return .complete(.submit(.edit(edit), .plain))
+    }
+
+    /// CANCEL.
+    func cancelMessage() throws(BrokerError) -> Request {
+        .cancelMessage(QueueName(try name(0, "queue's name")), try position())
+    }
+
+    private func position() throws(BrokerError) -> MessageNumber {
+        guard let position = Int64(positional[1].shown), position > 0 else {
+            throw BrokerError(
+                .syntaxError, "'\(positional[1].shown)' is no position; the syntax is: \(verb.syntax)")
+        }
+        return MessageNumber(position)
     }
 
     /// LIST, STAT, WHY and ROUTE.
@@ -130,11 +162,20 @@ extension LineArguments {
             )
         case .touch: return .touch(try deliveryTag(), forMilliseconds: try number("for", in: Self.leases))
         case .ack: return .settle(Settlement(.ack, try deliveryTag(), multiple: try flag("multiple")))
-        case .nack: return .settle(Settlement(.requeue, try deliveryTag(), multiple: try flag("multiple")))
+        case .nack:
+            let delay = try number("delay", in: Self.milliseconds)
+            let isMultiple = try flag("multiple")
+            return .settle(
+                Settlement(.requeue, try deliveryTag(), multiple: isMultiple, delayMilliseconds: delay))
         default:
+            let delay = try number("delay", in: Self.milliseconds)
+            guard delay == nil || has("requeue") else {
+                throw BrokerError(
+                    .syntaxError, "delay= needs requeue: without it the message leaves the queue")
+            }
             let error = try text("error", bytesMax: LineLimits.errorTextBytesMax)
             let outcome: Settlement.Outcome = try flag("requeue") ? .fail : .deadLetter
-            return .settle(Settlement(outcome, try deliveryTag(), errorText: error))
+            return .settle(Settlement(outcome, try deliveryTag(), errorText: error, delayMilliseconds: delay))
         }
     }
 
@@ -156,12 +197,10 @@ extension LineArguments {
     private func exchangeDefinition() throws(BrokerError) -> ExchangeDefinition {
         let word = try name(1, "exchange's type").lowercased()
         guard let type = ExchangeType(rawValue: word) else {
-            if word == "x-delayed-message" {
-                throw BrokerError(.notImplemented, "exchange type x-delayed-message is not built yet")
-            }
             throw BrokerError(
                 .commandInvalid,
-                "unknown exchange type '\(positional[1].shown)'; known are direct, topic, fanout and headers"
+                "unknown exchange type '\(positional[1].shown)'; known are direct, topic, fanout, headers and "
+                    + "x-delayed-message"
             )
         }
         var arguments = extra
@@ -191,6 +230,9 @@ extension LineArguments {
         ("delivery-limit", "x-delivery-limit", 0...Int64.max),
         ("max-priority", "x-max-priority", 1...255),
         ("consumer-timeout", "x-consumer-timeout", leases),
+        ("delayed-retry-min", QueueArgument.retryMin, leases),
+        ("delayed-retry-max", QueueArgument.retryMax, leases),
+        ("delayed-retry-jitter", QueueArgument.retryJitter, 0...100),
     ]
 
     /// Options whose values are texts.
@@ -210,6 +252,10 @@ extension LineArguments {
         }
         let overflow = try word("overflow", as: Overflow.self)
         try set("x-overflow", to: overflow.map { .string($0.rawValue) }, in: &arguments)
+        let retryType = try word("delayed-retry-type", as: RetryType.self)
+        try set(QueueArgument.retryType, to: retryType.map { .string($0.rawValue) }, in: &arguments)
+        let backoff = try word("delayed-retry-backoff", as: RetryBackoff.self)
+        try set(QueueArgument.retryBackoff, to: backoff.map { .string($0.rawValue) }, in: &arguments)
         let isWhileQueued = try? text("deduplicate") == "while-queued"
         try set(
             "x-deduplicate",

@@ -54,6 +54,8 @@ public enum LineReplyForm: Sendable, Hashable {
 enum LineHead {
     /// `PUB`, whose message wants a body.
     case publish(LinePublish)
+    /// `EDIT` that gives another body.
+    case edit(MessageEdit)
     /// `MOVE` of one message that gets another body.
     case move(Move)
     /// A request without a body.
@@ -129,6 +131,8 @@ extension LineHead {
         case .peek:
             let form: LineReplyForm = try arguments.flag("body", default: true) ? .rows : .withoutBodies
             return .complete(.submit(.peek(try arguments.peek()), form))
+        case .edit: return try arguments.edit(hasBody: hasBody)
+        case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
         case .list, .stat, .why, .route: return .complete(.submit(try arguments.listing(), .rows))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:
             return .complete(.submit(try arguments.topology(), .plain))

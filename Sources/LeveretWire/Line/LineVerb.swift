@@ -8,37 +8,40 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case policy, peek, move, pause, resume, purge, drop, list, stat, why, route, ping, help, quit
+    case policy, peek, edit, cancel, move, pause, resume, purge, drop, list, stat, why, route, ping, help,
+        quit
 
     /// As HELP shows it.
     var syntax: String {
         switch self {
         case .hello: "HELLO [name=text]"
         case .exchange:
-            "EXCHANGE name direct|topic|fanout|headers [durable=no] [auto-delete] [internal] [alternate=e] "
-                + "[deduplicate=ms] "
-                + "[x-NAME=v]"
+            "EXCHANGE name direct|topic|fanout|headers|x-delayed-message [durable=no] [auto-delete] "
+                + "[internal] [alternate=e] [deduplicate=ms] [x-NAME=v]"
         case .queue:
             "QUEUE name|? [durable=no] [exclusive] [auto-delete] [ttl=ms] [expires=ms] "
                 + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [max-priority=n] "
                 + "[single-active] [consumer-timeout=ms] [expires-if-empty=ms] [deduplicate=ms|while-queued] "
-                + "[x-NAME=v]"
+                + "[delayed-retry-type=disabled|all|failed|returned] [delayed-retry-min=ms] "
+                + "[delayed-retry-max=ms] [delayed-retry-backoff=linear|exponential] "
+                + "[delayed-retry-jitter=percent] [x-NAME=v]"
         case .bind: "BIND queue exchange [pattern] [h.NAME=v]"
         case .unbind: "UNBIND queue exchange [pattern] [h.NAME=v]"
         case .bindx: "BINDX destination source [pattern] [h.NAME=v]"
         case .unbindx: "UNBINDX destination source [pattern] [h.NAME=v]"
         case .pub:
             "PUB exchange key [id=text] [ttl=ms] [priority=n] [type=text] [reply-to=text] "
-                + "[correlation-id=text] [content-type=text] [transient] [mandatory] [h.NAME=v] :text|{N}"
+                + "[correlation-id=text] [content-type=text] [transient] [mandatory] [delay=ms] "
+                + "[h.NAME=v] :text|{N}"
         case .get: "GET queue [wait=ms] [auto-ack]"
         case .sub:
             "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive] [priority=n] "
                 + "[consumer-timeout=ms]"
         case .unsub: "UNSUB name"
         case .ack: "ACK tag [multiple]"
-        case .nack: "NACK tag [multiple]"
-        case .reject: "REJECT tag [requeue] [error=text]"
+        case .nack: "NACK tag [multiple] [delay=ms]"
+        case .reject: "REJECT tag [requeue [delay=ms]] [error=text]"
         case .touch: "TOUCH tag [for=ms]"
         case .begin: "BEGIN"
         case .commit: "COMMIT"
@@ -47,8 +50,10 @@ enum LineVerb: String, CaseIterable, Sendable {
             "POLICY name pattern [priority=n] [operator] [ttl=ms] [expires=ms] [expires-if-empty=ms] "
                 + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
-                + "[deduplicate=ms|while-queued] [x-NAME=v]"
-        case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked] [body=no]"
+                + "[deduplicate=ms|while-queued] [delayed-retry-type=…] [x-NAME=v]"
+        case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed] [body=no]"
+        case .edit: "EDIT queue position [if=version] [key=k] [ttl=ms] [delay=ms] [h.NAME=v] [:text|{N}]"
+        case .cancel: "CANCEL queue position"
         case .move:
             "MOVE queue to queue2|exchange=e [key=k] [n=n] [position=p [if=version] [h.NAME=v] [:text|{N}]]"
         case .pause: "PAUSE queue"
@@ -73,7 +78,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
             .why:
             1...1
-        case .exchange, .pub, .route, .drop, .policy: 2...2
+        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
         }
@@ -90,28 +95,34 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "overflow",
                 "dead-letter-exchange", "dead-letter-key", "delivery-limit", "max-priority",
                 "single-active", "consumer-timeout", "expires-if-empty", "deduplicate",
+                "delayed-retry-type", "delayed-retry-min", "delayed-retry-max", "delayed-retry-backoff",
+                "delayed-retry-jitter",
             ]
         case .pub:
             [
                 "id", "ttl", "priority", "type", "reply-to", "correlation-id", "content-type", "transient",
-                "mandatory",
+                "mandatory", "delay",
             ]
         case .get: ["wait", "auto-ack"]
         case .sub: ["as", "prefetch", "auto-ack", "exclusive", "priority", "consumer-timeout"]
-        case .ack, .nack: ["multiple"]
-        case .reject: ["requeue", "error"]
+        case .ack: ["multiple"]
+        case .nack: ["multiple", "delay"]
+        case .reject: ["requeue", "error", "delay"]
+        case .edit: ["if", "key", "ttl", "delay"]
         case .touch: ["for"]
         case .policy:
             [
                 "priority", "operator", "ttl", "expires", "expires-if-empty", "max-length", "max-bytes",
                 "overflow", "dead-letter-exchange", "dead-letter-key", "delivery-limit", "consumer-timeout",
-                "deduplicate",
+                "deduplicate", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max",
+                "delayed-retry-backoff", "delayed-retry-jitter",
             ]
         case .peek: ["n", "from", "state", "body"]
         case .move: ["exchange", "key", "n", "position", "if"]
         case .drop: ["if-empty", "if-unused", "operator"]
         case .list: ["match"]
-        case .bind, .unbind, .bindx, .unbindx, .unsub, .begin, .commit, .rollback, .pause, .resume, .purge,
+        case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
+            .purge,
             .stat, .why, .route,
             .ping,
             .help, .quit:
@@ -122,12 +133,6 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// Options of the design that this version doesn't have: refused with 540.
     var laterOptions: Set<String> {
         switch self {
-        case .queue:
-            [
-                "delayed-retry-type",
-                "delayed-retry-min", "delayed-retry-max",
-            ]
-        case .pub, .nack, .reject: ["delay"]
         case .peek, .move: ["where"]
         default: []
         }
@@ -136,7 +141,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// It takes `h.NAME=value`.
     var takesHeaders: Bool {
         switch self {
-        case .pub, .route, .move, .bind, .unbind, .bindx, .unbindx: true
+        case .pub, .route, .edit, .move, .bind, .unbind, .bindx, .unbindx: true
         default: false
         }
     }
@@ -145,11 +150,11 @@ enum LineVerb: String, CaseIterable, Sendable {
     var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
-    var takesBody: Bool { self == .pub || self == .move }
+    var takesBody: Bool { self == .pub || self == .edit || self == .move }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "vhost", "edit", "cancel",
+        "auth", "vhost",
         "sql",
         "user", "permission", "kill", "log", "backup", "export", "import",
     ]

@@ -1,0 +1,148 @@
+// Delayed retry: how long a message that came back waits before it is tried again. Named as in RabbitMQ 4.3
+// ("Quorum queues: delayed retries"), with two arguments of our own: the kind of backoff, and jitter.
+
+/// Which returned messages are delayed.
+public enum RetryType: String, Sendable, Hashable, CaseIterable {
+    /// None.
+    case disabled
+    /// All that a consumer gave back.
+    case all
+    /// Those that were counted as failed.
+    case failed
+    /// Those that were given back free of charge.
+    case returned
+}
+
+/// How the delay grows from one failure to the next.
+public enum RetryBackoff: String, Sendable, Hashable, CaseIterable {
+    /// The least delay once for each failure.
+    case linear
+    /// Twice as long each time.
+    case exponential
+}
+
+/// When a returned message is tried again.
+public struct RetrySettings: Sendable, Hashable {
+    /// Which messages wait.
+    public var type = RetryType.disabled
+    /// The delay after the first failure, in milliseconds.
+    public var delayMinMilliseconds: Int64 = 0
+    /// The longest delay, in milliseconds.
+    public var delayMaxMilliseconds = QueueSettings.millisecondsMax
+    /// How the delay grows.
+    public var backoff = RetryBackoff.linear
+    /// By how much chance may shorten a delay, in percent of it.
+    public var jitterPercent: Int64 = 0
+
+    /// No delay.
+    public init() {}
+
+    /// True where a message that comes back like this waits.
+    func delays(failure: Bool) -> Bool {
+        switch type {
+        case .disabled: false
+        case .all: true
+        case .failed: failure
+        case .returned: !failure
+        }
+    }
+
+    /// The delay of a message that has failed so often, in milliseconds, before chance shortens it. Free returns
+    /// count as one failure.
+    func delayMilliseconds(failed: Int32) -> Int64 {
+        let times = Int64(max(1, failed))
+        let delay: (partialValue: Int64, overflow: Bool)
+        switch backoff {
+        case .linear: delay = delayMinMilliseconds.multipliedReportingOverflow(by: times)
+        case .exponential:
+            delay =
+                times > 33
+                ? (0, delayMinMilliseconds > 0)
+                : delayMinMilliseconds.multipliedReportingOverflow(by: 1 << (times - 1))
+        }
+        return delay.overflow ? delayMaxMilliseconds : min(delay.partialValue, delayMaxMilliseconds)
+    }
+}
+
+extension RetrySettings {
+    /// Reads the arguments of a queue. Throws 406 for a value of the wrong type or outside its range, and, where
+    /// they are `isComplete`, for arguments that make no sense together.
+    init(_ reader: ArgumentReader, isComplete: Bool) throws(BrokerError) {
+        if let word = try reader.word(QueueArgument.retryType, of: RetryType.allCases.map(\.rawValue)) {
+            type = RetryType(rawValue: word) ?? .disabled
+        }
+        let range = 1...QueueSettings.millisecondsMax
+        let least = try reader.integer(QueueArgument.retryMin, in: range)
+        delayMinMilliseconds = least ?? 0
+        delayMaxMilliseconds = try reader.integer(QueueArgument.retryMax, in: range) ?? range.upperBound
+        if let word = try reader.word(QueueArgument.retryBackoff, of: RetryBackoff.allCases.map(\.rawValue)) {
+            backoff = RetryBackoff(rawValue: word) ?? .linear
+        }
+        jitterPercent = try reader.integer(QueueArgument.retryJitter, in: 0...100) ?? 0
+        guard isComplete else { return }
+        if type != .disabled, least == nil {
+            throw reader.contradiction(
+                QueueArgument.retryType, "'\(type.rawValue)' needs '\(QueueArgument.retryMin)' beside it")
+        }
+        if delayMinMilliseconds > delayMaxMilliseconds {
+            throw reader.contradiction(
+                QueueArgument.retryMin,
+                "\(delayMinMilliseconds) is more than '\(QueueArgument.retryMax)', \(delayMaxMilliseconds)")
+        }
+    }
+
+    /// These settings as a message's own headers of the same names have them; what makes no sense is passed over.
+    func overridden(by headers: FieldTable) -> RetrySettings {
+        func number(_ name: String, _ range: ClosedRange<Int64>) -> Int64? {
+            guard case .int(let value)? = headers[name], range.contains(value) else { return nil }
+            return value
+        }
+        func word(_ name: String) -> String {
+            guard case .string(let value)? = headers[name] else { return "" }
+            return value
+        }
+        let range = 0...QueueSettings.millisecondsMax
+        var own = self
+        own.type = RetryType(rawValue: word(QueueArgument.retryType)) ?? type
+        own.delayMinMilliseconds = number(QueueArgument.retryMin, range) ?? delayMinMilliseconds
+        own.delayMaxMilliseconds = number(QueueArgument.retryMax, range) ?? delayMaxMilliseconds
+        own.backoff = RetryBackoff(rawValue: word(QueueArgument.retryBackoff)) ?? backoff
+        own.jitterPercent = number(QueueArgument.retryJitter, 0...100) ?? jitterPercent
+        return own
+    }
+}
+
+extension Message {
+    /// It has a word of its own in how it is retried.
+    var overridesRetry: Bool {
+        guard hasProperties, let headers = properties?.headers, !headers.isEmpty else { return false }
+        return headers.fields.contains { $0.name.hasPrefix("x-delayed-retry-") }
+    }
+}
+
+extension BrokerCore {
+    /// Until when a message that comes back waits; `nil` where it is ready at once. What was taken from a consumer
+    /// free of charge never waits.
+    mutating func retryDue(
+        of entry: Entry, in queue: MessageQueue, counted: Bool, _ retry: Retry, now: Instant
+    ) -> Instant? {
+        var delay: Int64 = 0
+        if case .settled(let asked?) = retry {
+            delay = min(asked, QueueSettings.millisecondsMax)
+        } else {
+            if case .taken = retry, !counted { return nil }
+            var settings = queue.settings.retry
+            if let message = entry.message, message.overridesRetry, let headers = message.properties?.headers
+            {
+                settings = settings.overridden(by: headers)
+            }
+            guard settings.delays(failure: counted) else { return nil }
+            delay = settings.delayMilliseconds(failed: entry.failed)
+            let span = delay / 100 * settings.jitterPercent + delay % 100 * settings.jitterPercent / 100
+            if span > 0 { delay -= Int64(generator.next() % UInt64(span + 1)) }
+        }
+        guard delay > 0 else { return nil }
+        // It expires where it waits, too.
+        return min(now.advanced(byMilliseconds: delay), entry.expires)
+    }
+}

@@ -1,0 +1,103 @@
+// What of the core's delayed messages is shown to the model; and how windows, delayed messages and timers are
+// compared with it.
+
+@testable import LeveretCore
+
+extension Call {
+    /// The one message that it is about.
+    var singled: Int64? {
+        switch self {
+        case .cancelMessage(_, let position), .edit(_, let position, _, _): position
+        default: nil
+        }
+    }
+}
+
+extension Simulator {
+    /// Copies that the core was seen to let wait no longer, in the order in which it did, and where they stand.
+    func noLongerDelayed() -> [(copy: Copy, place: Int64?)] {
+        var found: [(copy: Copy, place: Int64?)] = []
+        for queue in model.queues {
+            guard let other = core.queue(named: QueueName(queue.name)) else { continue }
+            let soon = Set(other.delayed.inMemory.map(\.entry.number.rawValue))
+            for copy in queue.delayed {
+                let key = DueKey(Instant(milliseconds: copy.due ?? 0), MessageNumber(copy.number))
+                if soon.contains(copy.number) || other.delayed.cursor < key { continue }
+                // A change that has been made by now is told to the model in this step only.
+                if copy.number == singled { continue }
+                if model.pendingChanges.contains(where: { $0.position == copy.number }) { continue }
+                found.append((copy, place(of: copy, in: other)))
+            }
+        }
+        return found
+    }
+
+    private func place(of copy: Copy, in queue: MessageQueue) -> Int64? {
+        let number = MessageNumber(copy.number)
+        if let entry = queue.entry(numbered: number) { return entry.place.rawValue }
+        for session in core.connections.flatMap(\.sessions) {
+            for held in session.held.compactMap({ $0 }) where held.entry.number == number {
+                return held.entry.place.rawValue
+            }
+            for held in session.handingOver where held.entry.number == number {
+                return held.entry.place.rawValue
+            }
+        }
+        let batch = core.gathering.batch
+        if let update = batch.places.last(where: { $0.number == number }) { return update.place.rawValue }
+        let row = batch.inserts.last { $0.number == number && $0.message != nil }
+        return row.map(\.place.rawValue)
+    }
+
+    /// Until when the core makes a copy wait that has just come back.
+    func dueInCore(_ copy: Copy) -> Int64? {
+        guard let queue = core.queue(named: QueueName(copy.queue.name)) else { return nil }
+        let number = MessageNumber(copy.number)
+        if let delayed = queue.delayed.inMemory.first(where: { $0.entry.number == number }) {
+            return delayed.due.milliseconds
+        }
+        if queue.entry(numbered: number) != nil { return nil }
+        let batch = core.gathering.batch
+        if let update = batch.places.last(where: { $0.number == number }) { return update.due?.milliseconds }
+        return batch.inserts.last { $0.number == number && $0.message != nil }?.due?.milliseconds
+    }
+
+    func compareDelayed(_ found: MessageQueue, _ queue: ModelQueue) throws {
+        try model.require(
+            found.delayed.count == queue.delayed.count,
+            "\(queue.name) has \(found.delayed.count) delayed in the core, \(queue.delayed.count) in the model"
+        )
+        let soon = found.delayed.inMemory.sorted().map(\.entry.number.rawValue)
+        try model.require(
+            soon.elementsEqual(queue.delayed.prefix(soon.count).map(\.number)),
+            "\(queue.name) has \(soon) due soon, not \(queue.delayed.map(\.number))")
+        if let late = queue.delayed.first, let due = late.due, due <= now {
+            throw Violation("message \(late.number) of \(queue.name) was due at \(due) and still waits")
+        }
+    }
+
+    func compareWindows(_ found: MessageQueue, _ queue: ModelQueue) throws {
+        for priority in found.priorities {
+            let inMemory = found[priority].entries.map(\.number.rawValue)
+            let wanted = queue.ready.filter { $0.priority == Int(priority) }.map(\.number)
+            try model.require(
+                inMemory.elementsEqual(wanted.prefix(inMemory.count)),
+                "\(queue.name) has \(inMemory) at priority \(priority), not \(wanted)")
+        }
+    }
+
+    func compareTimers(_ queue: ModelQueue) throws {
+        var due = queue.ready.lazy.map(\.expires).min() ?? .max
+        due = min(due, queue.delayed.first?.due ?? .max)
+        for get in queue.gets { due = min(due, get.deadline ?? .max) }
+        let isIdle = queue.expiresIfEmpty == nil || queue.wasEmpty
+        if let expires = queue.expires ?? queue.expiresIfEmpty, isIdle, queue.consumers.isEmpty,
+            queue.gets.isEmpty
+        {
+            due = min(due, queue.lastUsed + expires)
+        }
+        try model.require(
+            core.nextWake.milliseconds <= due,
+            "something is due in \(queue.name) at \(due) and no timer is set")
+    }
+}
