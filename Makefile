@@ -37,9 +37,10 @@ test: ## everything that must hold: lint, tests, examples, 10 times kill -9; a f
 	swift build --build-tests
 	timeout $(SECONDS_MAX) swift test --skip-build --parallel
 
-demo: ## route two days of real departures through exchanges, TTLs and dead letters, and check every count
+demo: ## route two days of real departures through exchanges, TTLs and dead letters, and try again what fails
 	@.ci/setup run
 	swift run flights
+	swift run retry-and-delay
 
 lint: ## check the formatting of all Swift code
 	swift format lint --strict --recursive --parallel $(SOURCES)

@@ -145,6 +145,11 @@ let package = Package(
             name: "dead-letters", dependencies: ["Leveret"], path: "examples/dead-letters",
             exclude: ["expected.txt"], swiftSettings: strict
         ),
+        .executableTarget(
+            name: "retry-and-delay",
+            dependencies: ["Leveret", .product(name: "Logging", package: "swift-log")],
+            path: "examples/retry-and-delay", exclude: ["expected.txt"], swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
