@@ -177,6 +177,17 @@ import Testing
         try #expect(SQLiteShell.run(fixture.path, "SELECT count(*) FROM delayed") == "5")
     }
 
+    @Test func `what is written after a delayed copy is not delayed`() throws {
+        let fixture = try filled()
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(7, "ready"), Self.row(8, due: 500), .text(9, "ready")))
+            _ = try store.apply(.inserting(.text(10, "ready")))
+        }
+        let due = "SELECT id FROM message WHERE place > 0 AND due IS NOT NULL"
+        try #expect(SQLiteShell.run(fixture.path, due) == "")
+        try #expect(SQLiteShell.run(fixture.path, "SELECT count(*) FROM delayed") == "6")
+    }
+
     @Test func `a purge leaves what is delayed, the end of a queue does not`() throws {
         try filled().use { store in
             _ = try store.apply(.purging(RangeRemoval(queue: 1, after: 0, through: 100)))

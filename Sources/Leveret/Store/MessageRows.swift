@@ -86,7 +86,7 @@ struct MessageRows {
         if let due = row.due {
             statement.bind(23, due.milliseconds)
         } else if bound.hasDue {
-            statement.bindNull(22)
+            statement.bindNull(23)
         }
         bound.hasDue = row.due != nil
         if row.version != bound.version { statement.bind(24, Int64(row.version)) }
