@@ -38,7 +38,9 @@ extension BrokerCore {
     ) {
         let count = policies.count
         policies.removeAll { $0.policy.name == name && $0.policy.isOperator == isOperator }
-        guard policies.count < count else { return answer(session, ticket, .done) }
+        guard policies.count < count else {
+            return answerOnceCommitted(session, ticket, .done, latestDefinitions)
+        }
         gathering.define(.deletePolicy(name, isOperator: isOperator))
         refresh(PolicyRefresh(session: session, ticket: ticket), now: now)
     }

@@ -9,15 +9,24 @@ extension BrokerCore {
         do throws(BrokerError) {
             let answer = try perform(request, session, now: now)
             settleDying(now: now)
-            if !gathering.batch.ranges.isEmpty, case .count = answer {
+            if gathering.hasRanges || inFlight?.hasRanges == true, case .count = answer {
                 gathering.rangeAnswers.append(WaitingAnswer(session: session, ticket: ticket, answer: answer))
                 gathering.wants(.now)
+            } else if gathering.durableChanges == before, !request.isPassive {
+                // What it finds there, or gone, may be so in a batch that is still to be committed.
+                answerOnceCommitted(session, ticket, answer, latestDefinitions)
             } else {
                 answerDurably(session, ticket, answer, since: before)
             }
         } catch {
             answer(session, ticket, .refused(error))
         }
+    }
+
+    /// The last batch with changes to the topology that is not committed; 0 if all of them are.
+    var latestDefinitions: BatchNumber {
+        if gathering.hasDefinitions { return gathering.batch.number }
+        return inFlight?.hasDefinitions == true ? inFlight?.batch.number ?? 0 : 0
     }
 
     private mutating func perform(
@@ -237,5 +246,15 @@ extension BrokerCore {
     }
 
     /// The last number that was given out.
+
+extension Request {
+    /// A declaration that only asks whether something is there.
+    fileprivate var isPassive: Bool {
+        switch self {
+        case .declareQueue(_, let passive), .declareExchange(_, let passive): passive
+        default: false
+        }
+    }
+}
     var lastNumber: MessageNumber { MessageNumber(nextNumber.rawValue - 1) }
 }

@@ -53,6 +53,8 @@ struct Gathering {
     var bytes = 0
     /// Changes that must survive a crash; grows only.
     var durableChanges = 0
+    /// It changes the topology.
+    var hasDefinitions = false
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false
     /// How soon it should be committed.
@@ -73,6 +75,9 @@ struct Gathering {
             || !batch.ids.isEmpty
             || batch.reserveThrough != nil
     }
+
+    /// It removes stretches of queues.
+    var hasRanges: Bool { !batch.ranges.isEmpty }
 
     /// Notes that somebody waits, or that there is something to do when there is time.
     mutating func wants(_ wish: CommitWish) {
@@ -179,6 +184,7 @@ struct Gathering {
     /// Changes the topology.
     mutating func define(_ change: DefinitionChange) {
         batch.definitions.append(change)
+        hasDefinitions = true
         durableChanges += 1
         wants(.lazy)
     }

@@ -223,6 +223,28 @@ import Testing
         #expect(broker.info("jobs")?.ready == 0)
     }
 
+    @Test func `what is there already is answered once it is on disk, as to who made it`() {
+        let broker = CoreHarness()
+        let other = broker.openSession()
+        let requests: [Request] = [
+            .declareQueue(QueueDefinition("jobs"), passive: false),
+            .bind(Binding(source: "amq.fanout", target: .queue("jobs"))),
+            .setPaused("jobs", true),
+            .deleteQueue("jobs", ifUnused: false, ifEmpty: false),
+        ]
+        for request in requests {
+            #expect(broker.ask(request) == nil)
+            #expect(broker.ask(request, from: other) == nil)
+            let batch = broker.core.takeBatch(now: broker.now)
+            #expect(broker.ask(request, from: other) == nil)
+            broker.core.committed(batch?.number ?? 0, unfinished: [], now: broker.now)
+            broker.settle()
+            #expect(broker.ask(request, from: other) != nil)
+        }
+        #expect(broker.events[broker.session]?.count == 4)
+        #expect(broker.events[other]?.count == 12)
+    }
+
     @Test func `a waiting GET is answered by the next message or with nothing in time`() {
         let broker = CoreHarness()
         broker.queue("jobs")
