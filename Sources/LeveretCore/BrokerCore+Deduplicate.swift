@@ -240,7 +240,7 @@ extension BrokerCore {
     /// Takes over that the store knows ids; those of scopes that are gone, it forgets.
     mutating func recoverIDs(_ state: RecoveredState, now: Instant) {
         idsEnd = state.idsEnd
-        for recovered in state.queues where recovered.count > 0 {
+        for recovered in state.queues where recovered.count + recovered.delayed > 0 {
             guard let queue = queuesByID[recovered.id], queue.settings.deduplication == .whileQueued else {
                 continue
             }

@@ -7,11 +7,12 @@ import Testing
 @Suite struct DeduplicationTests {
     private func publish(
         _ broker: CoreHarness, _ id: String?, to queue: String = "jobs", exchange: ExchangeName = "",
-        header: FieldValue? = nil, persistent: Bool = true
+        header: FieldValue? = nil, delay: Int64? = nil, persistent: Bool = true
     ) -> Answer? {
         var properties = MessageProperties()
         properties.messageID = id
         properties.headers[HeaderName.deduplication] = header
+        properties.headers[HeaderName.delay] = delay.map { .int($0) }
         let message = Message(
             exchange: exchange, routingKey: queue, properties: properties.isEmpty ? nil : properties,
             isPersistent: persistent, body: Array((id ?? "none").utf8))
@@ -52,6 +53,17 @@ import Testing
             broker.run(.purge("jobs"))
         }
         #expect(routed(publish(broker, "a")) == 1)
+    }
+
+    @Test func `an id counts while its message is delayed, also after a restart`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        #expect(routed(publish(before, "a", delay: 60_000)) == 1)
+        #expect(routed(publish(before, "a")) == 0)
+        before.settle()
+        let after = before.crashed()
+        #expect(routed(publish(after, "a")) == 0)
+        #expect(routed(publish(after, "b")) == 1)
     }
 
     @Test func `the header comes before the message id, and must be a string or a whole number`() {
