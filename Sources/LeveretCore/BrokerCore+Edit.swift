@@ -193,12 +193,15 @@ extension BrokerCore {
     }
 
     private func check(_ entry: Entry, _ change: SingleChange) throws(BrokerError) {
-        guard case .edit(let edit) = change, let version = edit.version else { return }
-        guard version == Int(entry.version) else {
-            throw BrokerError(
-                .preconditionFailed,
-                "the message has version \(entry.version), not \(version); look at it again")
-        }
+        if case .edit(let edit) = change { try check(entry, has: edit.version) }
+    }
+
+    /// Refuses to touch a message that has been edited since somebody looked at it.
+    func check(_ entry: Entry, has version: Int?) throws(BrokerError) {
+        guard let version, version != Int(entry.version) else { return }
+        throw BrokerError(
+            .preconditionFailed,
+            "the message has version \(entry.version), not \(version); look at it again")
     }
 
     /// Who holds a message, for the error text.

@@ -36,6 +36,7 @@ extension BrokerCore {
     mutating func move(_ move: Move, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let source = try usableQueue(move.source, by: session)
+            try checkContent(headers: move.headers, body: move.body)
             let target = try self.target(of: move, session)
             if let position = move.position {
                 try moveOne(move, position, from: source, to: target, session, ticket, now: now)
@@ -56,6 +57,7 @@ extension BrokerCore {
         case .queue(let name):
             return .queue(try usableQueue(name, by: session))
         case .exchange(let name, let key):
+            try checkContent(routingKey: key)
             let exchange = topology.exchange(name)
             guard let exchange else { throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'") }
             if exchange.isInternal {
@@ -201,22 +203,18 @@ extension BrokerCore {
         _ session: Session,
         _ ticket: Ticket, now: Instant
     ) throws(BrokerError) {
-        if let entry = source.entry(numbered: position), entry.expires > now {
-            if entry.message == nil {
-                let special = SpecialLoad(
-                    queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
-                _ = load(.numbers([position]), countMax: 1, of: source, for: special)
-                return
-            }
-            try checkVersion(move)
+        let entry = source.entry(numbered: position)
+        if let entry, entry.expires > now, entry.message != nil {
+            try check(entry, has: move.version)
             let before = gathering.durableChanges
             try transferOne(entry, entry.message, move, from: source, to: target, now: now)
             noteEmptied(source, now: now)
             settleDying(now: now)
             answerDurably(session, ticket, .count(1), since: before)
-        } else if source.storedCount > 0 {
+        } else if entry?.message == nil, entry != nil || source.storedCount > 0 {
             let special = SpecialLoad(
-                queue: source, purpose: .moveOne(move, target), session: session, ticket: ticket)
+                queue: source, purpose: .moveOne(move, target, removals: source.removals), session: session,
+                ticket: ticket)
             _ = load(.numbers([position]), countMax: 1, of: source, for: special)
         } else {
             throw notThere(position, source)
@@ -225,18 +223,20 @@ extension BrokerCore {
 
     /// The message that was to be moved has been read.
     mutating func moveOneLoaded(
-        _ move: Move, _ target: MoveTarget, _ result: LoadResult, _ source: MessageQueue, _ session: Session,
-        _ ticket: Ticket, now: Instant
+        _ move: Move, _ target: MoveTarget, removals: Int, _ result: LoadResult, _ source: MessageQueue,
+        _ session: Session, _ ticket: Ticket, now: Instant
     ) {
+        // What was removed since may have been this one, or it is another by now.
+        guard removals == source.removals else { return self.move(move, ticket, session, now: now) }
         do throws(BrokerError) {
             let position = move.position ?? 0
             guard let row = result.rows.first, row.expires > now, !source.isDeleted else {
                 throw notThere(position, source)
             }
-            try checkVersion(move)
             let before = gathering.durableChanges
             if row.place > source[row.priority ?? 0].cursor {
                 let entry = Entry(row)
+                try check(entry, has: move.version)
                 if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) {
                     throw refusal
                 }
@@ -245,6 +245,7 @@ extension BrokerCore {
                 removeStored(row, of: source)
             } else {
                 guard let entry = source.entry(numbered: position) else { throw notThere(position, source) }
+                try check(entry, has: move.version)
                 try transferOne(entry, row.message, move, from: source, to: target, now: now)
             }
             dispatch(source, now: now)
@@ -279,12 +280,6 @@ extension BrokerCore {
             exchange: message.exchange, routingKey: message.routingKey,
             properties: properties.isEmpty ? nil : properties, isPersistent: message.isPersistent,
             body: move.body ?? message.body)
-    }
-
-    /// Nothing edits messages in place yet, so every message has version 1.
-    private func checkVersion(_ move: Move) throws(BrokerError) {
-        guard let version = move.version, version != 1 else { return }
-        throw BrokerError(.preconditionFailed, "the message has version 1, not \(version); look at it again")
     }
 
     private func notThere(_ position: MessageNumber, _ queue: MessageQueue) -> BrokerError {

@@ -7,9 +7,9 @@ struct SpecialLoad {
         case bodies(of: [Spot])
         /// A rejected message needs its body to be dead-lettered.
         case death(Dying)
-        /// The one message of a MOVE stands behind the window.
-        case moveOne(Move, MoveTarget)
-        /// The one message of a CANCEL or EDIT is only stored; `removals` is the queue's count when it was asked.
+        /// The one message of a MOVE is only stored; `removals` is the queue's count when it was asked.
+        case moveOne(Move, MoveTarget, removals: Int)
+        /// The one message of a CANCEL or EDIT is only stored; `removals` as for `moveOne`.
         case change(MessageNumber, SingleChange, removals: Int)
         /// PEEK looks behind the window, or at bodies that are not in memory.
         case peek(PeekInProgress)
@@ -273,9 +273,10 @@ extension BrokerCore {
             }
             noteEmptied(queue, now: now)
             finish(special.deferred)
-        case .moveOne(let move, let target):
+        case .moveOne(let move, let target, let removals):
             guard let session = special.session else { return }
-            moveOneLoaded(move, target, result, queue, session, special.ticket, now: now)
+            moveOneLoaded(
+                move, target, removals: removals, result, queue, session, special.ticket, now: now)
         case .change(let position, let change, let removals):
             guard let session = special.session else { return }
             changeLoaded(
