@@ -77,6 +77,10 @@ public enum HeaderName {
     public static let delay = "x-delay"
     /// How often the message failed.
     public static let deliveryCount = "x-delivery-count"
+    /// The properties of a stored message that don't decode, as they were found.
+    public static let unreadableProperties = "x-unreadable-properties"
+    /// A history of deaths that doesn't decode, as it was found.
+    public static let unreadableDeaths = "x-unreadable-deaths"
     /// The history of a dead letter.
     public static let death = "x-death"
     /// Where it died first.

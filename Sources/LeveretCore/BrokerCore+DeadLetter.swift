@@ -13,6 +13,8 @@ struct Dying {
     var queue: MessageQueue
     var reason: DeathReason
     var errorText: String?
+    /// Why it can't be handed to anybody as it was stored.
+    var damage: String?
 }
 
 extension BrokerCore {
@@ -45,6 +47,10 @@ extension BrokerCore {
         let queue = dying.queue
         queue.deaths[dying.reason, default: 0] += 1
         totals.deaths[dying.reason, default: 0] += 1
+        if let damage = dying.damage, let message = dying.entry.message {
+            return park(
+                message, DeathHistory(dying, message: message, now: now), damage, confirm, now: now)
+        }
         guard let exchange = queue.settings.deadLetterExchange, let message = dying.entry.message else {
             return fire(confirm)
         }
@@ -107,6 +113,13 @@ extension BrokerCore {
             shared.remaining += copies - 1
             return confirm
         }
+    }
+
+    /// A stored message that doesn't decode goes to the parking queue, with what can be read of it, and not to a
+    /// consumer.
+    mutating func setAside(_ entry: Entry, of queue: MessageQueue, because damage: String) {
+        messageBytes -= entry.footprint
+        dying.append(Dying(entry: entry, queue: queue, reason: .rejected, damage: damage))
     }
 
     private mutating func park(

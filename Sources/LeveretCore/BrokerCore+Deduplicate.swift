@@ -154,10 +154,7 @@ extension BrokerCore {
                 "header \(HeaderName.deduplication) is '\(value.shown)' of type '\(value.typeName)'; "
                     + "expected a string or a whole number")
         }
-        if let id, id.utf8.count > 255 {
-            let text = "a message id of \(id.utf8.count) bytes can't be remembered; 255 bytes are allowed"
-            throw BrokerError(.preconditionFailed, text)
-        }
+        if let id { try ShortString.check(id, "the id that tells the message from its doubles") }
         return id
     }
 

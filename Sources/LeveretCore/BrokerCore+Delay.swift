@@ -158,6 +158,10 @@ extension BrokerCore {
         for delayed in queue.delayed.loaded(result.rows, nextDue: result.nextDue) {
             messageBytes += delayed.entry.footprint
         }
+        for row in result.rows {
+            guard let damage = row.damage, let delayed = queue.delayed.remove(row.number) else { continue }
+            setAside(delayed.entry, of: queue, because: damage)
+        }
         if isNothing, queue.delayed.storedCount > 0, queue.delayed.storedNextDue == .distantFuture {
             queue.delayed.foundNothing(before: latestBarrier, now: now)
         }

@@ -179,11 +179,7 @@ extension BrokerCore {
 
     private func checkContent(_ change: SingleChange) throws(BrokerError) {
         guard case .edit(let edit) = change else { return }
-        if let body = edit.body, body.count > limits.bodyBytesMax {
-            throw BrokerError(
-                .preconditionFailed,
-                "a body of \(body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
-        }
+        try self.checkContent(routingKey: edit.routingKey, headers: edit.headers, body: edit.body)
         for milliseconds in [edit.ttlMilliseconds, edit.delayMilliseconds].compactMap({ $0 })
         where !(0...QueueSettings.millisecondsMax).contains(milliseconds) {
             throw BrokerError(

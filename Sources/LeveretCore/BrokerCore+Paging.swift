@@ -202,7 +202,9 @@ extension BrokerCore {
             let entry = Entry(row)
             queue[priority].tookFromStore(entry)
             messageBytes += entry.footprint
-            if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
+            if let damage = row.damage {
+                setAside(entry, of: queue, because: damage)
+            } else if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
                 drop(entry, from: queue, .deliveryLimit)
             } else {
                 queue.append(entry)
@@ -238,7 +240,7 @@ extension BrokerCore {
         let rows = result.rows.filter { $0.place > queue[priority].cursor }
         for row in rows where queue[priority].storedCount > 0 {
             removeStored(row, of: queue)
-            dying.append(Dying(entry: Entry(row), queue: queue, reason: .expired))
+            dying.append(Dying(entry: Entry(row), queue: queue, reason: .expired, damage: row.damage))
         }
         queue[priority].storedNextExpiry =
             queue[priority].storedCount == 0
@@ -268,6 +270,7 @@ extension BrokerCore {
             queue.inTransit -= 1
             if !queue.isDeleted, let row = result.rows.first {
                 dying.entry.message = row.message
+                dying.damage = row.damage
                 self.dying.append(dying)
                 settleDying(now: now)
             }

@@ -240,11 +240,11 @@ extension BrokerCore {
             return BrokerError(.connectionForced, "the broker is shutting down; publish again later")
         }
         if let alarm { return BrokerError(.resourceError, "publishes are refused: \(alarm)") }
-        if message.body.count > limits.bodyBytesMax {
-            return BrokerError(
-                .preconditionFailed,
-                "a body of \(message.body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed"
-            )
+        do throws(BrokerError) {
+            try checkContent(routingKey: message.routingKey, body: message.body)
+            if message.hasProperties, let own = message.properties { try PropertiesCodec.check(own) }
+        } catch {
+            return error
         }
         if message.delayHeader != nil, message.delayMilliseconds == nil {
             let shown = message.delayHeader.map { "'\($0.shown)' of type '\($0.typeName)'" } ?? ""
@@ -254,14 +254,27 @@ extension BrokerCore {
                     + "\(QueueSettings.millisecondsMax)")
         }
         if let text = message.expiration,
-            (Int64(text) ?? -1) < 0 || (Int64(text) ?? 0) > 4_294_967_295
+            !(0...QueueSettings.millisecondsMax).contains(Int64(text) ?? -1)
         {
             return BrokerError(
                 .preconditionFailed,
-                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to 4294967295 are allowed"
-            )
+                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to "
+                    + "\(QueueSettings.millisecondsMax) are allowed")
         }
         return nil
+    }
+
+    /// Refuses what the file could not keep as it is, or would not give back.
+    func checkContent(
+        routingKey: String? = nil, headers: FieldTable = FieldTable(), body: [UInt8]? = nil
+    ) throws(BrokerError) {
+        if let routingKey { try ShortString.check(routingKey, "a routing key") }
+        try FieldTableCodec.check(headers)
+        if let body, body.count > limits.bodyBytesMax {
+            throw BrokerError(
+                .preconditionFailed,
+                "a body of \(body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
+        }
     }
 }
 

@@ -133,6 +133,7 @@ extension BrokerCore {
         } else {
             try checkNewName(definition.name)
         }
+        try FieldTableCodec.check(definition.arguments)
         let settings = try QueueSettings(definition)
         let owner = definition.isExclusive ? session.connection : nil
         let queue = createQueue(definition, settings, owner: owner, now: now)
@@ -140,10 +141,7 @@ extension BrokerCore {
     }
 
     private func checkNewName(_ name: QueueName) throws(BrokerError) {
-        let length = name.rawValue.utf8.count
-        guard length <= 255 else {
-            throw BrokerError(.preconditionFailed, "the name of a queue has \(length) bytes; the most is 255")
-        }
+        try ShortString.check(name.rawValue, "the name of a queue")
         if let prefix = Topology.reservedPrefix(of: name.rawValue) {
             throw BrokerError(
                 .accessRefused,
@@ -246,6 +244,8 @@ extension BrokerCore {
     }
 
     /// The last number that was given out.
+    var lastNumber: MessageNumber { MessageNumber(nextNumber.rawValue - 1) }
+}
 
 extension Request {
     /// A declaration that only asks whether something is there.
@@ -255,6 +255,4 @@ extension Request {
         default: false
         }
     }
-}
-    var lastNumber: MessageNumber { MessageNumber(nextNumber.rawValue - 1) }
 }

@@ -128,11 +128,7 @@ public enum FieldTableCodec {
     private static func check(_ table: FieldTable, depth: Int) throws(BrokerError) {
         try checkDepth(depth)
         for field in table.fields {
-            guard field.name.utf8.count <= 255 else {
-                throw BrokerError(
-                    .preconditionFailed,
-                    "the name of a field has \(field.name.utf8.count) bytes; the most is 255")
-            }
+            try ShortString.check(field.name, "the name of a field")
             try check(field.value, depth: depth)
         }
     }

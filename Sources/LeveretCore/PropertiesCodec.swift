@@ -94,20 +94,21 @@ public enum PropertiesCodec {
     }
 
     /// Throws 406 for properties that AMQP can't carry: a string above 255 bytes, or headers nested too
-    /// deep. Doors check what clients hand in before they submit it.
+    /// deep. The core checks what clients hand in before it takes it.
     public static func check(_ p: MessageProperties) throws(BrokerError) {
-        let strings: [(String, String?)] = [
-            ("content_type", p.contentType), ("content_encoding", p.contentEncoding),
-            ("correlation_id", p.correlationID), ("reply_to", p.replyTo), ("expiration", p.expiration),
-            ("message_id", p.messageID), ("type", p.type), ("user_id", p.userID), ("app_id", p.appID),
-            ("cluster_id", p.clusterID),
-        ]
-        for (name, value) in strings {
-            if let count = value?.utf8.count, count > 255 {
-                throw BrokerError(
-                    .preconditionFailed, "property '\(name)' has \(count) bytes; the most is 255")
-            }
+        func check(_ name: String, _ text: String?) throws(BrokerError) {
+            if let text { try ShortString.check(text, "property '\(name)'") }
         }
+        try check("content_type", p.contentType)
+        try check("content_encoding", p.contentEncoding)
+        try check("correlation_id", p.correlationID)
+        try check("reply_to", p.replyTo)
+        try check("expiration", p.expiration)
+        try check("message_id", p.messageID)
+        try check("type", p.type)
+        try check("user_id", p.userID)
+        try check("app_id", p.appID)
+        try check("cluster_id", p.clusterID)
         try FieldTableCodec.check(p.headers)
     }
 }

@@ -187,8 +187,8 @@ struct ArgumentReader {
 
     func name(_ name: String) throws(BrokerError) -> String? {
         guard let value = arguments[name] else { return nil }
-        guard case .string(let text) = value, text.utf8.count <= 255 else {
-            throw invalid(name, "a string of at most 255 bytes")
+        guard case .string(let text) = value, text.utf8.count <= ShortString.bytesMax else {
+            throw invalid(name, "a string of at most \(ShortString.bytesMax) bytes")
         }
         return text
     }

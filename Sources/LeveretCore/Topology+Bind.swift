@@ -6,10 +6,8 @@ extension Topology {
     mutating func bind(_ b: Binding) throws(BrokerError) -> Bool {
         let source = try sourceIndex(of: b)
         let destination = try destination(of: b.target)
-        guard b.routingKey.utf8.count <= 255 else {
-            throw BrokerError(
-                .preconditionFailed, "a routing key has \(b.routingKey.utf8.count) bytes; the most is 255")
-        }
+        try ShortString.check(b.routingKey, "a routing key")
+        try FieldTableCodec.check(b.arguments)
         let canonical = Self.canonical(b)
         guard ids[canonical] == nil else { return false }
         let id = nextID

@@ -14,11 +14,8 @@ extension Topology {
             if let error = Self.inequivalence(of: d, to: current) { throw error }
             return false
         }
-        guard d.name.rawValue.utf8.count <= 255 else {
-            throw BrokerError(
-                .preconditionFailed,
-                "the name of an exchange has \(d.name.rawValue.utf8.count) bytes; the most is 255")
-        }
+        try ShortString.check(d.name.rawValue, "the name of an exchange")
+        try FieldTableCodec.check(d.arguments)
         if let prefix = Self.reservedPrefix(of: d.name.rawValue) {
             throw BrokerError(
                 .accessRefused,

@@ -284,6 +284,8 @@ public struct LoadedRow: Sendable {
     public var deaths: DeathHistory?
     /// It has a row in `held`, which goes when the message goes.
     public var hasHeldRow: Bool
+    /// Why the row doesn't decode; what doesn't is kept as it is in headers `x-unreadable-…`. `nil` for a whole one.
+    public var damage: String?
 
     /// A row of these parts; without a `place`, the copy's number is its place.
     public init(

@@ -227,15 +227,16 @@ struct MessageReader {
         if !statement.holds(1, names.exchange) { names.exchange = statement.text(1) }
         if !statement.holds(2, names.routingKey) { names.routingKey = statement.text(2) }
         let number = statement.int(0)
-        let deaths = try deaths(of: number, statement)
+        var damage = Damage()
+        let deaths = deaths(statement, &damage)
         let hasHeldRow = !statement.isNull(8)
-        return LoadedRow(
+        var row = LoadedRow(
             number: MessageNumber(number),
             place: MessageNumber(statement.int(10)),
             priority: statement.isNull(11) ? nil : UInt8(truncatingIfNeeded: statement.int(11)),
             due: statement.isNull(13) ? nil : Instant(milliseconds: statement.int(13)),
             version: Int32(truncatingIfNeeded: statement.int(12)),
-            message: try message(of: number, statement, names),
+            message: message(statement, names, &damage),
             isSpilled: isSpill,
             entered: Instant(milliseconds: statement.int(4)),
             expires: statement.isNull(5) ? .distantFuture : Instant(milliseconds: statement.int(5)),
@@ -244,30 +245,44 @@ struct MessageReader {
             deaths: deaths,
             hasHeldRow: hasHeldRow
         )
+        row.damage = damage.text
+        return row
+    }
+
+    /// What of a row doesn't decode: it must not keep those beside it from being read.
+    private struct Damage {
+        var text: String?
+        /// It, as it was found.
+        var headers = FieldTable()
     }
 
     private func message(
-        of number: Int64, _ statement: Prepared, _ names: borrowing LastNames
-    ) throws(StoreFailure) -> Message {
-        let exchange = ExchangeName(names.exchange)
-        let body = statement.bytes(9)
-        guard !statement.isNull(3) else {
-            return Message(exchange: exchange, routingKey: names.routingKey, body: body)
+        _ statement: Prepared, _ names: borrowing LastNames, _ damage: inout Damage
+    ) -> Message {
+        var properties: MessageProperties?
+        var isPersistent = true
+        if !statement.isNull(3) {
+            let bytes = statement.bytes(3)
+            do { (properties, isPersistent) = try PropertiesCodec.decode(bytes) } catch {
+                damage.text = "its properties don't decode: \(error.text)"
+                damage.headers[HeaderName.unreadableProperties] = .bytes(bytes)
+            }
         }
-        do {
-            let (properties, isPersistent) = try PropertiesCodec.decode(statement.bytes(3))
-            return Message(
-                exchange: exchange, routingKey: names.routingKey, properties: properties,
-                isPersistent: isPersistent, body: body)
-        } catch {
-            throw .unreadable("message \(number)", "its properties don't decode: \(error.text)")
+        if damage.text != nil {
+            properties = properties ?? MessageProperties()
+            for field in damage.headers.fields { properties?.headers[field.name] = field.value }
         }
+        return Message(
+            exchange: ExchangeName(names.exchange), routingKey: names.routingKey, properties: properties,
+            isPersistent: isPersistent, body: statement.bytes(9))
     }
 
-    private func deaths(of number: Int64, _ statement: Prepared) throws(StoreFailure) -> DeathHistory? {
+    private func deaths(_ statement: Prepared, _ damage: inout Damage) -> DeathHistory? {
         guard let text = statement.optionalText(7) else { return nil }
         do { return try DeathHistory(jsonText: text) } catch {
-            throw .unreadable("message \(number)", "its death history doesn't decode: \(error.text)")
+            damage.text = "its death history doesn't decode: \(error.text)"
+            damage.headers[HeaderName.unreadableDeaths] = .string(text)
+            return nil
         }
     }
 }
