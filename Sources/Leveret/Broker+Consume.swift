@@ -15,15 +15,17 @@ extension Broker {
     ///   - timeout: how long it may hold a message unsettled: then the message goes back, counted as failed, and
     ///     the consumer ends (`ConsumedMessage.touch` gives more time); `nil` is as long as the queue's
     ///     `x-consumer-timeout` says, else for ever.
+    ///   - countsFirst: each delivery is written down before it is made, so that a crash counts it as failed for
+    ///     certain, however soon it comes; a delivery then waits for the disk.
     /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when somebody has it to himself, 406
     ///   for a negative prefetch or timeout, 320 once the broker shuts down.
     public func consume(
         _ queue: QueueName, prefetch: Int = 256, autoAck: Bool = false, exclusive: Bool = false,
-        priority: Int32 = 0, timeout: Duration? = nil
+        priority: Int32 = 0, timeout: Duration? = nil, countsFirst: Bool = false
     ) async throws -> Consumer {
         let request = Consume(
             queue: queue, prefetch: prefetch, autoAck: autoAck, exclusive: exclusive, priority: priority,
-            timeoutMilliseconds: timeout?.milliseconds)
+            timeoutMilliseconds: timeout?.milliseconds, countsFirst: countsFirst)
         // Automatic acks make room for more at once: the inbox is what bounds them.
         let door = Door(connection: connection, inboxMax: autoAck ? max(prefetch, 1_024) : 0)
         let answer = try await door.ask(.consume(request))

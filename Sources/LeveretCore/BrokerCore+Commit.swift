@@ -1,5 +1,7 @@
 // The batch: handing it to the writer, and what its commit sets free.
 
+import DequeModule
+
 extension BrokerCore {
     /// Moves out what has gathered; `nil` when there is nothing, or a batch is still in flight. The same
     /// batch must be applied, however often that takes, and then reported to `committed`.
@@ -41,6 +43,7 @@ extension BrokerCore {
         guard let done = inFlight, done.batch.number == number else { return }
         inFlight = nil
         for confirm in done.confirms { fire(confirm) }
+        for session in done.marked { marked(session, in: number) }
         for waiting in done.answers { answer(waiting.session, waiting.ticket, waiting.answer) }
         if unfinished.isEmpty {
             for waiting in done.rangeAnswers { answer(waiting.session, waiting.ticket, waiting.answer) }

@@ -89,6 +89,9 @@ extension BrokerCore {
         if entry.storage == .database, nextHoldMark == .distantFuture {
             nextHoldMark = now.advanced(byMilliseconds: limits.heldMarkMilliseconds)
         }
+        if entry.number < queue.marksBelow || consumer?.countsFirst == true {
+            markFirst(entry, queue, consumer, session, now: now)
+        }
         if let milliseconds = consumer.map(\.timeoutMilliseconds)
             ?? queue.settings.consumerTimeoutMilliseconds
         {
@@ -155,35 +158,6 @@ extension BrokerCore {
             self.answer(get.session, get.ticket, answer)
         }
         return !ended.isEmpty
-    }
-
-    /// Moves the session's events out, appending to `events`. Automatic-ack deliveries count as handed over
-    /// by this. New deliveries may come at once: drain until there are none, or the peer takes no more.
-    public mutating func drain(_ id: SessionID, into events: inout [SessionEvent], now: Instant) {
-        guard let session = sessionsByID[id] else { return }
-        session.isWoken = false
-        if events.isEmpty {
-            swap(&events, &session.outgoing)
-        } else {
-            events.append(contentsOf: session.outgoing)
-            session.outgoing.removeAll(keepingCapacity: true)
-        }
-        session.outgoingBytes = 0
-        if !session.handingOver.isEmpty {
-            var handed: [Held] = []
-            swap(&handed, &session.handingOver)
-            // In place: a copy of each would be counted at four references.
-            handed.withUnsafeBufferPointer { handed in
-                for index in handed.indices { finish(handed[index], now: now) }
-            }
-            handed.removeAll(keepingCapacity: true)
-            swap(&handed, &session.handingOver)
-        }
-        if session.isStarved {
-            session.isStarved = false
-            for consumer in session.consumers { dispatch(consumer.queue, now: now) }
-        }
-        settleDying(now: now)
     }
 }
 

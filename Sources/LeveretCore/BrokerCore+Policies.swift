@@ -98,6 +98,7 @@ extension BrokerCore {
         queue.arguments = effective.arguments
         let before = queue.settings.deduplication
         queue.settings = settings
+        chooseMarks(of: queue)
         queue.lastUsed = now
         if before != settings.deduplication { deduplicationChanged(queue, from: before, isNew: isNew) }
         return true

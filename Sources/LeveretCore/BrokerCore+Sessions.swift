@@ -1,5 +1,7 @@
 // Connections and sessions come and go, and what they ask is sent to where it is answered.
 
+import DequeModule
+
 extension BrokerCore {
     /// A client is there. `name` is what listings call it.
     public mutating func openConnection(name: String, now: Instant) -> ConnectionID {
@@ -51,6 +53,7 @@ extension BrokerCore {
         sessionsByID[session.id] = nil
         session.isClosed = true
         session.outgoing = []
+        session.marks.removeAll()
         session.connection.sessions.removeAll { $0 === session }
         let queues = session.consumers.map(\.queue).filter { $0.settings.isSingleActive }
         for consumer in session.consumers { remove(consumer, now: now) }

@@ -176,6 +176,7 @@ extension BrokerCore {
             queues[Int(slot.rawValue)] = queue
         }
         queuesByID[id] = queue
+        chooseMarks(of: queue)
         if settings.deduplication != nil { dedupScopes += 1 }
         topology.addQueue(definition.name, slot: slot)
         if !policies.isEmpty { _ = applyPolicies(to: queue, isNew: true, now: now) }

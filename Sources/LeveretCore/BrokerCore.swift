@@ -23,6 +23,8 @@ public struct BrokerCore {
 
     var nextNumber: MessageNumber = 1
     var reservedThrough: MessageNumber = 0
+    /// The first number that the broker gave out itself.
+    var firstOwnNumber: MessageNumber = 1
     var nextQueueID: QueueID = 1
     var nextConnection: UInt64 = 1
     var nextSession: UInt64 = 1
@@ -101,6 +103,7 @@ public struct BrokerCore {
     /// Takes over what the store found. Once, before any other input.
     public mutating func recover(_ state: RecoveredState, now: Instant) {
         nextNumber = state.nextNumber
+        firstOwnNumber = state.nextNumber
         reservedThrough = MessageNumber(state.nextNumber.rawValue - 1)
         nextQueueID = state.nextQueueID
         totals.started = now

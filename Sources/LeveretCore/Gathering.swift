@@ -39,6 +39,8 @@ struct Gathering {
     var confirms: ContiguousArray<Confirm> = []
     /// Given once the batch is committed.
     var answers: [WaitingAnswer] = []
+    /// Deliveries of these sessions wait until the batch is committed.
+    var marked: [Session] = []
     /// Given once the batch is committed and all its ranges are worked off.
     var rangeAnswers: [WaitingAnswer] = []
     /// Where `batch.counters` holds the counters of a copy.

@@ -24,6 +24,9 @@ final class MessageQueue {
     var settings: QueueSettings
     /// The arguments that count.
     var arguments: FieldTable
+    /// What the broker found at its start stands below this, where a crash must count: it may be what ended the
+    /// broker before, so each delivery of it is written down before it is made. Else 0.
+    @exclusivity(unchecked) var marksBelow: MessageNumber = 0
     /// The policies that count for it.
     var policy: Policy?
     var operatorPolicy: Policy?

@@ -54,11 +54,14 @@ public struct Consume: Hashable, Sendable {
     public var priority: Int32
     /// How many milliseconds it may hold a message unsettled, from 1; `nil` is as long as its queue says.
     public var timeoutMilliseconds: Int64?
+    /// Each delivery is written down before it is made, so that a crash counts it as failed for certain.
+    public var countsFirst: Bool
 
     /// A consumer of `queue`.
     public init(
         queue: QueueName, tag: ConsumerTag? = nil, prefetch: Int = 256, autoAck: Bool = false,
-        exclusive: Bool = false, priority: Int32 = 0, timeoutMilliseconds: Int64? = nil
+        exclusive: Bool = false, priority: Int32 = 0, timeoutMilliseconds: Int64? = nil,
+        countsFirst: Bool = false
     ) {
         self.queue = queue
         self.tag = tag
@@ -67,6 +70,7 @@ public struct Consume: Hashable, Sendable {
         isExclusive = exclusive
         self.priority = priority
         self.timeoutMilliseconds = timeoutMilliseconds
+        self.countsFirst = countsFirst
     }
 }
 

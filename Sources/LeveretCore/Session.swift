@@ -30,6 +30,8 @@ final class Consumer {
     let prefetch: Int
     let isExclusive: Bool
     let priority: Int32
+    /// Each delivery to it is written down before it is made.
+    let countsFirst: Bool
     /// Its own; else the queue's counts.
     private let ownTimeoutMilliseconds: Int64?
     @exclusivity(unchecked) var unacked = 0
@@ -43,6 +45,7 @@ final class Consumer {
         prefetch = consume.prefetch
         isExclusive = consume.isExclusive
         priority = consume.priority
+        countsFirst = consume.countsFirst
         ownTimeoutMilliseconds = consume.timeoutMilliseconds
     }
 
@@ -72,6 +75,9 @@ final class Session {
     @exclusivity(unchecked) var outgoingBytes = 0
     /// Automatic-ack deliveries among them: settled once drained.
     @exclusivity(unchecked) var handingOver: [Held] = []
+    /// Where among them deliveries begin that are being written down, one for a batch: they and what stands behind
+    /// them wait for its commit.
+    @exclusivity(unchecked) var marks: Deque<(event: Int, batch: BatchNumber)> = []
     /// A consumer went without because too much waited; draining starts its queues again.
     @exclusivity(unchecked) var isStarved = false
     /// A consumer went without because of what the session holds; a settlement starts its queues again.

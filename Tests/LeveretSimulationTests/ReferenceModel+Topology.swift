@@ -180,10 +180,13 @@ extension ReferenceModel {
     }
 
     /// The session's events were moved out: automatic-ack deliveries are handed over.
-    func drained(_ session: ModelSession) throws {
-        session.undrainedBytes = 0
-        for copy in session.handing { settle(copy) }
-        session.handing = []
+    func drained(_ session: ModelSession, butFor waiting: [Take]) throws {
+        session.undrainedBytes = waiting.reduce(0) {
+            $0 + ($1.consumer == nil ? 0 : $1.delivery.message.body.count + 64)
+        }
+        let handed = session.handing.count - waiting.count(where: \.autoAck)
+        for copy in session.handing.prefix(handed) { settle(copy) }
+        session.handing.removeFirst(handed)
         try dispatchAll()
     }
 

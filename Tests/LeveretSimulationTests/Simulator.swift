@@ -146,11 +146,15 @@ final class Simulator {
 
     private func drain(_ slot: Int) throws {
         guard let id = sessions[slot] else { return }
+        let before = core.sessionsByID[id]?.outgoing ?? []
         var events: [SessionEvent] = []
         core.drain(id, into: &events, now: instant)
-        seen[id] = 0
+        // What is being written down waits, and all behind it.
+        seen[id] = max(0, (seen[id] ?? 0) - events.count)
+        let waiting = before.dropFirst(events.count)
         try observe { model in
-            if let session = model.session(id) { try model.drained(session) }
+            guard let session = model.session(id) else { return }
+            try model.drained(session, butFor: Step(waiting.map { (id, $0) }).takes)
         }
     }
 

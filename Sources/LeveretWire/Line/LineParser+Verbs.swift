@@ -157,7 +157,8 @@ extension LineArguments {
                     autoAck: try flag("auto-ack"),
                     exclusive: try flag("exclusive"),
                     priority: Int32(clamping: try number("priority", in: Self.priorities) ?? 0),
-                    timeoutMilliseconds: try number("consumer-timeout", in: Self.leases)
+                    timeoutMilliseconds: try number("consumer-timeout", in: Self.leases),
+                    countsFirst: try flag("count-first")
                 )
             )
         case .touch: return .touch(try deliveryTag(), forMilliseconds: try number("for", in: Self.leases))

@@ -37,7 +37,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .get: "GET queue [wait=ms] [auto-ack]"
         case .sub:
             "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive] [priority=n] "
-                + "[consumer-timeout=ms]"
+                + "[consumer-timeout=ms] [count-first]"
         case .unsub: "UNSUB name"
         case .ack: "ACK tag [multiple]"
         case .nack: "NACK tag [multiple] [delay=ms]"
@@ -104,7 +104,7 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "mandatory", "delay",
             ]
         case .get: ["wait", "auto-ack"]
-        case .sub: ["as", "prefetch", "auto-ack", "exclusive", "priority", "consumer-timeout"]
+        case .sub: ["as", "prefetch", "auto-ack", "exclusive", "priority", "consumer-timeout", "count-first"]
         case .ack: ["multiple"]
         case .nack: ["multiple", "delay"]
         case .reject: ["requeue", "error", "delay"]
