@@ -122,12 +122,13 @@ extension Broker {
     @discardableResult
     public func purge(_ queue: QueueName) async throws -> Int { try await count(.purge(queue)) }
 
-    /// Sets `policy`, or replaces the one of its name. Returns once it is on disk and every queue obeys it.
+    /// Sets `policy`, or replaces the one of its name. Returns once it is on disk, and every queue
+    /// and exchange that it matches obeys it.
     ///
     /// - Throws: a `BrokerError` (406) when its pattern can't be understood, or it sets what can't be set.
     public func setPolicy(_ policy: Policy) async throws { try await change(.setPolicy(policy)) }
 
-    /// Removes a policy, if it is there; the queues go back to what they were declared with.
+    /// Removes a policy, if it is there; what it matched goes back to what it was declared with.
     public func deletePolicy(_ name: String, isOperator: Bool = false) async throws {
         try await change(.deletePolicy(name, isOperator: isOperator))
     }

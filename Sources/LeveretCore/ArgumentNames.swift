@@ -57,6 +57,8 @@ public enum ExchangeArgument {
     public static let deduplicate = "x-deduplicate"
     /// How an exchange of type `x-delayed-message` routes.
     public static let delayedType = "x-delayed-type"
+    /// Arguments that policies may set, and change while an exchange is in use.
+    public static let settable: [String] = [alternate, deduplicate]
 }
 
 /// Arguments of bindings.

@@ -220,18 +220,22 @@ extension BrokerCore {
     }
 
     /// An exchange or queue is gone, and with it the ids it had seen.
-    mutating func forgetScope(_ scope: DedupScope) {
-        dedupScopes -= 1
+    mutating func forgetIDs(of scope: DedupScope) {
         seenIDs.forget(scope)
         gathering.batch.ids.removeAll { $0.key.scope == scope }
         gathering.define(.forgetIDs(scope))
     }
 
-    /// Takes note of an exchange that deduplicates.
-    mutating func noteDeduplication(of exchange: ExchangeDefinition) {
-        guard let window = try? exchange.deduplicationMilliseconds() else { return }
-        dedupScopes += 1
-        dedupExchanges[exchange.name] = window
+    /// Takes note of for how many milliseconds an exchange remembers ids from now on; `nil` is not at all.
+    mutating func noteDeduplication(of exchange: ExchangeName, for window: Int64?) {
+        let before = dedupExchanges[exchange]
+        dedupExchanges[exchange] = window
+        dedupScopes += (window == nil ? 0 : 1) - (before == nil ? 0 : 1)
+        guard window != nil, before == nil else { return }
+        // What it had seen it still knows when it deduplicates again.
+        if !exchangesWithIDs.insert(exchange).inserted {
+            seenIDs.mayBeStored(.exchange(exchange), until: idsEnd)
+        }
     }
 
     /// Takes over that the store knows ids; those of scopes that are gone, it forgets.
@@ -246,10 +250,11 @@ extension BrokerCore {
         for scope in state.dedupScopes {
             let isThere =
                 switch scope {
-                case .exchange(let name): dedupExchanges[name] != nil
+                case .exchange(let name): topology.exchange(name) != nil
                 case .queue(let id): queuesByID[id] != nil
                 }
             if isThere {
+                if case .exchange(let name) = scope { exchangesWithIDs.insert(name) }
                 seenIDs.mayBeStored(scope, until: idsEnd)
             } else {
                 gathering.define(.forgetIDs(scope))

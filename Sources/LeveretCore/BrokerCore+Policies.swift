@@ -1,12 +1,14 @@
-// Policies come and go, and the queues they match change their ways while they are in use, some at a time.
+// Policies come and go, and the queues and exchanges they match change their ways while they are in use, some at a
+// time.
 
 import DequeModule
 
-/// The queues look at the policies again, over several slices.
+/// Queues and exchanges look at the policies again, over several slices.
 final class PolicyRefresh {
     let session: Session
     let ticket: Ticket
     var next = 0
+    var nextExchange = 0
 
     init(session: Session, ticket: Ticket) {
         self.session = session
@@ -15,7 +17,7 @@ final class PolicyRefresh {
 }
 
 extension BrokerCore {
-    /// Sets or replaces a policy; answered once it is durable and every queue obeys it.
+    /// Sets or replaces a policy; answered once it is durable and everything that it matches obeys it.
     mutating func setPolicy(_ policy: Policy, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let active = try ActivePolicy(policy)
@@ -47,29 +49,14 @@ extension BrokerCore {
 
     /// Keeps the policies in the order in which they count.
     mutating func add(_ policy: ActivePolicy) {
-        func comesBefore(_ other: Policy) -> Bool {
-            let own = policy.policy
-            return own.priority != other.priority ? own.priority > other.priority : own.name < other.name
-        }
-        let place = policies.firstIndex { comesBefore($0.policy) } ?? policies.count
+        let place = policies.firstIndex { policy.comesBefore($0) } ?? policies.count
         policies.insert(policy, at: place)
     }
 
-    /// The policy and the operator policy that count for a queue.
-    func policies(for name: QueueName) -> (policy: Policy?, operatorPolicy: Policy?) {
-        // What the broker keeps for itself is nobody's to change.
-        guard !policies.isEmpty, !name.rawValue.hasPrefix("leveret.") else { return (nil, nil) }
-        func first(_ isOperator: Bool) -> Policy? {
-            policies.first {
-                $0.policy.isOperator == isOperator && $0.pattern.matches(name.rawValue)
-            }?.policy
-        }
-        return (first(false), first(true))
-    }
-
-    /// Lets a slice of the queues look at the policies again; answers after the last.
+    /// Lets a slice of the queues, then of the exchanges, look at the policies again; answers after the last.
     mutating func refresh(_ refresh: PolicyRefresh, now: Instant) {
         let end = min(refresh.next + limits.policySliceCount, queues.count)
+        let room = limits.policySliceCount - (end - refresh.next)
         var changed: [MessageQueue] = []
         for case .some(let queue) in queues[refresh.next..<end] {
             if applyPolicies(to: queue, now: now) { changed.append(queue) }
@@ -77,7 +64,14 @@ extension BrokerCore {
         for queue in changed { settingsChanged(queue, now: now) }
         settleDying(now: now)
         refresh.next = end
-        guard end == queues.count else { return work.append(.refreshPolicies(refresh)) }
+        let endExchange = min(refresh.nextExchange + room, topology.states.count)
+        for case .some(let exchange) in topology.states[refresh.nextExchange..<endExchange] {
+            applyPolicies(to: exchange)
+        }
+        refresh.nextExchange = endExchange
+        guard end == queues.count, endExchange == topology.states.count else {
+            return work.append(.refreshPolicies(refresh))
+        }
         gathering.answers.append(
             WaitingAnswer(session: refresh.session, ticket: refresh.ticket, answer: .done))
         gathering.isAwaited = true
@@ -86,11 +80,12 @@ extension BrokerCore {
 
     /// Sees which policies count for a queue. Returns whether its settings are others now.
     mutating func applyPolicies(to queue: MessageQueue, isNew: Bool = false, now: Instant) -> Bool {
-        let (policy, operatorPolicy) = policies(for: queue.name)
+        let (policy, operatorPolicy) = policies.counting { $0.matches(queue.definition) }
         guard policy != queue.policy || operatorPolicy != queue.operatorPolicy else { return false }
         queue.policy = policy
         queue.operatorPolicy = operatorPolicy
-        let effective = EffectiveArguments(queue.definition.arguments, policy, operatorPolicy)
+        let effective = EffectiveArguments(
+            queue.definition.arguments, of: .queue, policy, operatorPolicy)
         // Each part was checked when it was set: together they may contradict each other, and then it is lenient.
         guard effective.arguments != queue.arguments,
             let settings = try? QueueSettings(effective: effective.arguments, of: queue.definition)
@@ -102,6 +97,29 @@ extension BrokerCore {
         queue.lastUsed = now
         if before != settings.deduplication { deduplicationChanged(queue, from: before, isNew: isNew) }
         return true
+    }
+
+    /// Sees which policies count for an exchange that has just come.
+    mutating func settle(exchange name: ExchangeName) {
+        guard let exchange = topology.state(of: name) else { return }
+        noteDeduplication(of: name, for: exchange.settings.deduplicationMilliseconds)
+        if !policies.isEmpty { applyPolicies(to: exchange) }
+    }
+
+    /// Sees which policies count for an exchange, and what follows from that.
+    private mutating func applyPolicies(to exchange: ExchangeState) {
+        let (policy, operatorPolicy) = policies.counting { $0.matches(exchange.definition) }
+        guard policy != exchange.policy || operatorPolicy != exchange.operatorPolicy else { return }
+        exchange.policy = policy
+        exchange.operatorPolicy = operatorPolicy
+        let effective = EffectiveArguments(
+            exchange.definition.arguments, of: .exchange, policy, operatorPolicy)
+        guard effective.arguments != exchange.arguments,
+            let settings = try? ExchangeSettings(effective: effective.arguments, of: exchange.definition)
+        else { return }
+        exchange.obey(effective.arguments, settings)
+        topology.forgetRoutes()
+        noteDeduplication(of: exchange.definition.name, for: settings.deduplicationMilliseconds)
     }
 
     /// What follows from other settings for what is in the queue already.
@@ -138,13 +156,16 @@ extension BrokerCore {
         }
     }
 
-    /// The policies, as they count, and how many queues each counts for.
+    /// The policies, as they count, and how many queues and exchanges each counts for.
     func policyInfos(matching glob: Glob?) -> [PolicyInfo] {
         policies.filter { glob?.matches($0.policy.name) ?? true }.map { active in
             let count = queues.count { queue in
                 queue?.policy == active.policy || queue?.operatorPolicy == active.policy
             }
-            return PolicyInfo(policy: active.policy, queues: count)
+            let exchanges = topology.states.count { exchange in
+                exchange?.policy == active.policy || exchange?.operatorPolicy == active.policy
+            }
+            return PolicyInfo(policy: active.policy, queues: count, exchanges: exchanges)
         }
     }
 }

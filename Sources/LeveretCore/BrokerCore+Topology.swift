@@ -34,9 +34,8 @@ extension BrokerCore {
     ) throws(BrokerError) -> Answer {
         switch request {
         case .declareExchange(let definition, let passive):
-            if !passive { _ = try definition.deduplicationMilliseconds() }
             if try topology.declare(definition, passive: passive) {
-                noteDeduplication(of: definition)
+                settle(exchange: definition.name)
                 if definition.isDurable { gathering.define(.putExchange(definition)) }
                 outputs.events.append(.exchangeDeclared(definition.name))
             }
@@ -105,9 +104,8 @@ extension BrokerCore {
         }
         for exchange in removal.exchanges {
             if exchange.isDurable { gathering.define(.deleteExchange(exchange.name)) }
-            if dedupExchanges.removeValue(forKey: exchange.name) != nil {
-                forgetScope(.exchange(exchange.name))
-            }
+            noteDeduplication(of: exchange.name, for: nil)
+            if exchangesWithIDs.remove(exchange.name) != nil { forgetIDs(of: .exchange(exchange.name)) }
             outputs.events.append(.exchangeDeleted(exchange.name))
         }
     }
@@ -198,7 +196,8 @@ extension BrokerCore {
         }
         for entry in queue.removeAll(through: lastNumber) { messageBytes -= entry.footprint }
         if queue.settings.deduplication != nil {
-            forgetScope(.queue(queue.id))
+            dedupScopes -= 1
+            forgetIDs(of: .queue(queue.id))
         } else if queue.hasDeduplicated {
             seenIDs.forget(.queue(queue.id))
         }

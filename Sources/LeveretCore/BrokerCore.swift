@@ -44,6 +44,8 @@ public struct BrokerCore {
     var dedupScopes = 0
     /// For how many milliseconds such exchanges remember an id.
     var dedupExchanges: [ExchangeName: Int64] = [:]
+    /// Exchanges of which ids may be remembered.
+    var exchangesWithIDs: Set<ExchangeName> = []
     var seenIDs: SeenIDs
     /// No id that the store remembers for a while counts for longer.
     var idsEnd: Instant = 0
@@ -121,10 +123,8 @@ public struct BrokerCore {
             queue.delayed.recover(count: recovered.delayed, nextDue: recovered.nextDue)
             arm(queue)
         }
-        for exchange in state.exchanges {
-            topology.restore(exchange)
-            noteDeduplication(of: exchange)
-        }
+        for exchange in state.exchanges { topology.restore(exchange) }
+        for case .some(let exchange) in topology.states { settle(exchange: exchange.definition.name) }
         recoverIDs(state, now: now)
         for binding in state.bindings { topology.restore(binding) }
         // What had been held is ready again, so a queue may now be longer than it is allowed to be.

@@ -106,6 +106,14 @@ public struct ExchangeInfo: Sendable, Hashable {
     public var published: Int
     /// Of these, messages that reached no queue.
     public var unroutable: Int
+    /// The policy that counts for it.
+    public var policy: String?
+    /// The operator policy that counts for it.
+    public var operatorPolicy: String?
+    /// The arguments that count, policies included.
+    public var effective = FieldTable()
+    /// Where each of them comes from that a policy could set: `argument`, `policy 'name'`, `operator policy 'name'`.
+    public var origins = FieldTable()
 
     /// A row of these parts.
     public init(definition: ExchangeDefinition, bindings: Int, published: Int, unroutable: Int) {

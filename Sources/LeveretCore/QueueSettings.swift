@@ -210,18 +210,10 @@ struct ArgumentReader {
         BrokerError(.preconditionFailed, "invalid arg '\(name)' for \(entity): \(why)")
     }
 
-    private func invalid(_ name: String, _ expected: String) -> BrokerError {
+    /// The error for an argument that is not what it may be.
+    func invalid(_ name: String, _ expected: String) -> BrokerError {
         let given = arguments[name].map { "'\($0.shown)' of type '\($0.typeName)'" } ?? "none"
         return BrokerError(
             .preconditionFailed, "invalid arg '\(name)' for \(entity): \(given); expected \(expected)")
-    }
-}
-
-extension ExchangeDefinition {
-    /// For how many milliseconds the exchange remembers the ids of messages; `nil` where it doesn't. Throws 406
-    /// for a value of the wrong type or outside its range.
-    func deduplicationMilliseconds() throws(BrokerError) -> Int64? {
-        try ArgumentReader(self).integer(
-            ExchangeArgument.deduplicate, in: 1...QueueSettings.millisecondsMax)
     }
 }

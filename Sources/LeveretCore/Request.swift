@@ -225,7 +225,7 @@ public enum Request: Sendable {
     case purge(QueueName)
     /// Stops the dispatch of a queue, or lets it go on; publishing goes on all the while.
     case setPaused(QueueName, Bool)
-    /// Sets or replaces a policy; answered by `.done` once every queue obeys it.
+    /// Sets or replaces a policy; answered by `.done` once everything that it matches obeys it.
     case setPolicy(Policy)
     /// Removes a policy; removing one that isn't there changes nothing.
     case deletePolicy(String, isOperator: Bool)

@@ -21,8 +21,7 @@ extension Topology {
                 .accessRefused,
                 "exchange name '\(d.name)' contains reserved prefix '\(prefix)*'; choose another name")
         }
-        try Self.checkAlternate(d)
-        try Self.checkDelayedType(d)
+        _ = try ExchangeSettings(d)
         install(d)
         return true
     }
@@ -88,32 +87,6 @@ extension Topology {
     /// The prefix that keeps a name from clients, if it has one.
     static func reservedPrefix(of name: String) -> String? {
         ["amq.", "leveret."].first { name.hasPrefix($0) }
-    }
-
-    private static func checkAlternate(_ d: ExchangeDefinition) throws(BrokerError) {
-        switch d.arguments[ExchangeArgument.alternate] {
-        case nil: return
-        case .string(let name)? where !name.isEmpty && name.utf8.count <= 255: return
-        case let value?:
-            throw BrokerError(
-                .preconditionFailed,
-                "invalid arg '\(ExchangeArgument.alternate)' for exchange '\(d.name)' in vhost '/': "
-                    + "'\(value.shown)' of type '\(value.typeName)'; expected the name of an exchange")
-        }
-    }
-
-    private static func checkDelayedType(_ d: ExchangeDefinition) throws(BrokerError) {
-        guard d.type == .delayed else { return }
-        let value = d.arguments[ExchangeArgument.delayedType]
-        if case .string(let name)? = value, ExchangeType.routing.contains(where: { $0.rawValue == name }) {
-            return
-        }
-        let given = value.map { "'\($0.shown)' of type '\($0.typeName)'" } ?? "none"
-        let known = ExchangeType.routing.map(\.rawValue).joined(separator: ", ")
-        throw BrokerError(
-            .preconditionFailed,
-            "invalid arg '\(ExchangeArgument.delayedType)' for exchange '\(d.name)' in vhost '/': \(given); "
-                + "expected one of \(known)")
     }
 
     private static func inequivalence(

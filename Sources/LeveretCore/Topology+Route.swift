@@ -6,7 +6,7 @@ extension Topology {
     /// its exchange doesn't exist, 403 when that is internal and the message no dead letter, 406 for `CC`
     /// or `BCC` that aren't strings.
     mutating func route(_ message: Message, isDeadLetter: Bool = false) throws(BrokerError) -> Route {
-        let state = try isDeadLetter ? state(of: message.exchange) : publishState(of: message.exchange)
+        let state = try isDeadLetter ? wantedState(of: message.exchange) : publishState(of: message.exchange)
         let route = try find(message, from: state)
         state.published += 1
         if route.queues.isEmpty { state.unroutable += 1 }
@@ -31,7 +31,7 @@ extension Topology {
 
     private mutating func publishState(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
         if let lastState, lastState.definition.name == name { return lastState }
-        let state = try state(of: name)
+        let state = try wantedState(of: name)
         if state.definition.isInternal {
             throw BrokerError(
                 .accessRefused, "cannot publish to internal exchange '\(name)' in vhost '/'")
@@ -40,8 +40,8 @@ extension Topology {
         return state
     }
 
-    private func state(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
-        guard let index = indexes[name], let state = states[index] else {
+    private func wantedState(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
+        guard let state = state(of: name) else {
             throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'")
         }
         return state

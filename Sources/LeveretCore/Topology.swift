@@ -33,7 +33,13 @@ final class ExchangeState {
     static let routesMax = 16_384
 
     let definition: ExchangeDefinition
-    let alternate: ExchangeName?
+    /// What counts: the arguments, and what policies add and limit.
+    private(set) var settings: ExchangeSettings
+    /// The arguments that count.
+    private(set) var arguments: FieldTable
+    /// The policies that count for it.
+    var policy: Policy?
+    var operatorPolicy: Policy?
     var table: BindingTable
     var published = 0
     var unroutable = 0
@@ -46,12 +52,19 @@ final class ExchangeState {
 
     init(_ definition: ExchangeDefinition) {
         self.definition = definition
-        if case .string(let name)? = definition.arguments[ExchangeArgument.alternate] {
-            alternate = ExchangeName(name)
-        } else {
-            alternate = nil
-        }
+        // One that is no longer allowed must not cost the exchange: it goes on without.
+        settings = (try? ExchangeSettings(definition)) ?? ExchangeSettings()
+        arguments = definition.arguments
         table = BindingTable(definition.routingType)
+    }
+
+    var alternate: ExchangeName? { settings.alternate }
+
+    /// Other settings count from now on.
+    func obey(_ arguments: FieldTable, _ settings: ExchangeSettings) {
+        self.arguments = arguments
+        self.settings = settings
+        forgetRoutes()
     }
 
     /// True where other exchanges may have a part in its routes.
@@ -121,6 +134,15 @@ struct Topology {
         indexes[name].flatMap { states[$0]?.definition }
     }
 
+    /// The exchange with what counts for it.
+    func state(of name: ExchangeName) -> ExchangeState? { indexes[name].flatMap { states[$0] } }
+
+    /// The ways of messages may be others now.
+    mutating func forgetRoutes() {
+        generation += 1
+        linkedGeneration += 1
+    }
+
     /// Where BrokerCore keeps the queue.
     func slot(of name: QueueName) -> QueueSlot? { queues[name]?.slot }
 
@@ -128,10 +150,12 @@ struct Topology {
     func exchangeInfos() -> [ExchangeInfo] {
         states.compactMap { $0 }.map { state in
             let isDefault = state.definition.name == .default
-            return ExchangeInfo(
+            var info = ExchangeInfo(
                 definition: state.definition,
                 bindings: isDefault ? queues.count : state.table.ids.count,
                 published: state.published, unroutable: state.unroutable)
+            info.explain(state.policy, state.operatorPolicy)
+            return info
         }
         .sorted { $0.definition.name.rawValue < $1.definition.name.rawValue }
     }

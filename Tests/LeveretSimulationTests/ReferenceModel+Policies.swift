@@ -10,7 +10,7 @@ extension ReferenceModel {
             policies.removeAll { $0.name == name && $0.isOperator == isOperator }
             policies.append(
                 Policy(
-                    name, pattern: pattern, priority: priority, isOperator: isOperator,
+                    name, pattern: pattern, appliesTo: .queues, priority: priority, isOperator: isOperator,
                     definition: fieldTable(arguments)))
             durableChanges += 1
         case .deletePolicy(let name, let isOperator):

@@ -528,7 +528,7 @@ final class Simulator {
         case .setPolicy(let name, let pattern, let priority, let isOperator, let arguments):
             return .setPolicy(
                 Policy(
-                    name, pattern: pattern, priority: priority, isOperator: isOperator,
+                    name, pattern: pattern, appliesTo: .queues, priority: priority, isOperator: isOperator,
                     definition: fieldTable(arguments)))
         case .deletePolicy(let name, let isOperator): return .deletePolicy(name, isOperator: isOperator)
         case .pause(let queue, let isPaused): return .setPaused(QueueName(queue), isPaused)

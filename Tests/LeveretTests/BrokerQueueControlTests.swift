@@ -130,6 +130,40 @@ struct BrokerQueueControlTests {
         #expect(file.origins["x-max-length"] == .string("operator policy 'roof'"))
     }
 
+    @Test func `a policy of an exchange is in force after a restart, and a reader of the file sees it`()
+        async throws
+    {
+        let fixture = try BrokerFixture()
+        let broker = try fixture.open()
+        try await broker.declareQueue("unrouted")
+        for exchange in ["orders", "spare"] as [ExchangeName] {
+            try await broker.declareExchange(exchange, type: .fanout)
+        }
+        try await broker.bind(Binding(source: "spare", target: .queue("unrouted")))
+        try await broker.setPolicy(
+            Policy(
+                "catch", pattern: "^orders$|^amq", appliesTo: .exchanges,
+                definition: ["alternate-exchange": .string("spare"), "x-deduplicate": .int(60_000)]))
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        #expect(try await broker.publish("a", to: "orders", routingKey: "k", properties: properties) == 1)
+        try await broker.shutdown()
+
+        let again = try fixture.open()
+        #expect(try await again.publish("a", to: "orders", routingKey: "k", properties: properties) == 0)
+        properties.messageID = "b"
+        #expect(try await again.publish("b", to: "orders", routingKey: "k", properties: properties) == 1)
+        #expect(try await again.publish("a", to: "amq.direct", routingKey: "k") == 1)
+        #expect(try await again.exchanges(matching: "orders").first?.policy == "catch")
+        #expect(try await again.policies().map { [$0.queues, $0.exchanges] } == [[0, 6]])
+        try await again.shutdown()
+        let file = try DatabaseInspector(path: fixture.path)
+        let info = try file.exchanges().first { $0.definition.name == "orders" }
+        #expect(info?.effective["alternate-exchange"] == .string("spare"))
+        #expect(info?.origins["x-deduplicate"] == .string("policy 'catch'"))
+        #expect(try file.policies().map(\.appliesTo) == [.exchanges])
+    }
+
     @Test func `why says in a sentence what keeps messages waiting`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("jobs")

@@ -190,6 +190,22 @@ import Testing
         }
     }
 
+    @Test func `a policy from before they said what they are for is for all`() throws {
+        let fixture = try StoreFixture()
+        try #expect(SQLiteShell.run(fixture.path, StoreVersion1.sql) == "wal")
+        let before = Array(Schema.migrations.prefix(5))
+        try migrate(fixture.path, with: Migrator(migrations: before, copiesBefore: false))
+        let row = "INSERT INTO policy VALUES ('p', 0, '^orders', 3, x'00000000', NULL)"
+        try #expect(SQLiteShell.run(fixture.path, row) == "")
+        let policy = Policy("p", pattern: "^orders", priority: 3, definition: [:])
+        let inspector = try DatabaseInspector(path: fixture.path)
+        try #expect(inspector.policies() == [policy])
+        inspector.close()
+        let (store, state) = try fixture.open()
+        store.close()
+        #expect(state.policies == [policy])
+    }
+
     @Test func `a file of the first version opens with all it holds`() throws {
         let fixture = try StoreFixture()
         try #expect(SQLiteShell.run(fixture.path, StoreVersion1.sql) == "wal")

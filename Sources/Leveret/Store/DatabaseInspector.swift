@@ -89,11 +89,22 @@ public final class DatabaseInspector: Sendable {
             try stored { () throws(StoreFailure) in
                 let rows = DefinitionRows(database: database)
                 let bindings = try rows.bindings()
+                let policies = try rows.policies()
                 return try rows.exchanges().map { exchange in
                     let count = bindings.count { $0.source == exchange.name }
-                    return ExchangeInfo(definition: exchange, bindings: count, published: 0, unroutable: 0)
+                    var info = ExchangeInfo(
+                        definition: exchange, bindings: count, published: 0, unroutable: 0)
+                    info.explain(policies)
+                    return info
                 }
             }
+        }
+    }
+
+    /// Every policy, by name.
+    public func policies() throws(BrokerError) -> [Policy] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in try DefinitionRows(database: database).policies() }
         }
     }
 

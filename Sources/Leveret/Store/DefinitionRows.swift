@@ -76,8 +76,9 @@ struct DefinitionRows {
     private func put(_ policy: Policy) throws(StoreFailure) {
         let statement = try database.prepared(
             """
-            INSERT OR REPLACE INTO policy (name, operator, pattern, priority, definition, definition_json)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            INSERT OR REPLACE INTO policy
+                (name, operator, pattern, priority, definition, definition_json, apply_to)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
             """
         )
         statement.bind(1, policy.name)
@@ -85,6 +86,7 @@ struct DefinitionRows {
         statement.bind(3, policy.pattern)
         statement.bind(4, Int64(policy.priority))
         bind(policy.definition, at: 5, of: statement)
+        statement.bind(7, policy.appliesTo.rawValue)
         try statement.run()
     }
 
@@ -192,16 +194,26 @@ struct DefinitionRows {
     /// Every policy, by name.
     func policies() throws(StoreFailure) -> [Policy] {
         guard try hasTable("policy") else { return [] }
+        let knowsTargets =
+            try database.number(
+                "SELECT count(*) FROM pragma_table_info('policy') WHERE name = 'apply_to'") > 0
         let statement = try database.prepared(
-            "SELECT name, operator, pattern, priority, definition FROM policy ORDER BY operator, name"
+            """
+            SELECT name, operator, pattern, priority, definition, \(knowsTargets ? "apply_to" : "'all'") FROM policy
+            ORDER BY operator, name
+            """
         )
         defer { statement.reset() }
         var policies: [Policy] = []
         while try statement.next() {
             let name = statement.text(0)
+            guard let target = PolicyTarget(rawValue: statement.text(5)) else {
+                throw .unreadable("policy '\(name)'", "it applies to '\(statement.text(5))'")
+            }
             policies.append(
                 Policy(
-                    name, pattern: statement.text(2), priority: Int32(clamping: statement.int(3)),
+                    name, pattern: statement.text(2), appliesTo: target,
+                    priority: Int32(clamping: statement.int(3)),
                     isOperator: statement.int(1) != 0,
                     definition: try arguments(statement.bytes(4), of: "policy '\(name)'")
                 )

@@ -8,7 +8,7 @@ enum Schema {
     static let applicationID: Int64 = 0x4C76_7274
 
     /// What leads from version n to version n + 1, from the empty file on.
-    static let migrations = [version1, version2, version3, version4, version5]
+    static let migrations = [version1, version2, version3, version4, version5, version6]
 
     /// Where messages are kept in the spill file: the same tables as in the database.
     static let spillTables = messageTables + priorityIndex + messageIDs
@@ -204,6 +204,11 @@ enum Schema {
             definition_json TEXT,
             PRIMARY KEY (operator, name)
         ) WITHOUT ROWID;
+        """
+
+    /// Policies say what they are for.
+    private static let version6 = """
+        ALTER TABLE policy ADD COLUMN apply_to TEXT NOT NULL DEFAULT 'all';
         """
 
     private static let state = """

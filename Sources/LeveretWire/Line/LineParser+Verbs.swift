@@ -210,7 +210,7 @@ extension LineArguments {
             to: try number("deduplicate", in: Self.leases).map { .int($0) },
             in: &arguments
         )
-        try set("alternate-exchange", to: try text("alternate").map { .string($0) }, in: &arguments)
+        try set(ExchangeArgument.alternate, to: try text("alternate").map { .string($0) }, in: &arguments)
         return ExchangeDefinition(
             ExchangeName(try name(0, "exchange's name")),
             type: type,
@@ -271,12 +271,15 @@ extension LineArguments {
     }
 
     private func policyDefinition() throws(BrokerError) -> Policy {
-        Policy(
+        var arguments = try queueArguments()
+        try set(ExchangeArgument.alternate, to: try text("alternate").map { .string($0) }, in: &arguments)
+        return Policy(
             try name(0, "policy's name"),
             pattern: try name(1, "policy's pattern"),
+            appliesTo: try word("apply-to", as: PolicyTarget.self) ?? .all,
             priority: Int32(clamping: try number("priority", in: Self.priorities) ?? 0),
             isOperator: try flag("operator"),
-            definition: try queueArguments()
+            definition: arguments
         )
     }
 

@@ -76,6 +76,10 @@ enum LineRows {
         json.field("published", row.published)
         json.field("unroutable", row.unroutable)
         json.field("arguments", .table(row.definition.arguments))
+        json.field("policy", text: row.policy)
+        json.field("operator_policy", text: row.operatorPolicy)
+        json.field("effective", .table(row.effective))
+        json.field("origins", .table(row.origins))
         json.end()
     }
 
@@ -121,6 +125,8 @@ enum LineRows {
         json.field("operator", row.policy.isOperator)
         json.field("definition", .table(row.policy.definition))
         json.field("queues", row.queues)
+        json.field("apply_to", row.policy.appliesTo.rawValue)
+        json.field("exchanges", row.exchanges)
         json.end()
     }
 

@@ -47,8 +47,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .commit: "COMMIT"
         case .rollback: "ROLLBACK"
         case .policy:
-            "POLICY name pattern [priority=n] [operator] [ttl=ms] [expires=ms] [expires-if-empty=ms] "
-                + "[max-length=n] [max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
+            "POLICY name pattern [apply-to=all|queues|exchanges|classic_queues|quorum_queues] [priority=n] "
+                + "[operator] [alternate=e] [ttl=ms] [expires=ms] [expires-if-empty=ms] [max-length=n] "
+                + "[max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
                 + "[deduplicate=ms|while-queued] [delayed-retry-type=…] [x-NAME=v]"
         case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed] [body=no]"
@@ -112,7 +113,8 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .touch: ["for"]
         case .policy:
             [
-                "priority", "operator", "ttl", "expires", "expires-if-empty", "max-length", "max-bytes",
+                "apply-to", "priority", "operator", "alternate", "ttl", "expires", "expires-if-empty",
+                "max-length", "max-bytes",
                 "overflow", "dead-letter-exchange", "dead-letter-key", "delivery-limit", "consumer-timeout",
                 "deduplicate", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max",
                 "delayed-retry-backoff", "delayed-retry-jitter",

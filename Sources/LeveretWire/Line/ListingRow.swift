@@ -8,6 +8,11 @@ public enum ListingRow {
     /// A row of LIST queues and of STAT with a queue.
     public static func queue(_ queue: QueueInfo) -> String { text { LineRows.queue(queue, to: &$0) } }
 
+    /// A row of LIST exchanges.
+    public static func exchange(_ exchange: ExchangeInfo) -> String {
+        text { LineRows.exchange(exchange, to: &$0) }
+    }
+
     /// A row of LIST bindings.
     public static func binding(_ binding: Binding) -> String { text { LineRows.binding(binding, to: &$0) } }
 
