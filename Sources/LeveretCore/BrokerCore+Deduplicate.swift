@@ -51,11 +51,11 @@ extension BrokerCore {
             publishRate.mark(1, now: now)
             switch verdict {
             case .publish(let id, let queues):
-                noteDoubles(route.queues.count - queues.count, among: route.queues, except: queues)
+                noteDoubles(route.queues.count - queues.count, among: route.queues, except: queues, now: now)
                 let message = message.withoutBlindCopies()
                 publish(message, to: queues, id: id, ticket, session, now: now)
             case .seen(let batch):
-                noteDoubles(max(1, route.queues.count), among: route.queues, except: [])
+                noteDoubles(max(1, route.queues.count), among: route.queues, except: [], now: now)
                 answerOnceCommitted(session, ticket, .routed(0), batch)
             case .unknown: break
             }
@@ -80,9 +80,14 @@ extension BrokerCore {
     }
 
     /// Counts copies that were dropped as doubles.
-    mutating func noteDoubles(_ count: Int, among slots: [QueueSlot], except taken: [QueueSlot]) {
+    mutating func noteDoubles(
+        _ count: Int, among slots: [QueueSlot], except taken: [QueueSlot], now: Instant
+    ) {
         totals.deduplicated += count
-        for slot in slots where !taken.contains(slot) { queue(at: slot)?.deduplicated += 1 }
+        for slot in slots where !taken.contains(slot) {
+            queue(at: slot)?.deduplicated += 1
+            queue(at: slot)?.lastDouble = now
+        }
     }
 
     // MARK: - Verdicts

@@ -13,6 +13,8 @@ struct SpecialLoad {
         case change(MessageNumber, SingleChange, removals: Int)
         /// PEEK looks behind the window, or at bodies that are not in memory.
         case peek(PeekInProgress)
+        /// WHY asks which of the delayed messages is due next.
+        case why
     }
 
     /// Where an entry stands in its queue.
@@ -24,7 +26,7 @@ struct SpecialLoad {
 
     var queue: MessageQueue
     var purpose: Purpose
-    /// For `moveOne` and `peek`: who asked.
+    /// For `moveOne`, `change`, `peek` and `why`: who asked.
     var session: Session?
     var ticket: Ticket = 0
     /// An answer that waits for this read.
@@ -287,6 +289,9 @@ extension BrokerCore {
         case .peek(let peek):
             guard let session = special.session else { return }
             peekLoaded(peek, result, queue, session, special.ticket, now: now)
+        case .why:
+            guard let session = special.session else { return }
+            whyLoaded(result.rows.first, queue, session, special.ticket, now: now)
         }
     }
 

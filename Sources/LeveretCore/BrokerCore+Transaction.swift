@@ -132,7 +132,7 @@ extension BrokerCore {
         {
             var left: [QueueSlot] = []
             if case .publish(let own, let new) = verdict { (id, left) = (own, new) }
-            noteDoubles(queues.count - left.count, among: queues, except: left)
+            noteDoubles(queues.count - left.count, among: queues, except: left, now: now)
             queues = left
         }
         let message = message.withoutBlindCopies()

@@ -2,6 +2,7 @@
 // and changes nothing. What can stop a message in BrokerCore+Dispatch.swift has its sentence here.
 
 import DequeModule
+import HeapModule
 
 /// One reason why messages of a queue stand still, or what they do instead.
 public struct QueueReason: Sendable, Hashable {
@@ -9,6 +10,10 @@ public struct QueueReason: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         /// Nothing is ready.
         case empty
+        /// Messages wait for their time.
+        case delayed
+        /// The next of these came back and waits to be tried again.
+        case retry
         /// Dispatch was stopped by PAUSE.
         case paused
         /// Messages are ready and nobody takes them.
@@ -27,6 +32,8 @@ public struct QueueReason: Sendable, Hashable {
         case reading
         /// The queue is full and refuses publishes.
         case full
+        /// Publishes were dropped as doubles of what had been seen.
+        case doubles
         /// Publishes are refused, or wait for the disk.
         case alarm
         /// The broker is shutting down.
@@ -55,13 +62,34 @@ extension BrokerCore {
     mutating func why(_ name: QueueName, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let queue = try usableQueue(name, by: session)
-            answer(session, ticket, .reasons(reasons(for: queue, now: now)))
+            let delayed = queue.delayed
+            if let next = delayed.soon.min, delayed.isNext(next.key) || delayed.storedCount == 0 {
+                answer(session, ticket, .reasons(reasons(for: queue, next: next, now: now)))
+            } else if delayed.storedCount > 0 {
+                let kind = LoadRequest.Kind.due(after: DueKey(.distantPast, 0), by: .distantFuture, from: 0)
+                let special = SpecialLoad(queue: queue, purpose: .why, session: session, ticket: ticket)
+                _ = load(kind, countMax: 1, bytesMax: 0, of: queue, for: special)
+            } else {
+                answer(session, ticket, .reasons(reasons(for: queue, next: nil, now: now)))
+            }
         } catch {
             answer(session, ticket, .refused(error))
         }
     }
 
-    private func reasons(for queue: MessageQueue, now: Instant) -> [QueueReason] {
+    /// The store has said which of the delayed messages is due next.
+    mutating func whyLoaded(
+        _ row: LoadedRow?, _ queue: MessageQueue, _ session: Session, _ ticket: Ticket, now: Instant
+    ) {
+        guard !queue.isDeleted else {
+            let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted meanwhile")
+            return answer(session, ticket, .refused(gone))
+        }
+        let next = row.flatMap { row in row.due.map { Delayed(due: $0, entry: Entry(row)) } }
+        answer(session, ticket, .reasons(reasons(for: queue, next: next, now: now)))
+    }
+
+    private func reasons(for queue: MessageQueue, next: Delayed?, now: Instant) -> [QueueReason] {
         var reasons = obstacles(in: queue)
         if queue.readyCount == 0 {
             reasons.append(QueueReason(.empty, "nothing is ready in queue '\(queue.name)'"))
@@ -69,8 +97,9 @@ extension BrokerCore {
             reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue)
         }
         reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
-        reasons += obstaclesToPublishing(queue)
-        let standsStill = reasons.contains { $0.kind != .held && $0.kind != .full && $0.kind != .alarm }
+        reasons += waiting(in: queue, next: next) + obstaclesToPublishing(queue)
+        let aside: Set<QueueReason.Kind> = [.held, .delayed, .retry, .full, .doubles, .alarm]
+        let standsStill = reasons.contains { !aside.contains($0.kind) }
         if !standsStill {
             let rate = queue.deliverRate.rate(now: now)
             let text =
@@ -99,6 +128,29 @@ extension BrokerCore {
         return reasons
     }
 
+    /// What waits for its time, and which of it is due next.
+    private func waiting(in queue: MessageQueue, next: Delayed?) -> [QueueReason] {
+        guard queue.delayed.count > 0 else { return [] }
+        let due = (next?.due ?? queue.delayed.storedNextDue).iso8601
+        let count = queue.delayed.count
+        let verb = count == 1 ? "is delayed" : "are delayed, the next"
+        var reasons = [
+            QueueReason(
+                .delayed, "\(counted(count)) of queue '\(queue.name)' \(verb) until \(due)",
+                ["delayed": .int(Int64(count)), "due": .string(due)])
+        ]
+        // One that was delayed when it was published, or by an edit, was never handed out.
+        if let entry = next?.entry, entry.place != 0, entry.acquired > 0 {
+            let position = entry.number.rawValue
+            let failed = entry.failed == 0 ? "" : ", having failed \(times(entry.failed)),"
+            reasons.append(
+                QueueReason(
+                    .retry, "message \(position) came back\(failed) and is tried again at \(due)",
+                    ["position": .int(position), "failed": .int(Int64(entry.failed)), "due": .string(due)]))
+        }
+        return reasons
+    }
+
     private func obstaclesToPublishing(_ queue: MessageQueue) -> [QueueReason] {
         var reasons: [QueueReason] = []
         let settings = queue.settings
@@ -112,6 +164,15 @@ extension BrokerCore {
                     "queue '\(queue.name)' is full and refuses publishes: \(counted(queue.readyCount)) of "
                         + "\(queue.readyBytes) bytes ready",
                     ["ready": .int(Int64(queue.readyCount)), "ready_bytes": .int(Int64(queue.readyBytes))]))
+        }
+        if let last = queue.lastDouble {
+            let text =
+                "publishes were dropped because their ids had been seen: \(counted(queue.deduplicated)), the last at "
+                + last.iso8601
+            reasons.append(
+                QueueReason(
+                    .doubles, text,
+                    ["deduplicated": .int(Int64(queue.deduplicated)), "last": .string(last.iso8601)]))
         }
         if let alarm {
             reasons.append(
@@ -249,6 +310,9 @@ extension FieldTable {
         return sum
     }
 }
+
+/// `once`, `2 times`.
+private func times(_ count: Int32) -> String { count == 1 ? "once" : "\(count) times" }
 
 /// `1 message`, `2 messages`.
 private func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }

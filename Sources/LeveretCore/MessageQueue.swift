@@ -91,6 +91,8 @@ final class MessageQueue {
     var hasDeduplicated = false
     /// Messages that were dropped because their ids had been seen.
     var deduplicated = 0
+    /// When the last of these was.
+    var lastDouble: Instant?
     var deaths: [DeathReason: Int] = [:]
     @exclusivity(unchecked) var publishRate = RateMeter()
     @exclusivity(unchecked) var deliverRate = RateMeter()

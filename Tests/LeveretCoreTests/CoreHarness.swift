@@ -23,8 +23,8 @@ final class CoreHarness {
     }
 
     /// A broker that finds, so much later, what this one had committed when it died.
-    func crashed(after milliseconds: Int64 = 1) -> CoreHarness {
-        let next = CoreHarness(limits: core.limits)
+    func crashed(after milliseconds: Int64 = 1, limits: CoreLimits? = nil) -> CoreHarness {
+        let next = CoreHarness(limits: limits ?? core.limits)
         next.now = now.advanced(byMilliseconds: milliseconds)
         (next.rows, next.counters, next.definitions) = (rows, counters, definitions)
         for (number, counter) in counters where counter.heldBy != nil {

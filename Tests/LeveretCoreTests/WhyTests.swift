@@ -112,4 +112,91 @@ import Testing
         broker.run(.consume(Consume(queue: "jobs", tag: "w")))
         #expect(why(broker).map(\.kind) == [.empty, .held, .held])
     }
+
+    @Test func `what is delayed says until when, in memory or only stored`() {
+        let broker = broker()
+        for delay in [500, 90_000] as [Int64] {
+            _ = broker.publish("a", to: "jobs", headers: ["x-delay": .int(delay)])
+        }
+        broker.settle()
+        var reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.empty, .delayed])
+        #expect(
+            reasons.last?.text
+                == "2 messages of queue 'jobs' are delayed, the next until 1970-01-01T00:16:40.500Z")
+        #expect(reasons.last?.facts["delayed"] == .int(2))
+        broker.advance(milliseconds: 500)
+        _ = broker.get("jobs", autoAck: true)
+        reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.empty, .delayed])
+        #expect(reasons.last?.facts["due"] == .string("1970-01-01T00:18:10.000Z"))
+        // What is delayed holds nothing up.
+        broker.run(.consume(Consume(queue: "jobs", tag: "w")))
+        #expect(why(broker).map(\.kind) == [.empty, .delayed])
+    }
+
+    @Test(arguments: [500, 90_000] as [Int64])
+    func `a retry that waits says how often it failed and when it is tried again`(delay: Int64) {
+        let broker = broker(["x-delayed-retry-type": .string("all"), "x-delayed-retry-min": .int(delay)])
+        _ = broker.publish("a", to: "jobs")
+        _ = broker.get("jobs")
+        broker.run(.settle(Settlement(.fail, 1)))
+        broker.settle()
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.empty, .delayed, .retry])
+        let due = broker.now.advanced(byMilliseconds: delay).iso8601
+        #expect(reasons.last?.text == "message 1 came back, having failed once, and is tried again at \(due)")
+        #expect(reasons.last?.facts == ["position": .int(1), "failed": .int(1), "due": .string(due)])
+        broker.advance(milliseconds: delay)
+        #expect(why(broker).map(\.kind) == [.noConsumer])
+    }
+
+    @Test func `doubles that were dropped are told`() {
+        let broker = broker(["x-deduplicate": .int(1000)])
+        for _ in 0..<3 {
+            _ = broker.publish("a", to: "jobs", headers: ["x-deduplication-header": .string("1")])
+        }
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.noConsumer, .doubles])
+        #expect(
+            reasons.last?.text == "publishes were dropped because their ids had been seen: 2 messages, "
+                + "the last at 1970-01-01T00:16:40.000Z")
+        #expect(reasons.last?.facts["deduplicated"] == .int(2))
+    }
+
+    @Test func `messages that are being read, and publishers that wait for the disk`() {
+        let before = broker()
+        _ = before.publish("a", to: "jobs")
+        before.settle()
+        var limits = CoreLimits()
+        limits.gatheredBytesMax = 1
+        let after = before.crashed(limits: limits)
+        after.core.submit(
+            1, .get("jobs", autoAck: false, waitMilliseconds: 9), from: after.session, now: after.now)
+        guard case .reasons(let reading)? = after.ask(.why("jobs")) else {
+            Issue.record("no answer")
+            return
+        }
+        #expect(reading.map(\.kind) == [.reading])
+        after.settle()
+        after.core.submit(
+            2, .publish(Message(exchange: "", routingKey: "jobs", body: [1, 2]), mandatory: false),
+            from: after.session, now: after.now)
+        guard case .reasons(let pressed)? = after.ask(.why("jobs")) else {
+            Issue.record("no answer")
+            return
+        }
+        #expect(pressed.map(\.kind) == [.noConsumer, .held, .alarm])
+        #expect(pressed.last?.facts["waiting_bytes"] != nil)
+    }
+
+    @Test func `a queue from which messages go out says so`() {
+        let broker = broker()
+        broker.run(.consume(Consume(queue: "jobs", tag: "w", prefetch: 1)))
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        // Its answer to the ack is not there yet: it has room, and the next is on its way.
+        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 0
+        #expect(why(broker).map(\.kind) == [.held, .goesOn])
+        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 1
+    }
 }
