@@ -17,10 +17,12 @@ extension BrokerCore {
                 throw BrokerError(
                     .preconditionFailed, "prefetch \(consume.prefetch) is negative; 0 is without limit")
             }
-            if let timeout = consume.timeoutMilliseconds, timeout < 1 {
+            if let timeout = consume.timeoutMilliseconds,
+                !(1...QueueSettings.millisecondsMax).contains(timeout)
+            {
                 throw BrokerError(
-                    .preconditionFailed, "a consumer timeout of \(timeout) ms is too short; the least is 1 ms"
-                )
+                    .preconditionFailed,
+                    "a consumer timeout of \(timeout) ms; 1 to \(QueueSettings.millisecondsMax) are allowed")
             }
             try checkExclusive(consume, queue)
             let consumer = Consumer(consume, tag: tag, session: session, queue: queue)

@@ -179,6 +179,7 @@ extension BrokerCore {
 
     private func checkContent(_ change: SingleChange) throws(BrokerError) {
         guard case .edit(let edit) = change else { return }
+        if !edit.headers.isEmpty { try RetrySettings.check(edit.headers) }
         try self.checkContent(routingKey: edit.routingKey, headers: edit.headers, body: edit.body)
         for milliseconds in [edit.ttlMilliseconds, edit.delayMilliseconds].compactMap({ $0 })
         where !(0...QueueSettings.millisecondsMax).contains(milliseconds) {

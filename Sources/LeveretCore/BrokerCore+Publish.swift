@@ -253,6 +253,9 @@ extension BrokerCore {
                 "invalid header '\(HeaderName.delay)': \(shown); expected whole milliseconds up to "
                     + "\(QueueSettings.millisecondsMax)")
         }
+        if message.overridesRetry, let headers = message.properties?.headers {
+            do throws(BrokerError) { try RetrySettings.check(headers) } catch { return error }
+        }
         if let text = message.expiration,
             !(0...QueueSettings.millisecondsMax).contains(Int64(text) ?? -1)
         {

@@ -65,6 +65,9 @@ public final class Message: Sendable {
     /// The header `x-delay`, if there is one.
     var delayHeader: FieldValue? { propertiesBox?.delay }
 
+    /// It has a word of its own in how it is retried.
+    var overridesRetry: Bool { propertiesBox?.overridesRetry ?? false }
+
     /// True where any property or header is set; cheaper to ask than `properties`.
     public var hasProperties: Bool { propertiesBox != nil }
 
@@ -100,9 +103,16 @@ public final class Message: Sendable {
 private final class PropertiesBox: Sendable {
     let properties: MessageProperties
     let delay: FieldValue?
+    let overridesRetry: Bool
 
     init(_ properties: MessageProperties) {
         self.properties = properties
-        delay = properties.headers.isEmpty ? nil : properties.headers[HeaderName.delay]
+        var (delay, overridesRetry) = (FieldValue?.none, false)
+        for field in properties.headers.fields where field.name.hasPrefix("x-delay") {
+            if field.name == HeaderName.delay { delay = field.value }
+            if field.name.hasPrefix("x-delayed-retry-") { overridesRetry = true }
+        }
+        self.delay = delay
+        self.overridesRetry = overridesRetry
     }
 }

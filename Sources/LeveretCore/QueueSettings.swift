@@ -141,6 +141,11 @@ struct ArgumentReader {
         entity = "\(policy.isOperator ? "operator policy" : "policy") '\(policy.name)'"
     }
 
+    init(headers: FieldTable) {
+        arguments = headers
+        entity = "a message"
+    }
+
     init(_ definition: ExchangeDefinition) {
         arguments = definition.arguments
         entity = "exchange '\(definition.name)' in vhost '/'"

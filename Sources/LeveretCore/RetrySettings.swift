@@ -67,20 +67,20 @@ public struct RetrySettings: Sendable, Hashable {
 extension RetrySettings {
     /// Reads the arguments of a queue. Throws 406 for a value of the wrong type or outside its range, and, where
     /// they are `isComplete`, for arguments that make no sense together.
-    init(_ reader: ArgumentReader, isComplete: Bool) throws(BrokerError) {
+    init(_ reader: ArgumentReader, isComplete: Bool, from least: Int64 = 1) throws(BrokerError) {
         if let word = try reader.word(QueueArgument.retryType, of: RetryType.allCases.map(\.rawValue)) {
             type = RetryType(rawValue: word) ?? .disabled
         }
-        let range = 1...QueueSettings.millisecondsMax
-        let least = try reader.integer(QueueArgument.retryMin, in: range)
-        delayMinMilliseconds = least ?? 0
+        let range = least...QueueSettings.millisecondsMax
+        let shortest = try reader.integer(QueueArgument.retryMin, in: range)
+        delayMinMilliseconds = shortest ?? 0
         delayMaxMilliseconds = try reader.integer(QueueArgument.retryMax, in: range) ?? range.upperBound
         if let word = try reader.word(QueueArgument.retryBackoff, of: RetryBackoff.allCases.map(\.rawValue)) {
             backoff = RetryBackoff(rawValue: word) ?? .linear
         }
         jitterPercent = try reader.integer(QueueArgument.retryJitter, in: 0...100) ?? 0
         guard isComplete else { return }
-        if type != .disabled, least == nil {
+        if type != .disabled, shortest == nil {
             throw reader.contradiction(
                 QueueArgument.retryType, "'\(type.rawValue)' needs '\(QueueArgument.retryMin)' beside it")
         }
@@ -91,11 +91,16 @@ extension RetrySettings {
         }
     }
 
+    /// Throws 406 for a header of a message that makes no sense.
+    static func check(_ headers: FieldTable) throws(BrokerError) {
+        _ = try RetrySettings(ArgumentReader(headers: headers), isComplete: false, from: 0)
+    }
+
     /// These settings as a message's own headers of the same names have them; what makes no sense is passed over.
     func overridden(by headers: FieldTable) -> RetrySettings {
+        let reader = ArgumentReader(headers: headers)
         func number(_ name: String, _ range: ClosedRange<Int64>) -> Int64? {
-            guard case .int(let value)? = headers[name], range.contains(value) else { return nil }
-            return value
+            (try? reader.integer(name, in: range)) ?? nil
         }
         func word(_ name: String) -> String {
             guard case .string(let value)? = headers[name] else { return "" }
@@ -109,14 +114,6 @@ extension RetrySettings {
         own.backoff = RetryBackoff(rawValue: word(QueueArgument.retryBackoff)) ?? backoff
         own.jitterPercent = number(QueueArgument.retryJitter, 0...100) ?? jitterPercent
         return own
-    }
-}
-
-extension Message {
-    /// It has a word of its own in how it is retried.
-    var overridesRetry: Bool {
-        guard hasProperties, let headers = properties?.headers, !headers.isEmpty else { return false }
-        return headers.fields.contains { $0.name.hasPrefix("x-delayed-retry-") }
     }
 }
 
