@@ -29,7 +29,7 @@ import Leveret
                 name: "Messages",
                 subcommands: [
                     PublishCommand.self, GetCommand.self, PeekCommand.self, MoveCommand.self,
-                    PurgeCommand.self,
+                    MessageCommand.self, PurgeCommand.self,
                 ]
             ),
             CommandGroup(
@@ -38,7 +38,8 @@ import Leveret
                     QueuesCommand.self, QueueCommand.self, WhyCommand.self, PolicyCommand.self,
                     PauseCommand.self,
                     ResumeCommand.self,
-                    ExchangeCommand.self, BindCommand.self, UnbindCommand.self, RouteCommand.self,
+                    ExchangesCommand.self, ExchangeCommand.self, BindCommand.self, UnbindCommand.self,
+                    RouteCommand.self,
                 ]
             ),
         ]

@@ -31,6 +31,11 @@ import Testing
         ["peek", "q", "--body", "xml"], ["move", "a"], ["move", "a", "b", "--exchange", "e"],
         ["move", "a", "b", "--key", "k"], ["move", "a", "b", "-n", "0"],
         ["status", "--db", "f", "--url", "u"],
+        ["peek", "q", "--state", "delayed", "-n", "1001"], ["msg", "edit", "q", "1"],
+        ["msg", "edit", "q", "one"],
+        ["msg", "edit", "q", "0", "--delay", "0"], ["msg", "edit", "q", "1", "--body", "b", "--file", "f"],
+        ["msg", "cancel", "q"], ["msg", "cancel", "q", "0"], ["publish", "e", "k", "b", "--delay", "soon"],
+        ["policy", "set", "p", "x", "--delayed-retry-min", "soon"],
         ["bind", "q"], ["route", "e"], ["exchange", "declare", "e"], ["purge"],
     ])
     func `a wrong command line is refused before anything is tried`(arguments: [String]) throws {
@@ -51,7 +56,9 @@ import Testing
             ["status"], ["publish"], ["get"], ["peek"], ["move"], ["purge"], ["queues"], ["queue", "show"],
             ["queue", "declare"], ["queue", "delete"], ["exchange", "declare"], ["exchange", "delete"],
             ["bind"],
-            ["unbind"], ["route"], ["serve"],
+            ["unbind"], ["route"], ["serve"], ["exchanges"], ["exchange", "show"], ["policy", "set"],
+            ["msg", "edit"],
+            ["msg", "cancel"],
         ] {
             let text = refusal(of: arguments + ["--help"])?.text ?? ""
             #expect(text.contains("Examples:\n  leveret \(arguments.joined(separator: " "))"), "\(arguments)")

@@ -66,9 +66,11 @@ import Testing
 
     /// Every command, as its words.
     private static let commands = [
-        "serve", "status", "queues", "queue show", "queue declare", "queue delete", "exchange declare",
-        "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "move", "purge",
-        "pause", "resume", "why", "policy list", "policy set", "policy delete",
+        "serve", "status", "queues", "queue show", "queue declare", "queue delete", "exchanges",
+        "exchange show",
+        "exchange declare", "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "move",
+        "purge",
+        "pause", "resume", "why", "msg edit", "msg cancel", "policy list", "policy set", "policy delete",
     ]
 
     /// The page's part on a command.
@@ -116,7 +118,8 @@ import Testing
 
     @Test(arguments: [
         ("status", Columns.status), ("queues", Columns.queues), ("queue show", Columns.queue),
-        ("why", Columns.why), ("policy list", Columns.policies),
+        ("exchanges", Columns.exchanges), ("exchange show", Columns.exchange), ("why", Columns.why),
+        ("policy list", Columns.policies),
         ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get),
     ])
     func `the page names the fields that a command prints`(command: String, columns: [Column]) throws {

@@ -48,15 +48,28 @@ struct FileSource: Source {
     /// What only a running server counts; a file gives null.
     static let unknownFields: Set<String> = [
         "consumers", "in_rate", "out_rate", "in_memory", "published", "delivered", "acked", "dead",
+        "unroutable",
     ]
 
     private func row(_ queue: QueueInfo) throws(Failure) -> JSON {
-        guard case .object(let fields) = try row(ListingRow.queue(queue)) else { return .null }
+        try known(try row(ListingRow.queue(queue)))
+    }
+
+    private func known(_ row: JSON) throws(Failure) -> JSON {
+        guard case .object(let fields) = row else { return .null }
         return .object(
             fields.map { field in
                 Self.unknownFields.contains(field.name) ? JSON.Field(name: field.name, value: .null) : field
             }
         )
+    }
+
+    func exchanges(match: String?, each: (JSON) throws -> Void) throws {
+        let glob = match.map { Glob($0) }
+        for exchange in try inspector.exchanges()
+        where glob?.matches(exchange.definition.name.rawValue) ?? true {
+            try each(try known(try row(ListingRow.exchange(exchange))))
+        }
     }
 
     func bindings(of queue: String) throws -> [JSON] {
@@ -70,7 +83,7 @@ struct FileSource: Source {
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
         let messages = try inspector.peek(
             Peek(
-                QueueName(peek.queue), state: peek.unacked ? .unacked : .ready,
+                QueueName(peek.queue), state: Peek.State(rawValue: peek.state.rawValue) ?? .ready,
                 from: MessageNumber(Int64(peek.from)),
                 countMax: peek.count
             )
@@ -94,6 +107,7 @@ struct FileSource: Source {
         var state = RecoveredState()
         state.exchanges = try inspector.exchanges().map(\.definition)
         state.bindings = try inspector.bindings()
+        state.policies = try inspector.policies()
         state.queues = try inspector.queues().enumerated().map { index, queue in
             RecoveredQueue(id: QueueID(Int64(index + 1)), definition: queue.definition)
         }

@@ -57,12 +57,17 @@ struct PublishPipeline {
     /// What has been answered.
     private(set) var totals = PublishTotals()
 
-    /// Publishes to one exchange, every message with the same headers. With `mandatory`, a message that no
+    /// Publishes to one exchange, every message with the same headers and delay. With `mandatory`, a message that no
     /// queue takes is refused.
-    init(_ client: LineClient, exchange: String, headers: [HeaderArgument], mandatory: Bool = false) {
+    init(
+        _ client: LineClient, exchange: String, headers: [HeaderArgument], delayMilliseconds: Int? = nil,
+        mandatory: Bool = false
+    ) {
         self.client = client
         start = LineRequest("PUB").argument(exchange).bytes + [.space]
-        options = LineRequest("").word("mandatory", if: mandatory).headers(headers).bytes
+        options =
+            LineRequest("").word("mandatory", if: mandatory)
+            .option("delay", delayMilliseconds).headers(headers).bytes
     }
 
     /// What stands in the way of sending this; the server could only answer it by closing the connection.

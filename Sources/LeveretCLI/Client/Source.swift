@@ -10,6 +10,8 @@ protocol Source {
     func queues(match: String?, each: (JSON) throws -> Void) throws
     /// One queue; fails with `.notFound` where there is none.
     func queue(_ name: String) throws -> JSON
+    /// The exchanges whose names match a glob; `nil` is all.
+    func exchanges(match: String?, each: (JSON) throws -> Void) throws
     /// The bindings that lead to a queue.
     func bindings(of queue: String) throws -> [JSON]
     /// The consumers of a queue.
@@ -30,8 +32,26 @@ struct PeekRequest: Equatable {
     var count: Int
     /// The first position that counts.
     var from: Int
-    /// Else ready ones.
-    var unacked: Bool
+    var state: PeekState
+}
+
+/// A state that messages can be seen in.
+enum PeekState: String, CaseIterable {
+    case ready
+    case unacked
+    case delayed
+}
+
+extension Source {
+    /// One exchange; fails with `.notFound` where there is none.
+    func exchange(_ name: String) throws -> JSON {
+        var found: JSON?
+        // As a glob a name finds itself, and perhaps others.
+        try exchanges(match: name) { if $0["name"]?.text == name { found = $0 } }
+        if let found { return found }
+        let text = "no exchange '\(name.printable)' in vhost '/'"
+        throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
+    }
 }
 
 /// A running server.
@@ -49,6 +69,10 @@ struct ServerSource: Source {
 
     func queue(_ name: String) throws -> JSON { try one(LineRequest("STAT").argument(name)) }
 
+    func exchanges(match: String?, each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("exchanges").option("match", match), each: each)
+    }
+
     func bindings(of queue: String) throws -> [JSON] {
         try all(LineRequest("LIST").word("bindings")) {
             $0["destination"]?.text == queue && $0["destination_type"]?.text == "queue"
@@ -64,7 +88,7 @@ struct ServerSource: Source {
             "from",
             peek.from
         )
-        try client.rows(request.option("state", peek.unacked ? "unacked" : "ready"), each: each)
+        try client.rows(request.option("state", peek.state.rawValue), each: each)
     }
 
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
@@ -73,17 +97,6 @@ struct ServerSource: Source {
 
     /// Messages of a queue that are ready; fails with `.notFound` where there is no such queue.
     func ready(in queue: String) throws -> Int { try self.queue(queue)["ready"]?.int ?? 0 }
-
-    /// Fails with `.notFound` where there is no such exchange.
-    func checkExchange(_ name: String) throws {
-        let found = try all(LineRequest("LIST").word("exchanges").option("match", name)) {
-            $0["name"]?.text == name
-        }
-        if found.isEmpty {
-            let text = "no exchange '\(name.printable)' in vhost '/'"
-            throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
-        }
-    }
 
     /// True where these are bound with this pattern and headers of these names.
     func isBound(

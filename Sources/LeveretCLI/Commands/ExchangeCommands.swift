@@ -1,13 +1,59 @@
-// `leveret exchange declare|delete`, `bind` and `unbind`.
+// `leveret exchanges`, `exchange show|declare|delete`, `bind` and `unbind`.
 
 import ArgumentParser
+
+struct ExchangesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exchanges",
+        abstract: "List exchanges: how they route, and how much.",
+        discussion: """
+            Examples:
+              leveret exchanges
+              leveret exchanges 'orders*' --columns name,policy,effective
+              leveret exchanges --db leveret.db
+            """
+    )
+
+    @Argument(help: "Only exchanges whose name matches; * and ? stand for any characters and any one.")
+    var pattern: String?
+    @OptionGroup var source: SourceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        var printer = try output.printer(of: Columns.exchanges)
+        try source.open().exchanges(match: pattern) { printer.print($0) }
+        printer.finish(
+            none: pattern.map { "no exchange matches '\($0.printable)'" } ?? "there are no exchanges")
+    }
+}
 
 struct ExchangeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exchange",
-        abstract: "Declare or delete an exchange.",
-        subcommands: [Declare.self, Delete.self]
+        abstract: "Show, declare or delete one exchange.",
+        subcommands: [Show.self, Declare.self, Delete.self]
     )
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show everything about one exchange: what counts for it, and where that comes from.",
+            discussion: """
+                Examples:
+                  leveret exchange show orders
+                  leveret exchange show orders -o json
+                """
+        )
+
+        @Argument(help: "The exchange.")
+        var name: String
+        @OptionGroup var source: SourceOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            _ = try Column.choose(output.chosen, of: Columns.exchange, all: true)
+            try output.printFacts(try source.open().exchange(name), of: Columns.exchange)
+        }
+    }
 
     struct Declare: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -23,7 +69,7 @@ struct ExchangeCommand: ParsableCommand {
 
         @Argument(help: "The exchange.")
         var name: String
-        @Argument(help: "How it routes: direct, topic, fanout or headers.")
+        @Argument(help: "How it routes: direct, topic, fanout, headers, or x-delayed-message.")
         var type: String
         @Flag(help: "It is gone after a restart.")
         var transient = false
@@ -33,6 +79,10 @@ struct ExchangeCommand: ParsableCommand {
         var `internal` = false
         @Option(help: ArgumentHelp("Where messages go that match no binding.", valueName: "exchange"))
         var alternate: String?
+        @Option(help: ArgumentHelp("Drop messages whose id was seen in so long.", valueName: "ms"))
+        var deduplicate: Int?
+        @Option(help: ArgumentHelp("How an x-delayed-message exchange routes.", valueName: "type"))
+        var delayedType: String?
         @OptionGroup var server: ServerOptions
 
         func run() throws {
@@ -40,6 +90,7 @@ struct ExchangeCommand: ParsableCommand {
                 LineRequest("EXCHANGE").argument(name).argument(type)
                     .word("durable=no", if: transient).word("auto-delete", if: autoDelete)
                     .word("internal", if: `internal`).option("alternate", alternate)
+                    .option("deduplicate", deduplicate).option("x-delayed-type", delayedType)
             )
             announce("exchange '\(name.printable)' is there")
         }
@@ -63,7 +114,7 @@ struct ExchangeCommand: ParsableCommand {
 
         func run() throws {
             let client = try server.connect()
-            if !name.isEmpty { try ServerSource(client).checkExchange(name) }
+            if !name.isEmpty { _ = try ServerSource(client).exchange(name) }
             let what = "exchange '\(name.printable)' and its bindings"
             if consent.dryRun { return announce("this would delete \(what)") }
             try Terminal.confirm("this deletes \(what)", yes: consent.yes)

@@ -48,7 +48,7 @@ struct MoveCommand: ParsableCommand {
             let ready = try source.ready(in: from)
             let what = "from queue '\(from.printable)' to \(target)"
             if consent.dryRun {
-                if let to { _ = try source.queue(to) } else { try source.checkExchange(exchange ?? "") }
+                if let to { _ = try source.queue(to) } else { _ = try source.exchange(exchange ?? "") }
                 let count = min(ready, number ?? ready)
                 return announce("this would move \(counted(count, "message")) \(what)")
             }

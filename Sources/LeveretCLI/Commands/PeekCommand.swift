@@ -12,15 +12,10 @@ struct PeekCommand: ParsableCommand {
               leveret peek jobs -n 100 --from 5000 --columns position,key,body
               leveret peek jobs --body json
               leveret peek jobs --state unacked --columns position,held_by,held_since
+              leveret peek mails --state delayed --columns position,due,key
               leveret peek jobs.dead -o json --db leveret.db
             """
     )
-
-    /// A state that messages can be seen in.
-    enum State: String, ExpressibleByArgument, CaseIterable {
-        case ready
-        case unacked
-    }
 
     @Argument(help: "The queue.")
     var name: String
@@ -28,8 +23,11 @@ struct PeekCommand: ParsableCommand {
     var number = 10
     @Option(help: ArgumentHelp("Begin at this position.", valueName: "position"))
     var from = 0
-    @Option(help: "Messages that wait (ready), or that consumers hold (unacked).")
-    var state: State = .ready
+    @Option(
+        help:
+            "Messages that wait (ready), that consumers hold (unacked), or that wait for their time (delayed)."
+    )
+    var state: PeekState = .ready
     @Option(help: "Bodies as indented json, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var source: SourceOptions
@@ -37,6 +35,9 @@ struct PeekCommand: ParsableCommand {
 
     func validate() throws {
         if number < 1 { throw ValidationError("-n is 1 or more.") }
+        if state == .delayed, number > PeekRequest.countMax {
+            throw ValidationError("-n is \(PeekRequest.countMax) at most with --state delayed.")
+        }
         if from < 0 { throw ValidationError("--from is a position: 0 or more.") }
     }
 
@@ -49,18 +50,20 @@ struct PeekCommand: ParsableCommand {
         while left > 0 {
             let count = min(left, PeekRequest.countMax)
             var seen = 0
-            try source.peek(PeekRequest(queue: name, count: count, from: next, unacked: state == .unacked)) {
-                row in
+            try source.peek(PeekRequest(queue: name, count: count, from: next, state: state)) { row in
                 seen += 1
                 next = (row["position"]?.int ?? next) + 1
                 printer.print(row)
             }
             left -= seen
             // Fewer than asked for: the rest may be too long for one answer.
-            if seen == 0 { break }
+            // Delayed ones come in order of due times, so that there is no position to go on from.
+            if seen == 0 || state == .delayed { break }
         }
         printer.finish(none: "no message of queue '\(name.printable)' is \(state.rawValue)")
     }
 }
 
 extension BodyFormat: ExpressibleByArgument {}
+
+extension PeekState: ExpressibleByArgument {}

@@ -5,7 +5,7 @@ import ArgumentParser
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
-        abstract: "Change settings of all queues whose names match, while they are in use.",
+        abstract: "Change settings of all queues and exchanges whose names match, while they are in use.",
         subcommands: [List.self, Set.self, Delete.self]
     )
 
@@ -13,7 +13,7 @@ struct PolicyCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the policies, in the order in which they count.",
             discussion: """
-                Which one counts for a queue, and what comes of it, `leveret queue show` says.
+                Which one counts, and what comes of it, `leveret queue show` and `leveret exchange show` say.
 
                 Examples:
                   leveret policy list
@@ -37,68 +37,50 @@ struct PolicyCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Set a policy, or replace the one of its name.",
             discussion: """
-                What a queue was declared with comes before a policy; an operator policy comes before both, and of
+                What something was declared with comes before a policy; an operator policy comes before both, and of
                 two numbers the lower counts.
 
                 Examples:
                   leveret policy set short-lived '^events\\.' --ttl 60000 --max-length 10000
                   leveret policy set roof '' --operator --max-bytes 1000000000
+                  leveret policy set unrouted '^orders' --apply-to exchanges --alternate unrouted
                 """
         )
 
         @Argument(help: "The policy.")
         var name: String
-        @Argument(help: "A regular expression, found anywhere in a queue's name.")
+        @Argument(help: "A regular expression, found anywhere in a name.")
         var pattern: String
         @Flag(name: .customLong("operator"), help: "It limits what clients and other policies ask for.")
         var isOperator = false
         @Option(help: ArgumentHelp("Of several that match, the highest counts.", valueName: "n"))
         var priority: Int?
-        @Option(help: ArgumentHelp("Messages expire after so long.", valueName: "ms"))
-        var ttl: Int?
-        @Option(help: ArgumentHelp("Queues are deleted after so long without use.", valueName: "ms"))
-        var expires: Int?
-        @Option(help: ArgumentHelp("The same, when they are empty.", valueName: "ms"))
-        var expiresIfEmpty: Int?
-        @Option(help: ArgumentHelp("At most so many messages are ready.", valueName: "n"))
-        var maxLength: Int?
-        @Option(help: ArgumentHelp("At most so many bytes are ready.", valueName: "n"))
-        var maxBytes: Int?
         @Option(
             help: ArgumentHelp(
-                "What a full queue does: drop-head, reject-publish or reject-publish-dlx.",
-                valueName: "policy"
+                "What it is for: all (the default), queues, exchanges, classic_queues or quorum_queues.",
+                valueName: "kind"
             )
         )
-        var overflow: String?
-        @Option(help: ArgumentHelp("Where dead letters go.", valueName: "exchange"))
-        var deadLetterExchange: String?
-        @Option(help: ArgumentHelp("The key they go with, else their own.", valueName: "key"))
-        var deadLetterKey: String?
-        @Option(help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
-        var deliveryLimit: Int?
-        @Option(help: ArgumentHelp("So long a consumer may hold a message unsettled.", valueName: "ms"))
-        var consumerTimeout: Int?
-        @Option(help: ArgumentHelp("Drop messages whose id was seen.", valueName: "ms|while-queued"))
-        var deduplicate: String?
+        var applyTo: String?
+        @Option(
+            help: ArgumentHelp(
+                "Where messages go that an exchange has no binding for.", valueName: "exchange")
+        )
+        var alternate: String?
+        @OptionGroup var settings: QueueOptions
         @OptionGroup var server: ServerOptions
 
         func run() throws {
-            let request = LineRequest("POLICY").argument(name).argument(pattern)
-                .option("priority", priority).word("operator", if: isOperator)
-                .option("ttl", ttl).option("expires", expires).option("expires-if-empty", expiresIfEmpty)
-                .option("max-length", maxLength).option("max-bytes", maxBytes).option("overflow", overflow)
-                .option("dead-letter-exchange", deadLetterExchange).option("dead-letter-key", deadLetterKey)
-                .option("delivery-limit", deliveryLimit).option("consumer-timeout", consumerTimeout)
-                .option("deduplicate", deduplicate)
-            try server.connect().ask(request)
+            let request = LineRequest("POLICY").argument(name).argument(pattern).option("apply-to", applyTo)
+                .option("priority", priority).word("operator", if: isOperator).option("alternate", alternate)
+            try server.connect().ask(settings.add(to: request))
             announce("policy '\(name.printable)' is in force")
         }
     }
 
     struct Delete: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Delete a policy; its queues go back to what they were declared with.",
+            abstract: "Delete a policy; what it matched goes back to what it was declared with.",
             discussion: """
                 Examples:
                   leveret policy delete short-lived

@@ -11,6 +11,7 @@ struct PublishCommand: ParsableCommand {
               leveret publish "" jobs "resize cat.png"
               leveret publish orders order.new --file order.json -H source=web
               leveret publish "" jobs test --count 1000
+              leveret publish "" mails "good morning" --delay 3600000
               leveret publish flights - --lines < events.tsv
 
             With --lines and a KEY of -, each line is KEY, a tab, and the body. A refused message ends the run and \
@@ -32,6 +33,8 @@ struct PublishCommand: ParsableCommand {
     var count = 1
     @Flag(help: "Refuse a message that no queue takes (exit status 1).")
     var mandatory = false
+    @Option(help: ArgumentHelp("It is ready in its queues so much later.", valueName: "ms"))
+    var delay: Int?
     @OptionGroup var headers: HeaderOptions
     @OptionGroup var server: ServerOptions
 
@@ -49,7 +52,8 @@ struct PublishCommand: ParsableCommand {
             try file.map { path throws(Failure) in try Input.contents(of: path) }
             ?? body.map { Array($0.utf8) }
         var pipeline = PublishPipeline(
-            try server.connect(), exchange: exchange, headers: headers.headers, mandatory: mandatory
+            try server.connect(), exchange: exchange, headers: headers.headers, delayMilliseconds: delay,
+            mandatory: mandatory
         )
         var progress = Progress(bytesTotal: lines ? Input.size(of: Terminal.standardInput) : nil)
         var problem: Failure?

@@ -113,6 +113,7 @@ struct QueueCommand: ParsableCommand {
                 Examples:
                   leveret queue declare jobs
                   leveret queue declare jobs --ttl 60000 --dead-letter-exchange "" --dead-letter-key jobs.dead
+                  leveret queue declare mails --delayed-retry-type failed --delayed-retry-min 5000
                 """
         )
 
@@ -122,51 +123,18 @@ struct QueueCommand: ParsableCommand {
         var transient = false
         @Flag(help: "It is deleted when its last consumer goes.")
         var autoDelete = false
-        @Option(help: ArgumentHelp("Messages expire after so long.", valueName: "ms"))
-        var ttl: Int?
-        @Option(help: ArgumentHelp("The queue is deleted after so long without use.", valueName: "ms"))
-        var expires: Int?
-        @Option(help: ArgumentHelp("At most so many messages are ready.", valueName: "n"))
-        var maxLength: Int?
-        @Option(help: ArgumentHelp("At most so many bytes are ready.", valueName: "n"))
-        var maxBytes: Int?
-        @Option(
-            help: ArgumentHelp(
-                "What a full queue does: drop-head, reject-publish or reject-publish-dlx.",
-                valueName: "policy"
-            )
-        )
-        var overflow: String?
-        @Option(
-            help: ArgumentHelp("Where dead letters go; \"\" is the default exchange.", valueName: "exchange")
-        )
-        var deadLetterExchange: String?
-        @Option(help: ArgumentHelp("The key they go with, else their own.", valueName: "key"))
-        var deadLetterKey: String?
-        @Option(help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
-        var deliveryLimit: Int?
         @Option(help: ArgumentHelp("So many priorities above 0 are told apart, 1 to 255.", valueName: "n"))
         var maxPriority: Int?
-        @Option(help: ArgumentHelp("Deleted after so long without use, when it is empty.", valueName: "ms"))
-        var expiresIfEmpty: Int?
-        @Option(help: ArgumentHelp("So long a consumer may hold a message unsettled.", valueName: "ms"))
-        var consumerTimeout: Int?
-        @Option(help: ArgumentHelp("Drop messages whose id was seen.", valueName: "ms|while-queued"))
-        var deduplicate: String?
         @Flag(help: "One consumer at a time gets the messages; the others stand by.")
         var singleActive = false
+        @OptionGroup var settings: QueueOptions
         @OptionGroup var server: ServerOptions
 
         func run() throws {
             let request = LineRequest("QUEUE").argument(name)
                 .word("durable=no", if: transient).word("auto-delete", if: autoDelete)
-                .option("ttl", ttl).option("expires", expires)
-                .option("max-length", maxLength).option("max-bytes", maxBytes).option("overflow", overflow)
-                .option("dead-letter-exchange", deadLetterExchange).option("dead-letter-key", deadLetterKey)
-                .option("delivery-limit", deliveryLimit).option("max-priority", maxPriority)
-                .word("single-active", if: singleActive).option("deduplicate", deduplicate)
-                .option("expires-if-empty", expiresIfEmpty).option("consumer-timeout", consumerTimeout)
-            try server.connect().ask(request)
+                .option("max-priority", maxPriority).word("single-active", if: singleActive)
+            try server.connect().ask(settings.add(to: request))
             announce("queue '\(name.printable)' is there")
         }
     }

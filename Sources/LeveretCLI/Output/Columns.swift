@@ -36,6 +36,17 @@ enum Columns {
             .hidden("bindings", .nested), .hidden("consumer_list", .nested),
         ]
 
+    /// `exchanges`.
+    static let exchanges: [Column] = [
+        .shown("name"), .shown("type"), .shown("bindings", .number), .shown("published", .number),
+        .shown("unroutable", .number), .hidden("durable"), .hidden("auto_delete"), .hidden("internal"),
+        .shown("alternate"), .hidden("arguments", .nested), .shown("policy"), .hidden("operator_policy"),
+        .hidden("effective", .nested), .hidden("origins", .nested),
+    ]
+
+    /// `exchange show`: all that `exchanges` has.
+    static let exchange = exchanges.map { Column(name: $0.name, style: $0.style, isShown: true) }
+
     /// The bindings of `queue show`.
     static let bindings: [Column] = [
         .shown("source"), .shown("pattern"), .shown("arguments", .nested), .hidden("destination"),
@@ -52,7 +63,8 @@ enum Columns {
     /// `policy list`.
     static let policies: [Column] = [
         .shown("name"), .shown("pattern"), .shown("priority", .number), .shown("operator"),
-        .shown("definition", .nested), .shown("queues", .number),
+        .shown("apply_to"), .shown("definition", .nested), .shown("queues", .number),
+        .shown("exchanges", .number),
     ]
 
     /// `why`.
