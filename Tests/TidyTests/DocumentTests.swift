@@ -46,6 +46,21 @@ import Testing
         }
     }
 
+    @Test func `every argument has a row in the table of arguments, with a test`() throws {
+        let names = try #require(Repository.file("Sources/LeveretCore/ArgumentNames.swift"))
+        let queues = try #require(Repository.file("docs/queues.md"))
+        for (kind, heading) in [("QueueArgument", "## Of queues"), ("ExchangeArgument", "## Of exchanges")] {
+            let code = names.lines.drop { !$0.hasPrefix("public enum \(kind)") }.prefix { $0 != "}" }
+            let rows = queues.lines.drop { $0 != heading }.dropFirst().prefix { !$0.hasPrefix("## ") }
+            let found = code.compactMap { $0.firstMatch(of: /static let \w+ = "([^"]+)"/)?.1 }
+            #expect(found.count > 2)
+            for name in found {
+                let row = rows.first { $0.hasPrefix("| `\(name)` |") }
+                #expect(row?.split(separator: "|").last?.contains("`") == true, "\(kind) \(name)")
+            }
+        }
+    }
+
     @Test func `every file that ARCHITECTURE names is there`() throws {
         let architecture = try #require(Repository.file("ARCHITECTURE.md"))
         let named = architecture.text.matches(of: #/`([A-Za-z]+[/A-Za-z+]*\.swift|[A-Za-z]+/[A-Za-z/]+)`/#)
