@@ -140,6 +140,7 @@ struct Writer {
     /// Waits for work; when none comes, tidies the file step by step, then waits on.
     private mutating func sleep() {
         lookAfterStore()
+        engine.store.prepareLog()
         let needsCare = isAlarmed || !warnings.isEmpty
         guard let milliseconds = tidyAfterMilliseconds ?? (needsCare ? Self.careMilliseconds : nil) else {
             return engine.writerSignal.wait()

@@ -99,6 +99,41 @@ import Testing
         }
     }
 
+    @Test func `a lone commit finds room in the log and doesn't make its file longer`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            for number in 1...200 {
+                _ = try store.apply(.inserting(.text(MessageNumber(Int64(number)), kibibyte)))
+                store.prepareLog()
+                let there = logBytes(store)
+                _ = try store.apply(.inserting(.text(MessageNumber(Int64(1_000 + number)), kibibyte)))
+                #expect(logBytes(store) == there)
+            }
+            try #expect(SQLiteShell.run(store.path, "PRAGMA integrity_check", readOnly: true) == "ok")
+            #expect(try store.numbers().count == 400)
+        }
+        #expect(try fixture.reopened().nextNumber == 1_201)
+    }
+
+    @Test func `a log whose end nobody has written is read back to its last commit`() throws {
+        let fixture = try StoreFixture()
+        let folder = try TemporaryFolder()
+        let copy = folder.path("leveret.db")
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, kibibyte)))
+            store.prepareLog()
+            #expect(logBytes(store) >= 1 << 20)
+            _ = try store.apply(.inserting(.text(2, kibibyte)))
+            // As a crash would leave them.
+            for suffix in ["", "-wal"] {
+                try FileManager.default.copyItem(atPath: store.path + suffix, toPath: copy + suffix)
+            }
+        }
+        let (store, _) = try Store.open(path: copy, options: fixture.options, now: 0, logger: .silent)
+        defer { store.close() }
+        #expect(try store.numbers() == [1, 2])
+    }
+
     @Test func `the file shrinks in small steps once its messages are gone`() throws {
         var fixture = try StoreFixture()
         fixture.options.freePagesKept = 16

@@ -128,6 +128,9 @@ final class LogLength: Sendable {
         set { count.store(newValue, ordering: .relaxed) }
     }
 
+    /// The same in bytes: each page has a header in the log, and so has the log.
+    var bytes: Int { 32 + pages * (24 + Schema.pageBytes) }
+
     /// Listens to the commits of `database`, which must not outlive this object.
     func follow(_ database: Database) {
         sqlite3_wal_hook(

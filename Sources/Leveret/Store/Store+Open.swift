@@ -90,7 +90,9 @@ private struct Opening {
         let store = Store(
             path: path, options: options, writer: writer, checkpointer: checkpointer, spill: spill,
             readers: readers, reserve: ReserveFile(besideDatabase: path, bytes: options.reserveBytes),
-            warnings: warnings, foreign: foreign, lock: lock, privateFolder: privateFolder
+            warnings: warnings, foreign: foreign,
+            logRoom: synchronous == "FULL" ? LogRoom(path: path, log: log) : nil, lock: lock,
+            privateFolder: privateFolder
         )
         logger.info(
             "database opened",

@@ -26,13 +26,14 @@ final class Store: Sendable {
     private let lock: LockFile
     private let foreign: ForeignWrites
     private let roomAhead: RoomAhead
+    private let logRoom: LogRoom?
     /// The folder of a store without a path, removed when it closes.
     private let privateFolder: String?
 
     init(
         path: String, options: StoreOptions, writer: DatabaseQueue, checkpointer: Checkpointer,
         spill: SpillFile, readers: ReaderPool, reserve: ReserveFile, warnings: StoreWarnings,
-        foreign: ForeignWrites, lock: LockFile, privateFolder: String?
+        foreign: ForeignWrites, logRoom: LogRoom?, lock: LockFile, privateFolder: String?
     ) {
         self.path = path
         self.options = options
@@ -44,6 +45,7 @@ final class Store: Sendable {
         self.warnings = warnings
         self.foreign = foreign
         roomAhead = RoomAhead(path: path)
+        self.logRoom = logRoom
         self.lock = lock
         self.privateFolder = privateFolder
     }
@@ -89,6 +91,12 @@ final class Store: Sendable {
         for range in left where !unfinished.contains(range) { unfinished.append(range) }
         checkpointer.committed()
         return unfinished
+    }
+
+    /// Makes the commits to come cheaper, if that is due: for when there is nothing to commit. Writer thread only.
+    func prepareLog() {
+        guard let logRoom, logRoom.isScarce else { return }
+        writer.lend { logRoom.makeRoom(in: $0) }
     }
 
     private func write(_ batch: WriteBatch, to database: Database) throws(StoreFailure) -> [RangeRemoval] {
