@@ -11,7 +11,7 @@ import Testing
             "Leveret",
             [
                 "LeveretCore", "CSQLite", "Logging", "ServiceLifecycle", "Synchronization",
-                "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl", "Dispatch",
+                "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),
         ("LeveretWire", ["LeveretCore", "NIOCore", "Glibc", "Darwin", "Musl"]),

@@ -2,18 +2,15 @@
 // DatabaseInspector. It never opens the file: closing any descriptor of a file drops all locks that the process
 // has on it (POSIX), those of SQLite included, and a foreign program could then remove the log in use.
 
-import FoundationEssentials
 import LeveretCore
 
 /// Checks of the path of a database.
 enum DatabaseFile {
     /// Throws when no database can be opened or made at `path`.
     static func checkPath(_ path: String) throws(BrokerError) {
-        let files = FileManager.default
-        guard files.fileExists(atPath: path) else {
-            var isFolder = false
-            let folder = URL(filePath: path).deletingLastPathComponent().path()
-            guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder else {
+        guard Files.exists(path) else {
+            let folder = Files.folder(of: path)
+            guard Files.isFolder(folder) else {
                 throw BrokerError(
                     .invalidPath, "folder '\(folder)' of database '\(path)' does not exist; make it first"
                 )
@@ -21,7 +18,7 @@ enum DatabaseFile {
             return
         }
         try checkReadable(path)
-        guard files.isWritableFile(atPath: path) else {
+        guard Files.isWritable(path) else {
             throw BrokerError(
                 .accessRefused,
                 "database '\(path)' is read-only: give the broker the right to write it, or read it with --db"
@@ -31,14 +28,13 @@ enum DatabaseFile {
 
     /// Throws when the file at `path` can't be read.
     static func checkReadable(_ path: String) throws(BrokerError) {
-        var isFolder = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder {
+        if Files.isFolder(path) {
             throw BrokerError(
                 .invalidPath,
                 "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'"
             )
         }
-        guard FileManager.default.isReadableFile(atPath: path) else {
+        guard Files.isReadable(path) else {
             throw BrokerError(
                 .accessRefused,
                 "database '\(path)' can't be read: give this user the right to read and write it"

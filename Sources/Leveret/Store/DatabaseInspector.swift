@@ -2,7 +2,6 @@
 // changes nothing, takes no lock that a broker would notice, and knows only what is stored: no consumers, no
 // transient messages.
 
-import FoundationEssentials
 public import LeveretCore
 
 /// A database file opened for reading; it sees each moment's commits.
@@ -19,7 +18,7 @@ public final class DatabaseInspector: Sendable {
     /// `-shm`.
     public init(path: String) throws(BrokerError) {
         self.path = path
-        guard FileManager.default.fileExists(atPath: path) else {
+        guard Files.exists(path) else {
             throw BrokerError(.notFound, "database '\(path)' does not exist; check the path given with --db")
         }
         try DatabaseFile.checkReadable(path)
@@ -123,7 +122,7 @@ public final class DatabaseInspector: Sendable {
     // MARK: Steps
 
     private static var now: Instant {
-        Instant(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+        BrokerClock.system().now()
     }
 
     private func depths(_ database: Database) throws(StoreFailure) -> [QueueID: QueueInfo] {

@@ -1,7 +1,6 @@
 // Keeps a second broker away from a database file: a file beside it that is locked while the broker runs and
 // holds its process id. The system drops the lock when the process ends, however it ends.
 
-import FoundationEssentials
 import LeveretCore
 
 #if canImport(Glibc)
@@ -54,7 +53,7 @@ struct LockFile: Sendable {
     private static func followingLinks(_ path: String) -> String {
         var found = path
         for _ in 0..<40 {
-            guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: found) else { break }
+            guard let next = Files.target(ofLink: found) else { break }
             let folder = found.prefix(through: found.lastIndex(of: "/") ?? found.startIndex)
             found = next.hasPrefix("/") || !found.contains("/") ? next : folder + next
         }

@@ -13,9 +13,10 @@ struct MessageRows {
     // MARK: Inserting
 
     // A batch that failed after its spilled rows were written writes them again.
-    private static let spillSQL = insertSQL.replacing("INSERT", with: "INSERT OR REPLACE", maxReplacements: 1)
-    private static let insertSQL = """
-        INSERT INTO message (
+    private static let spillSQL = "INSERT OR REPLACE" + intoMessageSQL
+    private static let insertSQL = "INSERT" + intoMessageSQL
+    private static let intoMessageSQL = """
+         INTO message (
             id, queue, place, size, entered, expires, failed, body_id, exchange, routing_key, properties, headers,
             body, origin, reason, first_death, last_death, death_count, deaths, last_error, priority, dedup, due,
             version

@@ -1,7 +1,6 @@
 // Brings a database file to the schema that this version of Leveret writes. Called by Store.open before
 // anything else is read.
 
-import FoundationEssentials
 import LeveretCore
 
 #if canImport(Glibc)
@@ -90,43 +89,45 @@ struct Migrator {
 
     private func copy(_ database: Database, path: String, version: Int) throws(BrokerError) {
         let copy = "\(path)-v\(version)"
-        do {
+        let needed: Int64
+        do throws(StoreFailure) {
             try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
-            let room = FileSize.freeBytes(at: path)
-            let needed = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
-            guard room > needed * 2 else {
-                throw BrokerError(
-                    .resourceError,
-                    "no room to copy database '\(path)' before its migration: \(needed * 2) bytes are needed, \(room) "
-                        + "are free; make room, or go without the copy"
-                )
-            }
-            // By SQLite itself: a copy of the file would have to open and close it, which drops SQLite's locks.
-            try write(database, to: copy + "-part")
-            // Under its name only once it is whole.
-            guard rename(copy + "-part", copy) == 0 else { throw CocoaError(.fileWriteUnknown) }
-        } catch let error as BrokerError {
-            throw error
-        } catch let failure as StoreFailure {
-            throw failure.brokerError(on: path)
+            needed = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
         } catch {
+            throw error.brokerError(on: path)
+        }
+        let room = FileSize.freeBytes(at: path)
+        guard room > needed * 2 else {
             throw BrokerError(
                 .resourceError,
-                "database '\(path)' could not be copied to '\(copy)' before migrating: \(error)"
+                "no room to copy database '\(path)' before its migration: \(needed * 2) bytes are needed, \(room) "
+                    + "are free; make room, or go without the copy"
+            )
+        }
+        // By SQLite itself: a copy of the file would have to open and close it, which drops SQLite's locks.
+        do throws(StoreFailure) { try write(database, to: copy + "-part") } catch {
+            throw error.brokerError(on: path)
+        }
+        // Under its name only once it is whole.
+        guard rename(copy + "-part", copy) == 0 else {
+            throw BrokerError(
+                .resourceError,
+                "database '\(path)' could not be copied to '\(copy)' before migrating: "
+                    + String(cString: strerror(errno))
             )
         }
     }
 }
 
 extension Migrator {
-    private func write(_ database: Database, to copy: String) throws {
-        if FileManager.default.fileExists(atPath: copy) { try FileManager.default.removeItem(atPath: copy) }
-        do {
+    private func write(_ database: Database, to copy: String) throws(StoreFailure) {
+        unlink(copy)
+        do throws(StoreFailure) {
             let target = try Database(path: copy, Database.Options())
             defer { target.close() }
             try database.backUp(to: target)
         } catch {
-            try? FileManager.default.removeItem(atPath: copy)  // half a copy helps nobody
+            unlink(copy)  // half a copy helps nobody
             throw error
         }
     }

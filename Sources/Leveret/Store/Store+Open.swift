@@ -2,7 +2,6 @@
 // which that can fail has an error that names the file and says what to do.
 
 import CSQLite
-import FoundationEssentials
 import LeveretCore
 import Logging
 
@@ -46,14 +45,10 @@ private struct Opening {
     }
 
     mutating func makePrivateFolder() throws(BrokerError) {
-        let temporary = FileManager.default.temporaryDirectory
-        let folder = temporary.appending(path: "leveret-\(UUID().uuidString)").path()
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
+        guard let folder = Files.makeTemporaryFolder() else {
             throw BrokerError(
                 .accessRefused,
-                "the folder for temporary files '\(temporary.path())' can't be written: set TMPDIR to one that can"
+                "the folder for temporary files '\(Files.temporaryFolder)' can't be written: set TMPDIR to one that can"
             )
         }
         privateFolder = folder
@@ -62,8 +57,7 @@ private struct Opening {
     }
 
     func removePrivateFolder() {
-        // Called where an error is on its way that matters more.
-        if let privateFolder { try? FileManager.default.removeItem(atPath: privateFolder) }
+        if let privateFolder { Files.removeFolder(privateFolder) }
     }
 
     func open(_ lock: LockFile) throws(BrokerError) -> (store: Store, state: RecoveredState) {

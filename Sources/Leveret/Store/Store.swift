@@ -8,7 +8,6 @@
 // Three kinds of connections: the writer's, whose queue is the lock that keeps commits and log-resetting
 // checkpoints apart; the checkpointer's; and read-only ones for loads.
 
-import FoundationEssentials
 import LeveretCore
 import Logging
 import Synchronization
@@ -176,6 +175,6 @@ final class Store: Sendable {
         roomAhead.close()
         reserve.remove()
         lock.release()
-        if let privateFolder { try? FileManager.default.removeItem(atPath: privateFolder) }
+        if let privateFolder { Files.removeFolder(privateFolder) }
     }
 }

@@ -1,0 +1,75 @@
+// What the store does with files beside SQLite: looking, making and removing folders. Through the C library,
+// because Foundation would double the size of a program that embeds Leveret. None of it opens a file; why, says
+// DatabaseFile.swift.
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Files and folders by their paths.
+enum Files {
+    /// Whether there is a file or a folder at `path`, be it behind links.
+    static func exists(_ path: String) -> Bool { mode(of: path) != nil }
+
+    /// Whether there is a folder at `path`, be it behind links.
+    static func isFolder(_ path: String) -> Bool {
+        mode(of: path).map { $0 & mode_t(S_IFMT) == mode_t(S_IFDIR) } ?? false
+    }
+
+    /// Whether this user may read the file at `path`.
+    static func isReadable(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
+    /// Whether this user may write the file at `path`.
+    static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+
+    /// The folder that the file at `path` lies in, or would.
+    static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Where the link at `path` leads; `nil` where there is none.
+    static func target(ofLink path: String) -> String? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        return String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// A new, empty folder for one's own in the system's folder for temporary files; `nil` where none can be made.
+    static func makeTemporaryFolder() -> String? {
+        let unique = String(repeating: "X", count: 6)  // replaced by what no other has
+        var template = Array("\(temporaryFolder)/leveret-\(unique)".utf8CString)
+        guard mkdtemp(&template) != nil else { return nil }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// `TMPDIR`, or `/tmp` where that is not set.
+    static var temporaryFolder: String {
+        guard let set = getenv("TMPDIR"), set.pointee != 0 else { return "/tmp" }
+        return String(cString: set)
+    }
+
+    /// Removes a folder and the files in it, as far as that goes.
+    static func removeFolder(_ path: String) {
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+                }
+                if name != ".", name != ".." { unlink("\(path)/\(name)") }
+            }
+            closedir(folder)
+        }
+        rmdir(path)
+    }
+
+    private static func mode(of path: String) -> mode_t? {
+        var found = stat()
+        return stat(path, &found) == 0 ? found.st_mode : nil
+    }
+}
