@@ -77,15 +77,37 @@ extension Broker {
     ///
     /// - Parameters:
     ///   - queue: where they stand.
-    ///   - state: ready ones, those that consumers hold, or those that wait for their time, in order of that.
+    ///   - condition: only messages that meet this SQL expression over their fields, such as
+    ///     `key LIKE 'order.%' AND json ->> 'total' > 100`; docs/line-protocol.md has the fields.
+    ///   - state: ready ones, those that consumers hold, or those that wait for their time, in order of that; with
+    ///     `nil` all of them, state by state.
     ///   - position: only messages at this position or behind it.
     ///   - count: at most so many, 1–1,000; fewer where 4 MiB of bodies are passed.
+    /// - Throws: a `BrokerError`: 404 when the queue isn't there; for a condition 502 when it does not compile, 403
+    ///   when it does more than it may, 506 when it takes longer than two seconds.
     public func peek(
-        _ queue: QueueName, state: Peek.State = .ready, from position: MessageNumber = 0, count: Int = 10
+        _ queue: QueueName, where condition: String? = nil, state: Peek.State? = .ready,
+        from position: MessageNumber = 0, count: Int = 10
     ) async throws -> [PeekedMessage] {
-        let answer = try await door.ask(.peek(Peek(queue, state: state, from: position, countMax: count)))
+        let peek = Peek(queue, state: state, from: position, countMax: count, where: condition)
+        let answer = try await door.ask(.peek(peek))
         guard case .messages(let rows) = answer else { throw BrokerError.unexpected(answer) }
         return rows
+    }
+
+    /// Asks the database: one SELECT over the tables and views of docs/database.md. The answer includes everything
+    /// that was answered before; what is in memory only (transient messages) is not in it.
+    ///
+    /// ```swift
+    /// let keys = try await broker.query("SELECT routing_key, count(*) FROM message GROUP BY routing_key")
+    /// ```
+    ///
+    /// - Throws: a `BrokerError`: 502 when the query does not compile, 403 when it does more than read what it may,
+    ///   506 when it takes longer than two seconds, or answers with more than 10,000 rows or 4 MiB.
+    public func query(_ sql: String) async throws -> QueryResult {
+        let answer = try await door.ask(.query(sql))
+        guard case .table(let result) = answer else { throw BrokerError.unexpected(answer) }
+        return result
     }
 
     /// Removes one message that waits in a queue, ready or delayed. Returns once that is on disk.

@@ -79,6 +79,7 @@ extension Engine {
             state.isStopping = true
         }
         reader.stop()
+        searcher.stop()
         timekeeperSignal.raise()
         writerSignal.raise()
     }
@@ -86,6 +87,7 @@ extension Engine {
     /// The writer's last act: closes the store, and tells everyone who waits.
     func ended(with failure: StoreFailure?) {
         reader.waitForEnd()
+        searcher.waitForEnd()
         store.close()
         let outlets = enter { state, _ in
             state.isClosed = true

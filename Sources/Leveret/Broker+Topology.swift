@@ -147,13 +147,14 @@ extension Broker {
     /// - Parameters:
     ///   - source: where they wait.
     ///   - target: where they go.
+    ///   - condition: only messages that meet this SQL expression over their fields, as in `peek`.
     ///   - count: how many at most; `nil` is all that are ready as the move begins.
     /// - Returns: how many were moved.
     @discardableResult
     public func move(
-        from source: QueueName, to target: QueueName, count: Int? = nil
+        from source: QueueName, to target: QueueName, where condition: String? = nil, count: Int? = nil
     ) async throws -> Int {
-        try await move(Move(from: source, to: .queue(target), countMax: count))
+        try await move(Move(from: source, to: .queue(target), countMax: count, where: condition))
     }
 
     /// Moves messages as `move` says: to a queue, or through an exchange.

@@ -84,6 +84,7 @@ public final class Broker: Sendable {
         let engine = engine
         let areStarted = [
             startWorkerThread("leveret-reader") { engine.reader.run(for: engine) },
+            startWorkerThread("leveret-search") { engine.searcher.run(for: engine) },
             startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() },
             startWorkerThread("leveret-writer") {
                 var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)

@@ -19,6 +19,7 @@ final class Outlet: Sendable {
 struct FollowUp: Sendable {
     var wakes: [Outlet] = []
     var loads: [LoadRequest] = []
+    var searches: [Search] = []
     var hasNews = false
     var wakesWriter = false
     var wakesTimekeeper = false
@@ -41,6 +42,9 @@ struct EngineState {
     /// Reads that wait for their batch, and those whose batch has just been committed.
     var heldLoads: [LoadRequest] = []
     var readyLoads: [LoadRequest] = []
+    /// Searches that wait for their batch, and those whose batch has just been committed.
+    var heldSearches: [Search] = []
+    var readySearches: [Search] = []
     var writerRest = WriterRest.awake
     /// Until when the timekeeper sleeps; `nil` while it is awake.
     var timekeeperSleepsUntil: Instant?
@@ -60,6 +64,9 @@ struct EngineState {
             if let outlet = outlets[id] { followUp.wakes.append(outlet) }
         }
         if !outputs.loads.isEmpty || !readyLoads.isEmpty { collectLoads(outputs.loads, into: &followUp) }
+        if !outputs.searches.isEmpty || !readySearches.isEmpty {
+            collectSearches(outputs.searches, into: &followUp)
+        }
         if !outputs.events.isEmpty, !listeners.isEmpty {
             untold += outputs.events
             followUp.hasNews = true
@@ -83,6 +90,10 @@ struct EngineState {
     /// Lets the reads go that waited for batches up to `number`.
     mutating func committed(through number: BatchNumber) {
         committed = number
+        if !heldSearches.isEmpty {
+            readySearches += heldSearches.filter { $0.barrier <= number }
+            heldSearches.removeAll { $0.barrier <= number }
+        }
         guard !heldLoads.isEmpty else { return }
         readyLoads += heldLoads.filter { $0.barrier <= number }
         heldLoads.removeAll { $0.barrier <= number }
@@ -96,6 +107,18 @@ struct EngineState {
                 followUp.loads.append(load)
             } else {
                 heldLoads.append(load)
+            }
+        }
+    }
+
+    private mutating func collectSearches(_ searches: [Search], into followUp: inout FollowUp) {
+        followUp.searches += readySearches
+        readySearches.removeAll()
+        for search in searches {
+            if search.barrier <= committed {
+                followUp.searches.append(search)
+            } else {
+                heldSearches.append(search)
             }
         }
     }
@@ -122,6 +145,7 @@ final class Engine: Sendable {
     let writerSignal = Signal()
     let timekeeperSignal = Signal()
     let reader: Reader
+    let searcher: Searcher
 
     private let state: Mutex<EngineState>
     private let telling = Mutex(())  // keeps what is told in order; taken before the engine's lock
@@ -136,6 +160,7 @@ final class Engine: Sendable {
             path: path, options: configuration.store, now: now, logger: configuration.logger)
         self.store = store
         reader = Reader(store: store, logger: configuration.logger)
+        searcher = Searcher(store: store, limits: configuration.limits)
         var generator = SystemRandomNumberGenerator()
         var core = BrokerCore(limits: configuration.limits, seed: configuration.seed ?? generator.next())
         core.facts.version = Broker.version
@@ -172,6 +197,7 @@ final class Engine: Sendable {
     func perform(_ followUp: FollowUp) {
         if followUp.wakesWriter { writerSignal.raise() }
         if !followUp.loads.isEmpty { reader.request(followUp.loads) }
+        if !followUp.searches.isEmpty { searcher.request(followUp.searches) }
         for outlet in followUp.wakes { outlet.wake() }
         if followUp.wakesTimekeeper { timekeeperSignal.raise() }
         if followUp.hasNews { tellListeners() }

@@ -28,8 +28,8 @@ import Leveret
             CommandGroup(
                 name: "Messages",
                 subcommands: [
-                    PublishCommand.self, GetCommand.self, PeekCommand.self, MoveCommand.self,
-                    MessageCommand.self, PurgeCommand.self,
+                    PublishCommand.self, GetCommand.self, PeekCommand.self, SQLCommand.self,
+                    MoveCommand.self, MessageCommand.self, PurgeCommand.self,
                 ]
             ),
             CommandGroup(

@@ -165,11 +165,14 @@ extension BrokerCore {
                 let text = "PEEK of \(peek.countMax) messages; 1 to \(limits.peekCountMax) are allowed"
                 throw BrokerError(.preconditionFailed, text)
             }
+            guard peek.condition == nil, peek.state != nil else {
+                return try searchMessages(peek, in: queue, ticket, session, now: now)
+            }
         } catch {
             return answer(session, ticket, .refused(error))
         }
         let progress = PeekInProgress(peek, bytesMax: limits.peekBytesMax)
-        switch peek.state {
+        switch peek.state ?? .ready {
         case .ready:
             progress.next = addReady(to: progress, from: queue.highestPriority, of: queue, now: now)
         case .delayed:
@@ -291,7 +294,7 @@ extension PeekInProgress {
     var rows: [PeekedMessage] {
         candidates.compactMap { candidate in
             guard let message = candidate.entry.message else { return nil }
-            return PeekedMessage(candidate, message, peek.state)
+            return PeekedMessage(candidate, message, peek.state ?? .ready)
         }
     }
 }

@@ -38,7 +38,16 @@ extension BrokerCore {
             let source = try usableQueue(move.source, by: session)
             try checkContent(headers: move.headers, body: move.body)
             let target = try self.target(of: move, session)
-            if let position = move.position {
+            if let condition = move.condition {
+                guard move.position == nil else {
+                    throw BrokerError(.preconditionFailed, "a move takes a condition or a position, not both")
+                }
+                try checkSearch(condition)
+                let progress = MoveInProgress(
+                    source: source, target: target, session: session, ticket: ticket, through: lastNumber,
+                    left: move.countMax ?? .max)
+                searchPlaces(FoundMove(progress, condition: condition), now: now)
+            } else if let position = move.position {
                 try moveOne(move, position, from: source, to: target, session, ticket, now: now)
             } else {
                 let left = min(move.countMax ?? .max, source.readyCount)
@@ -125,7 +134,8 @@ extension BrokerCore {
         queue.waitingMoves = []
     }
 
-    private mutating func end(_ move: MoveInProgress, _ refusal: BrokerError?) {
+    /// Answers a move, once what was moved is safe.
+    mutating func end(_ move: MoveInProgress, _ refusal: BrokerError?) {
         let result: Answer =
             refusal.map {
                 .refused(BrokerError($0.code, "\($0.text); \(move.moved) messages were moved before"))
@@ -137,7 +147,7 @@ extension BrokerCore {
     }
 
     /// Puts a message where a move leads. Returns why not.
-    private mutating func transfer(
+    mutating func transfer(
         _ entry: Entry, to target: MoveTarget, _ edited: Message?, now: Instant
     ) -> BrokerError? {
         guard let message = edited ?? entry.message else { return nil }
@@ -190,7 +200,7 @@ extension BrokerCore {
     }
 
     /// A message that stands at its new place now leaves the old.
-    private mutating func takeAway(_ entry: Entry, now: Instant) {
+    mutating func takeAway(_ entry: Entry, now: Instant) {
         messageBytes -= entry.footprint
         removeRow(of: entry)
         forgetID(of: entry.number)

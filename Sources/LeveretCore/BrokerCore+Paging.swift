@@ -15,6 +15,8 @@ struct SpecialLoad {
         case peek(PeekInProgress)
         /// WHY asks which of the delayed messages is due next.
         case why
+        /// Messages that a MOVE has found by its condition are only stored; `removals` as for `change`.
+        case moveFound(FoundMove, removals: Int)
     }
 
     /// Where an entry stands in its queue.
@@ -292,6 +294,8 @@ extension BrokerCore {
         case .why:
             guard let session = special.session else { return }
             whyLoaded(result.rows.first, queue, session, special.ticket, now: now)
+        case .moveFound(let move, let removals):
+            foundLoaded(move, removals: removals, result, now: now)
         }
     }
 

@@ -151,6 +151,7 @@ extension BrokerCore {
         case .edit(let edit):
             change(edit.position, of: edit.queue, .edit(edit), ticket, session, now: now)
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
+        case .query(let sql): query(sql, ticket, session, now: now)
         case .list(let listing, let match): list(listing, match: match, ticket, session, now: now)
         case .status(let queue): status(of: queue, ticket, session, now: now)
         case .setPolicy(let policy): setPolicy(policy, ticket, session, now: now)

@@ -12,6 +12,8 @@ enum LongWork {
     case due(MessageQueue)
     /// A MOVE.
     case move(MoveInProgress)
+    /// A MOVE of what meets a condition.
+    case moveFound(FoundMove)
     /// A listing of queues.
     case listQueues(QueueListing)
     /// Queues look at changed policies.
@@ -33,6 +35,8 @@ extension BrokerCore {
             arm(queue)
         case .move(let move):
             moveSlice(move, now: now)
+        case .moveFound(let move):
+            moveFoundSlice(move, now: now)
         case .listQueues(let listing):
             listSlice(listing, now: now)
         case .refreshPolicies(let progress):

@@ -59,6 +59,9 @@ public struct BrokerCore {
     /// Reads that are not a queue's window, by the epoch they were asked with.
     var specialLoads: [UInt64: SpecialLoad] = [:]
     var nextSpecialLoad: UInt64 = 1 << 63
+    /// Searches that were asked for and not yet answered.
+    var searches: [UInt64: SearchPurpose] = [:]
+    var nextSearch: UInt64 = 1
 
     /// Footprint of the messages in memory: in windows and held.
     var messageBytes = 0

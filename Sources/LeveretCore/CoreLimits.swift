@@ -28,6 +28,22 @@ public struct CoreLimits: Sendable, Hashable {
     public var peekCountMax = 1000
     /// Bytes of these messages; the one that passes it is the last.
     public var peekBytesMax = 4 << 20
+    /// Bytes of a condition (`where`) or a query.
+    public var queryTextBytesMax = 8192
+    /// Milliseconds that one search or query may run.
+    public var queryMillisecondsMax = 2_000
+    /// Rows that one query answers with.
+    public var queryRowsMax = 10_000
+    /// Bytes of these rows.
+    public var queryBytesMax = 4 << 20
+    /// Bytes of one value in a query or condition; longer bodies are not looked into.
+    public var queryValueBytesMax = 1 << 20
+    /// Bytes that SQLite may take up while one query runs.
+    public var queryMemoryMax = 128 << 20
+    /// Searches that wait or run.
+    public var searchesWaitingMax = 64
+    /// Places that a MOVE with a condition looks for at once.
+    public var moveSearchMax = 4_096
     /// Bytes of a consumer's error text; the rest is cut off.
     public var errorTextBytesMax = 1024
     /// Bytes of the parking queue; then the oldest go.

@@ -39,6 +39,8 @@ public enum CommitWish: Int, Sendable, Comparable {
 public struct CoreOutputs: Sendable {
     /// Reads to make; each answer goes to `loaded`.
     public var loads: [LoadRequest] = []
+    /// Searches to make; what each finds goes to `searched`.
+    public var searches: [Search] = []
     /// Sessions that have events waiting and don't know it; each is named once until it is drained.
     public var wakes: [SessionID] = []
     /// For those who listen.

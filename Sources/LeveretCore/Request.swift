@@ -90,6 +90,8 @@ public struct Move: Hashable, Sendable {
     public var destination: Destination
     /// How many at most, from the head; `nil` is all that are ready as the move begins.
     public var countMax: Int?
+    /// Only messages that meet this SQL expression over their fields, as in `Peek`.
+    public var condition: String?
     /// Only the one message at this position.
     public var position: MessageNumber?
     /// Refuse unless the message at `position` has this version.
@@ -99,8 +101,12 @@ public struct Move: Hashable, Sendable {
     /// Replaces the body of the message at `position`.
     public var body: [UInt8]?
 
-    /// A move of everything that is ready.
-    public init(from source: QueueName, to destination: Destination, countMax: Int? = nil) {
+    /// A move of everything that is ready, or of what of it meets `condition`.
+    public init(
+        from source: QueueName, to destination: Destination, countMax: Int? = nil,
+        where condition: String? = nil
+    ) {
+        self.condition = condition
         self.source = source
         self.destination = destination
         self.countMax = countMax
@@ -155,15 +161,21 @@ public struct Peek: Hashable, Sendable {
 
     /// The queue.
     public var queue: QueueName
-    /// Only messages in this state.
-    public var state: State
+    /// Only messages in this state; `nil` is every one: first those that have a place, then the delayed ones.
+    public var state: State?
     /// Only messages at this position or behind it.
     public var from: MessageNumber
     /// At most so many; 1–1,000. The answer ends early behind `CoreLimits.peekBytesMax`.
     public var countMax: Int
+    /// Only messages that meet this SQL expression over their fields (docs/line-protocol.md, PEEK).
+    public var condition: String?
 
     /// The first messages of `queue`.
-    public init(_ queue: QueueName, state: State = .ready, from: MessageNumber = 0, countMax: Int = 10) {
+    public init(
+        _ queue: QueueName, state: State? = .ready, from: MessageNumber = 0, countMax: Int = 10,
+        where condition: String? = nil
+    ) {
+        self.condition = condition
         self.queue = queue
         self.state = state
         self.from = from
@@ -239,6 +251,8 @@ public enum Request: Sendable {
     case edit(MessageEdit)
     /// Shows messages without taking them; answered by `.messages`.
     indirect case peek(Peek)
+    /// Rows of a read-only SQL query over the database; answered by `.table`.
+    case query(String)
     /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all.
     case list(Listing, match: String?)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).

@@ -84,6 +84,8 @@ public enum Answer: Sendable {
     case consumers([ConsumerInfo])
     /// Rows of a listing.
     case connections([ConnectionInfo])
+    /// Rows of a query.
+    case table(QueryResult)
     /// Why messages stand still.
     case reasons([QueueReason])
     /// Rows of a listing.

@@ -68,7 +68,8 @@ import Testing
     private static let commands = [
         "serve", "status", "queues", "queue show", "queue declare", "queue delete", "exchanges",
         "exchange show",
-        "exchange declare", "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "move",
+        "exchange declare", "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "sql",
+        "move",
         "purge",
         "pause", "resume", "why", "msg edit", "msg cancel", "policy list", "policy set", "policy delete",
     ]

@@ -106,7 +106,7 @@ extension ReferenceModel {
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
         case .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons:
+            .reasons, .table:
             "a listing"
         }
     }

@@ -30,7 +30,7 @@ private let longest = String(repeating: "n", count: 255)
         ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("PURGE", "PURGE q"), ("DROP", "DROP queue q"),
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
-        ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"),
+        ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -188,7 +188,9 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("REJECT 1 error", 502, "error needs a value"),
         Refusal("REJECT 1 delay=5", 502, "delay= needs requeue"), Refusal("NACK 1 requeue", 502, "'requeue'"),
         Refusal("PEEK q state=gone", 502, "must be one of ready, unacked, delayed"),
-        Refusal("PEEK q where=1", 540, "where of PEEK"),
+        Refusal("PEEK q where", 502, "option where needs a value"),
+        Refusal("SQL", 502, "arguments are missing"), Refusal("SQL SELECT 1", 502, "one argument too many"),
+        Refusal("MOVE a to b where=1 position=1", 502, "where= or position=, not both"),
         Refusal("PEEK q body=maybe", 502, "body=maybe must be yes or no"),
         Refusal("MOVE a at b", 502, "'to' is wanted, not 'at'"), Refusal("MOVE a to", 502, "behind 'to'"),
         Refusal("MOVE a to b exchange=e", 502, "behind 'to'"), Refusal("MOVE a to b key=k", 502, "key="),
@@ -207,7 +209,7 @@ private let longest = String(repeating: "n", count: 255)
     func `a bad request is named, and the talk goes on`(refusal: Refusal) { Self.check(refusal) }
 
     @Test(arguments: [
-        "auth u p", "VHOST v", "SQL \"SELECT 1\"", "USER", "PERMISSION",
+        "auth u p", "VHOST v", "USER", "PERMISSION",
         "KILL 1", "LOG debug", "BACKUP f", "EXPORT", "IMPORT {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {

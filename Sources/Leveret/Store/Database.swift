@@ -10,6 +10,8 @@ final class Database {
     struct Options {
         /// Opens a file that is there, for reading.
         var isReadOnly = false
+        /// Opens no file: all is in memory, and the path means nothing.
+        var isInMemory = false
         /// How long a statement waits for another program's lock.
         var busyMilliseconds: Int32 = 0
         /// Statements that are run at once.
@@ -25,7 +27,7 @@ final class Database {
         var opened: OpaquePointer?
         let access = options.isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         // A path is a path: `:memory:` and `file:` URIs mean something else to SQLite.
-        let name = path.hasPrefix("/") ? path : "./" + path
+        let name = options.isInMemory ? ":memory:" : path.hasPrefix("/") ? path : "./" + path
         let code = sqlite3_open_v2(name, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let opened else {
             defer { sqlite3_close(opened) }

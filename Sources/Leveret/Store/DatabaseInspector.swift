@@ -76,11 +76,22 @@ public final class DatabaseInspector: Sendable {
             guard let queue = queues.first(where: { $0.definition.name == peek.queue }) else {
                 throw unknown(peek.queue)
             }
+            guard peek.condition == nil, peek.state != nil else {
+                let settings = try? QueueSettings(queue.definition)
+                return try search.messages(
+                    peek, in: queue.id, hasPriorities: settings?.priorityMax != nil, nil, now: Self.now)
+            }
             return try stored { () throws(StoreFailure) in
                 try MessageReader(database: database, isSpill: false).peek(peek, in: queue.id, now: Self.now)
             }
         }
     }
+
+    /// The rows of one SELECT over the tables and views of docs/database.md, as `Broker.query` has them.
+    public func query(_ sql: String) throws(BrokerError) -> QueryResult { try search.query(sql) }
+
+    /// A search of the file, on connections of its own.
+    private var search: StoreSearch { StoreSearch(bounds: SearchBounds(CoreLimits()), path: path) }
 
     /// Every exchange that was declared, by name, and how many bindings it has.
     public func exchanges() throws(BrokerError) -> [ExchangeInfo] {

@@ -134,9 +134,14 @@ struct MessageReader {
         WHERE m.queue = ?1 AND m.due IS NOT NULL AND m.id >= ?2 ORDER BY m.due, m.id LIMIT ?3
         """
 
+    private static let foundSQL = """
+        \(columns), h.consumer, h.since FROM message AS m \(joins) WHERE m.id = ?2 AND m.queue = ?1
+        """
+
     /// Messages of a queue in one state, for people.
     func peek(_ peek: Peek, in queue: QueueID, now: Instant) throws(StoreFailure) -> [PeekedMessage] {
-        let isDelayed = peek.state == .delayed
+        let state = peek.state ?? .ready
+        let isDelayed = state == .delayed
         let statement = try database.prepared(isDelayed ? Self.peekDelayedSQL : Self.peekSQL)
         defer { statement.reset() }
         statement.bind(1, queue.rawValue)
@@ -144,25 +149,41 @@ struct MessageReader {
         statement.bind(3, Int64(peek.countMax))
         if !isDelayed {
             statement.bind(4, now.milliseconds)
-            statement.bind(5, peek.state == .unacked ? 1 : 0)
+            statement.bind(5, state == .unacked ? 1 : 0)
         }
         var messages: [PeekedMessage] = []
         var names = LastNames()
         while try statement.next() {
             let row = try row(of: statement, &names)
-            messages.append(
-                PeekedMessage(
-                    number: row.number, version: Int(row.version), state: peek.state,
-                    message: row.message,
-                    entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
-                    due: row.due, deliveries: Int(row.acquired), failed: Int(row.failed),
-                    heldBy: statement.optionalText(14),
-                    heldSince: statement.isNull(15) ? nil : Instant(milliseconds: statement.int(15)),
-                    deaths: row.deaths
-                )
-            )
+            messages.append(peeked(row, state, statement))
         }
         return messages
+    }
+
+    /// A message that a search has found; `nil` when it isn't there.
+    func found(
+        _ number: MessageNumber, in queue: QueueID, _ state: Peek.State
+    ) throws(StoreFailure)
+        -> PeekedMessage?
+    {
+        let statement = try database.prepared(Self.foundSQL)
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, number.rawValue)
+        guard try statement.next() else { return nil }
+        var names = LastNames()
+        let row = try row(of: statement, &names)
+        return peeked(row, state, statement)
+    }
+
+    private func peeked(_ row: LoadedRow, _ state: Peek.State, _ statement: Prepared) -> PeekedMessage {
+        PeekedMessage(
+            number: row.number, version: Int(row.version), state: state, message: row.message,
+            entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
+            due: row.due, deliveries: Int(row.acquired), failed: Int(row.failed),
+            heldBy: statement.optionalText(14),
+            heldSince: statement.isNull(15) ? nil : Instant(milliseconds: statement.int(15)),
+            deaths: row.deaths)
     }
 
     // MARK: Steps

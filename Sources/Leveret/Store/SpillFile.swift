@@ -23,6 +23,9 @@ final class SpillFile: Sendable {
         var readers: ReaderPool
     }
 
+    /// Where the file is; `nil` as long as nothing was ever spilled.
+    var pathIfThere: String? { connections.withLock { $0 == nil ? nil : path } }
+
     /// Removes what an earlier broker left.
     init(besideDatabase database: String) {
         path = database + "-spill"

@@ -143,6 +143,11 @@ final class Store: Sendable {
         return result
     }
 
+    /// A search of everything that is stored, on connections of its own.
+    func search(_ bounds: SearchBounds) -> StoreSearch {
+        StoreSearch(bounds: bounds, path: path, spillPath: spill.pathIfThere)
+    }
+
     /// Bytes of the database file and its write-ahead log.
     func fileBytes() -> Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
 

@@ -83,12 +83,18 @@ struct FileSource: Source {
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
         let messages = try inspector.peek(
             Peek(
-                QueueName(peek.queue), state: Peek.State(rawValue: peek.state.rawValue) ?? .ready,
+                QueueName(peek.queue), state: Peek.State(rawValue: peek.state.rawValue),
                 from: MessageNumber(Int64(peek.from)),
-                countMax: peek.count
+                countMax: peek.count,
+                where: peek.condition
             )
         )
         for message in messages { try each(try row(ListingRow.message(message))) }
+    }
+
+    func query(_ sql: String, each: (JSON) throws -> Void) throws {
+        let result = try inspector.query(sql)
+        for row in result.rows { try each(try self.row(ListingRow.query(row, columns: result.columns))) }
     }
 
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {

@@ -18,6 +18,8 @@ protocol Source {
     func consumers(of queue: String) throws -> [JSON]
     /// The first messages of a queue from a position on, at most 1,000 at a time.
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws
+    /// The rows of a read-only query.
+    func query(_ sql: String, each: (JSON) throws -> Void) throws
     /// The way of a message.
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws
 }
@@ -26,6 +28,8 @@ protocol Source {
 struct PeekRequest: Equatable {
     /// Messages in one request.
     static let countMax = 1000
+    /// Past so many bytes of bodies an answer ends early.
+    static let bytesMax = 4 << 20
 
     var queue: String
     /// 1–1,000.
@@ -33,6 +37,10 @@ struct PeekRequest: Equatable {
     /// The first position that counts.
     var from: Int
     var state: PeekState
+    /// Only messages that meet this expression.
+    var condition: String?
+    /// With their bodies.
+    var hasBodies = true
 }
 
 /// A state that messages can be seen in.
@@ -40,6 +48,7 @@ enum PeekState: String, CaseIterable {
     case ready
     case unacked
     case delayed
+    case all
 }
 
 extension Source {
@@ -88,7 +97,15 @@ struct ServerSource: Source {
             "from",
             peek.from
         )
-        try client.rows(request.option("state", peek.state.rawValue), each: each)
+        try client.rows(
+            request.option("state", peek.state.rawValue).option("where", peek.condition)
+                .option("body", peek.hasBodies ? nil : "no"),
+            each: each
+        )
+    }
+
+    func query(_ sql: String, each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("SQL").argument(sql), each: each)
     }
 
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {

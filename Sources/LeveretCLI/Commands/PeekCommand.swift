@@ -13,6 +13,7 @@ struct PeekCommand: ParsableCommand {
               leveret peek jobs --body json
               leveret peek jobs --state unacked --columns position,held_by,held_since
               leveret peek mails --state delayed --columns position,due,key
+              leveret peek jobs --where "key LIKE 'order.%' AND json ->> 'total' > 100"
               leveret peek jobs.dead -o json --db leveret.db
             """
     )
@@ -23,11 +24,14 @@ struct PeekCommand: ParsableCommand {
     var number = 10
     @Option(help: ArgumentHelp("Begin at this position.", valueName: "position"))
     var from = 0
-    @Option(
-        help:
-            "Messages that wait (ready), that consumers hold (unacked), or that wait for their time (delayed)."
-    )
+    @Option(help: "Messages that wait (ready), that consumers hold (unacked), that are delayed, or all.")
     var state: PeekState = .ready
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only messages that meet this SQL expression over their fields.", valueName: "expression")
+    )
+    var condition: String?
     @Option(help: "Bodies as indented json, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var source: SourceOptions
@@ -35,8 +39,8 @@ struct PeekCommand: ParsableCommand {
 
     func validate() throws {
         if number < 1 { throw ValidationError("-n is 1 or more.") }
-        if state == .delayed, number > PeekRequest.countMax {
-            throw ValidationError("-n is \(PeekRequest.countMax) at most with --state delayed.")
+        if state == .delayed || state == .all, number > PeekRequest.countMax {
+            throw ValidationError("-n is \(PeekRequest.countMax) at most with --state \(state.rawValue).")
         }
         if from < 0 { throw ValidationError("--from is a position: 0 or more.") }
     }
@@ -50,17 +54,28 @@ struct PeekCommand: ParsableCommand {
         while left > 0 {
             let count = min(left, PeekRequest.countMax)
             var seen = 0
-            try source.peek(PeekRequest(queue: name, count: count, from: next, state: state)) { row in
+            var bytes = 0
+            let request = PeekRequest(
+                queue: name, count: count, from: next, state: state, condition: condition
+            )
+            try source.peek(request) { row in
                 seen += 1
+                bytes += row["size"]?.int ?? 0
                 next = (row["position"]?.int ?? next) + 1
                 printer.print(row)
             }
             left -= seen
             // Fewer than asked for: the rest may be too long for one answer.
             // Delayed ones come in order of due times, so that there is no position to go on from.
-            if seen == 0 || state == .delayed { break }
+            if seen == 0 || state == .delayed || state == .all { break }
+            if condition != nil, bytes < PeekRequest.bytesMax { break }
         }
-        printer.finish(none: "no message of queue '\(name.printable)' is \(state.rawValue)")
+        let what = condition == nil ? "" : " and meets the condition"
+        printer.finish(
+            none: state == .all
+                ? "no message of queue '\(name.printable)'" + (condition == nil ? "" : " meets the condition")
+                : "no message of queue '\(name.printable)' is \(state.rawValue)\(what)"
+        )
     }
 }
 

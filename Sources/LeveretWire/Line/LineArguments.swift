@@ -51,11 +51,6 @@ struct LineArguments {
             guard options.updateValue(value.map { .bytes($0) } ?? .flag, forKey: name) == nil else {
                 throw BrokerError(.syntaxError, "option \(name) is given twice; give it once")
             }
-        } else if verb.laterOptions.contains(name) {
-            throw BrokerError(
-                .notImplemented,
-                "option \(name) of \(verb.rawValue.uppercased()) is not built yet"
-            )
         } else if token.equals == nil, verb.options.isEmpty {
             throw tooMany(token)
         } else {
@@ -181,16 +176,18 @@ struct LineArguments {
         throw BrokerError(.syntaxError, "option \(name)=\(LineText.shown(text.utf8)) must be one of \(words)")
     }
 
-    /// The text of an argument, at most 255 bytes of UTF-8.
-    func name(_ index: Int, _ what: String) throws(BrokerError) -> String {
+    /// The text of an argument, at most `bytesMax` bytes of UTF-8.
+    func name(
+        _ index: Int, _ what: String, bytesMax: Int = LineLimits.nameBytesMax
+    ) throws(BrokerError) -> String {
         guard let text = positional[index].text else {
             throw BrokerError(.syntaxError, "the \(what) is not UTF-8; only headers and bodies may be bytes")
         }
         let count = text.utf8.count
-        guard count <= LineLimits.nameBytesMax else {
+        guard count <= bytesMax else {
             throw BrokerError(
                 .syntaxError,
-                "the \(what) has \(count) bytes; at most \(LineLimits.nameBytesMax) are allowed"
+                "the \(what) has \(count) bytes; at most \(bytesMax) are allowed"
             )
         }
         return text

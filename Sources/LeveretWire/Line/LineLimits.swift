@@ -15,7 +15,7 @@ public struct LineLimits: Sendable, Hashable {
     public var untaggedWaitingMax = 65_536
     /// Tagged requests whose replies wait; at this many, reading stops.
     public var taggedWaitingMax = 65_536
-    /// Listings (PEEK, LIST, STAT, ROUTE) whose rows wait; at this many, reading stops.
+    /// Listings (PEEK, LIST, STAT, ROUTE, SQL) whose rows wait; at this many, reading stops.
     public var listingsWaitingMax = 16
     /// Bytes of finished replies that wait for an earlier one; past this, reading stops.
     public var heldReplyBytesMax = 1 << 20
@@ -39,4 +39,6 @@ public struct LineLimits: Sendable, Hashable {
     static let prefetchMax: Int64 = 65_535
     static let peekCountMax: Int64 = 1000
     static let errorTextBytesMax = 1024
+    /// Bytes of a condition or a query; a line is never longer.
+    static let queryTextBytesMax = 8192
 }

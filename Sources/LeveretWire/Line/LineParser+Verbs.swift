@@ -8,6 +8,13 @@ private enum Overflow: String, CaseIterable {
     case rejectPublishDeadLetter = "reject-publish-dlx"
 }
 
+/// What PEEK's `state` may be.
+private enum PeekedState: String, CaseIterable {
+    case ready, unacked, delayed, all
+
+    var state: Peek.State? { Peek.State(rawValue: rawValue) }
+}
+
 extension LineArguments {
     private static let priorities = Int64(Int32.min)...Int64(Int32.max)
     private static let leases = 1...QueueSettings.millisecondsMax
@@ -58,6 +65,7 @@ extension LineArguments {
         move.countMax = try number("n", in: 1...Int64.max).map { Int($0) }
         move.position = try number("position", in: 1...Int64.max).map { MessageNumber($0) }
         move.version = try number("if", in: 1...Int64.max).map { Int($0) }
+        move.condition = try text("where", bytesMax: LineLimits.queryTextBytesMax)
         move.headers = headers
         guard move.position != nil || !(hasBody || has("if") || !headers.isEmpty) else {
             throw BrokerError(
@@ -67,6 +75,9 @@ extension LineArguments {
         }
         guard move.position == nil || move.countMax == nil else {
             throw BrokerError(.syntaxError, "MOVE takes n= or position=, not both")
+        }
+        guard move.position == nil || move.condition == nil else {
+            throw BrokerError(.syntaxError, "MOVE takes where= or position=, not both")
         }
         return hasBody ? .move(move) : .complete(.submit(.move(move), .plain))
     }
@@ -79,9 +90,10 @@ extension LineArguments {
     func peek() throws(BrokerError) -> Peek {
         Peek(
             QueueName(try name(0, "queue's name")),
-            state: try word("state", as: Peek.State.self) ?? .ready,
+            state: try word("state", as: PeekedState.self).map(\.state) ?? .ready,
             from: MessageNumber(try number("from", in: 0...Int64.max) ?? 0),
-            countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? 10)
+            countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? 10),
+            where: try text("where", bytesMax: LineLimits.queryTextBytesMax)
         )
     }
 
@@ -113,10 +125,11 @@ extension LineArguments {
         return MessageNumber(position)
     }
 
-    /// LIST, STAT, WHY and ROUTE.
+    /// LIST, STAT, WHY, SQL and ROUTE.
     func listing() throws(BrokerError) -> Request {
         switch verb {
         case .stat: return .status(positional.isEmpty ? nil : QueueName(try name(0, "queue's name")))
+        case .sql: return .query(try name(0, "query", bytesMax: LineLimits.queryTextBytesMax))
         case .why: return .why(QueueName(try name(0, "queue's name")))
         case .route:
             var properties = MessageProperties()

@@ -133,7 +133,7 @@ extension LineHead {
             return .complete(.submit(.peek(try arguments.peek()), form))
         case .edit: return try arguments.edit(hasBody: hasBody)
         case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
-        case .list, .stat, .why, .route: return .complete(.submit(try arguments.listing(), .rows))
+        case .list, .stat, .why, .route, .sql: return .complete(.submit(try arguments.listing(), .rows))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:
             return .complete(.submit(try arguments.topology(), .plain))
         case .get, .sub, .ack, .nack, .reject, .touch:

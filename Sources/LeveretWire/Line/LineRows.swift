@@ -23,14 +23,14 @@ enum LineRows {
         json.field("failed", row.failed)
         json.field("size", row.message.body.count)
         json.field("headers", .table(properties.headers))
-        json.field("properties", Self.properties(properties, isPersistent: row.message.isPersistent))
+        json.field("properties", .table(properties.listed(isPersistent: row.message.isPersistent)))
         json.field("held_by", text: row.heldBy)
         json.field("held_since", time: row.heldSince)
         json.field("origin", text: row.deaths?.originQueue.rawValue)
         json.field("reason", text: row.deaths?.deaths.first?.reason.rawValue)
         json.field("error", text: row.deaths?.errorText)
-        if let deaths = row.deaths { json.field("deaths", Self.deaths(deaths)) } else { json.null("deaths") }
-        if withBody { json.body(row.message.body) }
+        if let deaths = row.deaths { json.field("deaths", deaths.listed) } else { json.null("deaths") }
+        if withBody { json.bytes("body", row.message.body) }
         json.end()
     }
 
@@ -146,6 +146,18 @@ enum LineRows {
         json.end()
     }
 
+    /// A row of a query: a value that is bytes and not UTF-8 is base64, its name followed by `64`.
+    static func query(_ row: [FieldValue], columns: [String], to json: inout JSONRow) {
+        for (column, value) in zip(columns, row) {
+            if case .bytes(let bytes) = value {
+                json.bytes(column, bytes)
+            } else {
+                json.field(column, value)
+            }
+        }
+        json.end()
+    }
+
     static func status(_ row: BrokerStatus, to json: inout JSONRow) {
         json.field("version", row.version)
         json.field("started", time: row.started)
@@ -182,36 +194,6 @@ extension LineRows {
         for reason in DeathReason.allCases { table[reason.rawValue] = .int(Int64(counts[reason] ?? 0)) }
         return .table(table)
     }
-
-    private static func properties(_ properties: MessageProperties, isPersistent: Bool) -> FieldValue {
-        let texts = [
-            ("message_id", properties.messageID), ("expiration", properties.expiration),
-            ("type", properties.type),
-            ("reply_to", properties.replyTo), ("correlation_id", properties.correlationID),
-            ("content_type", properties.contentType), ("content_encoding", properties.contentEncoding),
-            ("user_id", properties.userID), ("app_id", properties.appID),
-            ("cluster_id", properties.clusterID),
-        ]
-        var table: FieldTable = ["delivery_mode": .int(isPersistent ? 2 : 1)]
-        for (name, text) in texts { table[name] = text.map { .string($0) } }
-        table["timestamp"] = properties.timestamp.map { .int($0) }
-        return .table(table)
-    }
-
-    private static func deaths(_ history: DeathHistory) -> FieldValue {
-        .array(
-            history.deaths.map { death in
-                var table: FieldTable = [
-                    "queue": .string(death.queue.rawValue), "reason": .string(death.reason.rawValue),
-                    "count": .int(death.count), "exchange": .string(death.exchange.rawValue),
-                    "routing_keys": .array(death.routingKeys.map { .string($0) }),
-                    "time": .string(death.time.iso8601),
-                ]
-                table["original_expiration"] = death.originalExpiration.map { .string($0) }
-                return .table(table)
-            }
-        )
-    }
 }
 
 extension JSONRow {
@@ -226,11 +208,11 @@ extension JSONRow {
         }
     }
 
-    fileprivate mutating func body(_ bytes: [UInt8]) {
+    fileprivate mutating func bytes(_ name: String, _ bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
-            field("body", text)
+            field(name, text)
         } else {
-            field("body64", JSONText.base64(bytes))
+            field(name + "64", JSONText.base64(bytes))
         }
     }
 }

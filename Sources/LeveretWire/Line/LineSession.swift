@@ -346,7 +346,7 @@ public struct LineSession: Sendable {
             }
             LineWriter.error(error, prefix: prefix, to: &out)
         case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons:
+            .reasons, .table:
             Self.rows(answer, form, prefix: prefix, out: &out)
         }
     }
@@ -366,6 +366,8 @@ public struct LineSession: Sendable {
         case .connections(let rows): list(rows) { LineRows.connection($0, to: &$1) }
         case .policies(let rows): list(rows) { LineRows.policy($0, to: &$1) }
         case .reasons(let rows): list(rows) { LineRows.reason($0, to: &$1) }
+        case .table(let table):
+            list(table.rows) { LineRows.query($0, columns: table.columns, to: &$1) }
         case .routes(let rows): list(rows) { LineRows.route($0, to: &$1) }
         case .status(let row): list([row]) { LineRows.status($0, to: &$1) }
         case .done, .routed, .unroutable, .declared, .consuming, .count, .delivered, .empty, .committed,

@@ -8,7 +8,8 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case policy, peek, edit, cancel, move, pause, resume, purge, drop, list, stat, why, route, ping, help,
+    case policy, peek, edit, cancel, move, pause, resume, purge, drop, list, stat, why, route, sql, ping,
+        help,
         quit
 
     /// As HELP shows it.
@@ -52,11 +53,14 @@ enum LineVerb: String, CaseIterable, Sendable {
                 + "[max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
                 + "[deduplicate=ms|while-queued] [delayed-retry-type=…] [x-NAME=v]"
-        case .peek: "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed] [body=no]"
+        case .peek:
+            "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed|all] [where=condition] "
+                + "[body=no]"
         case .edit: "EDIT queue position [if=version] [key=k] [ttl=ms] [delay=ms] [h.NAME=v] [:text|{N}]"
         case .cancel: "CANCEL queue position"
         case .move:
-            "MOVE queue to queue2|exchange=e [key=k] [n=n] [position=p [if=version] [h.NAME=v] [:text|{N}]]"
+            "MOVE queue to queue2|exchange=e [key=k] [n=n] [where=condition] "
+                + "[position=p [if=version] [h.NAME=v] [:text|{N}]]"
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
         case .purge: "PURGE queue"
@@ -65,6 +69,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .stat: "STAT [queue]"
         case .why: "WHY queue"
         case .route: "ROUTE exchange key [h.NAME=v]"
+        case .sql: "SQL query"
         case .ping: "PING"
         case .help: "HELP [verb]"
         case .quit: "QUIT"
@@ -77,7 +82,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
-            .why:
+            .why, .sql:
             1...1
         case .exchange, .pub, .route, .drop, .policy, .edit, .cancel: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
@@ -119,24 +124,16 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "deduplicate", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max",
                 "delayed-retry-backoff", "delayed-retry-jitter",
             ]
-        case .peek: ["n", "from", "state", "body"]
-        case .move: ["exchange", "key", "n", "position", "if"]
+        case .peek: ["n", "from", "state", "where", "body"]
+        case .move: ["exchange", "key", "n", "where", "position", "if"]
         case .drop: ["if-empty", "if-unused", "operator"]
         case .list: ["match"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
             .purge,
-            .stat, .why, .route,
+            .stat, .why, .route, .sql,
             .ping,
             .help, .quit:
             []
-        }
-    }
-
-    /// Options of the design that this version doesn't have: refused with 540.
-    var laterOptions: Set<String> {
-        switch self {
-        case .peek, .move: ["where"]
-        default: []
         }
     }
 
@@ -157,7 +154,6 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
         "auth", "vhost",
-        "sql",
         "user", "permission", "kill", "log", "backup", "export", "import",
     ]
 }

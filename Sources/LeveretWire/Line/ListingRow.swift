@@ -21,6 +21,11 @@ public enum ListingRow {
         text { LineRows.message(message, withBody: true, to: &$0) }
     }
 
+    /// A row of SQL.
+    public static func query(_ row: [FieldValue], columns: [String]) -> String {
+        text { LineRows.query(row, columns: columns, to: &$0) }
+    }
+
     /// A row of ROUTE.
     public static func route(_ step: RouteStep) -> String { text { LineRows.route(step, to: &$0) } }
 

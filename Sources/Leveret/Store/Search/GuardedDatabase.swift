@@ -1,0 +1,258 @@
+// A connection for one search: read-only, its own, watched, with SQLite's limits drawn in. It compiles what somebody
+// else has written and says in words what is wrong with it.
+
+import CSQLite
+import LeveretCore
+
+/// What a search may use.
+struct SearchBounds {
+    var limits: CoreLimits
+    var deadline: ContinuousClock.Instant
+    var isEnding: () -> Bool
+
+    /// The bounds of a search that begins now.
+    init(_ limits: CoreLimits, isEnding: @escaping () -> Bool = { false }) {
+        self.limits = limits
+        self.isEnding = isEnding
+        deadline = .now + .milliseconds(limits.queryMillisecondsMax)
+    }
+}
+
+/// One connection, for what is not trusted.
+final class GuardedDatabase {
+    /// What somebody else has written, and how errors speak of it.
+    struct Foreign {
+        var text: String
+        /// `where` or `the query`.
+        var name: String
+        /// The names to offer when one is unknown.
+        var columns: [String] = []
+    }
+
+    let database: Database
+    private let watch: QueryWatch
+    private let bounds: SearchBounds
+
+    /// Opens the file at `path` for reading, or with `nil` an empty database in memory.
+    init(path: String?, _ bounds: SearchBounds) throws(StoreFailure) {
+        self.bounds = bounds
+        watch = QueryWatch(
+            deadline: bounds.deadline, memoryMax: bounds.limits.queryMemoryMax, isEnding: bounds.isEnding)
+        // What is sorted or gathered stays in memory, where it is counted: a full disk is deadly.
+        let options = Database.Options(
+            isReadOnly: path != nil, isInMemory: path == nil, busyMilliseconds: Schema.busyMilliseconds,
+            preparation: "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;")
+        database = try Database(path: path ?? "", options)
+        let connection = database.sqliteConnection
+        for option in [
+            SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+            SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER,
+            SQLITE_DBCONFIG_DQS_DML, SQLITE_DBCONFIG_DQS_DDL,
+        ] { leveret_sqlite_set(connection, Int32(option), 0) }
+        leveret_sqlite_set(connection, Int32(SQLITE_DBCONFIG_DEFENSIVE), 1)
+        for (limit, most) in [
+            (SQLITE_LIMIT_SQL_LENGTH, 65_536), (SQLITE_LIMIT_COLUMN, 256), (SQLITE_LIMIT_EXPR_DEPTH, 100),
+            (SQLITE_LIMIT_COMPOUND_SELECT, 16), (SQLITE_LIMIT_VDBE_OP, 25_000),
+            (SQLITE_LIMIT_FUNCTION_ARG, 32), (SQLITE_LIMIT_ATTACHED, 0),
+            (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256), (SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+            (SQLITE_LIMIT_WORKER_THREADS, 0),
+        ] { sqlite3_limit(connection, limit, Int32(most)) }
+        try SearchFunctions.register(on: connection)
+        watch.watch(connection)
+    }
+
+    /// Sees that queries find JSON's tables, and don't find what is not for them.
+    func prepareForQueries() throws(StoreFailure) {
+        watch.trust = .ours
+        // SQLite makes these tables when they are first named, which looks like a write.
+        for table in ["json_each", "json_tree"] { _ = try database.number("SELECT 1 FROM \(table)('[]')") }
+        let names = try database.prepared("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
+        defer { names.reset() }
+        while try names.next() {
+            let name = names.text(0)
+            if !QueryWatch.tables.contains(name) { watch.hidden.insert(name) }
+        }
+    }
+
+    /// Runs what the store itself wants, without limits on time and sizes.
+    func trusting<T>(_ work: (Database) throws(StoreFailure) -> T) throws(StoreFailure) -> T {
+        watch.trust = .ours
+        let connection = database.sqliteConnection
+        let before = sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, Int32.max)
+        defer { sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, before) }
+        return try work(database)
+    }
+
+    // MARK: Compiling
+
+    /// Compiles `before` + the foreign text + `after`: one statement that reads, without parameters.
+    func compile(
+        _ before: String, _ foreign: Foreign, _ after: String, as trust: QueryWatch.Trust
+    ) throws(BrokerError) -> ForeignStatement {
+        if foreign.text.utf8.contains(0) {
+            throw BrokerError(.syntaxError, "\(foreign.name) has a character of code 0 in it; take it out")
+        }
+        sqlite3_limit(
+            database.sqliteConnection, SQLITE_LIMIT_LENGTH, Int32(clamping: bounds.limits.queryValueBytesMax))
+        watch.begin(trust)
+        let start = before.utf8.count
+        let sql = Array((before + foreign.text + after).utf8CString.dropLast())
+        let statement = try sql.withUnsafeBufferPointer { sql throws(BrokerError) in
+            let (statement, end) = try prepare(sql, from: 0, foreign, start)
+            // Comments and semicolons behind it are no statement.
+            let (second, _) = try prepare(sql, from: end, foreign, start)
+            if let second {
+                sqlite3_finalize(second)
+                if let statement { sqlite3_finalize(statement) }
+                throw BrokerError(
+                    .syntaxError, "\(foreign.name) holds more than one statement; ask them one by one")
+            }
+            return statement
+        }
+        guard let statement else {
+            throw BrokerError(.syntaxError, "\(foreign.name) is empty; give an expression")
+        }
+        let compiled = ForeignStatement(statement, of: self, foreign, start)
+        guard sqlite3_bind_parameter_count(statement) == 0 else {
+            throw BrokerError(
+                .syntaxError, "\(foreign.name) has a parameter (?, :name) in it; write the value")
+        }
+        guard sqlite3_stmt_readonly(statement) != 0, sqlite3_column_count(statement) > 0 else {
+            throw BrokerError(.accessRefused, "\(foreign.name) does not read; it must be one SELECT")
+        }
+        return compiled
+    }
+
+    /// The first statement behind `offset`, `nil` where there is none, and where it ends.
+    private func prepare(
+        _ sql: UnsafeBufferPointer<CChar>, from offset: Int, _ foreign: Foreign, _ start: Int
+    ) throws(BrokerError) -> (OpaquePointer?, Int) {
+        guard let base = sql.baseAddress, offset < sql.count else { return (nil, offset) }
+        var statement: OpaquePointer?
+        var tail: UnsafePointer<CChar>?
+        let code = sqlite3_prepare_v2(
+            database.sqliteConnection, base + offset, Int32(clamping: sql.count - offset), &statement, &tail)
+        guard code == SQLITE_OK else { throw error(foreign, start: start - offset) }
+        return (statement, tail.map { $0 - base } ?? sql.count)
+    }
+
+    /// What is wrong, by the connection's last error. `start` is where the foreign text begins in the statement.
+    fileprivate func error(_ foreign: Foreign, start: Int) -> BrokerError {
+        let connection = database.sqliteConnection
+        let said = sqlite3_errmsg(connection).map { String(cString: $0) } ?? "unknown error"
+        let limits = bounds.limits
+        let code = sqlite3_errcode(connection) & 0xff
+        // A function that is denied is a plain error to SQLite.
+        if let denial = watch.denial, code == SQLITE_AUTH || code == SQLITE_ERROR {
+            return BrokerError(.accessRefused, "\(foreign.name) is refused: \(denial)")
+        }
+        switch code {
+        case SQLITE_INTERRUPT: return stopped(foreign)
+        case SQLITE_TOOBIG:
+            return BrokerError(
+                .preconditionFailed,
+                "a value in \(foreign.name) is longer than \(limits.queryValueBytesMax) bytes; leave it out")
+        case SQLITE_NOMEM: return BrokerError(.resourceError, "there is no memory for \(foreign.name)")
+        case SQLITE_ERROR, SQLITE_AUTH, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_CONSTRAINT, SQLITE_READONLY:
+            return wrong(foreign, said, at: Int(sqlite3_error_offset(connection)) - start)
+        default: return StoreFailure(connection: connection).brokerError
+        }
+    }
+
+    private func wrong(_ foreign: Foreign, _ said: String, at offset: Int) -> BrokerError {
+        let bytes = foreign.text.utf8
+        var place = ""
+        if said.contains("incomplete input") {
+            place = " at its end"
+        } else if offset >= 0, offset <= bytes.count {
+            place = " at character \(String(decoding: bytes.prefix(offset), as: UTF8.self).count + 1)"
+        }
+        var hint = ""
+        if said.contains("no such column"), !foreign.columns.isEmpty {
+            hint = "; the fields are \(foreign.columns.joined(separator: ", "))"
+        } else if said.contains("malformed JSON") {
+            hint = "; the field json is the body where it is JSON, and else null"
+        } else if said.contains("no such table") {
+            hint = "; there are \(QueryWatch.tables.sorted().joined(separator: ", "))"
+        } else if said.contains("no such function") {
+            let isQuery = foreign.columns.isEmpty
+            hint =
+                "; there are \(QueryWatch.listed(isQuery ? QueryWatch.queryFunctions : QueryWatch.functions))"
+        }
+        return BrokerError(.syntaxError, "\(foreign.name) is wrong\(place): \(said)\(hint)")
+    }
+
+    private func stopped(_ foreign: Foreign) -> BrokerError {
+        let limits = bounds.limits
+        switch watch.stop {
+        case .ending: return .ended
+        case .memory:
+            return BrokerError(
+                .resourceError,
+                "\(foreign.name) was stopped: it takes more than \(limits.queryMemoryMax) bytes of memory; sort, "
+                    + "group or put together less")
+        case .time, nil:
+            return BrokerError(
+                .resourceError,
+                "\(foreign.name) was stopped after \(limits.queryMillisecondsMax) ms; narrow it, begin further "
+                    + "behind, or look into fewer bodies")
+        }
+    }
+}
+
+/// A statement that somebody else has written, while it runs.
+final class ForeignStatement {
+    private let statement: OpaquePointer
+    private let owner: GuardedDatabase
+    private let foreign: GuardedDatabase.Foreign
+    private let start: Int
+    /// Reads the row that `next` came to.
+    let row: Prepared
+
+    fileprivate init(
+        _ statement: OpaquePointer, of owner: GuardedDatabase, _ foreign: GuardedDatabase.Foreign,
+        _ start: Int
+    ) {
+        self.statement = statement
+        self.owner = owner
+        self.foreign = foreign
+        self.start = start
+        row = Prepared(statement)
+    }
+
+    deinit { sqlite3_finalize(statement) }
+
+    /// The names of its columns, each once: of two with one name the second is followed by its place.
+    var columns: [String] {
+        var names: [String] = []
+        for index in 0..<sqlite3_column_count(statement) {
+            let name = sqlite3_column_name(statement, index).map { String(cString: $0) } ?? ""
+            names.append(names.contains(name) ? "\(name)_\(index + 1)" : name)
+        }
+        return names
+    }
+
+    /// Moves on to the next row.
+    func next() throws(BrokerError) -> Bool {
+        switch sqlite3_step(statement) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        default: throw owner.error(foreign, start: start)
+        }
+    }
+
+    /// A value of the row, and its bytes.
+    func value(_ column: Int32) -> (FieldValue, bytes: Int) {
+        switch sqlite3_column_type(statement, column) {
+        case SQLITE_INTEGER: return (.int(row.int(column)), 8)
+        case SQLITE_FLOAT: return (.double(sqlite3_column_double(statement, column)), 8)
+        case SQLITE_TEXT:
+            let text = row.text(column)
+            return (.string(text), text.utf8.count)
+        case SQLITE_BLOB:
+            let bytes = row.bytes(column)
+            return (.bytes(bytes), bytes.count)
+        default: return (.void, 1)
+        }
+    }
+}

@@ -1,0 +1,292 @@
+// What must not come through `where` and SQL: other statements, other tables, functions that make much of little, and
+// what runs for ever. Each is refused with the code that says what is wrong, and nothing has changed.
+
+import LeveretTestSupport
+import Testing
+
+@testable import Leveret
+
+/// A text and what it is refused with.
+struct Hostile: CustomTestStringConvertible, Sendable {
+    var text: String
+    var code: ReplyCode
+    /// What the error says.
+    var says: String
+    var testDescription: String { String(text.prefix(60)) }
+
+    init(_ text: String, _ code: ReplyCode, _ says: String = "") {
+        self.text = text
+        self.code = code
+        self.says = says
+    }
+}
+
+@Suite(.timeLimit(.minutes(2)))
+struct HostileQueryTests {
+    /// A broker with two queues that a query should not mix up.
+    private func broker(_ change: (inout Broker.Configuration) -> Void = { _ in }) async throws -> Broker {
+        let broker = try BrokerFixture.inMemory(change)
+        try await broker.declareQueue("jobs")
+        try await broker.declareQueue("secrets")
+        for index in 0..<20 { try await broker.publish("\(index)", to: "jobs" as QueueName) }
+        try await broker.publish("secret", to: "secrets" as QueueName)
+        return broker
+    }
+
+    private func refusal(_ work: () async throws -> Void) async -> BrokerError? {
+        do { try await work() } catch { return error as? BrokerError }
+        return nil
+    }
+
+    static let conditions: [Hostile] = [
+        // What leaves its place.
+        Hostile("", .syntaxError, "at its end"),
+        Hostile("   ", .syntaxError, "at its end"),
+        Hostile("-- nothing", .syntaxError, "at its end"),
+        Hostile("1)", .syntaxError, "at character 2"),
+        Hostile("1) OR (1", .syntaxError, "at character 2"),
+        Hostile("1) UNION SELECT id, id, id, id, id FROM message --", .syntaxError, "at character 2"),
+        Hostile("1) --", .syntaxError, "at character 2"),
+        Hostile("(1", .syntaxError, "at its end"),
+        Hostile("1 /*", .syntaxError),
+        Hostile("1 /* ) */ ) /*", .syntaxError),
+        Hostile("1 ORDER BY size", .syntaxError, "at character 3"),
+        Hostile("1 LIMIT 1000000", .syntaxError, "at character 3"),
+        Hostile("1 GROUP BY 1", .syntaxError, "at character 3"),
+        Hostile("1 UNION SELECT 1", .accessRefused),
+        Hostile("1 UNION VALUES (1)", .accessRefused),
+        Hostile("1 WINDOW w AS ()", .syntaxError),
+        Hostile("1, 2", .syntaxError, "at character 2"),
+        Hostile("(1, 2)", .syntaxError),
+        Hostile("1;", .syntaxError),
+        Hostile("1; DROP TABLE message", .accessRefused),
+        Hostile("1; SELECT 2", .accessRefused),
+        Hostile("1\0", .syntaxError, "code 0"),
+        Hostile("1\0) OR (1", .syntaxError, "code 0"),
+        Hostile("'open", .syntaxError, "at character 1"),
+        Hostile("\"open", .syntaxError, "at character 1"),
+        Hostile("[open", .syntaxError, "at character 1"),
+        Hostile("?1 = 1", .syntaxError, "parameter"),
+        Hostile(":state = 1", .syntaxError, "parameter"),
+        Hostile("$x = @y", .syntaxError, "parameter"),
+        // What is no field, and where it stands.
+        Hostile("sizee > 5", .syntaxError, "at character 1: no such column: sizee; the fields are position,"),
+        Hostile("size > 5 AND \"jobs\" = key", .syntaxError, "at character 14: no such column"),
+        Hostile("ä = 'ö' AND nope", .syntaxError, "no such column"),
+        Hostile("'ä' = 'ö' AND nope", .syntaxError, "at character 15"),
+        Hostile("m.queue = 1", .syntaxError, "no such column"),
+        Hostile("message.body", .syntaxError, "no such column"),
+        Hostile("main.message.body", .syntaxError, "no such column"),
+        Hostile("queue = 2", .syntaxError, "no such column"),
+        // Other rows and tables.
+        Hostile("size IN (SELECT size FROM message)", .accessRefused),
+        Hostile("size IN message", .accessRefused),
+        Hostile("EXISTS (SELECT * FROM sqlite_schema)", .accessRefused),
+        Hostile("(SELECT body FROM message WHERE queue = 2) LIKE 'secret'", .accessRefused),
+        Hostile("EXISTS (SELECT 1)", .accessRefused, "no SELECT in it"),
+        Hostile("(SELECT count(*) FROM message) > 1", .accessRefused),
+        Hostile("EXISTS (SELECT 1 FROM pragma_table_info('message'))", .accessRefused),
+        Hostile("EXISTS (SELECT 1 FROM json_each('[1]'))", .accessRefused),
+        Hostile("EXISTS (WITH fields AS (SELECT * FROM message) SELECT 1 FROM fields)", .accessRefused),
+        Hostile(
+            "EXISTS (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)",
+            .accessRefused),
+        Hostile("EXISTS (SELECT 1 FROM temp.noted)", .accessRefused),
+        Hostile("EXISTS (VALUES (1))", .accessRefused),
+        // Functions.
+        Hostile("load_extension('/tmp/evil.so')", .accessRefused, "function 'load_extension' is not allowed"),
+        Hostile("length(randomblob(1000000000))", .accessRefused, "randomblob"),
+        Hostile("length(zeroblob(1000000000))", .accessRefused, "zeroblob"),
+        Hostile("length(printf('%.*c', 1000000000, 'x'))", .accessRefused, "printf"),
+        Hostile("replace(body, 'a', 'b')", .accessRefused, "replace"),
+        Hostile("trim(body, body)", .accessRefused, "trim"),
+        Hostile("json_patch(json, json)", .accessRefused, "json_patch"),
+        Hostile("last_insert_rowid()", .accessRefused),
+        Hostile("sqlite_version()", .accessRefused),
+        Hostile("sqlite_compileoption_get(1)", .accessRefused),
+        Hostile("fts3_tokenizer('simple')", .accessRefused),
+        Hostile("message_properties(body)", .accessRefused, "message_properties"),
+        Hostile("random()", .accessRefused),
+        Hostile("count(*) > 0", .accessRefused, "'count'"),
+        Hostile("sum(size) OVER () > 0", .accessRefused, "'sum'"),
+        Hostile("evil(1)", .syntaxError, "no such function: evil; there are"),
+        Hostile("body REGEXP 'a'", .syntaxError, "no such function: REGEXP"),
+        Hostile("body MATCH 'a'", .accessRefused, "'match'"),
+        Hostile("RAISE(ABORT, 'x')", .syntaxError),
+        Hostile("json_extract('{', '$.a')", .syntaxError, "malformed JSON; the field json is"),
+        Hostile("body COLLATE nothing = 'x'", .syntaxError),
+        // Other statements.
+        Hostile("DROP TABLE message", .syntaxError),
+        Hostile("ATTACH '/tmp/x' AS x", .syntaxError),
+        Hostile("PRAGMA user_version", .syntaxError),
+        // What grows.
+        Hostile(
+            String(repeating: "(", count: 3000) + "1" + String(repeating: ")", count: 3000), .syntaxError),
+        Hostile(String(repeating: "NOT ", count: 2000) + "1", .syntaxError),
+        Hostile("1" + String(repeating: " OR 1", count: 1600), .syntaxError, "too large"),
+        Hostile("max(" + String(repeating: "1,", count: 2000) + "1)", .syntaxError, "too many arguments"),
+        Hostile("body LIKE '\(String(repeating: "%a", count: 500))'", .syntaxError, "too complex"),
+        Hostile("body GLOB '\(String(repeating: "*a", count: 500))'", .syntaxError, "too complex"),
+        Hostile("length(\(nested("hex(", 21, "body || 'abcdefgh'")))", .preconditionFailed, "longer than"),
+        Hostile(String(repeating: "x", count: 8193), .preconditionFailed, "8193 bytes"),
+    ]
+
+    /// `count` calls in each other.
+    private static func nested(_ call: String, _ count: Int, _ inner: String) -> String {
+        String(repeating: call, count: count) + inner + String(repeating: ")", count: count)
+    }
+
+    @Test(arguments: conditions) func `a condition that does more than look at one message is refused`(
+        _ hostile: Hostile
+    ) async throws {
+        let broker = try await broker()
+        let peeked = await refusal { _ = try await broker.peek("jobs", where: hostile.text, state: nil) }
+        let moved = await refusal { try await broker.move(from: "jobs", to: "secrets", where: hostile.text) }
+        #expect(peeked?.code == hostile.code, "\(peeked.map { "\($0)" } ?? "it was answered")")
+        #expect(peeked?.text.contains(hostile.says) == true, "\(peeked.map { "\($0)" } ?? "")")
+        #expect(moved?.code == hostile.code, "\(moved.map { "\($0)" } ?? "it was answered")")
+        #expect(try await broker.status(of: "jobs").ready == 20)
+        #expect(try await broker.peek("jobs", where: "1").count == 10)
+    }
+
+    static let queries: [Hostile] = [
+        Hostile("", .syntaxError, "is empty"),
+        Hostile(";", .syntaxError, "is empty"),
+        Hostile("-- nothing", .syntaxError, "is empty"),
+        Hostile("SELECT 1; SELECT 2", .syntaxError, "more than one statement"),
+        Hostile("SELECT 1; DELETE FROM message", .accessRefused),
+        Hostile("SELECT 1\0", .syntaxError, "code 0"),
+        Hostile("SELECT ?", .syntaxError, "parameter"),
+        Hostile("SELEKT 1", .syntaxError, "at character 1: near \"SELEKT\""),
+        Hostile("SELECT boddy FROM message", .syntaxError, "at character 8: no such column: boddy"),
+        Hostile("SELECT * FROM users", .syntaxError, "no such table: users; there are binding,"),
+        Hostile("DELETE FROM message", .accessRefused, "nothing is written"),
+        Hostile("DELETE FROM message RETURNING *", .accessRefused),
+        Hostile("INSERT INTO message (id) VALUES (1)", .accessRefused),
+        Hostile("UPDATE message SET place = 0", .accessRefused),
+        Hostile("WITH x AS (SELECT 1) DELETE FROM message", .accessRefused),
+        Hostile("DROP TABLE message", .accessRefused),
+        Hostile("CREATE TABLE x (a)", .accessRefused),
+        Hostile("CREATE TEMP TABLE x (a)", .accessRefused),
+        Hostile("CREATE TEMP VIEW message AS SELECT 1", .accessRefused),
+        Hostile("ALTER TABLE message ADD COLUMN x", .accessRefused),
+        Hostile("VACUUM", .accessRefused),
+        Hostile("VACUUM INTO '/tmp/leveret-stolen.db'", .accessRefused),
+        Hostile("ATTACH '/tmp/leveret-evil.db' AS evil", .accessRefused),
+        Hostile("DETACH main", .accessRefused),
+        Hostile("PRAGMA user_version = 99", .accessRefused),
+        Hostile("PRAGMA writable_schema = 1", .accessRefused),
+        Hostile("PRAGMA table_info(message)", .accessRefused),
+        Hostile("BEGIN", .accessRefused),
+        Hostile("SAVEPOINT x", .accessRefused),
+        Hostile("ANALYZE", .accessRefused),
+        Hostile("REINDEX", .accessRefused),
+        Hostile("EXPLAIN DELETE FROM message", .accessRefused),
+        Hostile("SELECT * FROM sqlite_schema", .accessRefused, "'sqlite_master'"),
+        Hostile("SELECT count(*) FROM sqlite_schema", .accessRefused),
+        Hostile("SELECT sql FROM main.sqlite_master", .accessRefused),
+        Hostile("SELECT * FROM sqlite_temp_schema", .accessRefused),
+        Hostile("SELECT * FROM pragma_database_list", .accessRefused),
+        Hostile("SELECT count(*) FROM pragma_database_list", .accessRefused),
+        Hostile("SELECT count(*) FROM pragma_table_info('message')", .accessRefused),
+        Hostile(
+            "WITH message_view AS (SELECT sql FROM sqlite_schema) SELECT * FROM message_view", .accessRefused),
+        Hostile("SELECT load_extension('/tmp/evil.so')", .accessRefused, "load_extension"),
+        Hostile("SELECT hex(randomblob(100000000))", .accessRefused),
+        Hostile("SELECT zeroblob(1000000000)", .accessRefused),
+        Hostile("SELECT printf('%1000000000d', 1)", .accessRefused),
+        Hostile("SELECT writefile('/tmp/x', 'y')", .syntaxError, "no such function"),
+        Hostile("SELECT readfile('/etc/passwd')", .syntaxError),
+        Hostile(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+            .accessRefused, "RECURSIVE"),
+        Hostile("SELECT " + String(repeating: "1,", count: 3000) + "1", .syntaxError, "too many columns"),
+        Hostile(
+            (0..<20).map { "SELECT \($0)" }.joined(separator: " UNION ALL "), .syntaxError, "too many terms"),
+        Hostile(
+            "SELECT a.id FROM message AS a, message AS b, message AS c, message AS d", .resourceError, "LIMIT"
+        ),
+    ]
+
+    @Test(arguments: queries) func `a query that does more than read is refused`(
+        _ hostile: Hostile
+    ) async throws {
+        let broker = try await broker()
+        let error = await refusal { _ = try await broker.query(hostile.text) }
+        #expect(error?.code == hostile.code, "\(error.map { "\($0)" } ?? "it was answered")")
+        #expect(error?.text.contains(hostile.says) == true, "\(error.map { "\($0)" } ?? "")")
+        #expect(try await broker.query("SELECT count(*) FROM message").rows == [[.int(21)]])
+    }
+
+    @Test func `what takes too long is stopped and says so, and the next is answered`() async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 50 }
+        let endless =
+            "SELECT count(*) FROM message a, message b, message c, message d, message e, message f, message g"
+        let error = await refusal { _ = try await broker.query(endless) }
+        #expect(error?.code == .resourceError)
+        #expect(error?.text.contains("was stopped after 50 ms; narrow it") == true)
+        #expect(try await broker.query("SELECT 1").rows == [[.int(1)]])
+    }
+
+    @Test func `a condition that takes too long is stopped`() async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 0 }
+        let error = await refusal { _ = try await broker.peek("jobs", where: "body LIKE '%x%'") }
+        #expect(error?.text.contains("where was stopped after 0 ms") == true)
+    }
+
+    @Test func `what takes too much memory is stopped`() async throws {
+        let broker = try await broker { $0.limits.queryMemoryMax = 1 << 20 }
+        let sql = """
+            SELECT count(*) FROM (
+                SELECT DISTINCT a.id || b.id || c.id || d.id || e.id
+                FROM message a, message b, message c, message d, message e
+            )
+            """
+        let error = await refusal { _ = try await broker.query(sql) }
+        #expect(error?.code == .resourceError)
+        #expect(error?.text.contains("takes more than 1048576 bytes") == true)
+    }
+
+    @Test func `a shutdown does not wait for a query`() async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 3_600_000 }
+        let endless =
+            "SELECT count(*) FROM message a, message b, message c, message d, message e, message f, message g"
+        async let answer = refusal { _ = try await broker.query(endless) }
+        await yieldOften()
+        try await broker.shutdown()
+        #expect(await answer?.code == .connectionForced)
+    }
+
+    @Test func `bodies of up to 1 MiB are looked into, and longer ones are null`() async throws {
+        let broker = try await broker()
+        let longest = [UInt8](repeating: 97, count: 1 << 20)
+        try await broker.publish(longest, to: "jobs" as QueueName)
+        try await broker.publish(longest + [98], to: "jobs" as QueueName)
+        #expect(try await broker.peek("jobs", where: "length(body) = 1048576").map(\.number) == [22])
+        #expect(try await broker.peek("jobs", where: "body IS NULL").map(\.message.body.count) == [1_048_577])
+        #expect(try await broker.peek("jobs", where: "instr(body, 'aaaab') > 0 AND size > 100").isEmpty)
+        let error = await refusal { _ = try await broker.query("SELECT hex(body) FROM message") }
+        #expect(error?.code == .preconditionFailed)
+    }
+
+    @Test func `whatever is asked, it is answered or refused, and nothing changes`() async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 200 }
+        var random = SplitMix64(seed: 4)
+        let texts = Self.conditions.map(\.text) + Self.queries.map(\.text)
+        let pieces = texts.filter { $0.count < 200 }.flatMap { $0.split(separator: " ").map(String.init) }
+        for _ in 0..<500 {
+            let count = Int.random(in: 1...12, using: &random)
+            let text = (0..<count).map { _ in pieces.randomElement(using: &random) ?? "" }.joined(
+                separator: " ")
+            let allowed: Set<ReplyCode?> = [
+                nil, .syntaxError, .accessRefused, .preconditionFailed, .resourceError,
+            ]
+            let peeked = await refusal { _ = try await broker.peek("jobs", where: text) }
+            #expect(allowed.contains(peeked?.code), "\(text)")
+            let asked = await refusal { _ = try await broker.query(text) }
+            #expect(allowed.contains(asked?.code), "\(text)")
+        }
+        #expect(try await broker.query("SELECT count(*) FROM message").rows == [[.int(21)]])
+        #expect(try await broker.status(of: "jobs").ready == 20)
+    }
+}
