@@ -69,14 +69,16 @@ extension BrokerCore {
         _ message: Message, to queues: [QueueSlot], id: String?, _ ticket: Ticket, _ session: Session,
         now: Instant
     ) {
-        let wasFull = queues.contains { queue(at: $0).map { isFull($0, for: message) } ?? false }
+        let isRefused =
+            message.due(now: now) == nil
+            && queues.contains { queue(at: $0).map { isFull($0, for: message) } ?? false }
         if queues.count == 1, let queue = queue(at: queues[0]) {
             publish(message, toOne: queue, id: id, ticket, session, now: now)
         } else {
             publish(message, toMany: queues, id: id, ticket, session, now: now)
         }
         // A publish that is refused in part comes again, and must not be taken for a double then.
-        if !wasFull { claim(id, at: message.exchange, now: now) }
+        if !isRefused { claim(id, at: message.exchange, now: now) }
     }
 
     /// Counts copies that were dropped as doubles.
@@ -211,7 +213,10 @@ extension BrokerCore {
     mutating func forgetPurgedIDs(of queue: MessageQueue) {
         guard !seenIDs.hasNoQueued else { return }
         var held: Set<MessageNumber> = []
-        for session in connections.flatMap(\.sessions) {
+        var sessions = connections.flatMap(\.sessions)
+        // What a closed session has not handed back yet.
+        for case .giveBack(let session) in work { sessions.append(session) }
+        for session in sessions {
             for case .some(let delivery) in session.held where delivery.queue === queue {
                 held.insert(delivery.entry.number)
             }

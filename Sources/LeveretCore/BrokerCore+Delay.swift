@@ -14,7 +14,7 @@ extension BrokerCore {
             queue.delayed.insert(delayed)
             trimDelayed(queue)
         } else {
-            spill(delayed, of: queue)
+            spill(entry, of: queue, due: due)
             queue.delayed.store(delayed.key, in: gathering.batch.number)
             messageBytes -= entry.footprint
         }
@@ -32,17 +32,18 @@ extension BrokerCore {
         while queue.delayed.soon.count > 2 * limits.windowCountMax, let last = queue.delayed.soon.max,
             last.entry.storage == .memory || isCommitted(last.entry)
         {
-            spill(last, of: queue)
+            spill(last.entry, of: queue, due: last.due)
             _ = queue.delayed.popLastToStore(in: gathering.batch.number)
             messageBytes -= last.entry.footprint
         }
     }
 
     /// A copy that is only in memory gets a row in the spill file.
-    private mutating func spill(_ delayed: Delayed, of queue: MessageQueue) {
-        guard delayed.entry.storage == .memory else { return }
-        var row = insertRow(delayed.entry, queue, due: delayed.due)
+    mutating func spill(_ entry: Entry, of queue: MessageQueue, due: Instant? = nil) {
+        guard entry.storage == .memory else { return }
+        var row = insertRow(entry, queue, due: due)
         row.isSpilled = true
+        row.dedupID = seenIDs.stored(entry.number, in: gathering.batch.number)
         queue.hasSpilled = true
         _ = gathering.insert(row, confirm: .none)
     }

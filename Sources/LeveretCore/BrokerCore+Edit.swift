@@ -145,6 +145,7 @@ extension BrokerCore {
             // It expires where it waits, too.
             if entry.place != 0, let time = due { due = min(time, entry.expires) }
             keepPlace(of: entry, in: queue, due: due)
+            if entry.storage == .database { gathering.durableChanges += 1 }
             if let due {
                 delay(entry, until: due, in: queue, now: now)
             } else {

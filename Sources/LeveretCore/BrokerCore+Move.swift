@@ -15,6 +15,8 @@ final class MoveInProgress {
     let ticket: Ticket
     /// Messages with a place behind this came after the move began.
     let through: MessageNumber
+    /// Something has left the source.
+    var hasTaken = false
     var left: Int
     var moved = 0
 
@@ -90,6 +92,7 @@ extension BrokerCore {
             }
             if head.expires <= now {
                 expireFirst(of: source, priority)
+                move.hasTaken = true
                 move.left -= 1
                 continue
             }
@@ -103,12 +106,13 @@ extension BrokerCore {
                 return end(move, refusal)
             }
             takeAway(entry, now: now)
+            move.hasTaken = true
             move.left -= 1
             move.moved += 1
             slice -= 1
         }
         refill(source)
-        noteEmptied(source, now: now)
+        if move.hasTaken { noteEmptied(source, now: now) }
         end(move, nil)
     }
 

@@ -122,9 +122,8 @@ extension BrokerCore {
         }
         let taker = queue.isEmpty ? nextTaker(of: queue) : nil
         if let id, queue.settings.deduplication != nil {
-            let isStored =
-                isStoredDurably(message, in: queue) || taker == nil && !hasRoom(queue, entry.priority)
-            claim(id, number, in: queue, isStored: isStored && (taker != nil || expires > now), now: now)
+            let isStored = isStoredDurably(message, in: queue) && (taker != nil || expires > now)
+            claim(id, number, in: queue, isStored: isStored, now: now)
         }
         if taker == nil, expires <= now {
             dying.append(Dying(entry: entry, confirm: confirm, queue: queue, reason: .expired))
@@ -145,7 +144,7 @@ extension BrokerCore {
             queue.append(entry)
             if expires < queue.armed { arm(queue) }
         } else {
-            store(entry, of: queue, id: id)
+            store(entry, of: queue)
         }
         enforceLength(of: queue, now: now)
         return number
@@ -177,13 +176,8 @@ extension BrokerCore {
     }
 
     /// A copy for which memory has no room: it is only stored and counted.
-    mutating func store(_ entry: Entry, of queue: MessageQueue, id: String? = nil) {
-        if entry.storage == .memory {
-            var row = insertRow(entry, queue, id: id)
-            row.isSpilled = true
-            queue.hasSpilled = true
-            _ = gathering.insert(row, confirm: .none)
-        }
+    mutating func store(_ entry: Entry, of queue: MessageQueue) {
+        spill(entry, of: queue)
         if queue[entry.priority].storedCount == 0 { queue.barrier = gathering.batch.number }
         queue[entry.priority].store(entry)
         if entry.expires < queue.armed { arm(queue) }

@@ -54,7 +54,9 @@ extension BrokerCore {
 
     /// When something is to be done for the delayed messages of the queue.
     private func nextDue(in queue: MessageQueue) -> Instant {
-        let next = queue.isTakingDue ? .distantFuture : queue.delayed.soon.min?.due ?? .distantFuture
+        // A crowd that is due comes in as long work, which sets the timer once it is done.
+        guard !queue.isTakingDue else { return .distantFuture }
+        let next = queue.delayed.soon.min?.due ?? .distantFuture
         guard queue.delayed.storedCount > 0, !queue.delayed.isLoading,
             queue.delayed.soon.count <= windowCountWanted(queue) / 2
         else { return next }

@@ -120,6 +120,17 @@ struct SeenIDs {
         nextSerial += 1
     }
 
+    /// A message that was only in memory gets a row in this batch, and its id with it. Returns the id, if it goes
+    /// with the message.
+    mutating func stored(_ number: MessageNumber, in batch: BatchNumber) -> String? {
+        guard let key = byNumber[number] else { return nil }
+        entries[key]?.batch = batch
+        entries[key]?.serial = nextSerial
+        order.append((key, nextSerial))
+        nextSerial += 1
+        return key.id
+    }
+
     /// Forgets the oldest that the store has had since before `batch`, for as long as there are too many.
     mutating func shrink(committedBefore batch: BatchNumber, now: Instant) {
         while order.count > countMax, let oldest = order.first {

@@ -234,6 +234,8 @@ import Testing
         broker.run(.settle(Settlement(.ack, 1)))
         broker.advance(milliseconds: 99)
         #expect(broker.core.queue(named: "jobs") != nil)
+        // A MOVE that finds nothing is no use of the queue.
+        broker.run(.move(Move(from: "jobs", to: .exchange("", routingKey: nil))))
         broker.advance(milliseconds: 1)
         #expect(broker.core.queue(named: "jobs") == nil)
     }

@@ -170,6 +170,58 @@ import Testing
         #expect(routed(publish(broker, "b")) == 1)
     }
 
+    @Test func `the exchange remembers a delayed publish, which a full queue takes all the same`() {
+        let broker = CoreHarness()
+        broker.run(
+            .declareExchange(
+                ExchangeDefinition("once", type: .fanout, arguments: ["x-deduplicate": .int(1000)]),
+                passive: false))
+        broker.queue("jobs", ["x-max-length": .int(0), "x-overflow": .string("reject-publish")])
+        broker.run(.bind(Binding(source: "once", target: .queue("jobs"), routingKey: "")))
+        #expect(routed(publish(broker, "a", exchange: "once", delay: 10)) == 1)
+        #expect(routed(publish(broker, "a", exchange: "once", delay: 10)) == 0)
+    }
+
+    @Test func `an id that is only in the spill file outlives a purge of what is ready`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        #expect(routed(publish(broker, "a", delay: 60_000, persistent: false)) == 1)
+        broker.run(.purge("jobs"))
+        #expect(routed(publish(broker, "a", persistent: false)) == 0)
+        broker.advance(milliseconds: 60_000)
+        _ = broker.get("jobs", autoAck: true)
+        #expect(routed(publish(broker, "a", persistent: false)) == 1)
+    }
+
+    @Test func `an id outlives a purge while a session that is closed still hands its message back`() {
+        var limits = CoreLimits()
+        limits.sliceCount = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        let session = broker.openSession()
+        for id in ["a", "b"] {
+            #expect(routed(publish(broker, id)) == 1)
+            broker.run(.get("jobs", autoAck: false, waitMilliseconds: 0), from: session)
+        }
+        broker.core.closeSession(session, now: broker.now)
+        broker.ask(.purge("jobs"))
+        broker.settle()
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(routed(publish(broker, "b")) == 0)
+    }
+
+    @Test func `the id of what is delayed counts after a restart`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        #expect(routed(publish(before, "a", delay: 60_000)) == 1)
+        before.settle()
+        let broker = before.crashed()
+        #expect(routed(publish(broker, "a")) == 0)
+        broker.advance(milliseconds: 60_000)
+        _ = broker.get("jobs", autoAck: true)
+        #expect(routed(publish(broker, "a")) == 1)
+    }
+
     @Test func `doubles within a transaction are dropped too`() {
         let broker = CoreHarness()
         broker.queue("jobs", ["x-deduplicate": .string("while-queued")])

@@ -110,6 +110,23 @@ import Testing
         #expect(texts(broker, 51) == (0..<50).map { "\($0)" } + [nil])
     }
 
+    @Test func `a crowd that is due while some of it is cancelled does not keep the timer from its end`() {
+        var limits = narrow
+        limits.windowCountMax = 4
+        limits.sliceCount = 1
+        let broker = harness(limits)
+        for index in 0..<8 { publish(broker, "\(index)", delay: 2_000) }
+        broker.settle()
+        broker.advance(milliseconds: 1_500)
+        broker.now = broker.now.advanced(byMilliseconds: 500)
+        broker.core.timeReached(now: broker.now)
+        broker.ask(.cancelMessage("jobs", 3))
+        _ = broker.publish("soon gone", to: "jobs", expiration: "5")
+        #expect(broker.core.nextWake > broker.now)
+        broker.settle()
+        #expect(broker.info("jobs")?.ready == 8)
+    }
+
     @Test func `its time to live counts from when it is due`() {
         let broker = harness(CoreLimits(), ["x-message-ttl": .int(50)])
         publish(broker, "a", delay: 100)
@@ -309,6 +326,15 @@ import Testing
         edit.body = Array("b".utf8)
         broker.run(.edit(edit))
         #expect(broker.rows[1]?.message?.body == Array("b".utf8))
+        #expect(broker.rows[1]?.version == 2)
+    }
+
+    @Test func `an edit is answered once it is stored, also of what was not stored before`() {
+        let broker = harness()
+        publish(broker, "a", delay: 60_000)
+        #expect(broker.ask(.edit(MessageEdit("jobs", 1, delayMilliseconds: 0))) == nil)
+        broker.settle()
+        #expect(broker.ask(.edit(MessageEdit("jobs", 1, delayMilliseconds: 50))) == nil)
         #expect(broker.rows[1]?.version == 2)
     }
 
