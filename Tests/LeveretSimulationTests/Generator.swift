@@ -244,8 +244,18 @@ struct Generator {
         let all = waiting + held.filter { $0.queue.name == name }
         let position = all.isEmpty || draw([true, false, false, false, false]) ? 3 : draw(all).number
         if draw([true, false]) { return .cancelMessage(queue: name, position: position) }
+        let isOfContent = draw([true, false])
         return .edit(
-            queue: name, position: position, version: draw([nil, nil, 1, 2]), delay: draw([0, 1, 50, 3000]))
+            queue: name, position: position, version: draw([nil, nil, 1, 2]),
+            delay: draw(isOfContent ? [nil, nil, 0, 50] : [0, 1, 50, 3000]),
+            content: isOfContent ? content() : nil)
+    }
+
+    private mutating func content() -> Content {
+        Content(
+            key: draw([nil, nil, "a", "b.a", "q0"]), ttl: style.hasTTL ? draw([nil, nil, 0, 5, 500]) : nil,
+            headers: draw([[:], [:], ["h": 0], ["h": 1]]),
+            size: draw([nil, 4 + Int(extra.next() % UInt64(style.bodyBytesMax))]))
     }
 
     /// A transaction settles each delivery once: what two settlements of one should mean is nobody's concern.

@@ -89,6 +89,10 @@ final class ModelStore: SimulatedStore {
             rows[place.number]?.insert.move(to: place)
             spill[place.number]?.insert.move(to: place)
         }
+        for content in batch.contents {
+            rows[content.number]?.insert.message = content.message
+            spill[content.number]?.insert.message = content.message
+        }
         for number in batch.removals { rows[number] = nil }
         for number in batch.spillRemovals { spill[number] = nil }
         if let through = batch.reserveThrough { reserved = through }

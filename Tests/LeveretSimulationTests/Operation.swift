@@ -18,6 +18,14 @@ struct Publication: Codable, Hashable {
     var delay: Int64?
 }
 
+/// What an edit makes of a message; its body is filled with something else, too.
+struct Content: Codable, Hashable {
+    var key: String?
+    var ttl: Int64?
+    var headers: [String: Int64] = [:]
+    var size: Int?
+}
+
 /// What becomes of a held message.
 enum Outcome: String, Codable, Hashable, CaseIterable {
     case ack
@@ -79,7 +87,7 @@ enum Call: Codable, Hashable {
     case move(source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?)
     case peek(queue: String, state: String)
     case cancelMessage(queue: String, position: Int64)
-    case edit(queue: String, position: Int64, version: Int?, delay: Int64)
+    case edit(queue: String, position: Int64, version: Int?, delay: Int64?, content: Content?)
 }
 
 /// One step.

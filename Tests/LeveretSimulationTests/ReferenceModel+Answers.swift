@@ -37,9 +37,16 @@ extension ReferenceModel {
         }
         for copy in expectation.gone where copy.number > 0 && !copy.queue.isDeleted {
             try require(
-                !onDisk.contains(copy.number),
+                onDisk[copy.number] == nil,
                 "ticket \(ticket.rawValue) was answered while message \(copy.number) was still in the database"
             )
+        }
+        if let (copy, version) = expectation.edited, copy.isDurable, !copy.queue.isDeleted,
+            copy.state == .ready || copy.state == .delayed
+        {
+            try require(
+                onDisk[copy.number] ?? 0 >= version,
+                "ticket \(ticket.rawValue) was answered before its edit was in the database")
         }
         if let since = expectation.durableSince {
             try require(
@@ -66,7 +73,7 @@ extension ReferenceModel {
         case .count(let count):
             try require(count == move.moved, "a MOVE says \(count); \(move.moved) were moved")
             for copy in move.copies {
-                try require(!onDisk.contains(copy.number), "a MOVE was answered before it was durable")
+                try require(onDisk[copy.number] == nil, "a MOVE was answered before it was durable")
             }
         case .refused: break
         default: throw Violation("a MOVE was answered '\(text(of: answer))'")
@@ -85,7 +92,8 @@ extension ReferenceModel {
             "PEEK saw \(found.map(\.number.rawValue)) in \(name), not \(wanted.map(\.number))")
         for (peeked, copy) in zip(found, wanted) {
             try require(
-                messageID(peeked.message) == copy.message.id && peeked.due?.milliseconds == copy.due
+                differs(peeked.message, from: copy.message) == nil && peeked.version == copy.version
+                    && peeked.due?.milliseconds == copy.due
                     && peeked.failed == copy.failed
                     && peeked.deliveries == copy.acquired && modelDeaths(peeked.deaths) == copy.deaths,
                 "PEEK saw message \(copy.number) of \(name) as it is not")

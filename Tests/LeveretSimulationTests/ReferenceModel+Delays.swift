@@ -9,7 +9,14 @@ struct PendingChange {
     var queue: String
     var position: Int64
     /// `nil` is a cancel.
-    var edit: (version: Int?, delay: Int64)?
+    var edit: Edit?
+}
+
+/// What is asked of an edit.
+struct Edit {
+    var version: Int?
+    var delay: Int64?
+    var content: Content?
 }
 
 extension ReferenceModel {
@@ -31,33 +38,41 @@ extension ReferenceModel {
 
     /// The core was seen to let these wait no longer; the place is where it stands, if it is still there.
     func comeDue(_ found: [(copy: Copy, place: Int64?)]) throws {
-        for (copy, place) in found {
-            let queue = copy.queue
-            let due = copy.due ?? .max
-            try require(
-                due <= now, "message \(copy.number) of \(queue.name) is ready before its time, \(due)")
-            queue.delayed.removeAll { $0 === copy }
-            copy.due = nil
-            copy.state = .ready
-            if copy.place == 0 {
-                copy.place = place ?? -1
-                var ttl = queue.ttl
-                if let own = copy.message.expiration.flatMap({ Int64($0) }) { ttl = min(ttl ?? own, own) }
-                copy.expires = ttl.map { now + $0 } ?? .max
-                queue.append(copy)
-                try dispatch(queue)
-            } else {
-                if let place, place != copy.place {
-                    try require(place > copy.place, "message \(copy.number) returned to \(place)")
-                    copy.place = place
-                }
-                queue.putBack(copy)
-            }
-            let isTaken = takes.contains { $0.number == copy.number && $0.queue == queue.name }
-            if copy.state == .ready, copy.expires <= now, !isTaken { remove(copy, to: .expired) }
-        }
-        for queue in queues where found.contains(where: { $0.copy.queue === queue }) {
+        var left = found[...]
+        while let queue = left.first?.copy.queue {
+            let slice = left.prefix { $0.copy.queue === queue }
+            left = left.dropFirst(slice.count)
+            for (copy, place) in slice { try comeDue(copy, at: place) }
             enforceLength(of: queue)
+            try dispatch(queue)
+        }
+    }
+
+    private func comeDue(_ copy: Copy, at place: Int64?) throws {
+        let queue = copy.queue
+        let due = copy.due ?? .max
+        try require(due <= now, "message \(copy.number) of \(queue.name) is ready before its time, \(due)")
+        queue.delayed.removeAll { $0 === copy }
+        copy.state = .ready
+        let isNew = copy.place == 0
+        let expires = isNew ? expiry(of: copy.message, in: queue) : copy.expires
+        let isTaken = takes.contains { $0.number == copy.number && $0.queue == queue.name }
+        // Its row stays as it is until it is removed.
+        if expires <= now, !isTaken { return condemn(copy, .expired) }
+        copy.due = nil
+        copy.expires = expires
+        if isNew {
+            copy.place = place ?? -1
+            copy.entered = now
+            let isAlone = queue.ready.isEmpty
+            queue.append(copy)
+            if isAlone { try dispatch(queue) }
+        } else {
+            if let place, place != copy.place {
+                try require(place > copy.place, "message \(copy.number) returned to \(place)")
+                copy.place = place
+            }
+            queue.putBack(copy)
         }
     }
 
@@ -98,8 +113,7 @@ extension ReferenceModel {
 
     /// Makes a change, or remembers it until the core was seen to have read the store.
     func change(
-        _ position: Int64, of queue: String, _ edit: (version: Int?, delay: Int64)?, _ session: ModelSession,
-        _ ticket: Ticket
+        _ position: Int64, of queue: String, _ edit: Edit?, _ session: ModelSession, _ ticket: Ticket
     ) {
         let change = PendingChange(
             ticket: ticket, session: session, queue: queue, position: position, edit: edit)
@@ -115,7 +129,7 @@ extension ReferenceModel {
     private func perform(_ change: PendingChange) {
         let (session, ticket) = (change.session, change.ticket)
         if let edit = change.edit {
-            self.edit(change.position, of: change.queue, edit.version, edit.delay, session, ticket)
+            self.edit(change.position, of: change.queue, edit, session, ticket)
         } else {
             cancelMessage(change.position, of: change.queue, session, ticket)
         }
@@ -144,17 +158,26 @@ extension ReferenceModel {
     }
 
     private func edit(
-        _ position: Int64, of name: String, _ version: Int?, _ delay: Int64, _ session: ModelSession,
-        _ ticket: Ticket
+        _ position: Int64, of name: String, _ edit: Edit, _ session: ModelSession, _ ticket: Ticket
     ) {
         guard let copy = waiting(position, in: name, session, ticket) else { return }
-        if let version, version != copy.version { return refuse(ticket, .preconditionFailed) }
+        if let version = edit.version, version != copy.version { return refuse(ticket, .preconditionFailed) }
         let queue = copy.queue
         queue.ready.removeAll { $0 === copy }
         queue.delayed.removeAll { $0 === copy }
-        copy.version += 1
-        // It expires where it waits, too, unless its time has not begun.
-        queue.delay(copy, until: copy.place == 0 ? now + delay : min(now + delay, copy.expires))
+        copy.edit(edit.content.map { copy.message.edited(by: $0) } ?? copy.message)
         expect(ticket, "done")
+        expected[ticket]?.edited = (copy, copy.version)
+        // The time of what was published to wait begins when it is due.
+        let hasBegun = copy.place != 0
+        if let ttl = edit.content?.ttl, hasBegun {
+            copy.expires = min(now + ttl, queue.ttl.map { copy.entered + $0 } ?? .max)
+        }
+        if let due = edit.delay.map({ now + $0 }) ?? copy.due {
+            return queue.delay(copy, until: hasBegun ? min(due, copy.expires) : due)
+        }
+        queue.putBack(copy)
+        if copy.expires <= now { remove(copy, to: .expired) }
+        enforceLength(of: queue)
     }
 }

@@ -103,7 +103,7 @@ extension ReferenceModel {
                     && ($0.priority == nil || $0.priority == row.priority)
             }
         }
-        onDisk = Set(left.map(\.number.rawValue))
+        onDisk = Dictionary(uniqueKeysWithValues: left.map { ($0.number.rawValue, $0.version) })
         for row in left {
             let number = row.number.rawValue
             guard let wanted = state.rows[number] else {
@@ -123,7 +123,7 @@ extension ReferenceModel {
             try require(
                 row.expires.milliseconds == wanted.expires, "row \(number) expires at \(row.expires)")
         }
-        if left.count != state.rows.count, let lost = state.rows.keys.first(where: { !onDisk.contains($0) }) {
+        if left.count != state.rows.count, let lost = state.rows.keys.first(where: { onDisk[$0] == nil }) {
             throw Violation(
                 "row \(lost) (message \(state.rows[lost]?.copy.message.id ?? 0)) should be in the database and is not"
             )
@@ -188,16 +188,12 @@ extension ReferenceModel {
         guard let old = written[number] else {
             throw Violation("a restart found row \(number), never written")
         }
-        let copy = Copy(
-            old.message, queue: queue, number: number, entered: old.entered, expires: old.expires,
-            deaths: old.deaths)
+        let copy = old.revived(in: queue, version: row.version)
+        written[number] = copy
         copy.failed = Int(row.failed)
         copy.acquired = Int(row.acquired)
-        copy.isKnownByID = old.isKnownByID
-        copy.isCommitted = true
         copy.place = abs(row.place.rawValue)
         copy.expires = row.expires.milliseconds
-        copy.version = row.version
         if let due = row.due { queue.delay(copy, until: due.milliseconds) } else { queue.putBack(copy) }
         queue.highest = max(queue.highest, number)
         guard let limit = queue.deliveryLimit, copy.failed > limit, copy.due == nil else { return }

@@ -8,10 +8,8 @@ extension ReferenceModel {
     /// A copy enters a queue. Where it was not seen to arrive, a rule must have removed it at once.
     @discardableResult
     func append(_ message: ModelMessage, to queue: ModelQueue, deaths: [ModelDeath]) throws -> Copy {
-        var ttl = queue.ttl
-        if let own = message.expiration.flatMap({ Int64($0) }) { ttl = min(ttl ?? own, own) }
         let copy = Copy(
-            message, queue: queue, number: 0, entered: now, expires: ttl.map { now + $0 } ?? .max,
+            message, queue: queue, number: 0, entered: now, expires: expiry(of: message, in: queue),
             deaths: deaths)
         let seen = arrivals.firstIndex {
             $0.queue == queue.name && $0.messageID == message.id && $0.deaths == deaths
@@ -30,6 +28,13 @@ extension ReferenceModel {
         if copy.state == .ready, copy.number == 0 { try overtake(copy) }
         enforceLength(of: queue)
         return copy
+    }
+
+    /// When a message that comes in now expires.
+    func expiry(of message: ModelMessage, in queue: ModelQueue) -> Int64 {
+        var ttl = queue.ttl
+        if let own = message.expiration.flatMap({ Int64($0) }) { ttl = min(ttl ?? own, own) }
+        return ttl.map { now + $0 } ?? .max
     }
 
     /// A copy was dropped in the same step that it came in. Then all that would have been delivered before it was
@@ -157,6 +162,7 @@ extension ReferenceModel {
             consumer = found
         }
         copy.acquired += 1
+        session.tagsHanded = max(session.tagsHanded, take.tag)
         try check(take.delivery, copy)
         if take.autoAck {
             copy.state = .handing
@@ -182,13 +188,9 @@ extension ReferenceModel {
     private func check(_ delivery: Delivery, _ copy: Copy) throws {
         let message = delivery.message
         let name = "message \(copy.message.id) in \(copy.queue.name)"
-        try require(messageID(message) == copy.message.id, "\(name): another body was delivered")
-        try require(message.body.count == copy.message.size, "\(name): its body has changed")
-        try require(
-            message.exchange.rawValue == copy.message.exchange, "\(name): exchange \(message.exchange)")
-        try require(message.routingKey == copy.message.key, "\(name): key \(message.routingKey)")
-        try require(message.isPersistent == copy.message.isPersistent, "\(name): persistence")
-        try require(message.properties?.expiration == copy.message.expiration, "\(name): expiration")
+        if let what = differs(message, from: copy.message) {
+            throw Violation("\(name) was delivered with another \(what)")
+        }
         try require(
             delivery.deliveries == copy.acquired,
             "\(name): \(delivery.deliveries) deliveries, not \(copy.acquired)")
@@ -258,7 +260,7 @@ extension ReferenceModel {
             if let dead = dead(behind: arrival) {
                 if let death = arrival.deaths.first { dead.state = .condemned(death.reason) }
                 try transfer(dead)
-            } else if try !sendUnseen() {
+            } else if try !sendUnseen(), try !sendStray(behind: arrival) {
                 throw Violation(
                     "message \(arrival.messageID) came into \(arrival.queue) as \(arrival.number) for no reason, "
                         + "with the history \(arrival.deaths)")
@@ -284,6 +286,18 @@ extension ReferenceModel {
             return true
         }
         return false
+    }
+
+    /// Sends a dead copy on whose queue is gone, which must have been read before that.
+    private func sendStray(behind arrival: Arrival) throws -> Bool {
+        let stray = strays.first { stray in
+            guard !stray.isDropped, case .condemned(let reason) = stray.state else { return false }
+            let history = deaths(of: stray, reason)
+            return stray.message.id == arrival.messageID && history == arrival.deaths.suffix(history.count)
+        }
+        guard let stray else { return false }
+        try transfer(stray)
+        return true
     }
 
     func dead(behind arrival: Arrival) -> Copy? {
@@ -322,11 +336,9 @@ extension ReferenceModel {
         copy.state = .gone
         let old = copy.message
         let history = deaths(of: copy, reason)
-        let letter = ModelMessage(
-            id: old.id, exchange: exchange, key: copy.queue.deadLetterKey ?? old.key,
-            isPersistent: old.isPersistent, expiration: nil,
-            cc: copy.queue.deadLetterKey == nil ? old.cc : [],
-            headers: old.headers, size: old.size, priority: old.priority)
+        let letter = old.sent(
+            to: exchange, key: copy.queue.deadLetterKey ?? old.key,
+            cc: copy.queue.deadLetterKey == nil ? old.cc : [], expiration: nil)
         let reached = route(exchange: exchange, keys: [letter.key] + letter.cc, headers: letter.headers) ?? []
         var targets = reached.filter { target in
             !isFull(target, for: letter) && !isCycle(history, at: target.name, reason)
@@ -388,10 +400,9 @@ extension ReferenceModel {
 
     private func destinations(of move: ModelMove, _ message: ModelMessage) -> [(ModelQueue, ModelMessage)] {
         if let target = move.target { return [(target, message)] }
-        let copy = ModelMessage(
-            id: message.id, exchange: move.toExchange ?? "", key: move.key ?? message.key,
-            isPersistent: message.isPersistent, expiration: message.expiration, cc: message.cc,
-            headers: message.headers, size: message.size, priority: message.priority)
+        let copy = message.sent(
+            to: move.toExchange ?? "", key: move.key ?? message.key, cc: message.cc,
+            expiration: message.expiration)
         let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
         return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
     }
@@ -404,6 +415,23 @@ extension ReferenceModel {
 /// The number that the simulator hid in a body.
 func messageID(_ message: Message) -> Int {
     message.body.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+}
+
+/// The body of a message with its number hidden in it.
+func body(of id: Int, size: Int, filledWith fill: UInt8) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: id >> (24 - 8 * $0)) }
+        + [UInt8](repeating: fill, count: max(0, size - 4))
+}
+
+/// What of a message is not as it should be.
+func differs(_ found: Message, from wanted: ModelMessage) -> String? {
+    if found.body != body(of: wanted.id, size: wanted.size, filledWith: wanted.fill) { return "body" }
+    if found.exchange.rawValue != wanted.exchange { return "exchange" }
+    if found.routingKey != wanted.key { return "key" }
+    if found.isPersistent != wanted.isPersistent { return "persistence" }
+    if found.properties?.expiration != wanted.expiration { return "expiration" }
+    if Int(found.properties?.priority ?? 0) != wanted.priority { return "priority" }
+    return found.properties?.headers["h"] == wanted.headers["h"].map { .int($0) } ? nil : "header"
 }
 
 /// The part of a history that the model keeps.

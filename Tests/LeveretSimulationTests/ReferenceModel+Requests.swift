@@ -42,8 +42,9 @@ extension ReferenceModel {
             expected[ticket] = Expectation(kind: .peek(name, state: state))
         case .cancelMessage(let name, let position):
             change(position, of: name, nil, session, ticket)
-        case .edit(let name, let position, let version, let delay):
-            change(position, of: name, (version, delay), session, ticket)
+        case .edit(let name, let position, let version, let delay, let content):
+            let edit = Edit(version: version, delay: delay, content: content)
+            change(position, of: name, edit, session, ticket)
         case .setPolicy, .deletePolicy: setPolicy(call, ticket)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge, .pause:
             try change(call, session, ticket)
@@ -188,7 +189,7 @@ extension ReferenceModel {
     // MARK: - Settling
 
     private func isKnown(_ settling: Settling, _ session: ModelSession) -> Bool {
-        if settling.multiple { return settling.tag <= session.tagsGiven }
+        if settling.multiple { return settling.tag <= session.tagsHanded }
         return session.held.contains { $0.tag == settling.tag }
     }
 

@@ -15,12 +15,21 @@ final class ModelMessage {
     let headers: [String: Int64]
     let size: Int
     let priority: Int
+    /// What its body consists of, behind its number.
+    let fill: UInt8
     var dedupID: String?
     var delay: Int64 = 0
 
+    static let fill: UInt8 = 0x2e
+
+    /// What an edit fills the body with.
+    static func fill(of content: Content) -> UInt8 {
+        UInt8(truncatingIfNeeded: 0x80 + (content.size ?? 0) % 100)
+    }
+
     init(
         id: Int, exchange: String, key: String, isPersistent: Bool, expiration: String?, cc: [String],
-        headers: [String: Int64], size: Int, priority: Int
+        headers: [String: Int64], size: Int, priority: Int, fill: UInt8 = ModelMessage.fill
     ) {
         self.id = id
         self.exchange = exchange
@@ -31,6 +40,26 @@ final class ModelMessage {
         self.headers = headers
         self.size = size
         self.priority = priority
+        self.fill = fill
+    }
+
+    /// The message as it is sent on.
+    func sent(to exchange: String, key: String, cc: [String], expiration: String?) -> ModelMessage {
+        ModelMessage(
+            id: id, exchange: exchange, key: key, isPersistent: isPersistent, expiration: expiration, cc: cc,
+            headers: headers, size: size, priority: priority, fill: fill)
+    }
+
+    /// The message as an edit leaves it.
+    func edited(by content: Content) -> ModelMessage {
+        let message = ModelMessage(
+            id: id, exchange: exchange, key: content.key ?? key, isPersistent: isPersistent,
+            expiration: content.ttl.map { String($0) } ?? expiration, cc: cc,
+            headers: headers.merging(content.headers) { $1 }, size: content.size ?? size, priority: priority,
+            fill: content.size == nil ? fill : ModelMessage.fill(of: content))
+        message.dedupID = dedupID
+        message.delay = delay
+        return message
     }
 }
 
@@ -67,14 +96,14 @@ final class Copy {
         case moved([Copy])
     }
 
-    let message: ModelMessage
+    private(set) var message: ModelMessage
     let queue: ModelQueue
     var number: Int64
     /// Its place; 0 until it is due, if it was published to wait.
     var place: Int64
     var due: Int64?
-    var version = 1
-    let entered: Int64
+    private(set) var version = 1
+    var entered: Int64
     var expires: Int64
     let deaths: [ModelDeath]
     var failed = 0
@@ -105,6 +134,28 @@ final class Copy {
         self.entered = entered
         self.expires = expires
         self.deaths = deaths
+    }
+
+    /// What it was before each edit: a crash may bring that back.
+    private var contents: [Int: ModelMessage] = [:]
+
+    /// Changes it.
+    func edit(_ message: ModelMessage) {
+        contents[version] = self.message
+        version += 1
+        self.message = message
+    }
+
+    /// The copy as a restart finds it, with this version.
+    func revived(in queue: ModelQueue, version: Int) -> Copy {
+        let message = version == self.version ? message : contents[version] ?? message
+        let copy = Copy(
+            message, queue: queue, number: number, entered: entered, expires: expires, deaths: deaths)
+        copy.isKnownByID = isKnownByID
+        copy.isCommitted = true
+        copy.version = version
+        copy.contents = contents
+        return copy
     }
 
     /// What it counts as in its queue.
@@ -178,6 +229,8 @@ final class ModelSession {
     var held: [ModelHeld] = []
     var handing: [Copy] = []
     var tagsGiven: UInt64 = 0
+    /// The last that the model has followed.
+    var tagsHanded: UInt64 = 0
     /// Bytes of deliveries since the last drain, as the core counts them.
     var undrainedBytes = 0
 
@@ -406,6 +459,8 @@ struct Expectation {
     var gone: [Copy] = []
     /// The change of the topology that has to be committed.
     var durableSince: Int?
+    /// The version of this copy that has to be in the database.
+    var edited: (copy: Copy, version: Int)?
 }
 
 /// A message that was seen to enter a queue.
@@ -478,8 +533,8 @@ final class ReferenceModel {
     var ended: [(SessionID, String)] = []
     /// Everything the core asks for is served at once, so it has no business lagging behind.
     var isExact = true
-    /// Numbers of the rows in the database.
-    var onDisk: Set<Int64> = []
+    /// Versions of the rows in the database by their numbers.
+    var onDisk: [Int64: Int] = [:]
     /// Sessions that are closed and have not handed back everything yet, with what they still hold.
     var leaving: [ModelSession] = []
     var highestNumber: Int64 = 0

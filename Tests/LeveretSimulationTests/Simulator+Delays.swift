@@ -7,7 +7,7 @@ extension Call {
     /// The one message that it is about.
     var singled: Int64? {
         switch self {
-        case .cancelMessage(_, let position), .edit(_, let position, _, _): position
+        case .cancelMessage(_, let position), .edit(_, let position, _, _, _): position
         default: nil
         }
     }
@@ -17,8 +17,14 @@ extension Simulator {
     /// Copies that the core was seen to let wait no longer, in the order in which it did, and where they stand.
     func noLongerDelayed() -> [(copy: Copy, place: Int64?)] {
         var found: [(copy: Copy, place: Int64?)] = []
-        for queue in model.queues {
-            guard let other = core.queue(named: QueueName(queue.name)) else { continue }
+        let first = dueSlices.compactMap { model.queue($0.queue) }
+        for queue in first + model.queues.filter({ queue in !first.contains { $0 === queue } }) {
+            guard let other = core.queue(named: QueueName(queue.name)) else {
+                // It was deleted when its timer fired, after what was due had come in.
+                let due = dueSlices.first { $0.queue == queue.name }?.numbers ?? []
+                found += queue.delayed.filter { due.contains($0.number) }.map { ($0, nil) }
+                continue
+            }
             let soon = Set(other.delayed.inMemory.map(\.entry.number.rawValue))
             for copy in queue.delayed {
                 let key = DueKey(Instant(milliseconds: copy.due ?? 0), MessageNumber(copy.number))
@@ -30,6 +36,29 @@ extension Simulator {
             }
         }
         return found
+    }
+
+    /// Notes what the queues bring in at once if their timers fire now.
+    func noteDueSlices() {
+        let queues = core.queues.compactMap { $0 }.sorted { ($0.armed, $0.id) < ($1.armed, $1.id) }
+        for queue in queues where !queue.isTakingDue && queue.armed.milliseconds <= now {
+            let due = queue.delayed.inMemory.filter { $0.due.milliseconds <= now }.sorted()
+            dueSlices.append(
+                (queue.name.rawValue, due.prefix(core.limits.sliceCount).map(\.entry.number.rawValue)))
+        }
+    }
+
+    /// Makes an edit change what a message is; its number stays in its body.
+    func fill(_ edit: inout MessageEdit, with content: Content) {
+        edit.routingKey = content.key
+        edit.ttlMilliseconds = content.ttl
+        edit.headers = fieldTable(content.headers.mapValues { .number($0) })
+        let queue = model.queue(edit.queue.rawValue)
+        let position = edit.position.rawValue
+        let copy = queue.flatMap { queue in (queue.ready + queue.delayed).first { $0.number == position } }
+        edit.body = content.size.map {
+            body(of: copy?.message.id ?? 0, size: $0, filledWith: ModelMessage.fill(of: content))
+        }
     }
 
     private func place(of copy: Copy, in queue: MessageQueue) -> Int64? {
@@ -44,9 +73,11 @@ extension Simulator {
             }
         }
         let batch = core.gathering.batch
-        if let update = batch.places.last(where: { $0.number == number }) { return update.place.rawValue }
-        let row = batch.inserts.last { $0.number == number && $0.message != nil }
-        return row.map(\.place.rawValue)
+        let place =
+            batch.places.last { $0.number == number }?.place
+            ?? batch.inserts.last { $0.number == number && $0.message != nil }?.place
+        // What has died is written down as delayed until it is removed.
+        return place.flatMap { $0 == 0 ? nil : abs($0.rawValue) }
     }
 
     /// Until when the core makes a copy wait that has just come back.

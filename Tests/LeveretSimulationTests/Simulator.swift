@@ -22,6 +22,8 @@ final class Simulator {
     private var leaving: [Session] = []
     /// The message that is being cancelled or changed in this step.
     private(set) var singled: Int64?
+    /// What each queue brings in of what is due, if it does, when its timer fires; in the order of the timers.
+    var dueSlices: [(queue: String, numbers: [Int64])] = []
     private var nextTicket: UInt64 = 1
     private var nextMessage = 1
     private var numberSeen: Int64 = 0
@@ -160,6 +162,8 @@ final class Simulator {
 
     private func wake() throws {
         guard core.nextWake <= instant else { return }
+        noteDueSlices()
+        defer { dueSlices = [] }
         core.timeReached(now: instant)
         try observe {
             $0.endUnused()
@@ -477,12 +481,10 @@ final class Simulator {
         }
         if let delay = publication.delay { properties.headers["x-delay"] = .int(delay) }
         if !publication.cc.isEmpty { properties.headers["CC"] = .array(publication.cc.map { .string($0) }) }
-        var body = [UInt8](repeating: 0x2e, count: publication.size)
-        for place in 0..<4 { body[place] = UInt8(truncatingIfNeeded: id >> (24 - 8 * place)) }
         return Message(
             exchange: ExchangeName(publication.exchange), routingKey: publication.key,
             properties: properties.isEmpty ? nil : properties, isPersistent: publication.persistent,
-            body: body)
+            body: body(of: id, size: publication.size, filledWith: ModelMessage.fill))
     }
 
     private func settlement(_ settling: Settling) -> Settlement {
@@ -537,9 +539,10 @@ final class Simulator {
             return .peek(Peek(QueueName(queue), state: Peek.State(rawValue: state) ?? .ready))
         case .cancelMessage(let queue, let position):
             return .cancelMessage(QueueName(queue), MessageNumber(position))
-        case .edit(let queue, let position, let version, let delay):
+        case .edit(let queue, let position, let version, let delay, let content):
             var edit = MessageEdit(QueueName(queue), MessageNumber(position), delayMilliseconds: delay)
             edit.version = version
+            if let content { fill(&edit, with: content) }
             return .edit(edit)
         case .move(let source, let toQueue, let toExchange, let key, let countMax):
             let destination: Move.Destination =

@@ -130,8 +130,7 @@ struct Style: Codable {
         hasLeases = draw([true, false])
         hasDeduplication = draw([true, false])
         seenIDsMax = draw([1, 3, 1000])
-        // Model and core still differ in some runs with delays; LEVERET_SIM_DELAYS=1 makes them.
-        hasDelays = draw([true, false]) && ProcessInfo.processInfo.environment["LEVERET_SIM_DELAYS"] != nil
+        hasDelays = draw([true, false])
         for kind in Kind.allCases where kind != .single {
             weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share
         }
