@@ -150,10 +150,17 @@ import Testing
         try await shell.run(["exchange", "declare", "e", "topic"])
         try await shell.run(["bind", "q", "e", "a.*"])
         try await shell.run(["publish", "e", "a.b", "hello", "-H", "n=1"])
+        try await shell.run(["publish", "", "q", "later", "--delay", "3600000"])
+        let catchAll = ["--apply-to", "exchanges", "--alternate", "amq.direct"]
+        try await shell.run(["policy", "set", "catch", "^e$"] + catchAll)
         let commands = [
             ["queues", "-o", "csv", "--columns", "name,ready"],
             ["peek", "q", "-o", "json", "--columns", "position,headers,body"],
+            ["peek", "q", "--state", "delayed", "-o", "json", "--columns", "position,due,body"],
             ["route", "e", "a.c", "-o", "json"], ["route", "", "q", "-o", "json"],
+            ["route", "e", "z", "-o", "json"],
+            ["exchanges", "e", "-o", "json", "--columns", "name,type,bindings,policy,effective,origins"],
+            ["exchange", "show", "e", "-o", "csv", "--columns", "policy,effective"],
             ["queue", "show", "q", "-o", "json", "--columns", "name,ready,bindings"],
             ["queues", "-o", "json", "--columns", "durable,arguments,ready_bytes,dead_letter_exchange"],
             ["status", "-o", "json", "--columns", "queues,exchanges,ready"],
@@ -163,11 +170,15 @@ import Testing
             said.append(try await shell.run(command).output)
             #expect(try await leveret(command + ["--db", shell.database]).output == said.last)
         }
+        #expect(said.contains { $0.contains("\"reason\":\"alternate\"") })
+        #expect(
+            said.contains("policy,effective\ncatch,\"{\"\"alternate-exchange\"\":\"\"amq.direct\"\"}\"\n"))
         #expect(shell.server.stop().status == 0)
         for (command, output) in zip(commands, said) {
             #expect(try await leveret(command + ["--db", shell.database]).output == output)
         }
         #expect(try await leveret(["peek", "none", "--db", shell.database]).status == 5)
+        #expect(try await leveret(["exchange", "show", "none", "--db", shell.database]).status == 5)
         let unknown = try await leveret(["queues", "--db", shell.database, "--columns", "consumers,in_rate"])
         #expect(unknown.output == "consumers  in_rate\n        -        -\n")
     }

@@ -58,4 +58,23 @@ import Testing
             #expect(dead.line.contains("delivery_limit"), "\(dead)")
         }
     }
+
+    @Test func `kill -9 right at the first delivery counts where the consumer asks for that`() async throws {
+        try await onOwnThread {
+            let folder = try TemporaryFolder()
+            let server = try ServerProcess(database: folder.path("poison.db"))
+            let socket = try LineSocket(port: server.port)
+            _ = try socket.ask("QUEUE jobs")
+            #expect(try socket.ask("SUB jobs as=w count-first").line == "OK w")
+            socket.say("PUB \"\" jobs :new")
+            var lines: [String] = []
+            while lines.count < 2, let reply = try socket.waitForNext() { lines.append(reply.line) }
+            #expect(lines.contains { $0.hasPrefix("MSG ") })
+            server.crash()
+            let next = try ServerProcess(database: folder.path("poison.db"))
+            defer { next.crash() }
+            let row = try LineSocket(port: next.port).ask("PEEK jobs").line
+            #expect(row.contains("\"deliveries\":1,\"failed\":1"), "\(row)")
+        }
+    }
 }

@@ -27,6 +27,35 @@ struct BrokerConsumerTests {
         try await again.shutdown()
     }
 
+    @Test func `a consumer whose deliveries are counted first gets every message in order, too`() async throws
+    {
+        let fixture = try BrokerFixture()
+        let broker = try fixture.open()
+        try await broker.declareQueue("q", arguments: ["x-delivery-limit": .int(1)])
+        try await broker.publish(batch: (0..<1_000).map { OutgoingMessage("\($0)", to: "q") })
+        try await broker.shutdown()
+        let again = try fixture.open()
+        // The first thousand waits because the broker found it, the second because the consumer asks.
+        for countsFirst in [false, true] {
+            let consumer = try await again.consume("q", prefetch: 64, countsFirst: countsFirst)
+            let texts = try await consumer.take(500) { $0.ackWithoutWaiting() }
+            #expect(texts == (0..<500).map { "\($0 + (countsFirst ? 500 : 0))" })
+            try await consumer.cancel()
+        }
+        let both = try await again.consume("q", countsFirst: true)
+        async let published: Void = {
+            for batch in 0..<10 {
+                let numbers = (batch * 100)..<(batch * 100 + 100)
+                try await again.publish(batch: numbers.map { OutgoingMessage("\($0)", to: "q") })
+            }
+        }()
+        #expect(try await both.take(1_000) { $0.ackWithoutWaiting() } == (0..<1_000).map { "\($0)" })
+        try await published
+        try await eventually { try await again.status(of: "q").unacked == 0 }
+        #expect(try await again.status(of: "q").ready == 0)
+        try await again.shutdown()
+    }
+
     @Test func `an automatic consumer gets every message in order`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")
@@ -228,5 +257,20 @@ struct BrokerConsumerTests {
         try await consumer.cancel()
         _ = try await broker.consume("q")
         try await broker.shutdown()
+    }
+}
+
+extension Consumer {
+    /// The texts of the next `count` messages, each settled as it comes.
+    fileprivate func take(
+        _ count: Int, settle: (ConsumedMessage) -> Void
+    ) async throws -> [String] {
+        var texts: [String] = []
+        for try await message in self {
+            texts.append(message.text ?? "")
+            settle(message)
+            if texts.count == count { break }
+        }
+        return texts
     }
 }
