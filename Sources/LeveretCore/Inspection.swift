@@ -71,7 +71,8 @@ public struct QueueInfo: Sendable, Hashable {
     public var operatorPolicy: String?
     /// The arguments that count, policies included.
     public var effective = FieldTable()
-    /// Where each of them comes from that a policy could set: `argument`, `policy 'name'`, `operator policy 'name'`.
+    /// Where each of them comes from that a policy could set: `argument`, `policy 'name'`, `operator policy 'name'`, or
+    /// `default` for the delivery limit of a quorum queue.
     public var origins = FieldTable()
     /// Since when nothing is handed out; `nil` while it is.
     public var pausedSince: Instant?

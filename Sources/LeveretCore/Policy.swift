@@ -27,12 +27,11 @@ public enum PolicyTarget: String, Hashable, Sendable, CaseIterable {
 
     /// True where it may be for a queue with this definition.
     func includes(_ queue: QueueDefinition) -> Bool {
-        let isQuorum = queue.arguments[QueueArgument.type] == .string("quorum")
-        return switch self {
+        switch self {
         case .all, .queues: true
         case .exchanges: false
-        case .classicQueues: !isQuorum
-        case .quorumQueues: isQuorum
+        case .classicQueues: !ArgumentReader(queue).isQuorum
+        case .quorumQueues: ArgumentReader(queue).isQuorum
         }
     }
 
@@ -217,7 +216,11 @@ extension QueueInfo {
 
     /// Says what counts for the queue under the two policies that count.
     mutating func explain(_ policy: Policy?, _ operatorPolicy: Policy?) {
-        let result = EffectiveArguments(definition.arguments, of: .queue, policy, operatorPolicy)
+        var result = EffectiveArguments(definition.arguments, of: .queue, policy, operatorPolicy)
+        if ArgumentReader(definition).isQuorum, result.arguments[QueueArgument.deliveryLimit] == nil {
+            result.arguments[QueueArgument.deliveryLimit] = .int(QueueSettings.quorumDeliveryLimit)
+            result.origins[QueueArgument.deliveryLimit] = .string("default")
+        }
         self.policy = policy?.name
         self.operatorPolicy = operatorPolicy?.name
         effective = result.arguments

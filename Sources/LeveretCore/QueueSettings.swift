@@ -32,8 +32,11 @@ public struct QueueSettings: Sendable, Hashable {
     public var deadLetterExchange: ExchangeName?
     /// The key they get there; `nil` leaves them theirs.
     public var deadLetterRoutingKey: String?
-    /// How often a message may fail before it is dead-lettered; `nil` is without limit.
+    /// How often a message may fail before it is dead-lettered; `nil` is without limit. A queue that was declared as
+    /// a quorum queue has RabbitMQ's limit where nothing else is said.
     public var deliveryLimit: Int64?
+    /// What a quorum queue has for `deliveryLimit` where nothing else is said.
+    static let quorumDeliveryLimit: Int64 = 20
 
     /// The highest priority that it tells apart, 1–255; `nil` is none at all.
     public var priorityMax: UInt8?
@@ -91,6 +94,7 @@ public struct QueueSettings: Sendable, Hashable {
         lengthMax = try reader.integer(QueueArgument.lengthMax, in: 0...Int64.max)
         bytesMax = try reader.integer(QueueArgument.bytesMax, in: 0...Int64.max)
         deliveryLimit = try reader.integer(QueueArgument.deliveryLimit, in: 0...Int64.max)
+        if deliveryLimit == nil, reader.isQuorum { deliveryLimit = Self.quorumDeliveryLimit }
         priorityMax = try reader.integer(QueueArgument.priorityMax, in: 1...255).map { UInt8($0) }
         deduplication = try reader.deduplication()
         isSingleActive = try reader.bool(QueueArgument.singleActive) ?? false
@@ -197,6 +201,9 @@ struct ArgumentReader {
         }
         return text
     }
+
+    /// It is declared as what RabbitMQ calls a quorum queue.
+    var isQuorum: Bool { arguments[QueueArgument.type] == .string("quorum") }
 
     /// Every queue is of one kind; `classic` and `quorum` name what it replaces, a stream is something else.
     func checkType() throws(BrokerError) {

@@ -48,6 +48,35 @@ import Testing
         #expect(error?.text.contains(arguments.fields[0].name) == true)
     }
 
+    @Test func `a quorum queue has RabbitMQ's delivery limit unasked`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-queue-type": .string("quorum"), "x-dead-letter-exchange": .string("gone")])
+        func limit() -> (FieldValue?, FieldValue?, Int64?) {
+            let info = broker.info("jobs")
+            return (
+                info?.effective["x-delivery-limit"], info?.origins["x-delivery-limit"],
+                broker.core.queue(named: "jobs")?.settings.deliveryLimit
+            )
+        }
+        #expect(limit() == (.int(20), .string("default"), 20))
+        _ = broker.publish("a", to: "jobs")
+        var rejected = 0
+        while let delivery = broker.get("jobs") {
+            broker.run(.settle(Settlement(.fail, delivery.tag)))
+            rejected += 1
+        }
+        #expect(rejected == 21 && broker.core.totals.deaths[.deliveryLimit] == 1)
+        let policy = Policy("p", pattern: "", definition: ["x-delivery-limit": .int(30)])
+        broker.run(.setPolicy(policy))
+        #expect(limit() == (.int(30), .string("policy 'p'"), 30))
+        broker.run(.deletePolicy("p", isOperator: false))
+        #expect(limit() == (.int(20), .string("default"), 20))
+        broker.queue("own", ["x-queue-type": .string("quorum"), "x-delivery-limit": .int(0)])
+        #expect(broker.core.queue(named: "own")?.settings.deliveryLimit == 0)
+        broker.queue("classic", ["x-queue-type": .string("classic")])
+        #expect(broker.core.queue(named: "classic")?.settings.deliveryLimit == nil)
+    }
+
     @Test func `streams are refused`() {
         #expect(refusal(["x-queue-type": .string("stream")])?.code == .notImplemented)
     }
