@@ -1,4 +1,4 @@
-// What else goes on while the server is killed: moves, purges, and queues that are declared, bound and dropped;
+// What else goes on while the server is killed: moves, purges, and queues and policies that are made and dropped;
 // and the journal of the last. Each chore has a connection of its own, driven by the harness's one thread.
 
 import LeveretTestSupport
@@ -85,7 +85,7 @@ final class Purger {
     }
 }
 
-/// Declares queues, binds them and drops them again.
+/// Declares queues, binds them and drops them again; and sets policies and drops them again.
 final class Declarer {
     /// Its connection.
     let socket: LineSocket
@@ -101,7 +101,11 @@ final class Declarer {
         let count = takeReplies(&journal, &definitions)
         while asked.count < 40 {
             if chance.next(below: 3) == 0, let name = definitions.oldest(ofAtLeast: 10) {
-                say(.drop, name, "DROP queue \(name)", &definitions)
+                let kind = definitions.isPolicy(name) ? "policy" : "queue"
+                say(.drop, name, "DROP \(kind) \(name)", &definitions)
+            } else if chance.next(below: 4) == 0 {
+                let name = definitions.nextName()
+                say(.setPolicy, name, "POLICY \(name) ^\(name)$ ttl=1000", &definitions)
             } else {
                 let name = definitions.nextName()
                 say(.declare, name, "QUEUE \(name)", &definitions)
@@ -137,7 +141,7 @@ final class Declarer {
     }
 }
 
-/// What was promised of queues and their bindings.
+/// What was promised of queues, their bindings, and policies.
 struct DefinitionJournal: Sendable {
     /// What can be asked for.
     enum Change: Hashable {
@@ -145,6 +149,8 @@ struct DefinitionJournal: Sendable {
         case declare
         /// It is to be bound.
         case bind
+        /// It is no queue but a policy, and is to be there.
+        case setPolicy
         /// It is to be gone.
         case drop
     }
@@ -173,6 +179,9 @@ struct DefinitionJournal: Sendable {
     /// The queue to drop next, where there are enough.
     func oldest(ofAtLeast count: Int) -> String? { live.count >= count ? live.first : nil }
 
+    /// Whether the name is a policy's.
+    func isPolicy(_ name: String) -> Bool { known[name]?.sent.contains(.setPolicy) == true }
+
     /// A change is on its way.
     mutating func sent(_ change: Change, _ name: String) {
         known[name, default: Known()].sent.insert(change)
@@ -183,26 +192,32 @@ struct DefinitionJournal: Sendable {
     mutating func answered(_ change: Change, _ name: String) {
         known[name, default: Known()].answered.insert(change)
         answered += 1
-        if change == .declare { live.append(name) }
+        if change == .declare || change == .setPolicy { live.append(name) }
     }
 
     /// Compares the file after a crash with what was promised.
-    mutating func compare(queues: Set<String>, bound: Set<String>, _ journal: inout Journal) {
+    mutating func compare(
+        queues: Set<String>, bound: Set<String>, policies: Set<String> = [], _ journal: inout Journal
+    ) {
         for (name, known) in known {
             let isDropped = known.sent.contains(.drop)
+            if known.answered.contains(.setPolicy), !isDropped, !policies.contains(name) {
+                journal.fail("policy \(name) is lost")
+            }
             if known.answered.contains(.declare), !isDropped, !queues.contains(name) {
                 journal.fail("queue \(name), declared, is lost")
             }
             if known.answered.contains(.bind), !isDropped, !bound.contains(name) {
                 journal.fail("the binding of \(name) is lost")
             }
-            if known.answered.contains(.drop), queues.contains(name) {
-                journal.fail("queue \(name), dropped, is back")
+            if known.answered.contains(.drop), queues.contains(name) || policies.contains(name) {
+                journal.fail("\(name), dropped, is back")
             }
         }
         for name in bound where !queues.contains(name) { journal.fail("\(name) is bound and not there") }
-        for name in queues where known[name] == nil { journal.fail("nobody declared \(name)") }
+        let there = queues.union(policies)
+        for name in there where known[name] == nil { journal.fail("nobody declared \(name)") }
         // What was under way and didn't happen can't happen any more.
-        known = known.filter { queues.contains($0.key) || $0.value.answered.contains(.drop) }
+        known = known.filter { there.contains($0.key) || $0.value.answered.contains(.drop) }
     }
 }

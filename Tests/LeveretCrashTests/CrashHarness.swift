@@ -1,8 +1,17 @@
 // One database file, and the servers that live and die on it: load, kill -9, SQLite's own check, and what a
-// successor holds against what the journal says it must hold.
+// successor holds against what the journal says it must hold. CrashHarness+Drawn.swift has what is special to the
+// drawn queues.
 
 import Foundation
 import LeveretTestSupport
+
+/// What is published, and which groups it reaches.
+struct Lane: Sendable {
+    /// `PUB exchange key`.
+    var request: String
+    /// Each publish reaches all of them.
+    var groups: [String]
+}
 
 /// Runs rounds of load and crash on one file.
 struct CrashHarness {
@@ -26,132 +35,108 @@ struct CrashHarness {
             dead: "limited.dead", keepsOrder: true
         ),
         QueueGroup(source: "tasks", dead: "tasks.done"),
+        QueueGroup(source: "receipts"),
         QueueGroup(source: "stock", dead: "shelf", keepsOrder: true),
         QueueGroup(source: "waste"),
         QueueGroup(source: "mist", isTransient: true),
         QueueGroup(source: "once", options: "deduplicate=3600000"),
         QueueGroup(source: "copy.a"),
         QueueGroup(source: "copy.b"),
+        QueueGroup(source: "pair.a"),
+        QueueGroup(source: "pair.b"),
     ]
-    /// What is published, and which groups it reaches.
     private static let lanes = [
-        (request: "PUB \"\" orders", groups: ["orders"]),
-        (request: "PUB \"\" retry", groups: ["retry"]),
-        (request: "PUB \"\" notices", groups: ["notices"]),
-        (request: "PUB \"\" limited", groups: ["limited"]),
-        (request: "PUB \"\" tasks", groups: ["tasks"]),
-        (request: "PUB \"\" stock", groups: ["stock"]),
-        (request: "PUB \"\" waste", groups: ["waste"]),
-        (request: "PUB \"\" mist transient", groups: ["mist"]),
-        (request: "PUB \"\" once", groups: ["once"]),
-        (request: "PUB copies \"\"", groups: ["copy.a", "copy.b"]),
+        Lane(request: "PUB \"\" orders", groups: ["orders"]),
+        Lane(request: "PUB \"\" retry", groups: ["retry"]),
+        Lane(request: "PUB \"\" notices", groups: ["notices"]),
+        Lane(request: "PUB \"\" limited", groups: ["limited"]),
+        Lane(request: "PUB \"\" tasks", groups: ["tasks"]),
+        Lane(request: "PUB \"\" stock", groups: ["stock"]),
+        Lane(request: "PUB \"\" waste", groups: ["waste"]),
+        Lane(request: "PUB \"\" mist transient", groups: ["mist"]),
+        Lane(request: "PUB \"\" once", groups: ["once"]),
+        Lane(request: "PUB copies \"\"", groups: ["copy.a", "copy.b"]),
     ]
 
     private let database: String
     private var chance: Chance
-    /// What was confirmed in `once`, and must be known again.
-    private var seen: [Int] = []
-    private var nextSequences = [Int](repeating: 0, count: lanes.count)
+    /// The queues with features, and how often they were drawn anew.
+    var drawn: [DrawnQueue]
+    private var generation = 0
+    private var isDrawnAnew = true
+    /// What the server says of the arguments and policies that count, by drawn queue.
+    var effective: [String: String] = [:]
+    /// How often each message of a drawn queue must have failed after the next start, by position.
+    var failedAtCrash: [Int: Int] = [:]
     /// What was promised over all rounds.
-    private(set) var journal = Journal(groups, twins: [("copy.a", "copy.b")])
-    /// What was promised of queues and bindings.
-    private(set) var definitions = DefinitionJournal()
+    var books: Books
 
     /// Rounds on the file at `database`, with the chance of `seed`.
     init(database: String, seed: UInt64) {
         self.database = database
         chance = Chance(seed: seed)
+        drawn = DrawnQueue.draw(generation: 0, using: &chance)
+        let journal = Journal(
+            Self.groups + drawn.map(\.group), twins: [("copy.a", "copy.b"), ("pair.a", "pair.b")],
+            receipts: ("tasks.done", "receipts"))
+        books = Books(journal: journal, nextSequences: Array(repeating: 0, count: Self.lanes.count + 1))
     }
 
     /// Starts a server, loads it, kills it at a moment of chance, and checks what its successor holds.
     mutating func run(round: Int, isLast: Bool) throws {
         let server = try ServerProcess(database: database)
-        try declare(LineSocket(port: server.port))
+        let socket = try LineSocket(port: server.port)
+        try declare(socket)
+        try checkStart(socket)
         // Now and then at once, mostly anywhere within the first thousands of answers.
         let atOnce = chance.next(below: 8) == 0
         let answersMax = atOnce ? 0 : chance.next(below: 1 << (6 + chance.next(below: 8)))
         try load(server, answersMax: answersMax)
-        guard journal.failures.isEmpty else {
-            return journal.fail("that was round \(round); \(server.program.errorText)")
+        guard books.journal.failures.isEmpty else {
+            return books.journal.fail("that was round \(round); \(server.program.errorText)")
         }
-        try checkIntegrity()
+        try checkFile()
         // Some rounds go on with what the crash left, so that backlogs meet several crashes.
         if isLast || chance.next(below: 3) != 0 { try checkContents() }
     }
 
-    private func declare(_ socket: LineSocket) throws {
-        for group in Self.groups {
+    private mutating func declare(_ socket: LineSocket) throws {
+        for group in Self.groups + (isDrawnAnew ? drawn.map(\.group) : []) {
             for queue in group.queues {
                 try expectOK(socket, "QUEUE \(queue) \(queue == group.source ? group.options : "")")
             }
         }
+        if isDrawnAnew { for queue in drawn { try setPolicy(socket, of: queue) } }
+        isDrawnAnew = false
         try expectOK(socket, "EXCHANGE copies fanout")
         try expectOK(socket, "EXCHANGE \(DefinitionJournal.exchange) direct")
         for queue in ["copy.a", "copy.b"] { try expectOK(socket, "BIND \(queue) copies") }
     }
 
     private mutating func load(_ server: ServerProcess, answersMax: Int) throws {
-        let publishers = try Self.lanes.map {
-            try Publisher(
-                port: server.port, request: $0.request, groups: $0.groups,
-                doubles: $0.groups == ["once"] ? seen : nil)
-        }
-        let workers = try makeWorkers(server.port)
-        let mover = try Mover(port: server.port, from: "stock", to: "shelf")
-        let purger = try Purger(port: server.port, queue: "waste")
-        let declarer = try Declarer(port: server.port)
-        let sockets =
-            publishers.map(\.socket) + workers.map(\.socket) + [mover.socket, purger.socket, declarer.socket]
+        let crew = try Crew(port: server.port, lanes: Self.lanes, drawn: drawn, &books)
         var answers = 0
         // Few and far between, so the moment also waits for some of them.
         let choresMin = answersMax == 0 ? 0 : chance.next(below: 10)
         var chores = 0
-        while answers < answersMax || chores < choresMin, journal.failures.isEmpty {
-            for (index, publisher) in publishers.enumerated() {
-                answers += publisher.takeReplies(&journal)
-                publisher.publish(&journal, next: &nextSequences[index], using: &chance)
-            }
-            for worker in workers { answers += worker.takeReplies(&journal, isDead: false) }
-            chores += mover.work(&journal, using: &chance) + purger.work(&journal, using: &chance)
-            answers += declarer.work(&journal, &definitions, using: &chance)
-            for socket in sockets { socket.exchange() }
-            guard sockets.allSatisfy(\.isOpen) else {
-                journal.fail("the server closed a connection")
+        while answers < answersMax || chores < choresMin, books.journal.failures.isEmpty {
+            let done = crew.work(&books, using: &chance)
+            answers += done.answers + done.chores
+            chores += done.chores
+            for socket in crew.sockets { socket.exchange() }
+            guard crew.sockets.allSatisfy(\.isOpen) else {
+                books.journal.fail("the server closed a connection")
                 break
             }
-            try LineSocket.wait(for: sockets)
-            for socket in sockets { socket.exchange() }
+            try LineSocket.wait(for: crew.sockets)
+            for socket in crew.sockets { socket.exchange() }
         }
         server.crash()
-        // What it had said before it died still counts.
-        while sockets.contains(where: \.isOpen) {
-            for socket in sockets { socket.exchange() }
-        }
-        for (lane, publisher) in zip(Self.lanes, publishers) {
-            _ = publisher.takeReplies(&journal)
-            if lane.groups == ["once"] { seen = Array((seen + publisher.confirmed).suffix(100)) }
-        }
-        for worker in workers { _ = worker.takeReplies(&journal, isDead: true) }
-        mover.takeReplies(&journal)
-        purger.takeReplies(&journal)
-        declarer.takeReplies(&journal, &definitions)
-        journal.crashed()
-    }
-
-    private func makeWorkers(_ port: UInt16) throws -> [Worker] {
-        [
-            try Worker(port: port, queue: "orders") { $0 % 5 == 0 ? .reject : $0 % 97 == 0 ? .hold : .ack },
-            try Worker(port: port, queue: "orders.dead") { $0 % 2 == 0 ? .ack : .hold },
-            try Worker(port: port, queue: "retry") { $0 % 3 == 0 ? .requeue : .ack },
-            try Worker(port: port, queue: "tasks") {
-                $0 % 11 == 0 ? .requeue : $0 % 3 == 0 ? .ack : .forward(to: "tasks.done")
-            },
-            try Worker(port: port, queue: "copy.a") { $0 % 10 == 9 ? .ackAllHeld : .hold },
-        ]
+        crew.takeLast(&books, using: &chance)
     }
 
     /// Asks SQLite about a copy of the files, so that the next server meets them as the crash left them.
-    private mutating func checkIntegrity() throws {
+    private mutating func checkFile() throws {
         let folder = try TemporaryFolder()
         for ending in ["", "-wal"] where FileManager.default.fileExists(atPath: database + ending) {
             try FileManager.default.copyItem(
@@ -159,65 +144,98 @@ struct CrashHarness {
         }
         let question = "pragma integrity_check; pragma foreign_key_check"
         let result = try Program("/usr/bin/env", ["sqlite3", folder.path("copy.db"), question]).finish()
-        if result.output != "ok\n" { journal.fail("integrity_check: \(result.output)\(result.errors)") }
+        if result.output != "ok\n" {
+            books.journal.fail("integrity_check: \(result.output)\(result.errors)")
+        }
         func list(_ query: String) throws -> Set<String> {
             let result = try Program("/usr/bin/env", ["sqlite3", folder.path("copy.db"), query]).finish()
             return Set(result.output.split(separator: "\n").map(String.init))
         }
         let bound = "select target from binding where source = '\(DefinitionJournal.exchange)'"
-        definitions.compare(
+        books.definitions.compare(
             queues: try list("select name from queue where name like 'made.%'"), bound: try list(bound),
-            &journal
+            policies: try list("select name from policy where name like 'made.%'"), &books.journal
         )
+        try checkDrawn(list)
     }
 
     /// Takes everything out of every queue of a fresh server and compares it with the journal.
     private mutating func checkContents() throws {
         let server = try ServerProcess(database: database)
         let socket = try LineSocket(port: server.port)
+        try checkStart(socket)
         // Notices expire by themselves; the rest stands still.
         while try ready(socket, Self.notices.source, Self.notices.options) > 0 {}
-        var contents: [(queue: String, sequences: [Int])] = []
+        var contents: [(queue: String, messages: [Found])] = []
         for group in Self.groups {
             for queue in group.queues {
                 let options = queue == group.source ? group.options : ""
                 contents.append((queue, try take(socket, queue, options)))
             }
         }
-        journal.compare(with: contents)
-        guard contents.contains(where: { !$0.sequences.isEmpty }) else { return server.crash() }
-        let keys = contents.flatMap { content in content.sequences.map { journal.key(content.queue, $0) } }
-        for key in keys { journal.ackSent(key) }
-        try expectOK(socket, "ACK 0 multiple")
-        for key in keys { journal.ackAnswered(key) }
+        for queue in drawn {
+            contents.append((queue.name, try takeDrawn(socket, queue)))
+            contents.append(("\(queue.name).dead", try take(socket, "\(queue.name).dead", "")))
+        }
+        books.journal.compare(with: contents)
+        try checkDoubles(socket, contents, isHeld: true)
+        let keys = contents.flatMap { content in
+            content.messages.map { books.journal.key(content.queue, $0.sequence) }
+        }
+        for key in keys { books.journal.ackSent(key) }
+        if !keys.isEmpty { try expectOK(socket, "ACK 0 multiple") }
+        for key in keys { books.journal.ackAnswered(key) }
+        try checkDoubles(socket, contents, isHeld: false)
+        if chance.next(below: 2) == 0 { try drawAnew(socket) }
         server.crash()
     }
 
+    /// Drops the drawn queues, for others to come.
+    private mutating func drawAnew(_ socket: LineSocket) throws {
+        for queue in drawn {
+            if !queue.policy.isEmpty { try expectOK(socket, "DROP policy \(queue.name)") }
+            for name in queue.group.queues { try expectOK(socket, "DROP queue \(name)") }
+            books.journal.remove(queue.group)
+        }
+        generation += 1
+        drawn = DrawnQueue.draw(generation: generation, using: &chance)
+        for queue in drawn { books.journal.add(queue.group) }
+        isDrawnAnew = true
+    }
+
     /// Gets all messages of a queue, in its order.
-    private mutating func take(_ socket: LineSocket, _ queue: String, _ options: String) throws -> [Int] {
-        let count = try ready(socket, queue, options)
+    func take(_ socket: LineSocket, _ queue: String, count: Int) throws -> [Found] {
         for _ in 0...count { socket.say("GET \(queue)") }
-        var sequences: [Int] = []
+        var messages: [Found] = []
         for _ in 0...count {
             guard let reply = try socket.waitForNext() else {
                 throw SocketFailure(description: "the server closed the connection instead of answering GET")
             }
-            if let sequence = reply.sequence {
-                sequences.append(sequence)
+            if let message = reply.message ?? reply.sequence.map({ Found($0) }) {
+                messages.append(message)
             } else if reply.line != "NIL" {
-                journal.fail("GET \(queue) was answered '\(reply)'")
+                throw SocketFailure(description: "GET \(queue) was answered '\(reply)'")
             }
         }
+        return messages
+    }
+
+    /// Gets all messages of a queue, as many as it says.
+    private mutating func take(
+        _ socket: LineSocket, _ queue: String, _ options: String
+    ) throws -> [Found] {
+        let count = try ready(socket, queue, options)
+        let messages = try take(socket, queue, count: count)
         // What a crash left past the delivery limit, or over the queue's length, dies as soon as it is read.
         let mayDie = options.contains("delivery-limit=") || options.contains("max-length=")
-        if sequences.count != count, !mayDie || sequences.count > count {
-            journal.fail("\(queue) says ready=\(count), gave \(sequences.count)")
+        if messages.count != count, !mayDie || messages.count > count {
+            books.journal.fail("\(queue) says ready=\(count), gave \(messages.count)")
         }
-        return sequences
+        return messages
     }
 
     /// How many messages of a queue are ready, as declaring it again tells.
-    private func ready(_ socket: LineSocket, _ queue: String, _ options: String) throws -> Int {
+    func ready(_ socket: LineSocket, _ queue: String, _ options: String) throws -> Int {
         let reply = try socket.ask("QUEUE \(queue) \(options)")
         guard let count = reply["ready"].flatMap({ Int($0) }) else {
             throw SocketFailure(description: "QUEUE \(queue) was answered '\(reply)'")
@@ -225,7 +243,8 @@ struct CrashHarness {
         return count
     }
 
-    private func expectOK(_ socket: LineSocket, _ request: String) throws {
+    /// Asks for what may not be refused.
+    func expectOK(_ socket: LineSocket, _ request: String) throws {
         let reply = try socket.ask(request)
         guard reply.line.hasPrefix("OK") else {
             throw SocketFailure(description: "'\(request)' was answered '\(reply)'")

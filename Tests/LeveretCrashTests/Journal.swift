@@ -1,5 +1,5 @@
-// What the server has promised: every confirm, and every answered ack and reject. It outlives the server,
-// and says what is missing, back from the dead, doubled or out of order.
+// What the server has promised: every confirm, and every answer to an ack, a reject, an edit, a cancel. It outlives
+// the server. Journal+Compare.swift says what is missing, back from the dead, doubled or out of order.
 
 /// A queue and, if it has one, the queue its dead letters, or what is done, go to. A message of the group stands in exactly
 /// one of the two until it is acked.
@@ -14,6 +14,8 @@ struct QueueGroup: Sendable {
     var keepsOrder = false
     /// Its messages don't survive the server.
     var isTransient = false
+    /// Two messages with one id, 2n and 2n + 1, are never both in the source.
+    var pairsIDs = false
 
     /// Both queues.
     var queues: [String] { [source] + (dead.map { [$0] } ?? []) }
@@ -30,30 +32,66 @@ struct CopyKey: Hashable, Sendable, CustomStringConvertible {
     var description: String { "\(group) \(sequence)" }
 }
 
-/// What the server has answered, and what went against it.
-struct Journal {
-    /// What is known of one copy.
-    private struct Copy {
-        var isConfirmed = false
-        var isAckSent = false
-        var isAckAnswered = false
-        var isRejectAnswered = false
+/// What is known of one copy.
+struct Copy {
+    /// How it was published.
+    struct Style {
+        /// Higher goes first.
+        var priority = 0
+        /// It may not be delivered before.
+        var notBefore: ContinuousClock.Instant?
+        /// Its place doesn't follow from its number: it was delayed, or published again after a crash.
+        var isUnordered = false
     }
 
-    private let groups: [String: QueueGroup]  // by queue
+    var style = Style()
+    var isConfirmed = false
+    /// The server said that it doesn't store it.
+    var isRefused = false
+    /// Acks, and what else may remove it, that were sent and not refused.
+    var acksSent = 0
+    var isAckAnswered = false
+    var isRejectAnswered = false
+    var isCancelSent = false
+    var isCancelAnswered = false
+    /// Answered rejects with requeue.
+    var failures = 0
+    var isDelivered = false
+    /// An edit of when it is due was sent.
+    var isRescheduled = false
+    /// Counts edits of the body: sent, answered, and answered before the server was last killed.
+    var editionSent = 0
+    var editionAnswered = 0
+    var editionKept = 0
+}
+
+/// What the server has answered, and what went against it.
+struct Journal {
+    /// A queue whose messages come into being together with the publish of a receipt, and the group of the receipts.
+    typealias Receipts = (queue: String, group: String)
+
+    /// The server counts in whole milliseconds, from an anchor that each start sets anew.
+    private static let tolerance = Duration.milliseconds(5)
+
+    private(set) var groups: [String: QueueGroup] = [:]  // by queue
     /// Source queues that get every publish together, or not at all.
-    private let twins: [(String, String)]
-    private var copies: [CopyKey: Copy] = [:]
+    let twins: [(String, String)]
+    let receipts: Receipts?
+    var copies: [CopyKey: Copy] = [:]
     private var held: Set<CopyKey> = []  // by our consumers, since the server started
 
     /// What the server broke, a line each.
     private(set) var failures: [String] = []
     /// Publishes that were confirmed, counted once for each queue they reached.
     private(set) var confirms = 0
+    /// Publishes that were answered as refused or as doubles.
+    private(set) var refusals = 0
     /// Acks that were answered.
     private(set) var answeredAcks = 0
     /// Rejects that were answered.
     private(set) var answeredRejects = 0
+    /// Edits and cancels that were answered.
+    private(set) var answeredEdits = 0
     /// Queues with a purge that is not answered yet.
     private var purging: Set<String> = []
     /// Confirmed messages that an answered purge removed.
@@ -61,18 +99,26 @@ struct Journal {
     /// Moves that were answered.
     private(set) var moves = 0
     /// Messages found after a restart.
-    private(set) var found = 0
+    var found = 0
     /// Of these, found in the queue for dead letters.
-    private(set) var foundDead = 0
+    var foundDead = 0
 
     /// An empty journal for these groups.
-    init(_ groups: [QueueGroup], twins: [(String, String)] = []) {
+    init(_ groups: [QueueGroup], twins: [(String, String)] = [], receipts: Receipts? = nil) {
         self.twins = twins
-        var byQueue: [String: QueueGroup] = [:]
-        for group in groups {
-            for queue in group.queues { byQueue[queue] = group }
-        }
-        self.groups = byQueue
+        self.receipts = receipts
+        for group in groups { add(group) }
+    }
+
+    /// One more group.
+    mutating func add(_ group: QueueGroup) {
+        for queue in group.queues { groups[queue] = group }
+    }
+
+    /// The group is gone, and with it all that is known of its messages.
+    mutating func remove(_ group: QueueGroup) {
+        for queue in group.queues { groups[queue] = nil }
+        copies = copies.filter { $0.key.group != group.source }
     }
 
     /// The key of the message `sequence` in `queue`.
@@ -81,10 +127,17 @@ struct Journal {
     }
 
     /// A publish is on its way.
-    mutating func publishSent(_ key: CopyKey) {
-        copies[key] = Copy()
+    mutating func publishSent(_ key: CopyKey, _ style: Copy.Style = Copy.Style()) {
+        copies[key] = Copy(style: style)
         // The server may read it before the purge, which travels on a connection of its own.
-        if purging.contains(key.group) { copies[key]?.isAckSent = true }
+        if purging.contains(key.group) { copies[key]?.acksSent += 1 }
+    }
+
+    /// A publish that a crash left without an answer is on its way once more, with its id and without a delay.
+    mutating func publishSentAgain(_ key: CopyKey, _ style: Copy.Style) {
+        if copies[key] == nil { copies[key] = Copy(style: style) }
+        copies[key]?.style.isUnordered = true
+        copies[key]?.style.notBefore = nil
     }
 
     /// A publish was answered with `OK`.
@@ -93,21 +146,41 @@ struct Journal {
         confirms += 1
     }
 
-    /// A delivery came. The server may not deliver what it said was gone, nor what a consumer still holds.
-    mutating func delivered(_ key: CopyKey, from queue: String) {
+    /// A publish was refused, found to be a double, or rolled back.
+    mutating func publishRefused(_ key: CopyKey) {
+        copies[key]?.isRefused = true
+        refusals += 1
+    }
+
+    /// A delivery came. The server may not deliver what it said was gone, nor what a consumer still holds (unless
+    /// it is held `onLease`), nor too early, nor what an edit replaced.
+    mutating func delivered(_ key: CopyKey, from queue: String, edition: Int = 0, onLease: Bool = false) {
         guard let copy = copies[key] else {
             return fail("\(queue) delivered \(key), which nobody published")
         }
         if copy.isAckAnswered { fail("\(queue) delivered \(key), whose ack was answered") }
+        if copy.isRefused { fail("\(queue) delivered \(key), which was refused") }
         if copy.isRejectAnswered, queue == key.group {
             fail("\(queue) delivered \(key), which it had dead-lettered")
         }
-        if !held.insert(key).inserted { fail("\(queue) delivered \(key), which a consumer holds") }
+        if edition < copy.editionKept || edition > copy.editionSent {
+            fail("\(queue) delivered edition \(edition) of \(key), not \(copy.editionKept)")
+        }
+        if let moment = copy.style.notBefore, !copy.isRescheduled {
+            let early = ContinuousClock.now.duration(to: moment)
+            if early > Self.tolerance { fail("\(queue) delivered \(key) \(early) too early") }
+        }
+        copies[key]?.style.notBefore = nil
+        copies[key]?.isDelivered = true
+        if !onLease, !held.insert(key).inserted { fail("\(queue) delivered \(key), which a consumer holds") }
     }
+
+    /// A consumer gives back what it holds, or is about to.
+    mutating func released(_ keys: [CopyKey]) { held.subtract(keys) }
 
     /// A consumer is about to ack what it holds.
     mutating func ackSent(_ key: CopyKey) {
-        copies[key]?.isAckSent = true
+        copies[key]?.acksSent += 1
         held.remove(key)
     }
 
@@ -117,6 +190,9 @@ struct Journal {
         answeredAcks += 1
     }
 
+    /// An ack came after the lease had ended: nothing was done.
+    mutating func ackRefused(_ key: CopyKey) { copies[key]?.acksSent -= 1 }
+
     /// A purge is about to be sent: everything in `queue`, and what is sent there before its answer comes, may be
     /// gone from here on. Returns what will be, once the purge is answered.
     mutating func purgeSent(_ queue: String) -> [CopyKey] {
@@ -124,7 +200,7 @@ struct Journal {
         var sure: [CopyKey] = []
         for (key, copy) in copies where key.group == queue && !copy.isAckAnswered {
             if copy.isConfirmed { sure.append(key) }
-            copies[key]?.isAckSent = true
+            copies[key]?.acksSent += 1
         }
         return sure
     }
@@ -142,61 +218,51 @@ struct Journal {
     /// A consumer is about to reject what it holds.
     mutating func rejectSent(_ key: CopyKey) { held.remove(key) }
 
-    /// A reject was answered with `OK`: the message is a dead letter, or with `requeued` back in its queue.
-    mutating func rejectAnswered(_ key: CopyKey, requeued: Bool) {
-        if !requeued { copies[key]?.isRejectAnswered = true }
+    /// A reject was answered with `OK`: the message is a dead letter, or with `requeued` back in its queue, there to
+    /// wait until `notBefore`.
+    mutating func rejectAnswered(_ key: CopyKey, requeued: Bool, notBefore: ContinuousClock.Instant? = nil) {
+        if requeued {
+            copies[key]?.failures += 1
+            if let notBefore { copies[key]?.style.notBefore = notBefore }
+        } else {
+            copies[key]?.isRejectAnswered = true
+        }
         answeredRejects += 1
+    }
+
+    /// A nack was answered with `OK`: the message is back free of charge, to wait until `notBefore`.
+    mutating func nackAnswered(_ key: CopyKey, notBefore: ContinuousClock.Instant?) {
+        if let notBefore { copies[key]?.style.notBefore = notBefore }
+    }
+
+    /// A cancel is about to be sent.
+    mutating func cancelSent(_ key: CopyKey) { copies[key]?.isCancelSent = true }
+
+    /// A cancel was answered with `OK`: the message is gone, though a consumer may not have read all that it was
+    /// sent before. Or it was refused.
+    mutating func cancelAnswered(_ key: CopyKey, isRefused: Bool) {
+        if isRefused { copies[key]?.isCancelSent = false } else { copies[key]?.isCancelAnswered = true }
+        answeredEdits += 1
+    }
+
+    /// An edit is about to be sent: of the body, or of when the message is due.
+    mutating func editSent(_ key: CopyKey, edition: Int?) {
+        if let edition { copies[key]?.editionSent = edition } else { copies[key]?.isRescheduled = true }
+    }
+
+    /// An edit was answered with `OK`.
+    mutating func editAnswered(_ key: CopyKey, edition: Int?) {
+        if let edition { copies[key]?.editionAnswered = edition }
+        answeredEdits += 1
     }
 
     /// The server is dead, and with it who held what.
     mutating func crashed() {
         held = []
         purging = []
-    }
-
-    /// Compares what the queues hold after a restart, in their order, with what was promised.
-    mutating func compare(with contents: [(queue: String, sequences: [Int])]) {
-        var places: [CopyKey: [String]] = [:]
-        for (queue, sequences) in contents {
-            for sequence in sequences { places[key(queue, sequence), default: []].append(queue) }
-            checkOrder(of: sequences, in: queue)
-            found += sequences.count
-            if groups[queue]?.dead == queue { foundDead += sequences.count }
-        }
-        for (key, copy) in copies {
-            let queues = places[key, default: []]
-            if queues.count > 1 { fail("\(key) stands in \(queues)") }
-            if copy.isAckAnswered, let queue = queues.first { fail("\(key), acked, is back in \(queue)") }
-            let isTransient = groups[key.group]?.isTransient == true
-            if isTransient, !queues.isEmpty { fail("\(key), transient, has survived") }
-            if copy.isConfirmed, !copy.isAckSent, !isTransient, queues.isEmpty {
-                fail("\(key), confirmed, is lost")
-            }
-            if copy.isRejectAnswered, queues.contains(key.group) { fail("\(key), dead-lettered, is back") }
-        }
-        checkTwins(places)
-        for (key, queues) in places where copies[key] == nil { fail("\(queues) holds unknown \(key)") }
-        // What was not found can't come any more: it was never stored, or its ack was.
-        copies = copies.filter { places[$0.key] != nil || $0.value.isAckAnswered }
-    }
-
-    /// A publish to several queues is in all of them or in none, until it is acked.
-    private mutating func checkTwins(_ places: [CopyKey: [String]]) {
-        for (key, copy) in copies {
-            for twin in twins where key.group == twin.0 || key.group == twin.1 {
-                let other = CopyKey(group: key.group == twin.0 ? twin.1 : twin.0, sequence: key.sequence)
-                let isGone = places[key] == nil && !copy.isAckSent
-                if isGone, places[other] != nil { fail("\(other) is there without \(key)") }
-            }
-        }
-    }
-
-    /// Messages leave in publish order, whatever was requeued; so do dead letters that expired or overflowed.
-    private mutating func checkOrder(of sequences: [Int], in queue: String) {
-        guard let group = groups[queue] else { return }
-        guard queue == group.source || group.keepsOrder else { return }
-        for (before, after) in zip(sequences, sequences.dropFirst()) where before >= after {
-            fail("\(queue) gave \(after) after \(before)")
+        for (key, copy) in copies where copy.isCancelAnswered || copy.editionAnswered > copy.editionKept {
+            if copy.isCancelAnswered { copies[key]?.isAckAnswered = true }
+            copies[key]?.editionKept = copy.editionAnswered
         }
     }
 

@@ -10,7 +10,7 @@ final class Publisher {
     private let request: String
     private let groups: [String]  // each publish reaches all of them
     private var inFlight: [(sequence: Int, isDouble: Bool)] = []
-    private let inFlightMax = 200
+    private let inFlightMax = 100
     private let sendsDoubles: Bool
     /// What was confirmed last.
     private(set) var confirmed: [Int] = []
@@ -76,8 +76,8 @@ final class Worker {
         case hold
         /// Acked together with everything held.
         case ackAllHeld
-        /// Published to this queue and acked, in one transaction.
-        case forward(to: String)
+        /// Published to this queue, with a receipt to the other, and acked, in one transaction.
+        case forward(to: String, receipt: String)
     }
 
     /// A settlement that waits for its answer.
@@ -141,12 +141,14 @@ final class Worker {
         case .ackAllHeld:
             socket.say("ACK \(tag) multiple")
             keys = held
-        case .forward(let target):
+        case .forward(let target, let receipt):
+            journal.publishSent(CopyKey(group: receipt, sequence: key.sequence))
             socket.say("BEGIN")
             socket.say("PUB \"\" \(target)", body: body ?? [])
+            socket.say("PUB \"\" \(receipt)", body: Array("\(key.sequence) done".utf8))
             socket.say("ACK \(tag)")
             socket.say("COMMIT")
-            replies = ["OK", "OK queued", "OK queued", "OK 1"]
+            replies = ["OK", "OK queued", "OK queued", "OK queued", "OK 2"]
         }
         held.removeAll { keys.contains($0) }
         for key in keys {
@@ -162,7 +164,10 @@ final class Worker {
         for key in settlement.keys {
             switch settlement.verdict {
             case .ack, .ackAllHeld: journal.ackAnswered(key)
-            case .reject, .forward: journal.rejectAnswered(key, requeued: false)
+            case .reject: journal.rejectAnswered(key, requeued: false)
+            case .forward(_, let receipt):
+                journal.rejectAnswered(key, requeued: false)
+                journal.publishConfirmed(CopyKey(group: receipt, sequence: key.sequence))
             case .requeue: journal.rejectAnswered(key, requeued: true)
             case .hold: break
             }
