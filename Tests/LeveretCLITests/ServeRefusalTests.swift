@@ -183,7 +183,9 @@ import Testing
         let server = try ServerProcess(database: path)
         let socket = try LineSocket(port: server.port)
         _ = try socket.ask("QUEUE jobs")
-        try disk.fill(leavingKibibytes: 24 << 10)
+        // With the reserve it is less than what ends the shortage, also if most of it is the log's, which the next
+        // start cuts off.
+        try disk.fill(leavingKibibytes: 12 << 10)
         let confirmed = try publishUntilRefused(socket)
         #expect(confirmed > 100)
         server.crash()
