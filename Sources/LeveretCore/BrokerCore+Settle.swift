@@ -144,6 +144,8 @@ extension BrokerCore {
         let due = retryDue(of: entry, in: queue, counted: counted, retry, now: now)
         // What is ready again stays in memory; what waits may be read back from the spill file.
         keepCounters(of: entry, in: queue, alsoSpilled: due != nil)
+        // Who is told that it failed may rely on it.
+        if counted, entry.storage == .database { gathering.durableChanges += 1 }
         if let due {
             keepPlace(of: entry, in: queue, due: due)
             delay(entry, until: due, in: queue, now: now)

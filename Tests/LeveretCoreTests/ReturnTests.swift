@@ -20,6 +20,21 @@ import Testing
         #expect(queue?.first?.acquired == 1)
     }
 
+    @Test func `a reject with requeue is answered once its count is on disk`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        _ = broker.publish("a", to: "jobs")
+        for failures in 1...2 {
+            let held = broker.get("jobs")
+            #expect(broker.ask(.settle(Settlement(.fail, held?.tag ?? 0))) == nil)
+            #expect(broker.counters.values.first?.failed ?? 0 == failures - 1)
+            broker.settle()
+            #expect(broker.counters.values.first?.failed == failures)
+        }
+        let held = broker.get("jobs")
+        #expect(broker.ask(.settle(Settlement(.requeue, held?.tag ?? 0))) != nil)
+    }
+
     @Test func `a cancel with requeue lets the session's other consumers go on`() {
         let broker = CoreHarness()
         broker.queue("jobs")
