@@ -86,6 +86,10 @@ struct EmbeddingArticleTests {
         }
         let first = try await broker.peek("invoices", count: 1)
         print("first invoice: \(first.map { String(decoding: $0.message.body, as: UTF8.self) })")
+        let chairs = try await broker.peek("invoices", where: "body LIKE '%chair%' AND deliveries = 0")
+        print("\(chairs.count) invoice for chairs")
+        let long = try await broker.query("SELECT count(*) FROM message WHERE size > 10")
+        if case .int(let count)? = long.rows.first?.first { print("\(count) long message") }
 
         try await parcels.cancel()
         try await broker.shutdown()
@@ -99,6 +103,7 @@ struct EmbeddingArticleTests {
                 "mails: 0 ready, 0 unacked",
                 "berlin: 1 ready, 0 unacked",
                 #"first invoice: ["invoice for 3 chairs"]"#,
+                "1 invoice for chairs", "1 long message",
             ])
     }
 

@@ -105,7 +105,7 @@ private func receive(_ count: Int, from consumer: Consumer) async throws -> Int 
 }
 
 /// Seconds that `work` takes.
-private func time(_ work: () async throws -> Void) async rethrows -> Double {
+func time(_ work: () async throws -> Void) async rethrows -> Double {
     let took = try await ContinuousClock().measure { try await work() }
     return Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
 }

@@ -10,7 +10,7 @@ guard let program = environment["LEVERET_PROGRAM"], let folder = environment["LE
 }
 let rounds = environment["ROUNDS"].flatMap { Int($0) } ?? 3
 let words = CommandLine.arguments.dropFirst()
-let all = embeddedCases + orderCases + lineCases + growthCases
+let all = embeddedCases + orderCases + searchCases + lineCases + growthCases
 let chosen = words.isEmpty ? all : all.filter { one in words.contains { one.name.contains($0) } }
 guard !chosen.isEmpty else {
     print("no case is called so; there are:")
