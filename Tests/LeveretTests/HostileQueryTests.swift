@@ -45,7 +45,7 @@ struct HostileQueryTests {
         Hostile("-- nothing", .syntaxError, "at its end"),
         Hostile("1)", .syntaxError, "at character 2"),
         Hostile("1) OR (1", .syntaxError, "at character 2"),
-        Hostile("1) UNION SELECT id, id, id, id, id FROM message --", .syntaxError, "at character 2"),
+        Hostile("1) UNION SELECT id, id, id, id, id FROM message --", .accessRefused, "at character 10"),
         Hostile("1) --", .syntaxError, "at character 2"),
         Hostile("(1", .syntaxError, "at its end"),
         Hostile("1 /*", .syntaxError),
@@ -199,7 +199,14 @@ struct HostileQueryTests {
         Hostile("SELECT readfile('/etc/passwd')", .syntaxError),
         Hostile(
             "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-            .accessRefused, "RECURSIVE"),
+            .accessRefused, "at character 1: WITH is not allowed"),
+        Hostile(
+            "WITH a AS (SELECT 1 AS x), b AS (SELECT p.x FROM a p, a q), c AS (SELECT p.x FROM b p, b q) SELECT * FROM c",
+            .accessRefused, "WITH"),
+        Hostile(
+            nested("SELECT x+x+x+x+x+x+x+x+x+x AS x FROM (", 12, "SELECT id AS x FROM message"),
+            .preconditionFailed, "may unfold"),
+        Hostile(nested("SELECT *, * FROM (", 12, "SELECT 1"), .preconditionFailed, "may unfold"),
         Hostile("SELECT " + String(repeating: "1,", count: 3000) + "1", .syntaxError, "too many columns"),
         Hostile(
             (0..<20).map { "SELECT \($0)" }.joined(separator: " UNION ALL "), .syntaxError, "too many terms"),

@@ -29,6 +29,9 @@ final class GuardedDatabase {
         var columns: [String] = []
     }
 
+    /// Expressions that a query may unfold to.
+    private static let unfoldedMax = 250_000
+
     let database: Database
     private let watch: QueryWatch
     private let bounds: SearchBounds
@@ -61,17 +64,11 @@ final class GuardedDatabase {
         watch.watch(connection)
     }
 
-    /// Sees that queries find JSON's tables, and don't find what is not for them.
+    /// Sees that queries find JSON's tables.
     func prepareForQueries() throws(StoreFailure) {
         watch.trust = .ours
         // SQLite makes these tables when they are first named, which looks like a write.
         for table in ["json_each", "json_tree"] { _ = try database.number("SELECT 1 FROM \(table)('[]')") }
-        let names = try database.prepared("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
-        defer { names.reset() }
-        while try names.next() {
-            let name = names.text(0)
-            if !QueryWatch.tables.contains(name) { watch.hidden.insert(name) }
-        }
     }
 
     /// Runs what the store itself wants, without limits on time and sizes.
@@ -92,6 +89,7 @@ final class GuardedDatabase {
         if foreign.text.utf8.contains(0) {
             throw BrokerError(.syntaxError, "\(foreign.name) has a character of code 0 in it; take it out")
         }
+        try check(QueryText(foreign.text), foreign, trust)
         sqlite3_limit(
             database.sqliteConnection, SQLITE_LIMIT_LENGTH, Int32(clamping: bounds.limits.queryValueBytesMax))
         watch.begin(trust)
@@ -121,6 +119,34 @@ final class GuardedDatabase {
             throw BrokerError(.accessRefused, "\(foreign.name) does not read; it must be one SELECT")
         }
         return compiled
+    }
+
+    /// Refuses what SQLite had better not begin to compile.
+    private func check(
+        _ text: QueryText, _ foreign: Foreign, _ trust: QueryWatch.Trust
+    ) throws(BrokerError) {
+        if case .condition = trust, let (word, offset) = text.firstQueryWord {
+            throw BrokerError(
+                .accessRefused,
+                "\(foreign.name) is refused at character \(character(at: offset, of: foreign)): a condition has no "
+                    + "\(word.uppercased()) in it; SQL takes a whole query")
+        }
+        if let offset = text.firstWith {
+            throw BrokerError(
+                .accessRefused,
+                "\(foreign.name) is refused at character \(character(at: offset, of: foreign)): WITH is not allowed; "
+                    + "write what it names where it is used")
+        }
+        guard text.unfoldedMax <= Self.unfoldedMax else {
+            throw BrokerError(
+                .preconditionFailed,
+                "\(foreign.name) may unfold to more than \(Self.unfoldedMax) expressions; nest less, or name fewer "
+                    + "columns in what is nested")
+        }
+    }
+
+    private func character(at offset: Int, of foreign: Foreign) -> Int {
+        String(decoding: foreign.text.utf8.prefix(offset), as: UTF8.self).count + 1
     }
 
     /// The first statement behind `offset`, `nil` where there is none, and where it ends.
@@ -165,7 +191,7 @@ final class GuardedDatabase {
         if said.contains("incomplete input") {
             place = " at its end"
         } else if offset >= 0, offset <= bytes.count {
-            place = " at character \(String(decoding: bytes.prefix(offset), as: UTF8.self).count + 1)"
+            place = " at character \(character(at: offset, of: foreign))"
         }
         var hint = ""
         if said.contains("no such column"), !foreign.columns.isEmpty {

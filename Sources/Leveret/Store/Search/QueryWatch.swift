@@ -29,8 +29,6 @@ final class QueryWatch {
     private static let stepsBetweenLooks: Int32 = 100
 
     var trust = Trust.ours
-    /// Tables and views of the file that queries don't see.
-    var hidden: Set<String> = []
     /// Why the statement being compiled is refused.
     private(set) var denial: String?
     /// Why a statement was stopped.
@@ -126,12 +124,8 @@ final class QueryWatch {
         case SQLITE_READ:
             let table = first ?? ""
             if Self.tables.contains(table) { return true }
-            // Where no column is wanted the name may be one that the query has made itself, by WITH.
-            let isOwn =
-                second == "" && !hidden.contains(table)
-                && !["sqlite_", "pragma_"].contains { table.hasPrefix($0) }
             let names = Self.tables.sorted().joined(separator: ", ")
-            return isOwn || deny("table '\(table)' is not to be read; there are \(names)")
+            return deny("table '\(table)' is not to be read; there are \(names)")
         case SQLITE_FUNCTION: return allows(function: second, of: Self.queryFunctions)
         case SQLITE_RECURSIVE: return deny("WITH RECURSIVE is not allowed")
         default: return deny("a query is one SELECT: nothing is written, attached or set")
