@@ -70,7 +70,10 @@ public struct NamePattern: Sendable, Hashable {
 
     private struct Builder {
         static let statesMax = 4096
+        /// What is empty adds no states, however often it is repeated: so the steps count, too.
+        static let stepsMax = 4 * statesMax
         var states: [State] = []
+        var steps = 0
 
         mutating func add(_ state: State) -> Int {
             states.append(state)
@@ -80,7 +83,8 @@ public struct NamePattern: Sendable, Hashable {
         /// Adds what stands for `tree` and goes on at `next`. Returns where it begins.
         mutating func build(_ tree: PatternTree, then next: Int, in source: String) throws(BrokerError) -> Int
         {
-            guard states.count < Self.statesMax else {
+            steps += 1
+            guard states.count < Self.statesMax, steps < Self.stepsMax else {
                 throw BrokerError(
                     .preconditionFailed, "pattern '\(source)' is too large; use fewer or smaller repetitions")
             }

@@ -202,6 +202,7 @@ import Testing
     @Test(arguments: [
         "(", ")", "a)", "[a", "*a", "a{", "a{3,1}", "a{999}", "\\", "\\b", "(?=a)", "[z-a]", "a**",
         "((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))", "((a{99}){99}){99}",
+        "((((){255}){255}){255}){255}",
     ])
     func `what can't be understood is refused`(pattern: String) {
         let error = #expect(throws: BrokerError.self) { try NamePattern(pattern) }
