@@ -40,6 +40,8 @@ final class LineHandler: ChannelDuplexHandler {
     private var isTurnWanted = false
     private var lastRead = NIODeadline.uptimeNanoseconds(0)
     private var stallTimer: Scheduled<Void>?
+    /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
+    private var closeTimer: Scheduled<Void>?
 
     init(broker: Broker, limits: ServerLimits, logger: Logger, peer: String) {
         self.broker = broker
@@ -91,6 +93,7 @@ final class LineHandler: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         stallTimer?.cancel()
+        closeTimer?.cancel()
         door?.close()
         connection?.close()
         door = nil
@@ -239,13 +242,16 @@ final class LineHandler: ChannelDuplexHandler {
             logger.info("connection closed", metadata: ["peer": "\(peer)", "reason": "\(violation)"])
         }
         let loop = context.eventLoop.assumeIsolated()
-        loop.scheduleTask(in: .seconds(Int64(limits.stalledSeconds))) { context.close(promise: nil) }
+        closeTimer = loop.scheduleTask(in: .seconds(Int64(limits.stalledSeconds))) {
+            context.close(promise: nil)
+        }
         let written = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in
             if isInputClosed { return context.close(promise: nil) }
             context.close(mode: .output, promise: nil)
-            loop.scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
+            closeTimer?.cancel()
+            closeTimer = loop.scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
             if isReadPending {
                 isReadPending = false
                 context.read()

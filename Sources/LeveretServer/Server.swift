@@ -66,8 +66,10 @@ public final class Server: Service {
                 bound.append(
                     ListenAddress(host: address.host, port: channel.localAddress?.port ?? address.port))
             } catch {
-                try await stop()
-                throw Self.refusal(address, error)
+                let refusal = Self.refusal(address, error)
+                // The broker is its owner's, who may go on without a server.
+                if await closeListeners() { try await cutOff() }
+                throw refusal
             }
         }
         for address in bound { logger.info("listening", metadata: ["address": "\(address)"]) }
@@ -79,15 +81,7 @@ public final class Server: Service {
     /// the broker, too: it takes no more publishes. A server that was stopped can't be started again; to stop
     /// it twice does nothing.
     public func stop() async throws {
-        let bound = listeners.withLock { listeners in
-            defer { listeners = nil }
-            return listeners
-        }
-        guard let bound else { return }
-        for listener in bound {
-            // Closing fails only for what is closed already.
-            try? await listener.close().get()
-        }
+        guard await closeListeners() else { return }
         broker.beginDraining()
         let open = connections.count
         if open > 0 { logger.info("draining", metadata: ["connections": "\(open)"]) }
@@ -100,6 +94,27 @@ public final class Server: Service {
         cutOff.cancel()
         try await group.shutdownGracefully()
         logger.info("stopped")
+    }
+
+    /// Listens no more; false where it has been stopped before.
+    private func closeListeners() async -> Bool {
+        let bound = listeners.withLock { listeners in
+            defer { listeners = nil }
+            return listeners
+        }
+        guard let bound else { return false }
+        for listener in bound {
+            // Closing fails only for what is closed already.
+            try? await listener.close().get()
+        }
+        return true
+    }
+
+    /// Ends those who have come meanwhile, without a word.
+    private func cutOff() async throws {
+        connections.closeAll()
+        await connections.drain()
+        try await group.shutdownGracefully()
     }
 
     private var bootstrap: ServerBootstrap {

@@ -20,6 +20,23 @@ import Testing
         }
     }
 
+    @Test func `a server that can't listen leaves its broker as it was`() async throws {
+        try await withServer { port in
+            let broker = try Broker(.memory, configuration: .quiet)
+            var configuration = ServerConfiguration()
+            configuration.addresses = [ListenAddress(port: 0), ListenAddress(port: Int(port))]
+            let server = Server(
+                broker: broker, configuration: configuration, logger: Broker.Configuration.quiet.logger)
+            let error = await #expect(throws: BrokerError.self) { _ = try await server.start() }
+            #expect(error?.code == .resourceLocked)
+            try await broker.declareQueue("jobs")
+            try await broker.publish("still here", to: "jobs")
+            try await server.stop()
+            #expect(try await broker.get("jobs")?.text == "still here")
+            try await broker.shutdown()
+        }
+    }
+
     @Test func `one client's message reaches the other, and leaves when it is acked`() async throws {
         try await withServer { port in
             let worker = try LineSocket(port: port)

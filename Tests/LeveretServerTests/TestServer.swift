@@ -18,9 +18,7 @@ func withServer(
     _ change: (inout ServerLimits) -> Void = { _ in },
     _ body: (UInt16, Server) async throws -> Void
 ) async throws {
-    var quiet = Broker.Configuration()
-    quiet.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    quiet.seed = 1
+    let quiet = Broker.Configuration.quiet
     let broker = try Broker(.memory, configuration: quiet)
     var configuration = ServerConfiguration()
     configuration.addresses = [ListenAddress(port: 0)]
@@ -35,6 +33,16 @@ func withServer(
         try await server.stop()
         try await broker.shutdown()
         throw error
+    }
+}
+
+extension Broker.Configuration {
+    /// For a broker that logs nothing and makes the same names each time.
+    static var quiet: Broker.Configuration {
+        var quiet = Broker.Configuration()
+        quiet.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        quiet.seed = 1
+        return quiet
     }
 }
 
