@@ -53,7 +53,6 @@ struct Failure: Error, Equatable {
         case 404 where text.hasPrefix("no exchange"):
             "; check the name, or make it with 'leveret exchange declare'"
         case 406 where text.hasPrefix("inequivalent arg"): "; declare it as it is, or delete it first"
-        case 405: "; it belongs to one connection and goes with it"
         default: ""
         }
     }

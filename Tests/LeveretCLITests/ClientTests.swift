@@ -90,9 +90,15 @@ import Testing
                     .notFound, "no queue 'q' in vhost '/' (404 NOT_FOUND); 'leveret queues' lists them"))
     }
 
+    @Test func `advice is added only where it fits every refusal of its kind`() {
+        let inUse = Reply.Refusal(
+            code: 405, name: "RESOURCE_LOCKED", text: "database 'a.db' is in use by process 1")
+        #expect(Failure(inUse).text == "database 'a.db' is in use by process 1 (405 RESOURCE_LOCKED)")
+    }
+
     @Test(arguments: [
         "", "HTTP/1.1 400 Bad Request", "ERR", "ERR x y z", "ROW", "ROW {", "MSG 1 q", "MSG 1 q e k {x}",
-        "MSG 1 q e k {-1}", "MSG 1 q \"e k {3}",
+        "MSG 1 q e k {-1}", "MSG 1 q e k {9223372036854775807}", "MSG 1 q \"e k {3}",
     ])
     func `what is no reply is not taken for one`(line: String) { #expect(parse(line) == nil) }
 

@@ -229,6 +229,13 @@ private let queues = [
     func `bytes have units`(number: Int, text: String) { #expect(Quantity.bytes(number) == text) }
 
     @Test(arguments: [
+        (0, "0"), (0.44, "0.4"), (9.96, "10"), (1250, "1,250"), (1e300, "-"), (-1e300, "-"), (.nan, "-"),
+    ])
+    func `rates are short, and what can't be one is left out`(rate: Double, text: String) {
+        #expect(Quantity.rate(rate) == text)
+    }
+
+    @Test(arguments: [
         (0, "now"), (999, "now"), (12_000, "12s ago"), (-20_000, "in 20s"), (3_900_000, "1h 5m ago"),
         (3_600_000, "1h ago"), (90_000_000, "1d 1h ago"),
     ])

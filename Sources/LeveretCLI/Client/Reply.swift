@@ -85,7 +85,7 @@ extension Reply {
         guard var tokens = ReplyToken.cut(text), tokens.count >= 5, let last = tokens.popLast(),
             !last.isQuoted,
             last.text.first == "{", last.text.last == "}", let count = Int(last.text.dropFirst().dropLast()),
-            count >= 0
+            (0...Int(Int32.max)).contains(count)
         else { return nil }
         let options = tokens.dropFirst(4).compactMap(\.option)
         let delivered = Delivered(

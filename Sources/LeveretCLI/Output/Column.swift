@@ -107,9 +107,10 @@ enum Quantity {
         return decimal(value) + " TiB"
     }
 
-    /// `0`, `0.4`, `1,250`.
+    /// `0`, `0.4`, `1,250`; `-` for what no rate can be.
     static func rate(_ number: Double) -> String {
-        number < 10 ? decimal(number) : count(Int(number.rounded()))
+        guard (0..<1e15).contains(number) else { return "-" }
+        return number < 10 ? decimal(number) : count(Int(number.rounded()))
     }
 
     /// `now`, `12s ago`, `3h 5m ago`, `in 20s`.
