@@ -69,29 +69,36 @@ public final class Broker: Sendable {
     /// about a fifth of a second.
     ///
     /// - Throws: a `BrokerError` that says what to do when the file is in use, is not Leveret's, is damaged,
-    ///   is newer than this version, or can't be written.
+    ///   is newer than this version, or can't be written, or the system has no room for the threads.
     public init(_ storage: Storage, configuration: Configuration = Configuration()) throws(BrokerError) {
         let path: String? = if case .file(let path) = storage { path } else { nil }
         engine = try Engine(storage: path, configuration: configuration)
         lease = Lease(engine: engine)
         connection = BrokerConnection(lease: lease, name: "embedded")
         door = Door(connection: connection)
-        start(retryMilliseconds: configuration.retryMilliseconds)
+        try start(retryMilliseconds: configuration.retryMilliseconds)
     }
 
     /// Starts the threads. They hold the engine, not the lease, so that a broker can be let go of.
-    private func start(retryMilliseconds: @escaping @Sendable (Int) -> Int) {
+    private func start(retryMilliseconds: @escaping @Sendable (Int) -> Int) throws(BrokerError) {
         let engine = engine
-        let areStarted = [
-            startWorkerThread("leveret-reader") { engine.reader.run(for: engine) },
-            startWorkerThread("leveret-search") { engine.searcher.run(for: engine) },
-            startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() },
-            startWorkerThread("leveret-writer") {
-                var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)
-                engine.ended(with: writer.run())
-            },
-        ]
-        precondition(!areStarted.contains(false), "the system has no room for the threads of a broker")
+        let hasWriter = startWorkerThread("leveret-writer") {
+            var writer = Writer(engine: engine, retryMilliseconds: retryMilliseconds)
+            engine.ended(with: writer.run())
+        }
+        let hasReader = startWorkerThread("leveret-reader") { engine.reader.run(for: engine) }
+        let hasSearcher = startWorkerThread("leveret-search") { engine.searcher.run(for: engine) }
+        let hasTimer = startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() }
+        guard !(hasWriter && hasReader && hasSearcher && hasTimer) else { return }
+        // The lease ends what runs. The writer's end, which closes the store, waits for those that read it.
+        if !hasReader { engine.reader.neverRuns() }
+        if !hasSearcher { engine.searcher.neverRuns() }
+        if !hasWriter {
+            engine.stop()
+            engine.ended(with: nil)
+        }
+        throw BrokerError(
+            .resourceError, "the system has no room for the broker's threads; raise its limit on threads")
     }
 
     /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client

@@ -43,6 +43,9 @@ final class Reader: Sendable {
         signal.raise()
     }
 
+    /// Stands in for the end of a thread that could not be started.
+    func neverRuns() { ended.raise() }
+
     /// Returns once the thread is done with the store. Only the writer calls it, once.
     func waitForEnd() { ended.wait() }
 
