@@ -56,9 +56,11 @@ extension BrokerCore {
         }
         let history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
-        guard let route = try? topology.route(letter, isDeadLetter: true) else {
-            return park(
-                letter, history, "dead-letter exchange '\(exchange)' does not exist", confirm, now: now)
+        let route: Route
+        do throws(BrokerError) { route = try topology.route(letter, isDeadLetter: true) } catch {
+            let isGone = topology.exchange(exchange) == nil
+            let why = isGone ? "dead-letter exchange '\(exchange)' does not exist" : error.text
+            return park(letter, history, why, confirm, now: now)
         }
         var targets: [MessageQueue] = []
         var problem: String?
@@ -143,7 +145,10 @@ extension BrokerCore {
 
     private func clipped(_ text: String) -> String {
         guard text.utf8.count > limits.errorTextBytesMax else { return text }
-        return String(decoding: text.utf8.prefix(limits.errorTextBytesMax), as: UTF8.self)
+        // Not inside of what one character is made of: the bytes that go on from another are 10xxxxxx.
+        var end = text.utf8.index(text.startIndex, offsetBy: limits.errorTextBytesMax)
+        while end > text.startIndex, text.utf8[end] & 0xC0 == 0x80 { end = text.utf8.index(before: end) }
+        return String(text[..<end])
     }
 
     // MARK: - Length limits
@@ -228,7 +233,7 @@ extension DeathHistory {
             routingKeys: message.routingKeys, time: now, originalExpiration: message.properties?.expiration)
         if let index = deaths.firstIndex(where: { $0.queue == death.queue && $0.reason == death.reason }) {
             death = deaths.remove(at: index)
-            death.count += 1
+            death.count = min(death.count + 1, Death.countMax)
         }
         deaths.insert(death, at: 0)
         self.init(

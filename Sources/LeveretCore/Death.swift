@@ -18,8 +18,10 @@ public struct Death: Hashable, Sendable {
     public var queue: QueueName
     /// Why it died.
     public var reason: DeathReason
-    /// How often it died there for that reason; from 1.
+    /// How often it died there for that reason; from 1 to `countMax`.
     public var count: Int64
+    /// Where the count stops: nothing dies so often.
+    static let countMax: Int64 = 1 << 40
     /// The exchange it had been published to.
     public var exchange: ExchangeName
     /// The keys it had been published with: routing key, then `CC`.

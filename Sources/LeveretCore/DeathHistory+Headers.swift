@@ -42,8 +42,8 @@ extension DeathHistory {
             originQueue: QueueName(try reader.string("origin")),
             firstReason: try reader.reason(),
             firstExchange: ExchangeName(try reader.string("exchange")),
-            firstTime: Instant(milliseconds: try reader.integer("first")),
-            lastTime: Instant(milliseconds: try reader.integer("last")),
+            firstTime: Instant(stored: try reader.integer("first")),
+            lastTime: Instant(stored: try reader.integer("last")),
             errorText: try reader.optionalString("error"))
     }
 }
@@ -78,14 +78,16 @@ extension Death {
 
     fileprivate init(_ reader: HistoryReader) throws(BrokerError) {
         let count = try reader.integer("count")
-        guard count >= 1 else { throw reader.error("count", "a number from 1 up") }
+        guard (1...Self.countMax).contains(count) else {
+            throw reader.error("count", "a number from 1 to \(Self.countMax)")
+        }
         self.init(
             queue: QueueName(try reader.string("queue")),
             reason: try reader.reason(),
             count: count,
             exchange: ExchangeName(try reader.string("exchange")),
             routingKeys: try reader.strings("keys"),
-            time: Instant(milliseconds: try reader.integer("time")),
+            time: Instant(stored: try reader.integer("time")),
             originalExpiration: try reader.optionalString("expiration"))
     }
 }

@@ -20,6 +20,13 @@ public struct Instant: Hashable, Comparable, Sendable, ExpressibleByIntegerLiter
     /// Later than any moment that matters: "never".
     public static let distantFuture = Instant(milliseconds: .max)
 
+    /// A moment as a file has it, kept within 142,000 years of 1970: nothing that reckons with it can overflow.
+    package init(stored milliseconds: Int64) {
+        self.milliseconds = min(max(milliseconds, -Self.farthest), Self.farthest)
+    }
+
+    private static let farthest: Int64 = 1 << 52
+
     /// This moment and `milliseconds` more, or `distantFuture` where that can't be expressed.
     public func advanced(byMilliseconds milliseconds: Int64) -> Instant {
         let (sum, overflow) = self.milliseconds.addingReportingOverflow(milliseconds)
@@ -31,12 +38,11 @@ public struct Instant: Hashable, Comparable, Sendable, ExpressibleByIntegerLiter
 }
 
 extension Instant {
-    /// `2026-01-31T09:05:00.250Z`.
+    /// `2026-01-31T09:05:00.250Z`; beyond 142,000 years from 1970, the last moment within.
     public var iso8601: String {
-        let day = Int(
-            milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds - 86_399_999) / 86_400_000
-        )
-        let inDay = Int(milliseconds) - day * 86_400_000
+        let milliseconds = Int(Instant(stored: milliseconds).milliseconds)
+        let day = (milliseconds >= 0 ? milliseconds : milliseconds - 86_399_999) / 86_400_000
+        let inDay = milliseconds - day * 86_400_000
         // Days to a civil date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
         let shifted = day + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097

@@ -42,6 +42,26 @@ import Testing
         #expect(letter?.message.routingKey == "dead")
     }
 
+    @Test func `a consumer's text is cut between characters`() {
+        broker.queue("dead")
+        queue("jobs", to: "dead")
+        _ = broker.publish("a", to: "jobs")
+        reject(broker.get("jobs"), String(repeating: "€", count: 400))
+        #expect(broker.get("dead")?.deaths?.errorText == String(repeating: "€", count: 341))
+    }
+
+    @Test func `what can't be routed for another reason than a missing exchange is parked with that reason`()
+    {
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.fanout")])
+        _ = broker.publish("a", to: "jobs")
+        var edit = MessageEdit("jobs", 1)
+        edit.headers["CC"] = .int(5)
+        broker.run(.edit(edit))
+        reject(broker.get("jobs"))
+        let error = broker.get(.parked)?.deaths?.errorText
+        #expect(error?.contains("CC") == true && error?.contains("does not exist") == false)
+    }
+
     @Test func `without a key of the queue's own a dead letter keeps its keys`() {
         broker.queue("dead")
         broker.queue("copy")

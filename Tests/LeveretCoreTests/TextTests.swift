@@ -140,3 +140,14 @@ import Testing
         #expect(!glob.matches(String(repeating: "a", count: 5000)))
     }
 }
+
+@Suite struct InstantTests {
+    @Test(arguments: [
+        (Int64.min, "-140744-08-10"), (-1, "1969-12-31T23:59:59.999Z"), (0, "1970-01-01T00:00:00.000Z"),
+        (1_769_850_300_250, "2026-01-31T09:05:00.250Z"), (Int64.max, "144683-05-23"),
+    ])
+    func `any moment can be written`(milliseconds: Int64, text: String) {
+        let written = Instant(milliseconds: milliseconds).iso8601
+        #expect(written.hasPrefix(text), "\(written)")
+    }
+}

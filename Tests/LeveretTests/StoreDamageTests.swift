@@ -27,6 +27,41 @@ struct StoreDamageTests {
         try await second.shutdown()
     }
 
+    @Test func `numbers that no broker wrote are kept within their bounds`() async throws {
+        let fixture = try BrokerFixture()
+        let first = try fixture.open()
+        try await first.declareQueue("q")
+        for text in ["one", "two"] { try await first.publish(text, to: "q") }
+        try await first.pause("q")
+        try await first.shutdown()
+        let damage = """
+            UPDATE message SET entered = -9223372036854775808, failed = 4294967296, version = 0 WHERE id = 1;
+            UPDATE message SET expires = 9223372036854775807, priority = 256 WHERE id = 2;
+            UPDATE paused SET since = -9223372036854775808;
+            """
+        #expect(try SQLiteShell.run(fixture.path, damage) == "")
+
+        let second = try fixture.open()
+        #expect(try await second.why("q").first?.text.contains("paused") == true)
+        try await second.resume("q")
+        let one = try #require(try await second.get("q"))
+        #expect(one.delivery.failed == Int(Int32.max))
+        #expect(try await second.get("q")?.text == "two")
+        try await second.shutdown()
+    }
+
+    @Test(arguments: [Int64.max, Int64.max / 2 + 1])
+    func `an id that nothing could follow is refused`(id: Int64) async throws {
+        let fixture = try BrokerFixture()
+        let first = try fixture.open()
+        try await first.declareQueue("q")
+        try await first.publish("one", to: "q")
+        try await first.shutdown()
+        #expect(try SQLiteShell.run(fixture.path, "UPDATE message SET id = \(id)") == "")
+        let error = #expect(throws: BrokerError.self) { _ = try fixture.open() }
+        #expect(error?.text.contains("message \(id)") == true)
+    }
+
     @Test func `a stored message that doesn't decode is parked, and those beside it are delivered`()
         async throws
     {

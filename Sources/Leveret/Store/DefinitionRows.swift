@@ -229,7 +229,7 @@ struct DefinitionRows {
         defer { statement.reset() }
         var paused: [QueueID: Instant] = [:]
         while try statement.next() {
-            paused[QueueID(statement.int(0))] = Instant(milliseconds: statement.int(1))
+            paused[QueueID(statement.int(0))] = Instant(stored: statement.int(1))
         }
         return paused
     }

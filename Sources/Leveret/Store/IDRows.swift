@@ -77,7 +77,7 @@ struct IDRows {
         defer { statement.reset() }
         statement.bind(1, key.scope.column)
         statement.bind(2, key.id)
-        return try statement.next() ? Instant(milliseconds: statement.int(0)) : nil
+        return try statement.next() ? Instant(stored: statement.int(0)) : nil
     }
 
     /// Those that ids are known of. One look into the index for each.

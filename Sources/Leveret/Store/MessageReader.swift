@@ -34,7 +34,8 @@ struct MessageReader {
                 """
             window = "\(rows) ORDER BY m.place LIMIT ?3"
             walkExpired = "\(rows) AND m.expires <= ?4 ORDER BY m.place LIMIT ?3"
-            // A place is never below its number, so that most numbers say enough and the row need not be read.
+            // A ready row's place is never below its number, so that most numbers say enough and the row need not be
+            // read. Delayed rows are looked at as well: one that waits for a retry is due when it expires at the latest.
             let behind = "(m.id > ?2 OR m.place > ?2) \(filter)"
             sortExpired = """
                 \(columns) FROM (
@@ -100,7 +101,7 @@ struct MessageReader {
         defer { statement.reset() }
         bind(request, after: after, to: statement)
         statement.bind(3, past?.milliseconds ?? .min)
-        return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
+        return try statement.next() ? Instant(stored: statement.int(0)) : .distantFuture
     }
 
     /// When the first delayed copy behind `after` is due.
@@ -110,7 +111,7 @@ struct MessageReader {
         let statement = try database.prepared(Self.nextDueSQL)
         defer { statement.reset() }
         bind(after, from, of: queue, to: statement)
-        return try statement.next() ? Instant(milliseconds: statement.int(0)) : .distantFuture
+        return try statement.next() ? Instant(stored: statement.int(0)) : .distantFuture
     }
 
     private func bind(_ after: DueKey, _ from: MessageNumber, of queue: QueueID, to statement: Prepared) {
@@ -182,7 +183,7 @@ struct MessageReader {
             entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
             due: row.due, deliveries: Int(row.acquired), failed: Int(row.failed),
             heldBy: statement.optionalText(14),
-            heldSince: statement.isNull(15) ? nil : Instant(milliseconds: statement.int(15)),
+            heldSince: statement.isNull(15) ? nil : Instant(stored: statement.int(15)),
             deaths: row.deaths)
     }
 
@@ -248,21 +249,22 @@ struct MessageReader {
         if !statement.holds(1, names.exchange) { names.exchange = statement.text(1) }
         if !statement.holds(2, names.routingKey) { names.routingKey = statement.text(2) }
         let number = statement.int(0)
+        guard number > 0 else { throw .unreadable("message \(number)", "its id is below 1") }
         var damage = Damage()
         let deaths = deaths(statement, &damage)
         let hasHeldRow = !statement.isNull(8)
         var row = LoadedRow(
             number: MessageNumber(number),
-            place: MessageNumber(statement.int(10)),
-            priority: statement.isNull(11) ? nil : UInt8(truncatingIfNeeded: statement.int(11)),
-            due: statement.isNull(13) ? nil : Instant(milliseconds: statement.int(13)),
-            version: Int32(truncatingIfNeeded: statement.int(12)),
+            place: MessageNumber(max(statement.int(10), -.max)),
+            priority: statement.isNull(11) ? nil : UInt8(clamping: statement.int(11)),
+            due: statement.isNull(13) ? nil : Instant(stored: statement.int(13)),
+            version: Int32(clamping: max(1, statement.int(12))),
             message: message(statement, names, &damage),
             isSpilled: isSpill,
-            entered: Instant(milliseconds: statement.int(4)),
-            expires: statement.isNull(5) ? .distantFuture : Instant(milliseconds: statement.int(5)),
-            failed: Int32(truncatingIfNeeded: statement.int(6)),
-            acquired: Int32(truncatingIfNeeded: statement.int(8)),
+            entered: Instant(stored: statement.int(4)),
+            expires: statement.isNull(5) ? .distantFuture : Instant(stored: statement.int(5)),
+            failed: Int32(clamping: max(0, statement.int(6))),
+            acquired: Int32(clamping: max(0, statement.int(8))),
             deaths: deaths,
             hasHeldRow: hasHeldRow
         )

@@ -50,15 +50,23 @@ struct Recovery {
         let number = try database.number(
             "SELECT max(value, (SELECT coalesce(max(id), 0) FROM message)) FROM meta WHERE name = 'reserved_through'"
         )
-        state.nextNumber = MessageNumber(number + 1)
+        state.nextNumber = MessageNumber(try Self.following(number, "message"))
         let queue = try database.number(
             """
             SELECT max(value, (SELECT coalesce(max(id), 0) FROM queue), (SELECT coalesce(max(queue), 0) FROM message))
             FROM meta WHERE name = 'last_queue'
             """
         )
-        state.nextQueueID = QueueID(queue + 1)
+        state.nextQueueID = QueueID(try Self.following(queue, "queue"))
         return state
+    }
+
+    /// The id after the last one. There are so many that none is out of reach by use.
+    private static func following(_ last: Int64, _ what: String) throws(StoreFailure) -> Int64 {
+        guard (0..<(1 << 62)).contains(last) else {
+            throw .unreadable("\(what) \(last)", "its id is out of range")
+        }
+        return last + 1
     }
 
     /// What each queue holds, by priority; the others are none.
@@ -88,7 +96,7 @@ struct Recovery {
             last = queue
             levels[queue, default: []].append(
                 RecoveredLevel(
-                    priority: UInt8(truncatingIfNeeded: prioritized.int(1)), count: Int(prioritized.int(2)),
+                    priority: UInt8(clamping: prioritized.int(1)), count: Int(prioritized.int(2)),
                     bytes: Int(prioritized.int(3))))
         }
         return levels
@@ -101,7 +109,7 @@ struct Recovery {
         defer { statement.reset() }
         statement.bind(1, queue.rawValue)
         guard try statement.next(), !statement.isNull(1) else { return (0, .distantFuture) }
-        return (Int(statement.int(0)), Instant(milliseconds: statement.int(1)))
+        return (Int(statement.int(0)), Instant(stored: statement.int(1)))
     }
 
     /// The level with what its counts don't say. The expiry is that of the whole queue: it only must not be late.
@@ -117,7 +125,7 @@ struct Recovery {
         )
         defer { expiry.reset() }
         expiry.bind(1, queue.rawValue)
-        if try expiry.next() { level.nextExpiry = Instant(milliseconds: expiry.int(0)) }
+        if try expiry.next() { level.nextExpiry = Instant(stored: expiry.int(0)) }
         let oldest = try database.prepared(
             """
             SELECT entered FROM message WHERE queue = ?1 AND priority IS ?2 AND place > 0 ORDER BY place LIMIT 1
@@ -126,7 +134,7 @@ struct Recovery {
         defer { oldest.reset() }
         oldest.bind(1, queue.rawValue)
         if isPrioritized { oldest.bind(2, Int64(level.priority)) } else { oldest.bindNull(2) }
-        if try oldest.next() { level.oldest = Instant(milliseconds: oldest.int(0)) }
+        if try oldest.next() { level.oldest = Instant(stored: oldest.int(0)) }
         return level
     }
 }
