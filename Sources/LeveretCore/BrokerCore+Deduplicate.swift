@@ -301,16 +301,16 @@ extension BrokerCore {
     private mutating func askForIDs(now: Instant) {
         guard idLookup == nil, !waitingForIDs.isEmpty else { return }
         var asked: Set<DedupKey> = []
+        var keys: [DedupKey] = []
         for waiting in waitingForIDs.prefix(limits.sliceCount) {
             for message in waiting.request.publishedMessages {
                 guard let slots = try? topology.destinations(of: message),
-                    case .unknown(let keys)? = try? verdict(on: message, slots, now: now)
+                    case .unknown(let unknown)? = try? verdict(on: message, slots, now: now)
                 else { continue }
-                asked.formUnion(keys)
+                for key in unknown where asked.insert(key).inserted { keys.append(key) }
             }
         }
         idLookup = IDLookup(asked: asked)
-        let keys = asked.sorted { ($0.id, "\($0.scope)") < ($1.id, "\($1.scope)") }
         ask(
             LoadRequest(
                 queue: 0, kind: .ids(keys), countMax: keys.count, bytesMax: .max, epoch: 0,

@@ -95,7 +95,7 @@ extension BrokerCore {
         status.residentBytes = facts.residentBytes
         status.messageBytes = messageBytes
         status.queues = queuesByID.count
-        status.exchanges = topology.exchangeInfos().count
+        status.exchanges = topology.exchangeCount
         status.connections = connections.count
         for queue in queues {
             guard let queue else { continue }

@@ -146,6 +146,9 @@ struct Topology {
     /// Where BrokerCore keeps the queue.
     func slot(of name: QueueName) -> QueueSlot? { queues[name]?.slot }
 
+    /// How many exchanges there are, the predeclared ones among them.
+    var exchangeCount: Int { indexes.count }
+
     /// All exchanges by name, with their counters.
     func exchangeInfos() -> [ExchangeInfo] {
         states.compactMap { $0 }.map { state in
