@@ -1,0 +1,25 @@
+// Rows as comma-separated values, for `-o csv`. RowPrinter decides when and which columns; here is only how a
+// record is written.
+
+/// Comma-separated values (RFC 4180, with LF).
+enum CSV {
+    /// One record.
+    static func line(_ fields: [String]) -> String {
+        fields.map(quoted).joined(separator: ",") + "\n"
+    }
+
+    /// A value as a field: text as it is, what nests as JSON.
+    static func field(_ value: JSON?) -> String {
+        switch value {
+        case nil, .null: ""
+        case .string(let text): text
+        case .bool, .number, .array, .object: (value ?? .null).compact
+        }
+    }
+
+    private static func quoted(_ field: String) -> String {
+        guard field.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return field }
+        return "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+            + "\""
+    }
+}

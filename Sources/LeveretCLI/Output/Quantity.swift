@@ -1,0 +1,55 @@
+// Numbers and durations as a person reads them. Column uses it for the cells of tables, and Progress for its line; JSON and
+// CSV never do.
+
+/// Numbers as a person reads them.
+enum Quantity {
+    /// `1,234,567`.
+    static func count(_ number: Int) -> String {
+        let digits = Array(String(number.magnitude))
+        var text = number < 0 ? "-" : ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { text += "," }
+            text.append(digit)
+        }
+        return text
+    }
+
+    /// `512 B`, `1.5 KiB`, `20 MiB`.
+    static func bytes(_ number: Int) -> String {
+        var value = Double(number)
+        for unit in ["B", "KiB", "MiB", "GiB"] {
+            if value < 1024 { return (unit == "B" ? String(number) : decimal(value)) + " " + unit }
+            value /= 1024
+        }
+        return decimal(value) + " TiB"
+    }
+
+    /// `0`, `0.4`, `1,250`; `-` for what no rate can be.
+    static func rate(_ number: Double) -> String {
+        guard (0..<1e15).contains(number) else { return "-" }
+        return number < 10 ? decimal(number) : count(Int(number.rounded()))
+    }
+
+    /// `now`, `12s ago`, `3h 5m ago`, `in 20s`.
+    static func age(milliseconds: Int64) -> String {
+        if milliseconds.magnitude < 1000 { return "now" }
+        let text = duration(seconds: Int(milliseconds.magnitude / 1000))
+        return milliseconds < 0 ? "in \(text)" : "\(text) ago"
+    }
+
+    /// The two largest units: `12s`, `3h 5m`, `2d 1h`.
+    static func duration(seconds: Int) -> String {
+        let parts = [
+            (seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+        ]
+        guard let first = parts.firstIndex(where: { $0.0 > 0 }) else { return "0s" }
+        return parts[first...].prefix(2).filter { $0.0 > 0 }.map { "\($0.0)\($0.1)" }.joined(separator: " ")
+    }
+
+    /// One digit behind the point, where that isn't 0 and the number is below 10.
+    private static func decimal(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return value >= 10 || tenths % 10 == 0 ? count(Int(value.rounded())) : "\(tenths / 10).\(tenths % 10)"
+    }
+}
