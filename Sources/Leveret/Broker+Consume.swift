@@ -17,7 +17,7 @@ extension Broker {
     ///     `x-consumer-timeout` says, else for ever.
     ///   - countsFirst: each delivery is written down before it is made, so that a crash counts it as failed for
     ///     certain, however soon it comes; a delivery then waits for the disk.
-    /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when somebody has it to himself, 406
+    /// - Throws: a `BrokerError`: 404 for an unknown queue, 403 or 405 when it is somebody else's alone, 406
     ///   for a negative prefetch or timeout, 320 once the broker shuts down.
     public func consume(
         _ queue: QueueName, prefetch: Int = 256, autoAck: Bool = false, exclusive: Bool = false,

@@ -1,4 +1,5 @@
-// Looking into the broker from Swift: what is there, how it does, and what happens.
+// Looking into the broker from Swift: what is there, how it does, and what happens. Whatever asks the broker
+// throws a `BrokerError` with 320 once it has shut down.
 
 public import LeveretCore
 
@@ -83,8 +84,9 @@ extension Broker {
     ///     `nil` all of them, state by state.
     ///   - position: only messages at this position or behind it.
     ///   - count: at most so many, 1–1,000; fewer where 4 MiB of bodies are passed.
-    /// - Throws: a `BrokerError`: 404 when the queue isn't there; for a condition 502 when it does not compile, 403
-    ///   when it does more than it may, 506 when it takes longer than two seconds.
+    /// - Throws: a `BrokerError`: 404 for an unknown queue, 405 for another connection's exclusive one, 406 for a
+    ///   count out of range; for a condition 502 when it does not compile, 403 when it does more than it may, 506
+    ///   when it takes longer than two seconds.
     public func peek(
         _ queue: QueueName, where condition: String? = nil, state: Peek.State? = .ready,
         from position: MessageNumber = 0, count: Int = 10
@@ -151,6 +153,8 @@ extension Broker {
     }
 
     /// Which way a message would take through the exchanges, and where it would end; nothing is published.
+    ///
+    /// - Throws: a `BrokerError`: 404 for an unknown exchange.
     public func route(
         to exchange: ExchangeName, routingKey: String, properties: MessageProperties? = nil
     ) async throws -> [RouteStep] {

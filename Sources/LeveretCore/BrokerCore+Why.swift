@@ -26,7 +26,7 @@ public struct QueueReason: Sendable, Hashable {
         case notReading = "not_reading"
         /// The single active consumer waits for what others hold.
         case handOver = "hand_over"
-        /// Somebody holds messages that were delivered to him.
+        /// Somebody holds messages.
         case held
         /// The next messages are being read from the file.
         case reading
@@ -261,7 +261,7 @@ extension BrokerCore {
         var places: [String: Int] = [:]
         for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
             for case .some(let held) in session.held where held.queue === queue {
-                let name = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                let name = session.holder(held)
                 if let place = places[name] {
                     holders[place].count += 1
                 } else {

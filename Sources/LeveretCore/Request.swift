@@ -22,7 +22,8 @@ public struct Settlement: Hashable, Sendable {
     public var outcome: Outcome
     /// The consumer's reason, kept with a dead letter.
     public var errorText: String?
-    /// For what goes back: how long it waits there, in milliseconds; 0 is not at all, `nil` what the queue says.
+    /// For what goes back: how long it waits there, in milliseconds; 0 is not at all, `nil` what the queue says, and
+    /// more than 4,294,967,295 counts as so much.
     public var delayMilliseconds: Int64?
 
     /// A settlement of one delivery, or of all up to it.
@@ -88,7 +89,7 @@ public struct Move: Hashable, Sendable {
     public var source: QueueName
     /// Where they go.
     public var destination: Destination
-    /// How many at most, from the head; `nil` is all that are ready as the move begins.
+    /// How many at most, from the head, from 1; `nil` is all that are ready as the move begins.
     public var countMax: Int?
     /// Only messages that meet this SQL expression over their fields, as in `Peek`.
     public var condition: String?
@@ -122,11 +123,11 @@ public struct MessageEdit: Hashable, Sendable {
     public var position: MessageNumber
     /// Refuse unless it has this version.
     public var version: Int?
-    /// Delay it until so many milliseconds from now; 0 makes it ready.
+    /// Delay it until so many milliseconds from now, 0 to 4,294,967,295; 0 makes it ready.
     public var delayMilliseconds: Int64?
     /// Replaces its routing key; it is not routed again.
     public var routingKey: String?
-    /// Replaces its own time to live, which counts from now, or for a message that was published to wait from when
+    /// Replaces its own time to live, 0 to 4,294,967,295 ms, which counts from now, or for a message that was published to wait from when
     /// it is due.
     public var ttlMilliseconds: Int64?
     /// Headers that replace those of the same name.

@@ -129,6 +129,14 @@ extension StoreFailure {
                 text: "the database is damaged: restore a backup, or save what can be read with "
                     + "'sqlite3 FILE .recover'; \(said)"
             )
+        case SQLITE_NOMEM:
+            self.init(kind: .io, text: "the process has no memory left for the database; \(said)")
+        case SQLITE_CONSTRAINT:
+            self.init(
+                kind: .io,
+                text:
+                    "what is in the database doesn't fit what should be stored: was it changed from outside? \(said)"
+            )
         default:
             self.init(kind: .io, text: "the database could not be read or written: check the disk; \(said)")
         }

@@ -21,7 +21,8 @@ enum DatabaseFile {
         guard Files.isWritable(path) else {
             throw BrokerError(
                 .accessRefused,
-                "database '\(path)' is read-only: give the broker the right to write it, or read it with --db"
+                "database '\(path)' is read-only: give the broker the right to write it, or only look into it (--db, "
+                    + "DatabaseInspector)"
             )
         }
     }

@@ -1,5 +1,5 @@
-// Writes and reads the tables `exchange`, `queue` and `binding`. Called by Store inside a transaction, by
-// recovery and by DatabaseInspector.
+// Writes and reads the tables `exchange`, `queue`, `binding`, `policy` and `paused`. Called by Store inside a
+// transaction, by recovery and by DatabaseInspector.
 
 import LeveretCore
 

@@ -28,7 +28,7 @@ struct LockFile: Sendable {
                 throw BrokerError(
                     .resourceLocked,
                     "database '\(database)' is in use by \(owner.isEmpty ? "another process" : "process \(owner)"); "
-                        + "stop that broker, or read beside it with --db"
+                        + "stop that broker, or look into it beside that (--db, DatabaseInspector)"
                 )
             }
             // The holder before may have removed the file between the two calls.

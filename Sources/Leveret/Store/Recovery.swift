@@ -1,5 +1,6 @@
 // What a store finds when it is opened: definitions, what each queue holds, and who held messages when the
-// broker ended. Called once by Store.open; reads indexes only, so it takes a tenth of a second per million rows.
+// broker ended. Called once by Store.open; reads indexes, and one row for
+// each queue and priority, so it takes a tenth of a second per million rows.
 
 import LeveretCore
 
