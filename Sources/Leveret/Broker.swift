@@ -52,7 +52,7 @@ public final class Broker: Sendable {
         /// What server-made names and jitter grow from; `nil` is a random one.
         public var seed: UInt64?
         /// After how many milliseconds a commit that failed is tried again, given how often it did.
-        public var retryMilliseconds: @Sendable (Int) -> Int = { min(50 << min($0, 5), 1_000) }
+        package var retryMilliseconds: @Sendable (Int) -> Int = { min(50 << min($0, 5), 1_000) }
 
         /// The defaults: full durability, default limits, a logger called `leveret`.
         public init() { logger = Logger(label: "leveret") }

@@ -77,8 +77,6 @@ public enum HeaderName {
     public static let deduplication = "x-deduplication-header"
     /// Milliseconds that a message is to wait before it is ready.
     public static let delay = "x-delay"
-    /// How often the message failed.
-    public static let deliveryCount = "x-delivery-count"
     /// The properties of a stored message that don't decode, as they were found.
     public static let unreadableProperties = "x-unreadable-properties"
     /// A history of deaths that doesn't decode, as it was found.

@@ -19,18 +19,16 @@ extension BrokerCore {
         gathering = Gathering(
             number: BatchNumber(taken.batch.number.rawValue + 1), rows: taken.batch.inserts.count)
         var batch = taken.batch
-        if !taken.counterIndex.isEmpty || !batch.counters.isEmpty {
-            batch.counters.removeAll { $0.number == 0 }
-        }
-        if !batch.places.isEmpty { batch.places.removeAll { $0.number == 0 } }
+        batch.counters = taken.counters.all
+        batch.places = taken.places.all
+        batch.contents = taken.contents.all
         if !batch.ids.isEmpty { batch.idsEndedBy = now }
-        if !batch.contents.isEmpty { batch.contents.removeAll { $0.number == 0 } }
         taken.batch = WriteBatch()
         taken.batch.number = batch.number
         taken.batch.ranges = batch.ranges
-        taken.counterIndex = [:]
-        taken.placeIndex = [:]
-        taken.contentIndex = [:]
+        taken.counters = LatestUpdates()
+        taken.places = LatestUpdates()
+        taken.contents = LatestUpdates()
         inFlight = taken
         return batch
     }

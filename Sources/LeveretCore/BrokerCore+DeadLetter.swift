@@ -137,7 +137,7 @@ extension BrokerCore {
         totals.parked += 1
         outputs.events.append(.messageParked(history.deaths.first?.queue ?? history.originQueue, why))
         if let queue = queue(named: .parked) { return queue }
-        let arguments: FieldTable = ["x-max-length-bytes": .int(Int64(limits.parkedBytesMax))]
+        let arguments: FieldTable = [QueueArgument.bytesMax: .int(Int64(limits.parkedBytesMax))]
         let definition = QueueDefinition(.parked, arguments: arguments)
         guard let settings = try? QueueSettings(definition) else { return nil }
         return createQueue(definition, settings, owner: nil, now: now)

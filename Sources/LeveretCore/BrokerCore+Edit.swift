@@ -208,7 +208,7 @@ extension BrokerCore {
         for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
             for case .some(let held) in session.held
             where held.queue === queue && held.entry.number == position {
-                return "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                return session.holder(held)
             }
         }
         return nil

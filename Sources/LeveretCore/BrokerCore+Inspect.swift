@@ -54,7 +54,7 @@ final class QueueListing {
 extension BrokerCore {
     // MARK: - STAT and LIST
 
-    /// Answers with one queue, or the broker as a whole.
+    /// The row of one queue.
     func info(of queue: MessageQueue, now: Instant) -> QueueInfo {
         var info = QueueInfo(queue.definition)
         info.ready = queue.readyCount
@@ -76,6 +76,7 @@ extension BrokerCore {
         return info
     }
 
+    /// Answers with one queue, or the broker as a whole.
     mutating func status(of name: QueueName?, _ ticket: Ticket, _ session: Session, now: Instant) {
         guard let name else { return answer(session, ticket, .status(status(now: now))) }
         guard let queue = queue(named: name) else {
@@ -219,7 +220,7 @@ extension BrokerCore {
         for session in connections.flatMap(\.sessions) {
             for held in session.held {
                 guard let held, held.queue === queue, held.entry.number >= peek.from else { continue }
-                let holder = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                let holder = session.holder(held)
                 candidates.append(
                     PeekInProgress.Candidate(entry: held.entry, heldBy: holder, heldSince: held.since))
             }

@@ -164,7 +164,7 @@ extension BrokerCore {
             }
             guard !isFull(queue, for: message) else {
                 restore(confirm, of: entry)
-                return .fullInTransaction(queue.name)
+                return .full(queue.name)
             }
             let durable = isStoredDurably(message, in: queue)
             if !durable { fire(confirm) }

@@ -39,7 +39,7 @@ extension BrokerCore {
         let due = message.due(now: now)
         guard due != nil || !isFull(queue, for: message) else {
             overflow(message, queue, now: now)
-            return answer(session, ticket, .refused(.full(queue.name)))
+            return answer(session, ticket, .refused(.fullForPublish(queue.name)))
         }
         if isStoredDurably(message, in: queue) {
             _ = enqueue(
@@ -67,7 +67,7 @@ extension BrokerCore {
         }
         var confirm = Confirm.none
         if let full {
-            answer(session, ticket, .refused(.full(full.name)))
+            answer(session, ticket, .refused(.fullForPublish(full.name)))
         } else if durable > 0 {
             confirm = .shared(
                 SharedConfirm(session: session, ticket: ticket, routed: slots.count, remaining: durable))
@@ -276,11 +276,16 @@ extension BrokerCore {
 }
 
 extension BrokerError {
-    /// What a publisher hears of a queue that refuses what does not fit.
+    /// What is said of a queue that refuses what does not fit.
     static func full(_ queue: QueueName) -> BrokerError {
-        BrokerError(
-            .resourceError,
-            "queue '\(queue)' is full and rejects publishes; others that match took the message, if any")
+        BrokerError(.resourceError, "queue '\(queue)' is full and rejects publishes")
+    }
+
+    /// What a publisher hears of it.
+    static func fullForPublish(_ queue: QueueName) -> BrokerError {
+        var error = full(queue)
+        error.text += "; others that match took the message, if any"
+        return error
     }
 }
 

@@ -163,7 +163,7 @@ extension BrokerCore {
         if entry.batch == gathering.batch.number {
             gathering.batch.inserts[Int(entry.row)].failed = entry.failed
             gathering.batch.inserts[Int(entry.row)].acquired = entry.acquired
-            gathering.dropCounters(of: entry.number)
+            gathering.counters.drop(entry.number)
         } else if entry.storage == .database || alsoSpilled {
             gathering.setCounters(
                 CounterUpdate(
@@ -185,7 +185,7 @@ extension BrokerCore {
                         next = held.since
                         return false
                     }
-                    let holder = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                    let holder = session.holder(held)
                     gathering.setCounters(
                         CounterUpdate(
                             number: held.entry.number, queue: held.queue.id, failed: held.entry.failed,

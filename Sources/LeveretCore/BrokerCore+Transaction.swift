@@ -121,6 +121,7 @@ extension BrokerCore {
 
     /// Publishes a message whose safety is the transaction's. Returns how many queues took it.
     private mutating func publishUnconfirmed(_ message: Message, now: Instant) -> Int {
+        // Checked before: what can't be routed was refused.
         guard let route = try? topology.route(message) else { return 0 }
         totals.published += 1
         publishRate.mark(1, now: now)
@@ -150,6 +151,8 @@ extension BrokerCore {
 extension BrokerError {
     /// What a transaction hears of a queue that would refuse a part of it.
     static func fullInTransaction(_ queue: QueueName) -> BrokerError {
-        BrokerError(.resourceError, "queue '\(queue)' is full and rejects publishes; nothing was done")
+        var error = full(queue)
+        error.text += "; nothing was done"
+        return error
     }
 }

@@ -22,8 +22,6 @@ public enum ReplyCode: Int, Sendable, Hashable, CaseIterable {
     case syntaxError = 502
     /// A request that does not belong there.
     case commandInvalid = 503
-    /// A request to a channel that is not open.
-    case channelError = 504
     /// No room: a limit is reached, a queue is full, or the disk takes no writes.
     case resourceError = 506
     /// Forbidden for everyone, or as things stand.
@@ -46,7 +44,6 @@ public enum ReplyCode: Int, Sendable, Hashable, CaseIterable {
         case .frameError: "FRAME_ERROR"
         case .syntaxError: "SYNTAX_ERROR"
         case .commandInvalid: "COMMAND_INVALID"
-        case .channelError: "CHANNEL_ERROR"
         case .resourceError: "RESOURCE_ERROR"
         case .notAllowed: "NOT_ALLOWED"
         case .notImplemented: "NOT_IMPLEMENTED"

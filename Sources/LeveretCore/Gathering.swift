@@ -32,6 +32,31 @@ struct WaitingAnswer {
     var answer: Answer
 }
 
+/// What is to be written of stored copies, of each only the latest, in the order in which they came first.
+struct LatestUpdates<Update> {
+    private var updates: [Update?] = []
+    private var index: [MessageNumber: Int] = [:]
+
+    var isEmpty: Bool { index.isEmpty }
+
+    /// Those that are left.
+    var all: [Update] { index.isEmpty ? [] : updates.compactMap { $0 } }
+
+    mutating func set(_ update: Update, of number: MessageNumber) {
+        if let place = index[number] {
+            updates[place] = update
+        } else {
+            index[number] = updates.count
+            updates.append(update)
+        }
+    }
+
+    mutating func drop(_ number: MessageNumber) {
+        guard !index.isEmpty, let place = index.removeValue(forKey: number) else { return }
+        updates[place] = nil
+    }
+}
+
 /// A batch and those who wait for it.
 struct Gathering {
     var batch = WriteBatch()
@@ -43,12 +68,12 @@ struct Gathering {
     var marked: [Session] = []
     /// Given once the batch is committed and all its ranges are worked off.
     var rangeAnswers: [WaitingAnswer] = []
-    /// Where `batch.counters` holds the counters of a copy.
-    var counterIndex: [MessageNumber: Int] = [:]
-    /// Where `batch.places` holds the place of a copy.
-    var placeIndex: [MessageNumber: Int] = [:]
-    /// Where `batch.contents` holds what a copy is.
-    var contentIndex: [MessageNumber: Int] = [:]
+    /// The counters of copies as they now are.
+    var counters = LatestUpdates<CounterUpdate>()
+    /// Their places.
+    var places = LatestUpdates<PlaceUpdate>()
+    /// What they are.
+    var contents = LatestUpdates<ContentUpdate>()
     /// Inserts that were not cancelled.
     var liveInserts = 0
     /// Body bytes of these.
@@ -71,8 +96,8 @@ struct Gathering {
 
     /// True where a commit would change the files.
     var hasChanges: Bool {
-        liveInserts > 0 || !batch.definitions.isEmpty || !batch.counters.isEmpty || !batch.places.isEmpty
-            || !batch.contents.isEmpty
+        liveInserts > 0 || !batch.definitions.isEmpty || !counters.isEmpty || !places.isEmpty
+            || !contents.isEmpty
             || !batch.removals.isEmpty || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty
             || !batch.ids.isEmpty
             || batch.reserveThrough != nil
@@ -107,46 +132,25 @@ struct Gathering {
         bytes -= message.footprint
         liveInserts -= 1
         batch.inserts[row].message = nil
-        dropCounters(of: batch.inserts[row].number)
-    }
-
-    /// Forgets counters that were to be written.
-    mutating func dropCounters(of number: MessageNumber) {
-        guard !counterIndex.isEmpty, let index = counterIndex.removeValue(forKey: number) else { return }
-        batch.counters[index].number = 0
+        counters.drop(batch.inserts[row].number)
     }
 
     /// Sets the counters of a copy as they now are.
     mutating func setCounters(_ update: CounterUpdate) {
-        if let index = counterIndex[update.number] {
-            batch.counters[index] = update
-        } else {
-            counterIndex[update.number] = batch.counters.count
-            batch.counters.append(update)
-        }
+        counters.set(update, of: update.number)
         wants(.lazy)
     }
 
     /// Sets the place of a copy as it now is.
     mutating func setPlace(_ update: PlaceUpdate) {
-        if let index = placeIndex[update.number] {
-            batch.places[index] = update
-        } else {
-            placeIndex[update.number] = batch.places.count
-            batch.places.append(update)
-        }
+        places.set(update, of: update.number)
         if update.due != nil { durableChanges += 1 }
         wants(.lazy)
     }
 
     /// Sets what a copy is.
     mutating func setContent(_ update: ContentUpdate) {
-        if let index = contentIndex[update.number] {
-            batch.contents[index] = update
-        } else {
-            contentIndex[update.number] = batch.contents.count
-            batch.contents.append(update)
-        }
+        contents.set(update, of: update.number)
         durableChanges += 1
         wants(.lazy)
     }
@@ -162,12 +166,8 @@ struct Gathering {
 
     /// Removes a stored copy.
     mutating func remove(_ number: MessageNumber, spilled: Bool) {
-        if !placeIndex.isEmpty, let index = placeIndex.removeValue(forKey: number) {
-            batch.places[index].number = 0
-        }
-        if !contentIndex.isEmpty, let index = contentIndex.removeValue(forKey: number) {
-            batch.contents[index].number = 0
-        }
+        places.drop(number)
+        contents.drop(number)
         if spilled {
             batch.spillRemovals.append(number)
         } else {

@@ -58,7 +58,6 @@ final class MessageQueue {
     var waitingMoves: [MoveInProgress] = []
 
     @exclusivity(unchecked) var unackedCount = 0
-    @exclusivity(unchecked) var unackedBytes = 0
     /// Rejected messages whose bodies are being read on their way to the dead-letter exchange.
     var inTransit = 0
 

@@ -37,24 +37,6 @@ public struct QueueName: Hashable, Sendable, ExpressibleByStringLiteral, CustomS
     public static let parked: QueueName = "leveret.parked"
 }
 
-/// The name of a virtual host. One exists so far: `/`.
-public struct VirtualHostName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// The name as a client writes it.
-    public var rawValue: String
-
-    /// The virtual host called `rawValue`.
-    public init(_ rawValue: String) { self.rawValue = rawValue }
-
-    /// A name written as a literal.
-    public init(stringLiteral value: String) { rawValue = value }
-
-    /// The name as a client writes it.
-    public var description: String { rawValue }
-
-    /// The virtual host that every broker has.
-    public static let root: VirtualHostName = "/"
-}
-
 /// Names a consumer within its session (AMQP 0-9-1 §1.8.3.3 "consumer-tag").
 public struct ConsumerTag: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// The tag as a client writes it.

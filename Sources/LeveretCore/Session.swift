@@ -135,6 +135,9 @@ final class Session {
         return DeliveryTag(tag)
     }
 
+    /// Who holds a delivery, for people: the connection's name and the consumer's, or `get`.
+    func holder(_ held: Held) -> String { "\(connection.name)/\(held.consumer?.tag.rawValue ?? "get")" }
+
     /// Holds a delivery under the next tag.
     func hold(_ delivery: consuming Held) -> DeliveryTag {
         let tag = nextTag
@@ -143,7 +146,6 @@ final class Session {
         heldBytes += Int(delivery.entry.bytes)
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
-        delivery.queue.unackedBytes += Int(delivery.entry.bytes)
         if delivery.consumer == nil { delivery.queue.heldByGets += 1 }
         held.append(delivery)
         return DeliveryTag(tag)
@@ -172,7 +174,6 @@ final class Session {
         heldBytes -= Int(delivery.entry.bytes)
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
-        delivery.queue.unackedBytes -= Int(delivery.entry.bytes)
         if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }
         while case .some(.none) = held.first {
             held.removeFirst()

@@ -20,11 +20,8 @@ extension Topology {
         return true
     }
 
-    /// Puts a binding back that the store kept; false where it is there already or an end is missing.
-    @discardableResult
-    mutating func restore(_ b: Binding) -> Bool {
-        do throws(BrokerError) { return try bind(b) } catch { return false }
-    }
+    /// Puts a binding back that the store kept, unless an end of it is missing.
+    mutating func restore(_ b: Binding) { _ = try? bind(b) }
 
     /// Removes a binding, and its source if that deletes itself. One that isn't there is nothing to remove.
     /// Throws 404 when an end of it is missing, 403 for the default exchange.

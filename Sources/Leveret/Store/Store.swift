@@ -165,15 +165,13 @@ final class Store: Sendable {
         return try spill.maintain() || hasMore
     }
 
-    /// Ends the store. With `nextNumber`, the numbers go on from there at the next open; without, from behind
-    /// the last number reserved. No other call may be under way or follow.
-    func close(nextNumber: MessageNumber? = nil) {
+    /// Ends the store. No other call may be under way or follow.
+    func close() {
         checkpointer.close()
         readers.close()
         spill.close()
         // What can't be written back now is in the log, and the next open finds it there.
         try? writer.access { database throws(StoreFailure) in
-            if let nextNumber { try setReserved(MessageNumber(nextNumber.rawValue - 1), in: database) }
             try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
         }
         writer.close()

@@ -15,7 +15,7 @@ struct ServerAddress: Equatable, CustomStringConvertible {
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
     init(_ url: String) throws(Failure) {
         var rest = Substring(url)
-        if let scheme = url.range(of: "://") {
+        if let scheme = url.firstRange(of: "://") {
             guard url[..<scheme.lowerBound] == "leveret" else {
                 throw Self.wrong(url, "the scheme is '\(url[..<scheme.lowerBound])'")
             }
@@ -56,17 +56,5 @@ struct ServerAddress: Equatable, CustomStringConvertible {
 
     private static func wrong(_ url: String, _ why: String) -> Failure {
         Failure(.usage, "'\(url)' is no server's address: \(why); write leveret://host:port")
-    }
-}
-
-extension String {
-    /// Where `text` stands first, without Foundation.
-    fileprivate func range(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            formIndex(after: &start)
-        }
-        return nil
     }
 }

@@ -2,12 +2,6 @@
 
 import LeveretCore
 
-private enum Overflow: String, CaseIterable {
-    case dropHead = "drop-head"
-    case rejectPublish = "reject-publish"
-    case rejectPublishDeadLetter = "reject-publish-dlx"
-}
-
 /// What PEEK's `state` may be.
 private enum PeekedState: String, CaseIterable {
     case ready, unacked, delayed, all
@@ -218,11 +212,8 @@ extension LineArguments {
             )
         }
         var arguments = extra
-        try set(
-            "x-deduplicate",
-            to: try number("deduplicate", in: Self.leases).map { .int($0) },
-            in: &arguments
-        )
+        let window = try number("deduplicate", in: Self.leases)
+        try set(ExchangeArgument.deduplicate, to: window.map { .int($0) }, in: &arguments)
         try set(ExchangeArgument.alternate, to: try text("alternate").map { .string($0) }, in: &arguments)
         return ExchangeDefinition(
             ExchangeName(try name(0, "exchange's name")),
@@ -236,14 +227,14 @@ extension LineArguments {
 
     /// Options whose values are numbers, their arguments, and what is allowed.
     private static let queueNumbers: [(option: String, argument: String, range: ClosedRange<Int64>)] = [
-        ("ttl", "x-message-ttl", milliseconds),
-        ("expires", "x-expires", leases),
-        ("expires-if-empty", "x-expires-if-empty", leases),
-        ("max-length", "x-max-length", 0...Int64.max),
-        ("max-bytes", "x-max-length-bytes", 0...Int64.max),
-        ("delivery-limit", "x-delivery-limit", 0...Int64.max),
-        ("max-priority", "x-max-priority", 1...255),
-        ("consumer-timeout", "x-consumer-timeout", leases),
+        ("ttl", QueueArgument.messageTTL, milliseconds),
+        ("expires", QueueArgument.expires, leases),
+        ("expires-if-empty", QueueArgument.expiresIfEmpty, leases),
+        ("max-length", QueueArgument.lengthMax, 0...Int64.max),
+        ("max-bytes", QueueArgument.bytesMax, 0...Int64.max),
+        ("delivery-limit", QueueArgument.deliveryLimit, 0...Int64.max),
+        ("max-priority", QueueArgument.priorityMax, 1...255),
+        ("consumer-timeout", QueueArgument.consumerTimeout, leases),
         ("delayed-retry-min", QueueArgument.retryMin, leases),
         ("delayed-retry-max", QueueArgument.retryMax, leases),
         ("delayed-retry-jitter", QueueArgument.retryJitter, 0...100),
@@ -251,8 +242,8 @@ extension LineArguments {
 
     /// Options whose values are texts.
     private static let queueTexts = [
-        (option: "dead-letter-exchange", argument: "x-dead-letter-exchange"),
-        (option: "dead-letter-key", argument: "x-dead-letter-routing-key"),
+        (option: "dead-letter-exchange", argument: QueueArgument.deadLetterExchange),
+        (option: "dead-letter-key", argument: QueueArgument.deadLetterRoutingKey),
     ]
 
     /// The arguments of a queue, by their short names and their full ones.
@@ -264,21 +255,22 @@ extension LineArguments {
         for (option, argument) in Self.queueTexts {
             try set(argument, to: try text(option).map { .string($0) }, in: &arguments)
         }
-        let overflow = try word("overflow", as: Overflow.self)
-        try set("x-overflow", to: overflow.map { .string($0.rawValue) }, in: &arguments)
+        let overflow = try word("overflow", as: QueueOverflow.self)
+        try set(QueueArgument.overflow, to: overflow.map { .string($0.rawValue) }, in: &arguments)
         let retryType = try word("delayed-retry-type", as: RetryType.self)
         try set(QueueArgument.retryType, to: retryType.map { .string($0.rawValue) }, in: &arguments)
         let backoff = try word("delayed-retry-backoff", as: RetryBackoff.self)
         try set(QueueArgument.retryBackoff, to: backoff.map { .string($0.rawValue) }, in: &arguments)
+        // What is no text is a number, or refused as one.
         let isWhileQueued = try? text("deduplicate") == "while-queued"
         try set(
-            "x-deduplicate",
+            QueueArgument.deduplicate,
             to: isWhileQueued == true
                 ? .string("while-queued") : try number("deduplicate", in: Self.leases).map { .int($0) },
             in: &arguments
         )
         if has("single-active") {
-            try set("x-single-active-consumer", to: .bool(try flag("single-active")), in: &arguments)
+            try set(QueueArgument.singleActive, to: .bool(try flag("single-active")), in: &arguments)
         }
         return arguments
     }
