@@ -272,9 +272,10 @@ extension BrokerCore {
             bodiesLoaded(result.rows, spots, of: queue, now: now)
         case .death(var dying):
             queue.inTransit -= 1
-            if !queue.isDeleted, let row = result.rows.first {
-                dying.entry.message = row.message
-                dying.damage = row.damage
+            if !queue.isDeleted {
+                // A row that somebody else has removed still dies, and is counted; nothing is left to send on.
+                dying.entry.message = result.rows.first?.message
+                dying.damage = result.rows.first?.damage
                 self.dying.append(dying)
                 settleDying(now: now)
             }

@@ -97,10 +97,8 @@ struct Gathering {
     /// True where a commit would change the files.
     var hasChanges: Bool {
         liveInserts > 0 || !batch.definitions.isEmpty || !counters.isEmpty || !places.isEmpty
-            || !contents.isEmpty
-            || !batch.removals.isEmpty || !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty
-            || !batch.ids.isEmpty
-            || batch.reserveThrough != nil
+            || !contents.isEmpty || !batch.removals.isEmpty || !batch.spillRemovals.isEmpty
+            || !batch.ranges.isEmpty || !batch.ids.isEmpty || batch.reserveThrough != nil
     }
 
     /// It removes stretches of queues.

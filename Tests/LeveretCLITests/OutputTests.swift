@@ -31,9 +31,9 @@ private func render(
 }
 
 private let queues = [
-    #"{"name":"jobs","ready":1234567,"unacked":0,"consumers":2,"in_rate":1250.4,"out_rate":0.5,"#
+    #"{"name":"jobs","ready":1234567,"unacked":0,"delayed":7,"consumers":2,"in_rate":1250.4,"out_rate":0.5,"#
         + #""oldest":"2027-01-15T07:58:20.000Z","dead_letter_exchange":"","arguments":{"x-max-length":5}}"#,
-    #"{"name":"a\u001b[31m","ready":0,"unacked":10,"consumers":0,"in_rate":0.0,"out_rate":0.0,"oldest":null,"#
+    #"{"name":"a\u001b[31m","ready":0,"unacked":10,"delayed":0,"consumers":0,"in_rate":0.0,"out_rate":0.0,"oldest":null,"#
         + #""dead_letter_exchange":null,"arguments":{}}"#,
 ]
 
@@ -41,9 +41,9 @@ private let queues = [
     @Test func `a table lines its columns up, numbers to the right`() throws {
         #expect(
             try render(Columns.queues, queues, .table) == """
-                name             ready  unacked  consumers  in_rate  out_rate  oldest      dead_letter_exchange
-                jobs         1,234,567        0          2    1,250       0.5  1m 40s ago  ""
-                a\\u{1b}[31m          0       10          0        0         0  -           -
+                name             ready  unacked  delayed  consumers  in_rate  out_rate  oldest      dead_letter_exchange
+                jobs         1,234,567        0        7          2    1,250       0.5  1m 40s ago  ""
+                a\\u{1b}[31m          0       10        0          0        0         0  -           -
 
                 """
         )

@@ -33,6 +33,7 @@ struct FileSource: Source {
             .init(name: "exchanges", value: .int(exchanges)),
             .init(name: "ready", value: .int(queues.reduce(0) { $0 + $1.ready })),
             .init(name: "unacked", value: .int(queues.reduce(0) { $0 + $1.unacked })),
+            .init(name: "delayed", value: .int(queues.reduce(0) { $0 + $1.delayed })),
         ])
     }
 

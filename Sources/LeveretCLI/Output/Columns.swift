@@ -9,7 +9,7 @@ enum Columns {
         .shown("database"), .shown("database_bytes", .bytes), .shown("resident_bytes", .bytes),
         .shown("message_bytes", .bytes), .shown("queues", .number), .shown("exchanges", .number),
         .shown("connections", .number), .shown("consumers", .number), .shown("ready", .number),
-        .shown("unacked", .number), .hidden("delayed", .number), .shown("published", .number),
+        .shown("unacked", .number), .shown("delayed", .number), .shown("published", .number),
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
         .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
@@ -18,7 +18,7 @@ enum Columns {
 
     /// `queues`.
     static let queues: [Column] = [
-        .shown("name"), .shown("ready", .number), .shown("unacked", .number), .hidden("delayed", .number),
+        .shown("name"), .shown("ready", .number), .shown("unacked", .number), .shown("delayed", .number),
         .shown("consumers", .number), .shown("in_rate", .rate), .shown("out_rate", .rate),
         .shown("oldest", .age),
         .hidden("ready_bytes", .bytes), .hidden("in_memory", .number), .hidden("published", .number),
