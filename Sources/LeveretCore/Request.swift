@@ -127,8 +127,8 @@ public struct MessageEdit: Hashable, Sendable {
     public var delayMilliseconds: Int64?
     /// Replaces its routing key; it is not routed again.
     public var routingKey: String?
-    /// Replaces its own time to live, 0 to 4,294,967,295 ms, which counts from now, or for a message that was published to wait from when
-    /// it is due.
+    /// Replaces its own time to live, 0 to 4,294,967,295 ms, which counts from now, or for a message that was
+    /// published to wait from when it is due.
     public var ttlMilliseconds: Int64?
     /// Headers that replace those of the same name.
     public var headers = FieldTable()

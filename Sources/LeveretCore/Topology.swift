@@ -22,6 +22,8 @@ struct TopologyRemoval {
     var bindings: [Binding] = []
     /// Exchanges that are gone: the one that was to be deleted, then those that deleted themselves.
     var exchanges: [ExchangeDefinition] = []
+
+    var isEmpty: Bool { bindings.isEmpty && exchanges.isEmpty }
 }
 
 /// An exchange, its bindings, its counters and the routes it remembers. An object, so that the publish path

@@ -36,7 +36,7 @@ struct StoreDamageTests {
         try await first.shutdown()
         let damage = """
             UPDATE message SET entered = -9223372036854775808, failed = 4294967296, version = 0 WHERE id = 1;
-            UPDATE message SET expires = 9223372036854775807, priority = 256 WHERE id = 2;
+            UPDATE message SET expires = 9223372036854775807, version = 4294967296 WHERE id = 2;
             UPDATE paused SET since = -9223372036854775808;
             """
         #expect(try SQLiteShell.run(fixture.path, damage) == "")

@@ -35,7 +35,7 @@ struct MessageReader {
             window = "\(rows) ORDER BY m.place LIMIT ?3"
             walkExpired = "\(rows) AND m.expires <= ?4 ORDER BY m.place LIMIT ?3"
             // A ready row's place is never below its number, so that most numbers say enough and the row need not be
-            // read. Delayed rows are looked at as well: one that waits for a retry is due when it expires at the latest.
+            // read. Delayed rows are looked at as well: one that waits for a retry is due at its expiry at the latest.
             let behind = "(m.id > ?2 OR m.place > ?2) \(filter)"
             sortExpired = """
                 \(columns) FROM (

@@ -1,5 +1,5 @@
-// Numbers and durations as a person reads them. Column uses it for the cells of tables, and Progress for its line; JSON and
-// CSV never do.
+// Numbers and durations as a person reads them. Column uses it for the cells of tables, and Progress for its
+// line; JSON and CSV never do.
 
 /// Numbers as a person reads them.
 enum Quantity {
