@@ -69,7 +69,7 @@ extension BrokerCore {
         _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, now: Instant
     ) {
         guard entry.storage == .database, alarm == nil || consumer?.countsFirst == true else { return }
-        let holder = "\(session.connection.name)/\(consumer?.tag.rawValue ?? "get")"
+        let holder = session.holder(of: consumer)
         gathering.setCounters(
             CounterUpdate(
                 number: entry.number, queue: queue.id, failed: entry.failed, acquired: entry.acquired,

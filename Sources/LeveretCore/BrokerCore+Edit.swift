@@ -208,7 +208,7 @@ extension BrokerCore {
         for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
             for case .some(let held) in session.held
             where held.queue === queue && held.entry.number == position {
-                return session.holder(held)
+                return session.holder(of: held.consumer)
             }
         }
         return nil

@@ -220,7 +220,7 @@ extension BrokerCore {
         for session in connections.flatMap(\.sessions) {
             for held in session.held {
                 guard let held, held.queue === queue, held.entry.number >= peek.from else { continue }
-                let holder = session.holder(held)
+                let holder = session.holder(of: held.consumer)
                 candidates.append(
                     PeekInProgress.Candidate(entry: held.entry, heldBy: holder, heldSince: held.since))
             }

@@ -185,7 +185,7 @@ extension BrokerCore {
                         next = held.since
                         return false
                     }
-                    let holder = session.holder(held)
+                    let holder = session.holder(of: held.consumer)
                     gathering.setCounters(
                         CounterUpdate(
                             number: held.entry.number, queue: held.queue.id, failed: held.entry.failed,

@@ -261,7 +261,7 @@ extension BrokerCore {
         var places: [String: Int] = [:]
         for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
             for case .some(let held) in session.held where held.queue === queue {
-                let name = session.holder(held)
+                let name = session.holder(of: held.consumer)
                 if let place = places[name] {
                     holders[place].count += 1
                 } else {

@@ -135,8 +135,8 @@ final class Session {
         return DeliveryTag(tag)
     }
 
-    /// Who holds a delivery, for people: the connection's name and the consumer's, or `get`.
-    func holder(_ held: Held) -> String { "\(connection.name)/\(held.consumer?.tag.rawValue ?? "get")" }
+    /// Who holds what this consumer was handed, or without one a GET, for people.
+    func holder(of consumer: Consumer?) -> String { "\(connection.name)/\(consumer?.tag.rawValue ?? "get")" }
 
     /// Holds a delivery under the next tag.
     func hold(_ delivery: consuming Held) -> DeliveryTag {
