@@ -171,6 +171,33 @@ extension BrokerCore {
     }
 }
 
+extension BrokerCore {
+    /// Until when a message that comes back waits; `nil` where it is ready at once. What was taken from a consumer
+    /// free of charge never waits.
+    mutating func retryDue(
+        of entry: Entry, in queue: MessageQueue, counted: Bool, _ retry: Retry, now: Instant
+    ) -> Instant? {
+        var delay: Int64 = 0
+        if case .settled(let asked?) = retry {
+            delay = min(asked, QueueSettings.millisecondsMax)
+        } else {
+            if case .taken = retry, !counted { return nil }
+            var settings = queue.settings.retry
+            if let message = entry.message, message.overridesRetry, let headers = message.properties?.headers
+            {
+                settings = settings.overridden(by: headers)
+            }
+            guard settings.delays(failure: counted) else { return nil }
+            delay = settings.delayMilliseconds(failed: entry.failed)
+            let span = delay / 100 * settings.jitterPercent + delay % 100 * settings.jitterPercent / 100
+            if span > 0 { delay -= Int64(generator.next() % UInt64(span + 1)) }
+        }
+        guard delay > 0 else { return nil }
+        // It expires where it waits, too.
+        return min(now.advanced(byMilliseconds: delay), entry.expires)
+    }
+}
+
 extension PlaceUpdate {
     /// Where a copy stands: delayed until `due`, or ready.
     init(_ entry: Entry, due: Instant?) {

@@ -72,7 +72,7 @@ extension BrokerCore {
         let holder = session.holder(of: consumer)
         gathering.setCounters(
             CounterUpdate(
-                number: entry.number, queue: queue.id, failed: entry.failed, acquired: entry.acquired,
+                number: entry.number, failed: entry.failed, acquired: entry.acquired,
                 heldBy: holder, heldSince: now))
         gathering.isAwaited = true
         gathering.wants(.now)

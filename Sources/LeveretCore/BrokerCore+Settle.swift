@@ -167,7 +167,7 @@ extension BrokerCore {
         } else if entry.storage == .database || alsoSpilled {
             gathering.setCounters(
                 CounterUpdate(
-                    number: entry.number, queue: queue.id, failed: entry.failed, acquired: entry.acquired,
+                    number: entry.number, failed: entry.failed, acquired: entry.acquired,
                     heldBy: nil, heldSince: entry.entered))
         }
     }
@@ -188,7 +188,7 @@ extension BrokerCore {
                     let holder = session.holder(of: held.consumer)
                     gathering.setCounters(
                         CounterUpdate(
-                            number: held.entry.number, queue: held.queue.id, failed: held.entry.failed,
+                            number: held.entry.number, failed: held.entry.failed,
                             acquired: held.entry.acquired, heldBy: holder, heldSince: held.since))
                     return true
                 }

@@ -29,12 +29,8 @@ public struct RecoveredQueue: Sendable {
         self.nextDue = nextDue
     }
 
-    /// None of its ready messages expires before this.
-    public var nextExpiry: Instant { levels.map(\.nextExpiry).min() ?? .distantFuture }
     /// Its ready messages.
     public var count: Int { levels.reduce(0) { $0 + $1.count } }
-    /// Their body bytes.
-    public var bytes: Int { levels.reduce(0) { $0 + $1.bytes } }
 }
 
 /// The ready messages of one priority in a queue, as the store found them at start.

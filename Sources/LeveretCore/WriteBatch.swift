@@ -88,8 +88,6 @@ public struct InsertRow: Sendable {
 public struct CounterUpdate: Hashable, Sendable {
     /// The copy.
     public var number: MessageNumber
-    /// Its queue.
-    public var queue: QueueID
     /// How often it failed (column `message.failed`).
     public var failed: Int32
     /// How often it was delivered (column `held.acquired`).
@@ -101,11 +99,10 @@ public struct CounterUpdate: Hashable, Sendable {
 
     /// Counters of a copy.
     public init(
-        number: MessageNumber, queue: QueueID, failed: Int32, acquired: Int32, heldBy: String?,
+        number: MessageNumber, failed: Int32, acquired: Int32, heldBy: String?,
         heldSince: Instant
     ) {
         self.number = number
-        self.queue = queue
         self.failed = failed
         self.acquired = acquired
         self.heldBy = heldBy

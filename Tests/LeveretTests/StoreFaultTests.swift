@@ -39,7 +39,7 @@ import Testing
             InsertRow(number: 13, queue: 2, message: shared, entered: 0, acquired: 2, sharedBody: 12),
         ]
         batch.counters = [
-            CounterUpdate(number: 4, queue: 1, failed: 3, acquired: 4, heldBy: "worker/a", heldSince: 9)
+            CounterUpdate(number: 4, failed: 3, acquired: 4, heldBy: "worker/a", heldSince: 9)
         ]
         batch.removals = [1, 2, 9]
         batch.ranges = [RangeRemoval(queue: 1, after: 4, through: 7)]

@@ -39,7 +39,7 @@ import Testing
         )
         var held = WriteBatch()
         held.counters = [
-            CounterUpdate(number: 2, queue: 1, failed: 1, acquired: 3, heldBy: "worker/a", heldSince: 2_000)
+            CounterUpdate(number: 2, failed: 1, acquired: 3, heldBy: "worker/a", heldSince: 2_000)
         ]
         _ = try store.apply(held)
     }

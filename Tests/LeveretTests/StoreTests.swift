@@ -19,7 +19,7 @@ import Testing
         let state = try fixture.reopened()
         #expect(state.queues.map(\.definition.name) == ["orders"])
         #expect(state.queues.map(\.count) == [2])
-        #expect(state.queues.map(\.bytes) == [6])
+        #expect(state.queues.map(\.levels.first?.bytes) == [6])
         #expect(state.queues.map(\.levels.first?.oldest) == [1])
         #expect(state.nextNumber == 3)
         #expect(state.nextQueueID == 2)

@@ -198,7 +198,7 @@ struct MessageRows {
     private func keepAcquired(of row: InsertRow) throws(StoreFailure) {
         try update([
             CounterUpdate(
-                number: row.number, queue: row.queue, failed: row.failed, acquired: row.acquired, heldBy: nil,
+                number: row.number, failed: row.failed, acquired: row.acquired, heldBy: nil,
                 heldSince: row.entered
             )
         ])
