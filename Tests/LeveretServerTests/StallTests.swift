@@ -68,6 +68,19 @@ import Testing
         }
     }
 
+    @Test func `a connection that is closed is not kept until its timers end`() async throws {
+        try await Self.withChannel { channel in
+            try channel.writeInbound(ByteBuffer(string: "PING\n"))
+            weak var handler: LineHandler?
+            handler = try channel.pipeline.syncOperations.handler(type: LineHandler.self)
+            #expect(handler != nil)
+            try channel.writeInbound(ByteBuffer(string: "QUIT\n"))
+            channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            channel.embeddedEventLoop.run()
+            #expect(!channel.isActive && handler == nil)
+        }
+    }
+
     @Test(arguments: ["AMQ", "GE", "POST /"])
     func `a client that may be speaking another protocol is given as long`(half: String) async throws {
         try await Self.withChannel { channel in
