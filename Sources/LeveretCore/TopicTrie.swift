@@ -11,18 +11,30 @@ struct TopicTrie {
         var parent: Int32
         /// The edge from the parent: a word's number, or `starWord` or `hashWord`.
         var word: Int32
-        var children: Int32 = 0
-        var isPattern = false
         /// The child for `*`, or -1.
         var star: Int32 = -1
         /// The child for `#`, or -1.
         var hash: Int32 = -1
+        /// The newest child for a plain word and that word, or -1; others are found in `edges`.
+        var plain: Int32 = -1
+        var plainWord: Int32 = noWord
+        var children: Int32 = 0
+        /// Children for plain words.
+        var plainChildren: Int32 = 0
+        /// No pattern that goes on here ends with fewer words than these behind it; never too many.
+        var wordsLeft: Int32 = .max
+        /// The step in which it was last reached.
+        var reached = 0
+        /// The match in which it needs no more looking at, known by its first step: see `cover`.
+        var covered = 0
+        var isPattern = false
     }
 
     private static let root: Int32 = 0
     private static let starWord: Int32 = -1
     private static let hashWord: Int32 = -2
     private static let unknownWord: Int32 = -3
+    private static let noWord: Int32 = -4
 
     private var nodes: ContiguousArray<Node> = [Node(parent: -1, word: unknownWord)]
     private var freeNodes: [Int32] = []
@@ -31,17 +43,23 @@ struct TopicTrie {
     private var wordNumbers: [String: Int32] = [:]
     private var words: ContiguousArray<(text: String, uses: Int)> = []
     private var freeWords: [Int32] = []
-    /// The step in which a node was last reached; compared with `step`.
-    private var reached: ContiguousArray<Int> = [0]
     private var step = 0
-    private var states: [Int32] = []
-    private var nextStates: [Int32] = []
+    /// The first step of the match.
+    private var start = 0
+    private var states: ContiguousArray<Int32> = []
+    private var nextStates: ContiguousArray<Int32> = []
 
     /// Adds `pattern`, if it isn't there, and returns its node. O(words).
     mutating func insert(_ pattern: String) -> Int32 {
         var node = Self.root
         for word in Self.split(pattern) { node = child(of: node, word: word) }
         nodes[Int(node)].isPattern = true
+        var (above, left) = (node, Int32(0))
+        while above >= 0, left < nodes[Int(above)].wordsLeft {
+            nodes[Int(above)].wordsLeft = left
+            if nodes[Int(above)].word != Self.hashWord { left += 1 }
+            above = nodes[Int(above)].parent
+        }
         return node
     }
 
@@ -56,6 +74,11 @@ struct TopicTrie {
             case Self.hashWord: nodes[Int(parent)].hash = -1
             default:
                 edges[Self.edge(parent, word)] = nil
+                nodes[Int(parent)].plainChildren -= 1
+                if nodes[Int(parent)].plain == node {
+                    nodes[Int(parent)].plain = -1
+                    nodes[Int(parent)].plainWord = Self.noWord
+                }
                 release(word)
             }
             nodes[Int(parent)].children -= 1
@@ -64,37 +87,75 @@ struct TopicTrie {
         }
     }
 
-    /// The nodes of all patterns that match `key`. O(words × patterns that match so far).
+    /// The nodes of all patterns that match `key`. O(words × nodes reached), each node once a word at most.
     mutating func matches(_ key: String) -> [Int32] {
+        let words = Self.split(key)
         states.removeAll(keepingCapacity: true)
+        nextStates.removeAll(keepingCapacity: true)
         step += 1
-        reach(Self.root)
-        swap(&states, &nextStates)
-        for word in Self.split(key) {
-            step += 1
-            let number = wordNumbers[word] ?? Self.unknownWord
-            for state in states { advance(state, by: number) }
-            states.removeAll(keepingCapacity: true)
-            swap(&states, &nextStates)
+        start = step
+        nodes.withUnsafeMutableBufferPointer {
+            Self.reach(Self.root, in: $0, step, start, Int32(clamping: words.count), &nextStates)
         }
-        defer { states.removeAll(keepingCapacity: true) }
-        return states.filter { nodes[Int($0)].isPattern }
+        for (place, word) in words.enumerated() {
+            swap(&states, &nextStates)
+            nextStates.removeAll(keepingCapacity: true)
+            step += 1
+            advance(by: wordNumbers[word] ?? Self.unknownWord, left: Int32(clamping: words.count - place - 1))
+        }
+        return nextStates.filter { nodes[Int($0)].isPattern }
     }
 
-    private mutating func advance(_ state: Int32, by word: Int32) {
-        let node = nodes[Int(state)]
-        if node.word == Self.hashWord { reach(state) }
-        if node.star >= 0 { reach(node.star) }
-        if word >= 0, let next = edges[Self.edge(state, word)] { reach(next) }
+    /// Moves all states on by a word, behind which the key has `left` more.
+    private mutating func advance(by word: Int32, left: Int32) {
+        let (step, start, edges) = (step, start, edges)
+        nodes.withUnsafeMutableBufferPointer { nodes in
+            for state in states where nodes[Int(state)].covered != start {
+                let node = Int(state)
+                if nodes[node].word == Self.hashWord {
+                    Self.reach(state, in: nodes, step, start, left, &nextStates)
+                }
+                if nodes[node].star >= 0 {
+                    Self.reach(nodes[node].star, in: nodes, step, start, left, &nextStates)
+                }
+                if nodes[node].plainWord == word {
+                    Self.reach(nodes[node].plain, in: nodes, step, start, left, &nextStates)
+                } else if word >= 0, nodes[node].plainChildren > (nodes[node].plain >= 0 ? 1 : 0),
+                    let next = edges[Self.edge(state, word)]
+                {
+                    Self.reach(next, in: nodes, step, start, left, &nextStates)
+                }
+            }
+        }
     }
 
-    /// Adds a node to the next states, and those that `#` for no words leads to.
-    private mutating func reach(_ node: Int32) {
+    /// Adds a node to the next states, and those that `#` for no words leads to; none that the words that are
+    /// left of the key are too few for.
+    @inline(__always)
+    private static func reach(
+        _ node: Int32, in nodes: UnsafeMutableBufferPointer<Node>, _ step: Int, _ start: Int, _ left: Int32,
+        _ next: inout ContiguousArray<Int32>
+    ) {
         var node = node
-        while node >= 0, reached[Int(node)] != step {
-            reached[Int(node)] = step
-            nextStates.append(node)
+        while node >= 0, nodes[Int(node)].reached != step, nodes[Int(node)].covered != start,
+            nodes[Int(node)].wordsLeft <= left
+        {
+            if nodes[Int(node)].word == hashWord { cover(above: node, in: nodes, start) }
+            nodes[Int(node)].reached = step
+            next.append(node)
             node = nodes[Int(node)].hash
+        }
+    }
+
+    /// Once a `#` is reached, the nodes before it that lead only there can find nothing that it doesn't: it takes
+    /// any words. Each is covered once a match at most.
+    private static func cover(above hash: Int32, in nodes: UnsafeMutableBufferPointer<Node>, _ start: Int) {
+        var node = nodes[Int(hash)].parent
+        while node >= 0, nodes[Int(node)].children == 1, !nodes[Int(node)].isPattern,
+            nodes[Int(node)].covered != start
+        {
+            nodes[Int(node)].covered = start
+            node = nodes[Int(node)].parent
         }
     }
 
@@ -115,6 +176,9 @@ struct TopicTrie {
             let number = intern(word)
             let new = addNode(parent: node, word: number)
             edges[Self.edge(node, number)] = new
+            nodes[Int(node)].plain = new
+            nodes[Int(node)].plainWord = number
+            nodes[Int(node)].plainChildren += 1
             return new
         }
     }
@@ -127,7 +191,6 @@ struct TopicTrie {
             return free
         }
         nodes.append(node)
-        reached.append(0)
         return Int32(nodes.count - 1)
     }
 

@@ -45,6 +45,28 @@ import Testing
         }
     }
 
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func `many # in a pattern find what the definition finds`(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        var trie = TopicTrie()
+        var nodes: [String: Int32] = [:]
+        func text(_ words: [String], _ count: ClosedRange<Int>) -> String {
+            (0..<Int.random(in: count, using: &random)).map { _ in words.randomElement(using: &random) ?? "" }
+                .joined(separator: ".")
+        }
+        for _ in 0..<100 {
+            let pattern = text(["a", "b", "#", "#", "*"], 3...8)
+            nodes[pattern] = trie.insert(pattern)
+            if nodes.count > 12, let (text, node) = nodes.first {
+                trie.remove(node)
+                nodes[text] = nil
+            }
+            let key = text(["a", "a", "b"], 2...9)
+            let expected = nodes.filter { Self.matches(Self.words($0.key), Self.words(key)) }.values
+            #expect(trie.matches(key).sorted() == expected.sorted(), "key '\(key)' of \(nodes.keys)")
+        }
+    }
+
     @Test(arguments: [
         ("#", "", true), ("", "", true), ("*", "", false), ("*", ".", false), ("*.*", ".", true),
         ("a..b", "a..b", true), ("a.*.b", "a..b", true), ("a.#.b", "a.b", true), ("#.#", "", true),
