@@ -34,6 +34,16 @@ import Testing
         expectRefusal(.invalidPath, saying: "is a folder", of: fixture)
     }
 
+    @Test func `a pipe or a device is no database`() throws {
+        let fixture = try StoreFixture()
+        #expect(mkfifo(fixture.path, 0o600) == 0)
+        expectRefusal(.invalidPath, saying: "is not a regular file", of: fixture)
+        for path in [fixture.path, "/dev/null"] {
+            let error = #expect(throws: BrokerError.self) { _ = try DatabaseInspector(path: path) }
+            #expect(error?.text.contains("'\(path)' is not a regular file") == true)
+        }
+    }
+
     @Test func `the folder of a database must exist`() throws {
         #expect {
             _ = try Store.open(path: "/nowhere/at/all.db", options: StoreOptions(), now: 0, logger: .silent)

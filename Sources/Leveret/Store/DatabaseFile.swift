@@ -35,6 +35,12 @@ enum DatabaseFile {
                 "database '\(path)' is a folder; name a file in it, such as '\(path)/leveret.db'"
             )
         }
+        if Files.isNoRegularFile(path) {
+            throw BrokerError(
+                .invalidPath,
+                "database '\(path)' is not a regular file but a device, pipe or socket; name another file"
+            )
+        }
         guard Files.isReadable(path) else {
             throw BrokerError(
                 .accessRefused,

@@ -20,6 +20,11 @@ enum Files {
         mode(of: path).map { $0 & mode_t(S_IFMT) == mode_t(S_IFDIR) } ?? false
     }
 
+    /// Whether there is something at `path` that is neither a file nor a folder: a device, a pipe, a socket.
+    static func isNoRegularFile(_ path: String) -> Bool {
+        mode(of: path).map { ![mode_t(S_IFREG), mode_t(S_IFDIR)].contains($0 & mode_t(S_IFMT)) } ?? false
+    }
+
     /// Whether this user may read the file at `path`.
     static func isReadable(_ path: String) -> Bool { access(path, R_OK) == 0 }
 
