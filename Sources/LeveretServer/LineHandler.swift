@@ -18,8 +18,19 @@ final class LineHandler: ChannelDuplexHandler {
     /// A drained or answered socket's buffer larger than this is given back.
     private static let keptBytesMax = 1 << 20
 
+    /// Where a large body stands that is being received.
+    private enum Reception {
+        /// There is none, or it is small.
+        case small
+        /// Nothing is read until it is this one's turn: the request of this number.
+        case waiting(request: UInt64)
+        /// It has the room it takes.
+        case admitted(request: UInt64)
+    }
+
     private let broker: Broker
     private let limits: ServerLimits
+    private let room: SharedRoom
     private let logger: Logger
     private let peer: String
     /// Past this many bytes, replies leave before the end of the turn.
@@ -30,6 +41,9 @@ final class LineHandler: ChannelDuplexHandler {
     private var submissions: [Submission] = []
     private var events: [SessionEvent] = []
     private var out = ByteBuffer()
+    private var reception = Reception.small
+    /// What the shared room counts of this connection's open transaction.
+    private var transactionBytes = 0
     /// The pipeline wants to read and was told to wait.
     private var isReadPending = false
     private var isInputClosed = false
@@ -43,9 +57,10 @@ final class LineHandler: ChannelDuplexHandler {
     /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
     private var closeTimer: Scheduled<Void>?
 
-    init(broker: Broker, limits: ServerLimits, logger: Logger, peer: String) {
+    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger, peer: String) {
         self.broker = broker
         self.limits = limits
+        self.room = room
         self.logger = logger
         self.peer = peer
         writeBytesMax = min(512 << 10, limits.line.batchBytesMax)
@@ -94,6 +109,7 @@ final class LineHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         stallTimer?.cancel()
         closeTimer?.cancel()
+        leaveRoom()
         door?.close()
         connection?.close()
         door = nil
@@ -120,6 +136,7 @@ final class LineHandler: ChannelDuplexHandler {
             takeEvents(context)
             runRequests(context)
             flush(context)
+            askForRoom(context)
         } while isTurnWanted
         if session.isFinished {
             close(context)
@@ -127,6 +144,7 @@ final class LineHandler: ChannelDuplexHandler {
             watchForStall(context)
             if isReadPending, mayRead(context) {
                 isReadPending = false
+                lastRead = context.eventLoop.now
                 context.read()
             }
         }
@@ -140,6 +158,7 @@ final class LineHandler: ChannelDuplexHandler {
                 return
             }
             let progress = session.decode(into: &submissions, out: &out)
+            countTransaction()
             let hasSubmitted = !submissions.isEmpty
             if hasSubmitted { submit(context) }
             if out.readableBytes >= writeBytesMax { flush(context) }
@@ -185,8 +204,9 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
-        session.isFinished || isClosing
-            || (session.wantsBytes && !isStalled && context.channel.isWritable && door?.shouldPause != true)
+        if session.isFinished || isClosing { return true }
+        if case .waiting = reception { return false }
+        return session.wantsBytes && !isStalled && context.channel.isWritable && door?.shouldPause != true
     }
 
     /// The client's place in the broker, made when its first request has come.
@@ -204,15 +224,74 @@ final class LineHandler: ChannelDuplexHandler {
         return door
     }
 
+    // MARK: shared room
+
+    /// A large body is received once there is room for it; until then nothing more is read.
+    private func askForRoom(_ context: ChannelHandlerContext) {
+        let bytes = session.awaitedBytes
+        let request = session.requestsRead
+        switch reception {
+        case .small: break
+        case .waiting(request) where bytes > 0, .admitted(request) where bytes > 0: return
+        case .waiting, .admitted: leaveReception()
+        }
+        guard bytes > limits.smallRequestBytesMax else { return }
+        let loop = context.eventLoop
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+        let isAdmitted = room.take(bytes, for: ObjectIdentifier(self)) {
+            loop.execute { bound.value.handler.admitted(request, bound.value.context) }
+        }
+        reception = isAdmitted ? .admitted(request: request) : .waiting(request: request)
+    }
+
+    private func admitted(_ request: UInt64, _ context: ChannelHandlerContext) {
+        guard case .waiting(request) = reception else { return }
+        reception = .admitted(request: request)
+        turn(context)
+    }
+
+    private func leaveReception() {
+        guard case .small = reception else {
+            reception = .small
+            return room.leave(ObjectIdentifier(self))
+        }
+    }
+
+    private func countTransaction() {
+        let grown = session.transactionBytes - transactionBytes
+        guard grown != 0 else { return }
+        transactionBytes += grown
+        if !room.transactionChanged(by: grown) {
+            session.spoilTransaction(with: room.transactionRefusal)
+            countTransaction()
+        }
+    }
+
+    private func leaveRoom() {
+        leaveReception()
+        _ = room.transactionChanged(by: -transactionBytes)
+        transactionBytes = 0
+    }
+
     // MARK: the end
+
+    /// True while it is for the client to go on with a request.
+    private var isClientsTurn: Bool {
+        switch reception {
+        case .waiting: false
+        // Whatever else holds it up: others wait for its room.
+        case .admitted: door?.shouldPause != true
+        case .small: session.isInsideRequest && !isStalled
+        }
+    }
 
     /// A client that stops in the middle of a request is closed in the end.
     private func watchForStall(_ context: ChannelHandlerContext) {
-        guard stallTimer == nil, session.isInsideRequest, !isStalled else { return }
+        guard stallTimer == nil, isClientsTurn else { return }
         let deadline = lastRead + .seconds(Int64(limits.stalledSeconds))
         stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
             stallTimer = nil
-            guard session.isInsideRequest, !isStalled, !isClosing else { return }
+            guard isClientsTurn, !isClosing else { return }
             guard lastRead + .seconds(Int64(limits.stalledSeconds)) <= context.eventLoop.now else {
                 return watchForStall(context)
             }

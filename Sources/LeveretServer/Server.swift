@@ -25,6 +25,8 @@ public final class Server: Service {
     private let onListening: @Sendable ([ListenAddress]) -> Void
     private let group: MultiThreadedEventLoopGroup
     private let connections: ConnectionRegistry
+    private let room: SharedRoom
+    private let refusals: RefusalLog
     private let listeners = Mutex<[any Channel]?>([])  // guards what is bound; nil once it was stopped
 
     /// A server that has not begun to listen.
@@ -41,6 +43,8 @@ public final class Server: Service {
         self.onListening = onListening
         group = MultiThreadedEventLoopGroup(numberOfThreads: min(max(1, configuration.eventLoops), 64))
         connections = ConnectionRegistry(countMax: configuration.limits.connectionsMax)
+        room = SharedRoom(configuration.limits)
+        refusals = RefusalLog(logger: logger)
     }
 
     /// Listens, and serves until the service group shuts down or the task is cancelled; then drains.
@@ -132,24 +136,22 @@ public final class Server: Service {
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 256 << 10)
             )
-            .childChannelInitializer { [broker, limits, logger, connections] channel in
+            .childChannelInitializer { [broker, limits, logger, connections, room, refusals] channel in
                 guard connections.add(channel) else {
-                    return Self.turnAway(channel, connections.limit, logger: logger)
+                    refusals.refused(limit: connections.limit, on: channel.eventLoop)
+                    return Self.turnAway(channel, connections.limit)
                 }
                 channel.closeFuture.whenComplete { _ in connections.remove(channel) }
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        SniffingHandler(broker: broker, limits: limits, logger: logger)
+                        SniffingHandler(broker: broker, limits: limits, room: room, logger: logger)
                     )
                 }
             }
     }
 
     /// Tells a client that there is no room for it.
-    private static func turnAway(
-        _ channel: any Channel, _ limit: Int, logger: Logger
-    ) -> EventLoopFuture<Void> {
-        logger.warning("connection refused: too many are open", metadata: ["limit": "\(limit)"])
+    private static func turnAway(_ channel: any Channel, _ limit: Int) -> EventLoopFuture<Void> {
         let text =
             "ERR 506 RESOURCE_ERROR \(limit) connections are open, as many as there may be; try again later\n"
         return channel.eventLoop.makeCompletedFuture {

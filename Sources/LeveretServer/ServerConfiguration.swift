@@ -54,6 +54,13 @@ public struct ServerLimits: Hashable, Sendable {
     /// Bytes of replies and messages that wait for one client to read them; past this, nothing more is read
     /// from it and no message is handed to it.
     public var outputBytesMax = 1 << 20
+    /// Bytes of large bodies that are being received, over all connections. What finds no room waits its turn
+    /// unread; one body larger than this is received when there is no other.
+    public var receivingBytesMax = 128 << 20
+    /// Bytes of a request up to which it is received without asking for room.
+    public var smallRequestBytesMax = 64 << 10
+    /// Bytes of all transactions that are open, over all connections; what would pass it is refused.
+    public var openTransactionBytesMax = 128 << 20
     /// The protocol's own limits.
     public var line = LineLimits()
 

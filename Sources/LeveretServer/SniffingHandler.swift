@@ -53,13 +53,15 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private let broker: Broker
     private let limits: ServerLimits
+    private let room: SharedRoom
     private let logger: Logger
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
 
-    init(broker: Broker, limits: ServerLimits, logger: Logger) {
+    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger) {
         self.broker = broker
         self.limits = limits
+        self.room = room
         self.logger = logger
     }
 
@@ -109,7 +111,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func handOver(_ context: ChannelHandlerContext, then event: Any? = nil) {
         let handler = LineHandler(
-            broker: broker, limits: limits, logger: logger,
+            broker: broker, limits: limits, room: room, logger: logger,
             peer: context.channel.remoteAddress?.description ?? "?"
         )
         replace(context, with: handler)

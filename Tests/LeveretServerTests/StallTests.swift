@@ -22,7 +22,9 @@ import Testing
 
     /// On one thread, as the loop wants it.
     private static func hold(_ broker: Broker, _ body: (EmbeddedChannel) throws -> Void) throws {
-        let handler = SniffingHandler(broker: broker, limits: ServerLimits(), logger: quiet)
+        let limits = ServerLimits()
+        let handler = SniffingHandler(
+            broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet)
         let channel = EmbeddedChannel(handler: handler)
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         try body(channel)

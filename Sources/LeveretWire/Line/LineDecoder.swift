@@ -51,6 +51,12 @@ public struct LineDecoder: Sendable {
         }
     }
 
+    /// How many bytes the request takes that is being received, as far as that is known; 0 between requests and
+    /// where what comes is not kept.
+    public var awaitedBytes: Int { if case .line = state, isInsideRequest { needed } else { 0 } }
+    /// Requests that were read to their end.
+    public private(set) var requestsRead: UInt64 = 0
+
     /// Bytes that came and are not decoded.
     public var waitingBytes: Int { buffer.readableBytes + following.readableBytes }
 
@@ -111,6 +117,13 @@ public struct LineDecoder: Sendable {
         )
     }
 
+    /// Reads nothing any more, and gives back what is held.
+    public mutating func end() {
+        state = .broken
+        buffer = ByteBuffer()
+        following = ByteBuffer()
+    }
+
     /// Moves bytes from `following` so that the request at the end of `buffer` gets whole.
     private mutating func refill() -> Bool {
         guard following.readableBytes > 0 else {
@@ -133,9 +146,10 @@ public struct LineDecoder: Sendable {
         return true
     }
 
-    /// Gives memory back that a long body took.
+    /// Gives memory back that a long body took, or a long read that little is left of.
     private mutating func shrink() {
-        if buffer.readableBytes == 0, buffer.capacity > 0 { buffer = ByteBuffer() }
+        guard buffer.storageCapacity > 4096, buffer.readableBytes < buffer.storageCapacity / 4 else { return }
+        buffer = buffer.readableBytes == 0 ? ByteBuffer() : ByteBuffer(bytes: buffer.readableBytesView)
     }
 
     // MARK: one line
@@ -180,6 +194,7 @@ public struct LineDecoder: Sendable {
         case .input(let input, let used):
             buffer.moveReaderIndex(forwardBy: used)
             if case .violation = input { state = .broken }
+            requestsRead &+= 1
             scanned = 0
             needed = 1
             return input

@@ -63,6 +63,12 @@ public struct LineSession: Sendable {
 
     /// True in the middle of a request: silence now is a client that hangs.
     public var isInsideRequest: Bool { !isEnding && decoder.isInsideRequest && wantsBytes }
+    /// How many bytes the request takes that is being received; 0 between requests.
+    public var awaitedBytes: Int { isEnding ? 0 : decoder.awaitedBytes }
+    /// Requests that were read to their end.
+    public var requestsRead: UInt64 { decoder.requestsRead }
+    /// What the open transaction weighs.
+    public var transactionBytes: Int { transaction?.bytes ?? 0 }
     /// Replies that are owed.
     public var owedReplies: Int { replies.count + tagged.count }
     /// The talk is over and every reply is written: close once they are flushed.
@@ -118,8 +124,19 @@ public struct LineSession: Sendable {
         if case .violation(let tag, let error) = decoder.ended() {
             end(with: error, tag: tag, out: &out)
         } else {
-            isEnding = true
+            takeNoMore()
         }
+    }
+
+    private mutating func takeNoMore() {
+        isEnding = true
+        decoder.end()
+        transaction = nil
+    }
+
+    /// Lets go of the open transaction, which can't be committed any more: COMMIT says why.
+    public mutating func spoilTransaction(with error: BrokerError) {
+        transaction?.spoil(error)
     }
 
     /// Refuses to go on, in the peer's order of requests, and ends the talk.
@@ -131,7 +148,7 @@ public struct LineSession: Sendable {
     /// Ends the talk once what is owed is answered: no more requests are taken, and every GET that waits is
     /// told that there is nothing.
     public mutating func drain(out: inout ByteBuffer) {
-        isEnding = true
+        takeNoMore()
         for ticket in waiting.sorted() { answered(ticket, .empty, out: &out) }
     }
 
@@ -203,7 +220,7 @@ public struct LineSession: Sendable {
     private mutating func run(_ command: LineCommand) {
         switch command {
         case .hello(let name): if let name { clientName = name }
-        case .quit: isEnding = true
+        case .quit: takeNoMore()
         case .begin: transaction = LineTransaction()
         case .ping, .help, .commit, .rollback, .submit: break
         }
@@ -280,7 +297,7 @@ public struct LineSession: Sendable {
     private mutating func end(with error: BrokerError, tag: [UInt8], out: inout ByteBuffer) {
         reply(to: tag, out: &out) { prefix, out in LineWriter.error(error, prefix: prefix, to: &out) }
         violation = error
-        isEnding = true
+        takeNoMore()
     }
 
     // MARK: answers

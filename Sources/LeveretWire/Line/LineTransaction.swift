@@ -42,11 +42,17 @@ struct LineTransaction: Sendable {
 
     /// Notes that a request was refused: nothing of the transaction is kept, and COMMIT says why.
     mutating func refuse(_ error: BrokerError, tag: [UInt8]) -> BrokerError {
-        guard refusal == nil else { return error }
-        refusal = error.named(count, tag: tag.isEmpty ? nil : String(decoding: tag, as: UTF8.self))
+        spoil(error.named(count, tag: tag.isEmpty ? nil : String(decoding: tag, as: UTF8.self)))
+        return error
+    }
+
+    /// Keeps nothing of the transaction any more; COMMIT says why.
+    mutating func spoil(_ error: BrokerError) {
+        guard refusal == nil else { return }
+        refusal = error
         requests = []
         tags = [:]
-        return error
+        bytes = 0
     }
 }
 

@@ -1,0 +1,86 @@
+// What all connections of a server share of its memory: room for large bodies while they are received, and for
+// what stands between BEGIN and COMMIT. The rest of what a connection may hold is small and its own.
+//
+// A large body is received only once there is room for all of it, so whoever has begun can finish, and nobody
+// waits for one who waits. A transaction, whose end can't be foreseen, is refused where there is no room.
+
+import Leveret
+import NIOCore
+import Synchronization
+
+/// The room, and who has it.
+final class SharedRoom: Sendable {
+    private struct Waiting {
+        let owner: ObjectIdentifier
+        let bytes: Int
+        let grant: @Sendable () -> Void
+    }
+
+    private struct State {
+        var taken = 0
+        var owners: [ObjectIdentifier: Int] = [:]
+        var waiting = CircularBuffer<Waiting>()
+    }
+
+    private let receivingBytesMax: Int
+    private let transactionBytesMax: Int
+    private let state = Mutex(State())  // guards who has room for a body and who waits for it
+    private let transactionBytes = Atomic(0)
+
+    init(_ limits: ServerLimits) {
+        receivingBytesMax = limits.receivingBytesMax
+        transactionBytesMax = limits.openTransactionBytesMax
+    }
+
+    /// Takes room for a body of `bytes`: at once, which is true, or in its turn, when `grant` is called on any
+    /// thread. One that is larger than all the room is received alone.
+    func take(_ bytes: Int, for owner: ObjectIdentifier, grant: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.waiting.isEmpty, hasRoom(for: bytes, state) else {
+                state.waiting.append(Waiting(owner: owner, bytes: bytes, grant: grant))
+                return false
+            }
+            state.taken += bytes
+            state.owners[owner] = bytes
+            return true
+        }
+    }
+
+    /// Gives back what `owner` has, or ends its wait.
+    func leave(_ owner: ObjectIdentifier) {
+        let granted = state.withLock { state -> [Waiting] in
+            if let bytes = state.owners.removeValue(forKey: owner) {
+                state.taken -= bytes
+            } else {
+                state.waiting.removeAll { $0.owner == owner }
+            }
+            var granted: [Waiting] = []
+            while let next = state.waiting.first, hasRoom(for: next.bytes, state) {
+                state.waiting.removeFirst()
+                state.taken += next.bytes
+                state.owners[next.owner] = next.bytes
+                granted.append(next)
+            }
+            return granted
+        }
+        for next in granted { next.grant() }
+    }
+
+    private func hasRoom(for bytes: Int, _ state: State) -> Bool {
+        state.taken == 0 || bytes <= receivingBytesMax - state.taken
+    }
+
+    /// Counts what a connection's open transaction has grown or shrunk by; false where all of them are too much.
+    func transactionChanged(by bytes: Int) -> Bool {
+        let (_, sum) = transactionBytes.add(bytes, ordering: .relaxed)
+        return bytes <= 0 || sum <= transactionBytesMax
+    }
+
+    /// What a transaction is refused with for which there is no room.
+    var transactionRefusal: BrokerError {
+        BrokerError(
+            .resourceError,
+            "open transactions hold \(transactionBytesMax) bytes, as many as they may; commit in smaller parts, "
+                + "or try again later")
+    }
+}
