@@ -30,7 +30,7 @@ struct BindingTable {
     private(set) var ids: Set<Int> = []
     /// Of these, how many lead to an exchange.
     private(set) var exchangeTargets = 0
-    private var byKey: [String: Bucket] = [:]
+    private var byKey: [ByteKey: Bucket] = [:]
     private var all: Bucket = []
     private var conditions: [Int: HeadersMatch] = [:]
     private var trie = TopicTrie()
@@ -42,7 +42,7 @@ struct BindingTable {
     mutating func add(_ binding: Binding, id: Int, destination: Destination) throws(BrokerError) {
         let entry = BindingEntry(id: id, destination: destination)
         switch type {
-        case .direct, .delayed: byKey[binding.routingKey, default: []].append(entry)
+        case .direct, .delayed: byKey[ByteKey(binding.routingKey), default: []].append(entry)
         case .fanout: all.append(entry)
         case .headers:
             conditions[id] = try HeadersMatch(binding.arguments)
@@ -57,8 +57,9 @@ struct BindingTable {
     mutating func remove(_ binding: Binding, id: Int, destination: Destination) {
         switch type {
         case .direct, .delayed:
-            Self.remove(id, from: &byKey[binding.routingKey, default: []])
-            if byKey[binding.routingKey]?.isEmpty == true { byKey[binding.routingKey] = nil }
+            let key = ByteKey(binding.routingKey)
+            Self.remove(id, from: &byKey[key, default: []])
+            if byKey[key]?.isEmpty == true { byKey[key] = nil }
         case .fanout: Self.remove(id, from: &all)
         case .headers:
             conditions[id] = nil
@@ -78,7 +79,7 @@ struct BindingTable {
     /// The bindings that match `key`, ids ascending. `headers` matters to a headers exchange only.
     mutating func matches(key: String, headers: FieldTable) -> Bucket {
         switch type {
-        case .direct, .delayed: return byKey[key] ?? []
+        case .direct, .delayed: return byKey[ByteKey(key)] ?? []
         case .fanout: return all
         case .headers: return all.filter { conditions[$0.id]?.matches(headers) == true }
         case .topic:

@@ -21,7 +21,9 @@ extension BrokerCore {
     mutating func setPolicy(_ policy: Policy, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let active = try ActivePolicy(policy)
-            policies.removeAll { $0.policy.name == policy.name && $0.policy.isOperator == policy.isOperator }
+            policies.removeAll {
+                $0.policy.name.hasSameBytes(as: policy.name) && $0.policy.isOperator == policy.isOperator
+            }
             guard policies.count < limits.policiesMax else {
                 let text = "there are \(policies.count) policies, as many as there may be"
                 throw BrokerError(.resourceError, text)
@@ -39,7 +41,7 @@ extension BrokerCore {
         _ name: String, isOperator: Bool, _ ticket: Ticket, _ session: Session, now: Instant
     ) {
         let count = policies.count
-        policies.removeAll { $0.policy.name == name && $0.policy.isOperator == isOperator }
+        policies.removeAll { $0.policy.name.hasSameBytes(as: name) && $0.policy.isOperator == isOperator }
         guard policies.count < count else {
             return answerOnceCommitted(session, ticket, .done, latestDefinitions)
         }

@@ -34,6 +34,11 @@ public struct DedupKey: Hashable, Sendable {
         self.id = id
         self.isWhileQueued = isWhileQueued
     }
+
+    /// Keys are equal where all their parts are, ids by their bytes.
+    public static func == (a: Self, b: Self) -> Bool {
+        a.scope == b.scope && a.id.hasSameBytes(as: b.id) && a.isWhileQueued == b.isWhileQueued
+    }
 }
 
 /// An id that the store knows.

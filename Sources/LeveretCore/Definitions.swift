@@ -111,4 +111,10 @@ public struct Binding: Hashable, Sendable {
         self.routingKey = routingKey
         self.arguments = arguments
     }
+
+    /// Rules are equal where all their parts are, keys by their bytes.
+    public static func == (a: Self, b: Self) -> Bool {
+        a.source == b.source && a.target == b.target && a.routingKey.hasSameBytes(as: b.routingKey)
+            && a.arguments == b.arguments
+    }
 }

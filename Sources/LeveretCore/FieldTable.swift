@@ -25,6 +25,24 @@ public enum FieldValue: Hashable, Sendable {
     case void
 }
 
+extension FieldValue {
+    /// Values are equal where type and value are, texts by their bytes.
+    public static func == (a: Self, b: Self) -> Bool {
+        switch (a, b) {
+        case (.bool(let a), .bool(let b)): a == b
+        case (.int(let a), .int(let b)), (.timestamp(let a), .timestamp(let b)): a == b
+        case (.double(let a), .double(let b)): a == b
+        case (.decimal(let s, let a), .decimal(let t, let b)): s == t && a == b
+        case (.string(let a), .string(let b)): a.hasSameBytes(as: b)
+        case (.bytes(let a), .bytes(let b)): a == b
+        case (.array(let a), .array(let b)): a == b
+        case (.table(let a), .table(let b)): a == b
+        case (.void, .void): true
+        default: false
+        }
+    }
+}
+
 extension FieldValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
     /// A `string` written as a literal.
     public init(stringLiteral value: String) { self = .string(value) }
@@ -52,6 +70,11 @@ public struct FieldTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
             self.name = name
             self.value = value
         }
+
+        /// Fields are equal where their values and the bytes of their names are.
+        public static func == (a: Self, b: Self) -> Bool {
+            a.name.hasSameBytes(as: b.name) && a.value == b.value
+        }
     }
 
     /// The fields in order, each name once.
@@ -74,9 +97,9 @@ public struct FieldTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
     /// The value called `name`; set to add, replace or (with `nil`) remove it. O(fields).
     public subscript(name: String) -> FieldValue? {
-        get { fields.first { $0.name == name }?.value }
+        get { fields.first { $0.name.hasSameBytes(as: name) }?.value }
         set {
-            let index = fields.firstIndex { $0.name == name }
+            let index = fields.firstIndex { $0.name.hasSameBytes(as: name) }
             switch (index, newValue) {
             case (let index?, let value?): fields[index].value = value
             case (let index?, nil): fields.remove(at: index)

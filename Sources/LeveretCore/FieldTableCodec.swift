@@ -154,18 +154,18 @@ public enum FieldTableCodec {
 /// Gathers fields whose names may repeat, in linear time: a hostile table has many.
 struct FieldTableBuilder {
     private var fields: [FieldTable.Field] = []
-    private var places: [String: Int] = [:]
+    private var places: [ByteKey: Int] = [:]
 
     /// The fields so far.
     var table: FieldTable { FieldTable(unique: fields) }
 
-    func contains(_ name: String) -> Bool { places[name] != nil }
+    func contains(_ name: String) -> Bool { places[ByteKey(name)] != nil }
 
     mutating func set(_ name: String, _ value: FieldValue) {
-        if let place = places[name] {
+        if let place = places[ByteKey(name)] {
             fields[place].value = value
         } else {
-            places[name] = fields.count
+            places[ByteKey(name)] = fields.count
             fields.append(FieldTable.Field(name: name, value: value))
         }
     }

@@ -85,8 +85,8 @@ extension FieldTable {
 
     /// The first name, by the order of names, whose values differ or that one of the two lacks.
     func firstDifference(from other: FieldTable) -> String? {
-        let names = Set(fields.map(\.name)).union(other.fields.map(\.name)).sorted()
-        return names.first { name in
+        let names = Set((fields + other.fields).map { ByteKey($0.name) }).map(\.text)
+        return names.sorted { $0.precedesByBytes($1) }.first { name in
             switch (self[name], other[name]) {
             case (let a?, let b?): !a.isEquivalent(to: b)
             default: true

@@ -2,7 +2,9 @@
 // messages, queues, sessions and requests. Each wraps one value, so that two of them can't be swapped.
 
 /// The name of an exchange; `""` is the default exchange (AMQP 0-9-1 §3.1.3). At most 255 bytes of UTF-8.
-public struct ExchangeName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+public struct ExchangeName: Hashable, Comparable, Sendable, ExpressibleByStringLiteral,
+    CustomStringConvertible
+{
     /// The name as a client writes it.
     public var rawValue: String
 
@@ -15,12 +17,20 @@ public struct ExchangeName: Hashable, Sendable, ExpressibleByStringLiteral, Cust
     /// The name as a client writes it.
     public var description: String { rawValue }
 
+    /// Names are equal where their bytes are.
+    public static func == (a: Self, b: Self) -> Bool { a.rawValue.hasSameBytes(as: b.rawValue) }
+
+    /// Orders names by their bytes.
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue.precedesByBytes(b.rawValue) }
+
     /// The default exchange: every queue is bound to it by its own name, implicitly.
     public static let `default`: ExchangeName = ""
 }
 
 /// The name of a queue. At most 255 bytes of UTF-8.
-public struct QueueName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+public struct QueueName: Hashable, Comparable, Sendable, ExpressibleByStringLiteral,
+    CustomStringConvertible
+{
     /// The name as a client writes it.
     public var rawValue: String
 
@@ -32,6 +42,12 @@ public struct QueueName: Hashable, Sendable, ExpressibleByStringLiteral, CustomS
 
     /// The name as a client writes it.
     public var description: String { rawValue }
+
+    /// Names are equal where their bytes are.
+    public static func == (a: Self, b: Self) -> Bool { a.rawValue.hasSameBytes(as: b.rawValue) }
+
+    /// Orders names by their bytes.
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue.precedesByBytes(b.rawValue) }
 
     /// Where a message goes that should be dead-lettered but can't be: made when first needed, bounded.
     public static let parked: QueueName = "leveret.parked"
@@ -50,6 +66,9 @@ public struct ConsumerTag: Hashable, Sendable, ExpressibleByStringLiteral, Custo
 
     /// The tag as a client writes it.
     public var description: String { rawValue }
+
+    /// Names are equal where their bytes are.
+    public static func == (a: Self, b: Self) -> Bool { a.rawValue.hasSameBytes(as: b.rawValue) }
 }
 
 /// Numbers the deliveries of a session, from 1 (AMQP 0-9-1 §1.1 "delivery-tag").

@@ -40,7 +40,7 @@ struct TopicTrie {
     private var freeNodes: [Int32] = []
     /// Children by a plain word; the key is the node's number and the word's.
     private var edges: [UInt64: Int32] = [:]
-    private var wordNumbers: [String: Int32] = [:]
+    private var wordNumbers: [ByteKey: Int32] = [:]
     private var words: ContiguousArray<(text: String, uses: Int)> = []
     private var freeWords: [Int32] = []
     private var step = 0
@@ -101,7 +101,9 @@ struct TopicTrie {
             swap(&states, &nextStates)
             nextStates.removeAll(keepingCapacity: true)
             step += 1
-            advance(by: wordNumbers[word] ?? Self.unknownWord, left: Int32(clamping: words.count - place - 1))
+            advance(
+                by: wordNumbers[ByteKey(word)] ?? Self.unknownWord,
+                left: Int32(clamping: words.count - place - 1))
         }
         return nextStates.filter { nodes[Int($0)].isPattern }
     }
@@ -172,7 +174,9 @@ struct TopicTrie {
             nodes[Int(node)].hash = new
             return new
         default:
-            if let number = wordNumbers[word], let next = edges[Self.edge(node, number)] { return next }
+            if let number = wordNumbers[ByteKey(word)], let next = edges[Self.edge(node, number)] {
+                return next
+            }
             let number = intern(word)
             let new = addNode(parent: node, word: number)
             edges[Self.edge(node, number)] = new
@@ -195,7 +199,7 @@ struct TopicTrie {
     }
 
     private mutating func intern(_ word: String) -> Int32 {
-        if let number = wordNumbers[word] {
+        if let number = wordNumbers[ByteKey(word)] {
             words[Int(number)].uses += 1
             return number
         }
@@ -207,14 +211,14 @@ struct TopicTrie {
             number = Int32(words.count)
             words.append((word, 1))
         }
-        wordNumbers[word] = number
+        wordNumbers[ByteKey(word)] = number
         return number
     }
 
     private mutating func release(_ number: Int32) {
         words[Int(number)].uses -= 1
         guard words[Int(number)].uses == 0 else { return }
-        wordNumbers[words[Int(number)].text] = nil
+        wordNumbers[ByteKey(words[Int(number)].text)] = nil
         words[Int(number)].text = ""
         freeWords.append(number)
     }

@@ -93,7 +93,7 @@ extension Topology {
         guard b.arguments.fields.count > 1 else { return b }
         var sorted = b
         sorted.arguments = FieldTable()
-        for field in b.arguments.fields.sorted(by: { $0.name < $1.name }) {
+        for field in b.arguments.fields.sorted(by: { $0.name.precedesByBytes($1.name) }) {
             sorted.arguments[field.name] = field.value
         }
         return sorted

@@ -86,7 +86,7 @@ extension Topology {
 
     /// The prefix that keeps a name from clients, if it has one.
     static func reservedPrefix(of name: String) -> String? {
-        ["amq.", "leveret."].first { name.hasPrefix($0) }
+        ["amq.", "leveret."].first { name.utf8.starts(with: $0.utf8) }
     }
 
     private static func inequivalence(

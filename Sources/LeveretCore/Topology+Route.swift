@@ -51,7 +51,9 @@ extension Topology {
         let extraKeys = message.hasProperties ? try Self.extraKeys(message.properties) : []
         if extraKeys.isEmpty {
             if state.definition.name == .default {
-                if message.routingKey == lastKey, generation == lastGeneration { return lastRoute }
+                if message.routingKey.hasSameBytes(as: lastKey), generation == lastGeneration {
+                    return lastRoute
+                }
                 let route = queues[QueueName(message.routingKey)]?.route ?? nowhere
                 (lastKey, lastGeneration, lastRoute) = (message.routingKey, generation, route)
                 return route
@@ -71,7 +73,7 @@ extension Topology {
             state.forgetRoutes()
             state.routesGeneration = linkedGeneration
         }
-        return state.routeForAll ?? state.routesByKey[key]
+        return state.routeForAll ?? state.routesByKey[ByteKey(key)]
     }
 
     private static func remember(
@@ -82,7 +84,7 @@ extension Topology {
         case .headers: return
         case .key:
             if state.routesByKey.count >= ExchangeState.routesMax { state.forgetRoutes() }
-            state.routesByKey[key] = route
+            state.routesByKey[ByteKey(key)] = route
         }
     }
 
@@ -181,8 +183,8 @@ private struct Walk {
 
     init(from index: Int, message: Message, extraKeys: [String]) {
         var keys = [message.routingKey]
-        var known: Set<String> = [message.routingKey]
-        for key in extraKeys where known.insert(key).inserted { keys.append(key) }
+        var known: Set<ByteKey> = [ByteKey(message.routingKey)]
+        for key in extraKeys where known.insert(ByteKey(key)).inserted { keys.append(key) }
         self.keys = keys
         headers = message.properties?.headers ?? FieldTable()
         seen = [Destination(exchange: index)]

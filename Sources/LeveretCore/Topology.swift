@@ -46,7 +46,7 @@ final class ExchangeState {
     /// The route of every message, where no exchange on the way looks at keys or headers.
     var routeForAll: Route?
     /// Routes by key, where no exchange on the way looks at headers.
-    var routesByKey: [String: Route] = [:]
+    var routesByKey: [ByteKey: Route] = [:]
     /// The `linkedGeneration` for which the routes hold, if other exchanges have a part in them.
     var routesGeneration: UInt64 = 0
 

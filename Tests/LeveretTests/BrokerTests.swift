@@ -22,6 +22,31 @@ struct BrokerTests {
         try await second.shutdown()
     }
 
+    @Test func `names and keys that only look the same are still two after a restart`() async throws {
+        let fixture = try BrokerFixture()
+        let texts = ["caf\u{E9}", "cafe\u{301}"]
+        let first = try fixture.open()
+        for text in texts {
+            try await first.declareQueue(QueueName(text))
+            try await first.bind(Binding(source: "amq.fanout", target: .queue(QueueName(text))))
+        }
+        _ = try await first.publish(
+            batch: texts.map { OutgoingMessage("x", to: "amq.fanout", routingKey: $0) })
+        try await first.shutdown()
+
+        let second = try fixture.open()
+        #expect(
+            try await second.queues().map { Array($0.definition.name.rawValue.utf8) }
+                == texts.map { Array($0.utf8) }.reversed())
+        for text in texts {
+            for key in texts {
+                let message = try #require(try await second.get(QueueName(text), autoAck: true))
+                #expect(message.routingKey.hasSameBytes(as: key))
+            }
+        }
+        try await second.shutdown()
+    }
+
     @Test func `an acked message is gone after a restart`() async throws {
         let fixture = try BrokerFixture()
         let first = try fixture.open()

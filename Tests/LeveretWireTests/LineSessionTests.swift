@@ -29,6 +29,17 @@ import Testing
         #expect(talk.send("PING\n") == "OK\n")
     }
 
+    @Test func `keys that only look the same are written as they are`() {
+        var talk = Talk()
+        var text = ""
+        for key in ["caf\u{E9}", "cafe\u{301}"] {
+            var delivery = delivery(1, "x")
+            delivery.message = Message(exchange: "", routingKey: key, body: [])
+            text += talk.hear(.delivery(delivery))
+        }
+        #expect(text.unicodeScalars.contains("\u{E9}") && text.unicodeScalars.contains("\u{301}"))
+    }
+
     @Test func `tagged replies overtake, and bear their tag on every line`() {
         var talk = Talk()
         talk.answersAtOnce = false

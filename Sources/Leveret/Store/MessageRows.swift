@@ -94,11 +94,11 @@ struct MessageRows {
         bound.version = row.version
         if bound.message !== message {
             statement.bind(3, Int64(message.body.count))
-            if bound.exchange != message.exchange.rawValue {
+            if bound.exchange?.hasSameBytes(as: message.exchange.rawValue) != true {
                 statement.bind(8, message.exchange.rawValue)
                 bound.exchange = message.exchange.rawValue
             }
-            if bound.routingKey != message.routingKey {
+            if bound.routingKey?.hasSameBytes(as: message.routingKey) != true {
                 statement.bind(9, message.routingKey)
                 bound.routingKey = message.routingKey
             }

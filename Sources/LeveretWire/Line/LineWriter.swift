@@ -17,7 +17,9 @@ struct LineWriter: Sendable {
     mutating func message(_ delivery: Delivery, prefix: [UInt8], to out: inout ByteBuffer) {
         let message = delivery.message
         if source !== delivery.source { remember(delivery.source) }
-        if exchange != message.exchange.rawValue || key != message.routingKey { remember(message) }
+        if !exchange.hasSameBytes(as: message.exchange.rawValue) || !key.hasSameBytes(as: message.routingKey) {
+            remember(message)
+        }
         var extras: [UInt8] = []
         if message.hasProperties || delivery.deaths != nil {
             LineProperties.append(message.properties, delivery.deaths, to: &extras)
