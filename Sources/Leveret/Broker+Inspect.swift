@@ -6,37 +6,37 @@ public import LeveretCore
 extension Broker {
     /// The queues whose names match `pattern` (`*`, `?`); `nil` is all.
     public func queues(matching pattern: String? = nil) async throws -> [QueueInfo] {
-        let answer = try await door.ask(.list(.queues, match: pattern))
-        guard case .queues(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.queues, match: pattern)) {
+            if case .queues(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// The exchanges whose names match `pattern`; `nil` is all, the predeclared ones included.
     public func exchanges(matching pattern: String? = nil) async throws -> [ExchangeInfo] {
-        let answer = try await door.ask(.list(.exchanges, match: pattern))
-        guard case .exchanges(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.exchanges, match: pattern)) {
+            if case .exchanges(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// The bindings of exchanges whose names match `pattern`; `nil` is all.
     public func bindings(matching pattern: String? = nil) async throws -> [Binding] {
-        let answer = try await door.ask(.list(.bindings, match: pattern))
-        guard case .bindings(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.bindings, match: pattern)) {
+            if case .bindings(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// The consumers of queues whose names match `pattern`; `nil` is all.
     public func consumers(matching pattern: String? = nil) async throws -> [ConsumerInfo] {
-        let answer = try await door.ask(.list(.consumers, match: pattern))
-        guard case .consumers(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.consumers, match: pattern)) {
+            if case .consumers(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// The connections whose names match `pattern`; `nil` is all. The Swift API's own is `embedded`.
     public func connections(matching pattern: String? = nil) async throws -> [ConnectionInfo] {
-        let answer = try await door.ask(.list(.connections, match: pattern))
-        guard case .connections(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.connections, match: pattern)) {
+            if case .connections(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// The broker as a whole: sizes, counters, rates, alarms.
@@ -60,9 +60,9 @@ extension Broker {
 
     /// The policies whose names match `pattern`, in the order in which they count; `nil` is all.
     public func policies(matching pattern: String? = nil) async throws -> [PolicyInfo] {
-        let answer = try await door.ask(.list(.policies, match: pattern))
-        guard case .policies(let rows) = answer else { throw BrokerError.unexpected(answer) }
-        return rows
+        try await pages(of: .list(.policies, match: pattern)) {
+            if case .policies(let rows) = $0 { rows } else { nil }
+        }
     }
 
     /// Why messages of a queue stand still: a sentence for each reason, and the facts behind it.
@@ -159,9 +159,24 @@ extension Broker {
         to exchange: ExchangeName, routingKey: String, properties: MessageProperties? = nil
     ) async throws -> [RouteStep] {
         let message = Message(exchange: exchange, routingKey: routingKey, properties: properties, body: [])
-        let answer = try await door.ask(.route(message))
-        guard case .routes(let steps) = answer else { throw BrokerError.unexpected(answer) }
-        return steps
+        return try await pages(of: .route(message)) {
+            if case .routes(let rows) = $0 { rows } else { nil }
+        }
+    }
+
+    /// All rows of a listing, which come in pages.
+    private func pages<Row>(of first: Request, rows: (Answer) -> [Row]?) async throws -> [Row] {
+        var found: [Row] = []
+        var request = first
+        while true {
+            let answer = try await door.ask(request)
+            guard case .page(let page, let next) = answer.asPage, let rows = rows(page) else {
+                throw BrokerError.unexpected(answer)
+            }
+            found += rows
+            guard let next, let more = request.goingOn(after: next) else { return found }
+            request = more
+        }
     }
 
     /// What happens in the broker from here on, in the order in which it happens: declarations, consumers,
@@ -187,4 +202,9 @@ extension Broker {
         }
         return stream
     }
+}
+
+extension Answer {
+    /// What comes in one piece as the only page.
+    fileprivate var asPage: Answer { if case .page = self { self } else { .page(self, next: nil) } }
 }

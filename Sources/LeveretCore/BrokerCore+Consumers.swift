@@ -25,7 +25,8 @@ extension BrokerCore {
                     "a consumer timeout of \(timeout) ms; 1 to \(QueueSettings.millisecondsMax) are allowed")
             }
             try checkExclusive(consume, queue)
-            let consumer = Consumer(consume, tag: tag, session: session, queue: queue)
+            nextConsumer += 1
+            let consumer = Consumer(consume, tag: tag, serial: nextConsumer, session: session, queue: queue)
             session.consumers.append(consumer)
             queue.consumers.append(consumer)
             queue.chooseActive()

@@ -1,4 +1,4 @@
-// Looking without touching: STAT, LIST and PEEK.
+// Looking without touching: STAT and PEEK.
 
 import DequeModule
 
@@ -36,23 +36,8 @@ final class PeekInProgress {
     }
 }
 
-/// A listing of queues that goes on over several slices.
-final class QueueListing {
-    let session: Session
-    let ticket: Ticket
-    let glob: Glob?
-    var next = 0
-    var rows: [QueueInfo] = []
-
-    init(session: Session, ticket: Ticket, match: String?) {
-        self.session = session
-        self.ticket = ticket
-        glob = match.map { Glob($0) }
-    }
-}
-
 extension BrokerCore {
-    // MARK: - STAT and LIST
+    // MARK: - STAT
 
     /// The row of one queue.
     func info(of queue: MessageQueue, now: Instant) -> QueueInfo {
@@ -109,51 +94,6 @@ extension BrokerCore {
         status.publishRate = publishRate.rate(now: now)
         status.alarms = [alarm].compactMap { $0 } + warnings
         return status
-    }
-
-    mutating func list(_ listing: Listing, match: String?, _ ticket: Ticket, _ session: Session, now: Instant)
-    {
-        let glob = match.map { Glob($0) }
-        func matches(_ name: String) -> Bool { glob?.matches(name) ?? true }
-        switch listing {
-        case .queues:
-            listSlice(QueueListing(session: session, ticket: ticket, match: match), now: now)
-        case .exchanges:
-            let rows = topology.exchangeInfos().filter { matches($0.definition.name.rawValue) }
-            answer(session, ticket, .exchanges(rows))
-        case .bindings:
-            let rows = topology.allBindings().filter {
-                matches($0.source.rawValue) || matches($0.target.name)
-            }
-            answer(session, ticket, .bindings(rows))
-        case .consumers:
-            let rows = connections.flatMap(\.sessions).flatMap(\.consumers)
-            answer(session, ticket, .consumers(rows.filter { matches($0.queue.name.rawValue) }.map(\.info)))
-        case .policies: answer(session, ticket, .policies(policyInfos(matching: glob)))
-        case .connections:
-            let rows = connections.filter { matches($0.name) }.map { connection in
-                ConnectionInfo(
-                    id: connection.id, name: connection.name, since: connection.since,
-                    consumers: connection.sessions.reduce(0) { $0 + $1.consumers.count },
-                    unacked: connection.sessions.reduce(0) { $0 + $1.heldCount })
-            }
-            answer(session, ticket, .connections(rows))
-        }
-    }
-
-    mutating func listSlice(_ listing: QueueListing, now: Instant) {
-        let end = min(listing.next + limits.sliceCount, queues.count)
-        while listing.next < end {
-            defer { listing.next += 1 }
-            guard let queue = queues[listing.next] else { continue }
-            if let glob = listing.glob, !glob.matches(queue.name.rawValue) { continue }
-            listing.rows.append(info(of: queue, now: now))
-        }
-        if listing.next < queues.count {
-            work.append(.listQueues(listing))
-        } else {
-            answer(listing.session, listing.ticket, .queues(listing.rows))
-        }
     }
 
     // MARK: - PEEK

@@ -152,16 +152,14 @@ extension BrokerCore {
             change(edit.position, of: edit.queue, .edit(edit), ticket, session, now: now)
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
         case .query(let sql): query(sql, ticket, session, now: now)
-        case .list(let listing, let match): list(listing, match: match, ticket, session, now: now)
+        case .list(let listing, let match, let after):
+            list(listing, match: match, after: after, ticket, session, now: now)
         case .status(let queue): status(of: queue, ticket, session, now: now)
         case .setPolicy(let policy): setPolicy(policy, ticket, session, now: now)
         case .deletePolicy(let name, let isOperator):
             deletePolicy(name, isOperator: isOperator, ticket, session, now: now)
         case .why(let queue): why(queue, ticket, session, now: now)
-        case .route(let message):
-            let missing = BrokerError(.notFound, "no exchange '\(message.exchange)' in vhost '/'")
-            let isThere = topology.exchange(message.exchange) != nil
-            answer(session, ticket, isThere ? .routes(topology.explain(message)) : .refused(missing))
+        case .route(let message, let after): route(message, after: after, ticket, session)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,
             .setPaused:
             change(request, ticket, session, now: now)

@@ -14,8 +14,6 @@ enum LongWork {
     case move(MoveInProgress)
     /// A MOVE of what meets a condition.
     case moveFound(FoundMove)
-    /// A listing of queues.
-    case listQueues(QueueListing)
     /// Queues look at changed policies.
     case refreshPolicies(PolicyRefresh)
 }
@@ -37,8 +35,6 @@ extension BrokerCore {
             moveSlice(move, now: now)
         case .moveFound(let move):
             moveFoundSlice(move, now: now)
-        case .listQueues(let listing):
-            listSlice(listing, now: now)
         case .refreshPolicies(let progress):
             refresh(progress, now: now)
         }

@@ -28,6 +28,7 @@ public struct BrokerCore {
     var nextQueueID: QueueID = 1
     var nextConnection: UInt64 = 1
     var nextSession: UInt64 = 1
+    var nextConsumer: UInt64 = 0
 
     var gathering = Gathering(number: 1)
     var inFlight: Gathering?

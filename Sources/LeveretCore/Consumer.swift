@@ -4,6 +4,8 @@
 /// One who takes messages from a queue as they come.
 final class Consumer {
     let tag: ConsumerTag
+    /// Counts up over the whole broker.
+    let serial: UInt64
     unowned let session: Session
     unowned let queue: MessageQueue
     let source: DeliverySource
@@ -17,8 +19,11 @@ final class Consumer {
     @exclusivity(unchecked) var unacked = 0
     var isCancelled = false
 
-    init(_ consume: Consume, tag: ConsumerTag, session: Session, queue: MessageQueue) {
+    init(
+        _ consume: Consume, tag: ConsumerTag, serial: UInt64, session: Session, queue: MessageQueue
+    ) {
         self.tag = tag
+        self.serial = serial
         self.session = session
         self.queue = queue
         source = DeliverySource(queue: consume.queue, consumer: tag, autoAck: consume.autoAck)

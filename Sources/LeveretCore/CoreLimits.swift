@@ -50,6 +50,10 @@ public struct CoreLimits: Sendable, Hashable {
     public var parkedBytesMax = 1 << 30
     /// Messages that one slice of long work handles before the lock is let go.
     public var sliceCount = 512
+    /// Rows that one page of a listing has.
+    public var pageRowsMax = 128
+    /// How many things a page looks at to find its rows.
+    public var pageLooksMax = 4096
     /// Delayed messages are read into memory so many milliseconds before they are due.
     public var delayedLookaheadMilliseconds: Int64 = 1_000
     /// A delivery held for so many milliseconds is written down as held, so that a crash counts.

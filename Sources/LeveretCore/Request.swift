@@ -254,14 +254,35 @@ public enum Request: Sendable {
     indirect case peek(Peek)
     /// Rows of a read-only SQL query over the database; answered by `.table`.
     case query(String)
-    /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all.
-    case list(Listing, match: String?)
+    /// Lists what exists, names matching a glob (`*`, `?`); `nil` is all. Answered by a `.page`.
+    indirect case list(Listing, match: String?, after: ListCursor? = nil)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).
     case status(QueueName?)
     /// Why messages of a queue stand still; answered by `.reasons`.
     case why(QueueName)
-    /// Which queues a message would reach, and how; answered by `.routes`.
-    case route(Message)
+    /// Which queues a message would reach, and how; answered by a `.page` of `.routes`.
+    indirect case route(Message, after: ListCursor? = nil)
+}
+
+extension Request {
+    /// The request for the next page of a listing; `nil` for what has no pages.
+    public func goingOn(after cursor: ListCursor) -> Request? {
+        switch self {
+        case .list(let listing, let match, _): .list(listing, match: match, after: cursor)
+        case .route(let message, _): .route(message, after: cursor)
+        default: nil
+        }
+    }
+}
+
+/// Where the next page of a listing goes on.
+public enum ListCursor: Hashable, Sendable {
+    /// Behind this name.
+    case name(String)
+    /// Behind this number.
+    case number(Int)
+    /// Behind this consumer of this session of this connection.
+    case consumer(UInt64, UInt64, UInt64)
 }
 
 /// A request and the ticket that its answer will bear.

@@ -94,6 +94,8 @@ public enum Answer: Sendable {
     case routes([RouteStep])
     /// The broker as a whole.
     indirect case status(BrokerStatus)
+    /// A page of a listing, and where the next goes on; `nil` after the last.
+    indirect case page(Answer, next: ListCursor?)
     /// Refused; nothing was changed.
     case refused(BrokerError)
 }

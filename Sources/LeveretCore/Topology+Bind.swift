@@ -13,6 +13,7 @@ extension Topology {
         let id = nextID
         try states[source]?.table.add(b, id: id, destination: destination)
         nextID += 1
+        bindingOrder.insert(id)
         records[id] = BindingRecord(binding: b, source: source, destination: destination)
         ids[canonical] = id
         idsByTarget[b.target, default: []].insert(id)
@@ -49,6 +50,7 @@ extension Topology {
     /// Takes one binding out of every index.
     mutating func forget(_ id: Int, into removal: inout TopologyRemoval) {
         guard let record = records.removeValue(forKey: id) else { return }
+        bindingOrder.remove(id)
         let binding = record.binding
         ids[Self.canonical(binding)] = nil
         idsByTarget[binding.target]?.remove(id)

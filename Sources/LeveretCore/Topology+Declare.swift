@@ -63,6 +63,7 @@ extension Topology {
         for id in state.table.ids.sorted() { forget(id, into: &removal) }
         states[index] = nil
         indexes[name] = nil
+        exchangeOrder.remove(name)
         freeIndexes.append(index)
         lastState = nil
         generation += 1

@@ -98,6 +98,10 @@ struct Topology {
     var freeIndexes: [Int] = []
     var indexes: [ExchangeName: Int] = [:]
     var queues: [QueueName: QueueEntry] = [:]
+    /// The same in the order of listings: queues and exchanges by name, bindings as they were made.
+    var queueOrder = SortedRuns<QueueName>()
+    var exchangeOrder = SortedRuns<ExchangeName>()
+    var bindingOrder = SortedRuns<Int>()
 
     /// Bindings by id, and ids by binding in its canonical form.
     var records: [Int: BindingRecord] = [:]
@@ -149,34 +153,28 @@ struct Topology {
     /// How many exchanges there are, the predeclared ones among them.
     var exchangeCount: Int { indexes.count }
 
-    /// All exchanges by name, with their counters.
-    func exchangeInfos() -> [ExchangeInfo] {
-        states.compactMap { $0 }.map { state in
-            let isDefault = state.definition.name == .default
-            var info = ExchangeInfo(
-                definition: state.definition,
-                bindings: isDefault ? queues.count : state.table.ids.count,
-                published: state.published, unroutable: state.unroutable)
-            info.explain(state.policy, state.operatorPolicy)
-            return info
-        }
-        .sorted { $0.definition.name.rawValue < $1.definition.name.rawValue }
-    }
-
-    /// All bindings, oldest first; those of the default exchange are implied and left out.
-    func allBindings() -> [Binding] {
-        records.sorted { $0.key < $1.key }.map(\.value.binding)
+    /// An exchange with its counters.
+    func exchangeInfo(_ name: ExchangeName) -> ExchangeInfo? {
+        guard let index = indexes[name], let state = states[index] else { return nil }
+        var info = ExchangeInfo(
+            definition: state.definition,
+            bindings: name == .default ? queues.count : state.table.ids.count,
+            published: state.published, unroutable: state.unroutable)
+        info.explain(state.policy, state.operatorPolicy)
+        return info
     }
 
     /// Makes a queue known. Its name must not be.
     mutating func addQueue(_ name: QueueName, slot: QueueSlot) {
         queues[name] = QueueEntry(slot: slot, route: Route([slot]))
+        queueOrder.insert(name)
         generation += 1
     }
 
     /// Forgets a queue with its bindings, and auto-delete exchanges that lose their last one.
     mutating func removeQueue(_ name: QueueName) -> TopologyRemoval {
         guard queues.removeValue(forKey: name) != nil else { return TopologyRemoval() }
+        queueOrder.remove(name)
         generation += 1
         var removal = TopologyRemoval()
         removeBindings(to: .queue(name), into: &removal)
@@ -186,6 +184,7 @@ struct Topology {
     /// Puts an exchange in whose name is free.
     mutating func install(_ definition: ExchangeDefinition) {
         let state = ExchangeState(definition)
+        exchangeOrder.insert(definition.name)
         if let index = freeIndexes.popLast() {
             states[index] = state
             indexes[definition.name] = index

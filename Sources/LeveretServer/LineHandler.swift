@@ -17,6 +17,8 @@ final class LineHandler: ChannelDuplexHandler {
 
     /// A drained or answered socket's buffer larger than this is given back.
     private static let keptBytesMax = 1 << 20
+    /// Pages of listings that are written before other connections have their turn.
+    private static let pagesInTurnMax = 4
 
     /// Where a large body stands that is being received.
     private enum Reception {
@@ -52,6 +54,8 @@ final class LineHandler: ChannelDuplexHandler {
     private var isStalled = false
     private var isTurning = false
     private var isTurnWanted = false
+    /// A turn comes after those of other connections.
+    private var isTurnDue = false
     private var lastRead = NIODeadline.uptimeNanoseconds(0)
     private var stallTimer: Scheduled<Void>?
     /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
@@ -152,7 +156,13 @@ final class LineHandler: ChannelDuplexHandler {
 
     /// Decodes and submits, batch by batch, until the bytes are used up or somebody lags.
     private func runRequests(_ context: ChannelHandlerContext) {
+        var pages = 0
         while context.channel.isActive {
+            if session.hasNextPage {
+                // A long listing lets the other clients of this loop have their turns in between.
+                guard pages < Self.pagesInTurnMax else { return turnLater(context) }
+                pages += 1
+            }
             guard context.channel.isWritable, door?.shouldPause != true else {
                 isStalled = true
                 return
@@ -164,6 +174,7 @@ final class LineHandler: ChannelDuplexHandler {
             if out.readableBytes >= writeBytesMax { flush(context) }
             switch progress {
             case .batchFull: continue
+            case .needsBytes where session.hasNextPage, .blocked where session.hasNextPage: continue
             case .needsBytes:
                 if isInputClosed { session.inputEnded(out: &out) }
                 return
@@ -171,6 +182,16 @@ final class LineHandler: ChannelDuplexHandler {
                 // What was submitted may have been answered at once, and made room.
                 guard hasSubmitted, session.wantsBytes, !session.isFinished else { return }
             }
+        }
+    }
+
+    private func turnLater(_ context: ChannelHandlerContext) {
+        guard !isTurnDue else { return }
+        isTurnDue = true
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            bound.value.handler.isTurnDue = false
+            bound.value.handler.turn(bound.value.context)
         }
     }
 

@@ -8,7 +8,10 @@ import Testing
     private let singleActive: FieldTable = ["x-single-active-consumer": .bool(true)]
 
     private func consumers(_ broker: CoreHarness, from session: SessionID? = nil) -> [ConsumerInfo] {
-        guard case .consumers(let rows)? = broker.run(.list(.consumers, match: nil), from: session) else {
+        guard
+            case .page(.consumers(let rows), next: nil)? = broker.run(
+                .list(.consumers, match: nil), from: session)
+        else {
             return []
         }
         return rows

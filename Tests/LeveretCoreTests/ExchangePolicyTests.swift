@@ -40,7 +40,9 @@ import Testing
     }
 
     private func info(_ broker: CoreHarness, _ name: ExchangeName = "orders") -> ExchangeInfo? {
-        guard case .exchanges(let rows)? = broker.run(.list(.exchanges, match: name.rawValue)) else {
+        guard
+            case .page(.exchanges(let rows), next: nil)? = broker.run(.list(.exchanges, match: name.rawValue))
+        else {
             return nil
         }
         return rows.first { $0.definition.name == name }

@@ -113,7 +113,7 @@ extension ReferenceModel {
         case .committed(let routed): "committed \(routed)"
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
-        case .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
+        case .page, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
             .reasons, .table:
             "a listing"
         }

@@ -29,6 +29,59 @@ import Testing
         #expect(talk.send("PING\n") == "OK\n")
     }
 
+    /// A page of a listing.
+    private func page(_ names: [String], next: String?) -> Answer {
+        .page(
+            .exchanges(
+                names.map {
+                    ExchangeInfo(
+                        definition: ExchangeDefinition(ExchangeName($0)), bindings: 0, published: 0,
+                        unroutable: 0)
+                }), next: next.map { .name($0) })
+    }
+
+    /// The first words of each line, with the name in a row.
+    private func short(_ text: String) -> [String] {
+        text.split(separator: "\n").map { $0.split(separator: ",")[0].replacing("{\"name\":", with: "") }
+    }
+
+    @Test func `a listing of many pages is one reply, in its turn, the next page asked when one is written`()
+    {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("GET q wait=1000\nLIST exchanges\n#t LIST exchanges\nPUB e k :x\n") == "")
+        #expect(talk.submissions.map(\.ticket.rawValue)[...1] == [0, 1] && talk.submissions.count == 4)
+        let tagged = talk.submissions[2].ticket
+        // Its turn has not come: no more is asked.
+        #expect(talk.hear(.answer(1, page(["a"], next: "a")), .answer(2, .routed(1))) == "")
+        #expect(!talk.session.hasNextPage)
+        #expect(
+            short(talk.hear(.answer(tagged, page(["a", "b"], next: "b")))) == [
+                "#t ROW \"a\"", "#t ROW \"b\"",
+            ])
+        #expect(short(talk.hear(.answer(0, .empty))) == ["NIL", "ROW \"a\""])
+        #expect(talk.session.hasNextPage && talk.run() == "")
+        let asked = talk.submissions[4...]
+        #expect(asked.map(\.ticket) == [tagged, 1])
+        guard case .list(.exchanges, match: nil, after: .name("b"))? = asked.first?.request,
+            case .list(.exchanges, match: nil, after: .name("a"))? = asked.last?.request
+        else {
+            Issue.record("other pages were asked for: \(asked)")
+            return
+        }
+        #expect(short(talk.hear(.answer(1, page([], next: "x")))) == [])
+        #expect(talk.run() == "" && talk.submissions.count == 7)
+        #expect(short(talk.hear(.answer(tagged, page([], next: nil)))) == ["#t OK 2"])
+        #expect(short(talk.hear(.answer(1, page(["c"], next: nil)))) == ["ROW \"c\"", "OK 2", "OK 1"])
+        #expect(talk.session.owedReplies == 0 && !talk.session.hasNextPage)
+        // Nothing is left behind that would stop the next ones.
+        for _ in 0..<40 {
+            talk.submissions = []
+            _ = talk.send("LIST queues\n")
+            #expect(talk.hear(.answer(talk.submissions[0].ticket, .page(.queues([]), next: nil))) == "OK 0\n")
+        }
+    }
+
     @Test func `keys that only look the same are written as they are`() {
         var talk = Talk()
         var text = ""

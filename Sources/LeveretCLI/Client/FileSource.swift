@@ -23,8 +23,8 @@ struct FileSource: Source {
         let queues = try inspector.queues()
         var exchanges = 0
         // The file leaves out those that every broker has.
-        if case .exchanges(let rows) = try answer(to: .list(.exchanges, match: nil)) {
-            exchanges = rows.count
+        try pages(of: .list(.exchanges, match: nil)) {
+            if case .exchanges(let rows) = $0 { exchanges += rows.count }
         }
         return .object([
             .init(name: "database", value: .string(path)),
@@ -105,12 +105,14 @@ struct FileSource: Source {
             exchange: ExchangeName(exchange), routingKey: key,
             properties: properties.isEmpty ? nil : properties, body: []
         )
-        guard case .routes(let steps) = try answer(to: .route(message)) else { return }
-        for step in steps { try each(try row(ListingRow.route(step))) }
+        try pages(of: .route(message)) { page in
+            guard case .routes(let steps) = page else { return }
+            for step in steps { try each(try row(ListingRow.route(step))) }
+        }
     }
 
     /// What a broker's core says that knows the file's topology and nothing else.
-    private func answer(to request: Request) throws -> Answer? {
+    private func pages(of first: Request, each: (Answer) throws -> Void) throws {
         var state = RecoveredState()
         state.exchanges = try inspector.exchanges().map(\.definition)
         state.bindings = try inspector.bindings()
@@ -122,14 +124,19 @@ struct FileSource: Source {
         var core = BrokerCore(seed: 0)
         core.recover(state, now: 0)
         let session = core.openSession(on: core.openConnection(name: "leveret", now: 0), now: 0)
-        core.submit(0, request, from: session, now: 0)
-        var events: [SessionEvent] = []
-        core.drain(session, into: &events, now: 0)
-        for case .answer(_, let answer) in events {
-            if case .refused(let error) = answer { throw Failure(error) }
-            return answer
+        var request: Request? = first
+        while let asked = request {
+            request = nil
+            core.submit(0, asked, from: session, now: 0)
+            var events: [SessionEvent] = []
+            core.drain(session, into: &events, now: 0)
+            for case .answer(_, let answer) in events {
+                if case .refused(let error) = answer { throw Failure(error) }
+                guard case .page(let page, let next) = answer else { continue }
+                try each(page)
+                request = next.flatMap { asked.goingOn(after: $0) }
+            }
         }
-        return nil
     }
 
     private func row(_ text: String) throws(Failure) -> JSON {

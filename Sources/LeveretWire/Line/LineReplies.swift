@@ -74,17 +74,21 @@ struct LineReplies: Sendable {
         heldBytes += bytes.count
     }
 
-    /// Takes the first slot if it has its answer.
-    mutating func takeFirst() -> Ready? {
+    /// What the first slot holds if it has its answer, and its name. It is to be written, or opened again.
+    mutating func takeFirst() -> (ready: Ready, slot: UInt64)? {
         guard first < next else { return nil }
         let value = slots[index(first)]
         guard value != Self.open else { return nil }
-        defer { first += 1 }
-        if value == Self.done { return .done }
-        guard value == Self.aside, let aside = held.removeValue(forKey: first) else { return .count(value) }
+        if value == Self.done { return (.done, first) }
+        guard value == Self.aside, let aside = held.removeValue(forKey: first) else {
+            return (.count(value), first)
+        }
         if case .bytes(let bytes) = aside { heldBytes -= bytes.count }
-        return .held(aside)
+        return (.held(aside), first)
     }
+
+    /// More comes for the first slot.
+    mutating func reopenFirst() { slots[index(first)] = Self.open }
 
     private func index(_ slot: UInt64) -> Int { Int(truncatingIfNeeded: slot) & (slots.count - 1) }
 

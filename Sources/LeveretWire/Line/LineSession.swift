@@ -39,6 +39,10 @@ public struct LineSession: Sendable {
     private var tagged: [UInt64: Tagged] = [:]
     private var taggedNext = Self.taggedBit
     private var listingsWaiting = 0
+    /// Listings that may have more than a page: what was asked last, and how many rows were written.
+    private var paged: [UInt64: (request: Request, rows: Int)] = [:]
+    /// Requests for next pages, which go before all else.
+    private var nextPages: [Submission] = []
     /// Tickets of the GETs that may wait.
     private var waiting: Set<UInt64> = []
     /// Prefixes of the pushes of subscriptions made by tagged requests.
@@ -81,6 +85,9 @@ public struct LineSession: Sendable {
                 && replies.heldBytes < limits.heldReplyBytesMax)
     }
 
+    /// A listing goes on: call `decode` again, whatever it said.
+    public var hasNextPage: Bool { !nextPages.isEmpty }
+
     /// Takes bytes from the socket; `decode` makes requests of them.
     public mutating func received(_ bytes: ByteBuffer) {
         if !isEnding { decoder.received(bytes) }
@@ -88,6 +95,10 @@ public struct LineSession: Sendable {
 
     /// Turns bytes into submissions, and writes replies that need no broker.
     public mutating func decode(into submissions: inout [Submission], out: inout ByteBuffer) -> Progress {
+        guard nextPages.isEmpty else {
+            submissions.append(nextPages.removeFirst())
+            return .batchFull
+        }
         var bytes = 0
         let start = submissions.count
         while !isEnding, wantsBytes {
@@ -101,9 +112,14 @@ public struct LineSession: Sendable {
                 bytes += transact(command, tag, into: &submissions, out: &out)
             case .request(let tag, .submit(let request, let form)):
                 if case .publish(let message, _) = request { bytes += message.body.count }
-                submissions.append(Submission(ticket(tag, form), request))
+                let submission = Submission(ticket(tag, form), request)
+                submissions.append(submission)
                 // Its rows may be many: they leave before more is asked.
-                if form.isListing { return .batchFull }
+                if form.isListing {
+                    if case .list = request { paged[submission.ticket.rawValue] = (request, 0) }
+                    if case .route = request { paged[submission.ticket.rawValue] = (request, 0) }
+                    return .batchFull
+                }
             case .request(let tag, let command):
                 reply(to: tag, out: &out) { [version, limits] prefix, out in
                     Self.answer(command, prefix: prefix, version: version, limits: limits, out: &out)
@@ -306,24 +322,52 @@ public struct LineSession: Sendable {
         if !waiting.isEmpty { waiting.remove(ticket) }
         if ticket & Self.taggedBit != 0 {
             guard let request = tagged.removeValue(forKey: ticket) else { return }
+            if writePage(answer, ticket, prefix: request.prefix, out: &out) {
+                tagged[ticket] = request
+                return
+            }
             note(answer, request.form, prefix: request.prefix)
-            write(answer, request.form, prefix: request.prefix, out: &out)
+            write(answer, request.form, ticket, prefix: request.prefix, out: &out)
             return
         }
         guard replies.isOpen(ticket) else { return }
         let form = forms.isEmpty ? .plain : forms.removeValue(forKey: ticket) ?? .plain
         note(answer, form, prefix: [])
         guard replies.isFirst(ticket) else { return replies.keep(answer, form, in: ticket) }
+        if writePage(answer, ticket, prefix: [], out: &out) {
+            forms[ticket] = form
+            return
+        }
         replies.wroteFirst()
-        write(answer, form, prefix: [], out: &out)
-        while let ready = replies.takeFirst() {
+        write(answer, form, ticket, prefix: [], out: &out)
+        while let (ready, ticket) = replies.takeFirst() {
             switch ready {
             case .done: out.writeStaticString("OK\n")
             case .count(let count): LineWriter.count(count, to: &out)
             case .held(.bytes(let bytes)): out.writeBytes(bytes)
-            case .held(.answer(let answer, let form)): write(answer, form, prefix: [], out: &out)
+            case .held(.answer(let answer, let form)):
+                if writePage(answer, ticket, prefix: [], out: &out) {
+                    forms[ticket] = form
+                    return replies.reopenFirst()
+                }
+                write(answer, form, ticket, prefix: [], out: &out)
             }
+            replies.wroteFirst()
         }
+    }
+
+    /// Writes the rows of a page behind which there is another, and sees that it is asked for; false for any
+    /// other answer.
+    private mutating func writePage(
+        _ answer: Answer, _ ticket: UInt64, prefix: [UInt8], out: inout ByteBuffer
+    ) -> Bool {
+        guard case .page(let page, let cursor?) = answer, let listing = paged[ticket],
+            let next = listing.request.goingOn(after: cursor)
+        else { return false }
+        let rows = Self.rows(page, .rows, prefix: prefix, out: &out)
+        paged[ticket] = (next, listing.rows + rows)
+        nextPages.append(Submission(Ticket(ticket), next))
+        return true
     }
 
     /// Remembers what later pushes need.
@@ -335,11 +379,19 @@ public struct LineSession: Sendable {
     private mutating func write(
         _ answer: Answer,
         _ form: LineReplyForm,
+        _ ticket: UInt64,
         prefix: [UInt8],
         out: inout ByteBuffer
     ) {
-        if form.isListing { listingsWaiting -= 1 }
+        var before = 0
+        if form.isListing {
+            listingsWaiting -= 1
+            before = paged.removeValue(forKey: ticket)?.rows ?? 0
+        }
         switch answer {
+        case .page(let rows, next: _):
+            let count = Self.rows(rows, form, prefix: prefix, out: &out)
+            LineWriter.count(before + count, prefix: prefix, to: &out)
         case .done:
             if case .named(let name) = form {
                 LineWriter.ok(name, prefix: prefix, to: &out)
@@ -364,31 +416,35 @@ public struct LineSession: Sendable {
             LineWriter.error(error, prefix: prefix, to: &out)
         case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
             .reasons, .table:
-            Self.rows(answer, form, prefix: prefix, out: &out)
+            let count = Self.rows(answer, form, prefix: prefix, out: &out)
+            LineWriter.count(count, prefix: prefix, to: &out)
         }
     }
 
-    private static func rows(_ answer: Answer, _ form: LineReplyForm, prefix: [UInt8], out: inout ByteBuffer)
-    {
-        func list<Row>(_ rows: [Row], _ write: (Row, inout JSONRow) -> Void) {
+    /// Writes rows and returns how many.
+    private static func rows(
+        _ answer: Answer, _ form: LineReplyForm, prefix: [UInt8], out: inout ByteBuffer
+    ) -> Int {
+        func list<Row>(_ rows: [Row], _ write: (Row, inout JSONRow) -> Void) -> Int {
             LineWriter.rows(rows.count, prefix: prefix, to: &out) { write(rows[$0], &$1) }
+            return rows.count
         }
         switch answer {
         case .messages(let rows):
-            list(rows) { LineRows.message($0, withBody: form != .withoutBodies, to: &$1) }
-        case .queues(let rows): list(rows) { LineRows.queue($0, to: &$1) }
-        case .exchanges(let rows): list(rows) { LineRows.exchange($0, to: &$1) }
-        case .bindings(let rows): list(rows) { LineRows.binding($0, to: &$1) }
-        case .consumers(let rows): list(rows) { LineRows.consumer($0, to: &$1) }
-        case .connections(let rows): list(rows) { LineRows.connection($0, to: &$1) }
-        case .policies(let rows): list(rows) { LineRows.policy($0, to: &$1) }
-        case .reasons(let rows): list(rows) { LineRows.reason($0, to: &$1) }
+            return list(rows) { LineRows.message($0, withBody: form != .withoutBodies, to: &$1) }
+        case .queues(let rows): return list(rows) { LineRows.queue($0, to: &$1) }
+        case .exchanges(let rows): return list(rows) { LineRows.exchange($0, to: &$1) }
+        case .bindings(let rows): return list(rows) { LineRows.binding($0, to: &$1) }
+        case .consumers(let rows): return list(rows) { LineRows.consumer($0, to: &$1) }
+        case .connections(let rows): return list(rows) { LineRows.connection($0, to: &$1) }
+        case .policies(let rows): return list(rows) { LineRows.policy($0, to: &$1) }
+        case .reasons(let rows): return list(rows) { LineRows.reason($0, to: &$1) }
         case .table(let table):
-            list(table.rows) { LineRows.query($0, columns: table.columns, to: &$1) }
-        case .routes(let rows): list(rows) { LineRows.route($0, to: &$1) }
-        case .status(let row): list([row]) { LineRows.status($0, to: &$1) }
+            return list(table.rows) { LineRows.query($0, columns: table.columns, to: &$1) }
+        case .routes(let rows): return list(rows) { LineRows.route($0, to: &$1) }
+        case .status(let row): return list([row]) { LineRows.status($0, to: &$1) }
         case .done, .routed, .unroutable, .declared, .consuming, .count, .delivered, .empty, .committed,
-            .refused:
+            .page, .refused:
             preconditionFailure("an answer without rows was written as a listing")
         }
     }

@@ -17,7 +17,8 @@ struct LineWriter: Sendable {
     mutating func message(_ delivery: Delivery, prefix: [UInt8], to out: inout ByteBuffer) {
         let message = delivery.message
         if source !== delivery.source { remember(delivery.source) }
-        if !exchange.hasSameBytes(as: message.exchange.rawValue) || !key.hasSameBytes(as: message.routingKey) {
+        if !exchange.hasSameBytes(as: message.exchange.rawValue) || !key.hasSameBytes(as: message.routingKey)
+        {
             remember(message)
         }
         var extras: [UInt8] = []
@@ -107,7 +108,7 @@ struct LineWriter: Sendable {
         line("ERR \(error.code.rawValue) \(error.code.name) \(text)", prefix: prefix, to: &out)
     }
 
-    /// Writes rows and their number.
+    /// Writes rows.
     static func rows(
         _ count: Int,
         prefix: [UInt8],
@@ -122,7 +123,6 @@ struct LineWriter: Sendable {
             out.writeString(json.text)
             out.writeString("\n")
         }
-        self.count(count, prefix: prefix, to: &out)
     }
 }
 
