@@ -37,6 +37,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [["", "-lock"], ["", "-lock", "-wal"], ["", "-wal"], [""]])
+    func `a log that is gone after a crash is an alarm`(kept: [String]) throws {
+        let fixture = try StoreFixture()
+        let folder = try TemporaryFolder()
+        let path = folder.path("leveret.db")
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, "one")))
+            for ending in kept {
+                try FileManager.default.copyItem(atPath: store.path + ending, toPath: path + ending)
+            }
+        }
+        let store = try Store.open(path: path, options: StoreOptions(), now: 0, logger: .silent).store
+        #expect(store.warnings.texts == (kept == ["", "-lock"] ? [StoreWarning.missingLog.text] : []))
+        store.close()
+        // An orderly end leaves nothing to ask after.
+        let again = try Store.open(path: path, options: StoreOptions(), now: 0, logger: .silent).store
+        #expect(again.warnings.texts == [])
+        again.close()
+    }
+
     @Test func `a write by another program is noticed, a read isn't one`() throws {
         let fixture = try StoreFixture()
         try fixture.use { store in

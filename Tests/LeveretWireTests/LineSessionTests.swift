@@ -42,7 +42,9 @@ import Testing
 
     /// The first words of each line, with the name in a row.
     private func short(_ text: String) -> [String] {
-        text.split(separator: "\n").map { $0.split(separator: ",")[0].replacing("{\"name\":", with: "") }
+        text.split(separator: "\n").map {
+            String($0.split(separator: ",")[0].replacing("{\"name\":", with: ""))
+        }
     }
 
     @Test func `a listing of many pages is one reply, in its turn, the next page asked when one is written`()

@@ -15,10 +15,15 @@ import Darwin
 struct LockFile: Sendable {
     private let path: String
     private let descriptor: Int32
+    /// The database behind all links.
+    let database: String
+    /// A broker had the file that did not come to an orderly end.
+    let wasLeftBehind: Bool
 
     /// Takes the lock of `database`, or throws 405 with the process id of who has it.
     init(database: String) throws(BrokerError) {
-        path = Self.followingLinks(database) + "-lock"
+        self.database = Self.followingLinks(database)
+        path = self.database + "-lock"
         while true {
             let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
             guard opened >= 0 else { throw Self.cantOpen(path, errno) }
@@ -38,6 +43,7 @@ struct LockFile: Sendable {
             }
             close(opened)
         }
+        wasLeftBehind = !Self.text(of: descriptor).isEmpty
         let pid = Array("\(getpid())\n".utf8)
         ftruncate(descriptor, 0)
         _ = pwrite(descriptor, pid, pid.count, 0)

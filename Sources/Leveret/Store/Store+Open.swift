@@ -63,6 +63,12 @@ private struct Opening {
     func open(_ lock: LockFile) throws(BrokerError) -> (store: Store, state: RecoveredState) {
         let log = LogLength()
         let warnings = StoreWarnings()
+        // A log that was left behind is there even when it is empty.
+        if lock.wasLeftBehind, FileSize.bytes(of: path) > 0,
+            !Files.exists(lock.database + "-wal")
+        {
+            warnings.set(.missingLog)
+        }
         let writer = try connect(cacheKiB: 4096)
         let spill = SpillFile(besideDatabase: path)
         let foreign = ForeignWrites()

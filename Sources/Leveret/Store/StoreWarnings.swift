@@ -11,6 +11,8 @@ enum StoreWarning: Sendable, CaseIterable {
     case foreignWrite
     /// Messages that should be read back can't be.
     case unreadable
+    /// The broker before left a log behind that is gone.
+    case missingLog
 
     /// What is wrong and what to do: one lower-case sentence.
     var text: String {
@@ -24,6 +26,9 @@ enum StoreWarning: Sendable, CaseIterable {
         case .unreadable:
             "messages can't be read from the database and their queues stand still: look at the log for the cause, and "
                 + "at the disk"
+        case .missingLog:
+            "the broker before did not end in good order, and the database's write-ahead log (-wal) is gone: if somebody "
+                + "deleted it, what was confirmed last is lost, unless a program such as sqlite3 had written it back"
         }
     }
 }
