@@ -71,14 +71,16 @@ extension Engine {
     /// Lets the threads end, the writer once all is committed. Returns at once.
     func stop() {
         beginDraining()
-        enter { state, now in
-            guard !state.isStopping else { return }
+        let isReading = enter { state, now in
+            guard !state.isStopping else { return state.core.isAwaitingBodies }
             for session in state.outlets.keys.sorted() {
                 state.core.submit(WaiterTable.nobody, .recover, from: session, now: now)
             }
             state.isStopping = true
+            return state.core.isAwaitingBodies
         }
-        reader.stop()
+        // What the last batch waits for is still read.
+        if !isReading { reader.stop() }
         searcher.stop()
         timekeeperSignal.raise()
         writerSignal.raise()
@@ -86,6 +88,7 @@ extension Engine {
 
     /// The writer's last act: closes the store, and tells everyone who waits.
     func ended(with failure: StoreFailure?) {
+        reader.stop()
         reader.waitForEnd()
         searcher.waitForEnd()
         store.close()

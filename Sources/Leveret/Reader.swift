@@ -65,6 +65,7 @@ final class Reader: Sendable {
                     // The core waits for an answer, so it is tried again; other queues needn't wait for that.
                     complaint.say(error.text, to: logger)
                     failed.append(request)
+                    engine.enter { state, _ in state.core.loadFailed(request) }
                 }
             }
             guard hadFailed != !failed.isEmpty else { continue }

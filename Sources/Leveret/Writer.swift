@@ -70,6 +70,10 @@ struct Writer {
             let wish = state.core.commitWish
             let isDue = wish == .now || (wish == .lazy && (hasDozed || state.isStopping))
             if isDue, let batch = state.core.takeBatch(now: now) { return .write(batch) }
+            if state.isStopping, state.core.isAwaitingBodies {
+                state.writerRest = .dozing
+                return .doze
+            }
             if state.isStopping { return .end }
             // A removal that nobody waits for leaves the writer 5 ms for more.
             if wish == .lazy, !hasDozed {

@@ -3,10 +3,10 @@
 import DequeModule
 
 extension BrokerCore {
-    /// Moves out what has gathered; `nil` when there is nothing, or a batch is still in flight. The same
-    /// batch must be applied, however often that takes, and then reported to `committed`.
+    /// Moves out what has gathered; `nil` when there is nothing, a batch is still in flight, or bodies are awaited.
+    /// The same batch must be applied, however often that takes, and then reported to `committed`.
     public mutating func takeBatch(now: Instant) -> WriteBatch? {
-        guard inFlight == nil else { return nil }
+        guard inFlight == nil, !isAwaitingBodies else { return nil }
         guard gathering.hasChanges || gathering.isAwaited else {
             let answers = gathering.answers + gathering.rangeAnswers
             gathering.answers = []

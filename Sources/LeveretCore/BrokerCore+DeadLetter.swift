@@ -24,13 +24,17 @@ extension BrokerCore {
         messageBytes -= held.entry.footprint
         guard !queue.isDeleted else { return nil }
         let text = errorText.map { clipped($0) }
-        let dying = Dying(entry: held.entry, queue: queue, reason: reason, errorText: text)
-        guard held.entry.message == nil, queue.settings.deadLetterExchange != nil else {
+        var dying = Dying(entry: held.entry, queue: queue, reason: reason, errorText: text)
+        if dying.entry.message == nil, let index = gathering.contentIndex[dying.entry.number] {
+            dying.entry.message = gathering.batch.contents[index].message
+        }
+        guard dying.entry.message == nil, queue.settings.deadLetterExchange != nil else {
             self.dying.append(dying)
             return nil
         }
         queue.inTransit += 1
-        return load([held.entry.number], of: queue, for: .death(dying))
+        // Its row has been there for long: the read needs not wait for the batch that may wait for it.
+        return load([held.entry.number], of: queue, for: .death(dying), barrier: barrierOfStored)
     }
 
     /// Handles every message that is on its way. Called at the end of each input.
@@ -54,7 +58,7 @@ extension BrokerCore {
         guard let exchange = queue.settings.deadLetterExchange, let message = dying.entry.message else {
             return fire(confirm)
         }
-        let history = DeathHistory(dying, message: message, now: now)
+        var history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
         let route: Route
         do throws(BrokerError) { route = try topology.route(letter, isDeadLetter: true) } catch {
@@ -75,13 +79,30 @@ extension BrokerCore {
             }
         }
         if route.queues.isEmpty { problem = "dead-letter exchange '\(exchange)' routes it nowhere" }
+        if let excess = excess(of: history, over: targets.count + (problem == nil ? 0 : 1)) {
+            (problem, targets) = (excess, [])
+        }
         if let problem, let parking = parkingQueue(history, problem, now: now),
             !targets.contains(where: { $0 === parking })
         {
             targets.append(parking)
         }
+        if targets.count > 1 { history = history.multiplied(by: targets.count) }
         let parked = problem.map { history.parked(because: $0) }
         deliver(letter, to: targets, history, parked: parked, confirm, now: now)
+    }
+
+    /// Why a dead letter may not go on to so many queues: what queues make of one message by rule is bounded.
+    private func excess(of history: DeathHistory, over targets: Int) -> String? {
+        if history.deaths.count > limits.deathsMax {
+            return "it has died in \(limits.deathsMax) ways before"
+        }
+        guard targets > 1, history.copies > 1,
+            history.copies * min(targets, Int(Int32.max)) > limits.deadLetterCopiesMax
+        else { return nil }
+        return
+            "it is one of \(history.copies) copies that dead-lettering has made of one message, and there would be "
+            + "\(targets) of each"
     }
 
     /// Puts copies on queues that have room; who waited for the old message now waits for these.
@@ -240,7 +261,8 @@ extension DeathHistory {
             deaths: deaths, originQueue: before?.originQueue ?? dying.queue.name,
             firstReason: before?.firstReason ?? dying.reason,
             firstExchange: before?.firstExchange ?? message.exchange, firstTime: before?.firstTime ?? now,
-            lastTime: now, errorText: dying.errorText ?? before?.errorText)
+            lastTime: now, errorText: dying.errorText ?? before?.errorText,
+            copies: dying.reason == .rejected ? 1 : before?.copies ?? 1)
     }
 
     /// True where the message has died in `queue` before and no consumer has rejected it since: it would
@@ -257,6 +279,14 @@ extension DeathHistory {
         DeathHistory(
             deaths: deaths, originQueue: originQueue, firstReason: firstReason, firstExchange: firstExchange,
             firstTime: firstTime, lastTime: lastTime,
-            errorText: errorText.map { "\($0); parked: \(why)" } ?? "parked: \(why)")
+            errorText: errorText.map { "\($0); parked: \(why)" } ?? "parked: \(why)", copies: copies)
+    }
+
+    /// The history of one of so many copies.
+    func multiplied(by count: Int) -> DeathHistory {
+        DeathHistory(
+            deaths: deaths, originQueue: originQueue, firstReason: firstReason, firstExchange: firstExchange,
+            firstTime: firstTime, lastTime: lastTime, errorText: errorText,
+            copies: copies * min(count, Int(Int32.max)))
     }
 }

@@ -33,6 +33,8 @@ struct SpecialLoad {
     var ticket: Ticket = 0
     /// An answer that waits for this read.
     var deferred: DeferredAnswer?
+    /// The batch that gathers waits for it, too.
+    var holdsBatch = false
 }
 
 extension BrokerCore {
@@ -84,6 +86,11 @@ extension BrokerCore {
     var latestBarrier: BatchNumber {
         if gathering.hasChanges { return gathering.batch.number }
         return inFlight?.batch.number ?? BatchNumber(gathering.batch.number.rawValue - 1)
+    }
+
+    /// The batch in which all stands of which the core has let the body go, and which waits for no read.
+    var barrierOfStored: BatchNumber {
+        inFlight?.batch.number ?? BatchNumber(gathering.batch.number.rawValue - 1)
     }
 
     /// Puts the last messages of a queue that grew too large in memory back into the store, lowest priorities
@@ -149,18 +156,18 @@ extension BrokerCore {
 
     /// Reads certain messages; the answer comes to `purpose`.
     mutating func load(
-        _ numbers: [MessageNumber], of queue: MessageQueue, for purpose: SpecialLoad.Purpose
+        _ numbers: [MessageNumber], of queue: MessageQueue, for purpose: SpecialLoad.Purpose,
+        barrier: BatchNumber? = nil
     ) -> UInt64 {
         load(
             .numbers(numbers), countMax: numbers.count, of: queue,
-            for: SpecialLoad(queue: queue, purpose: purpose))
+            for: SpecialLoad(queue: queue, purpose: purpose), barrier: barrier)
     }
 
     /// Makes a read that is not a window; the answer comes to `special`.
     mutating func load(
         _ kind: LoadRequest.Kind, priority: UInt8 = 0, countMax: Int, bytesMax: Int = .max,
-        of queue: MessageQueue,
-        for special: SpecialLoad
+        of queue: MessageQueue, for special: SpecialLoad, barrier: BatchNumber? = nil
     ) -> UInt64 {
         let epoch = nextSpecialLoad
         nextSpecialLoad += 1
@@ -168,7 +175,7 @@ extension BrokerCore {
         ask(
             LoadRequest(
                 queue: queue.id, kind: kind, priority: queue.column(priority), countMax: countMax,
-                bytesMax: bytesMax, epoch: epoch, barrier: latestBarrier))
+                bytesMax: bytesMax, epoch: epoch, barrier: barrier ?? latestBarrier))
         return epoch
     }
 
@@ -190,6 +197,18 @@ extension BrokerCore {
             }
         }
         settleDying(now: now)
+    }
+
+    /// A read has failed, and will be tried again: nobody else is to wait for that.
+    public mutating func loadFailed(_ request: LoadRequest) {
+        guard let special = specialLoads[request.epoch], special.holdsBatch else { return }
+        specialLoads[request.epoch]?.holdsBatch = false
+        letBatchGo()
+    }
+
+    private mutating func letBatchGo() {
+        gathering.bodiesAwaited -= 1
+        if gathering.bodiesAwaited == 0 { gathering.wants(.now) }
     }
 
     private mutating func windowLoaded(_ result: LoadResult, of queue: MessageQueue, now: Instant) {
@@ -281,6 +300,7 @@ extension BrokerCore {
             }
             noteEmptied(queue, now: now)
             finish(special.deferred)
+            if special.holdsBatch { letBatchGo() }
         case .moveOne(let move, let target, let removals):
             guard let session = special.session else { return }
             moveOneLoaded(

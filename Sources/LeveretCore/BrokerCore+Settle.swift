@@ -135,9 +135,7 @@ extension BrokerCore {
             return nil
         }
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
-        var end = entry.expires <= now ? DeathReason.expired : nil
-        if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit { end = .deliveryLimit }
-        if let end {
+        if let end = end(of: entry, in: queue, now: now) {
             let held = Held(entry: entry, queue: queue, consumer: nil, since: now)
             return die(held, end, errorText: errorText, now: now)
         }
@@ -155,6 +153,30 @@ extension BrokerCore {
         if entry.expires < queue.armed { arm(queue) }
         trim(queue)
         return nil
+    }
+
+    /// Why a copy that comes back dies instead.
+    private func end(of entry: Entry, in queue: MessageQueue, now: Instant) -> DeathReason? {
+        if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit { return .deliveryLimit }
+        return entry.expires <= now ? .expired : nil
+    }
+
+    /// Body bytes of what a settlement would send to dead-letter exchanges, of deliveries behind this tag.
+    func deadLetterBytes(
+        of settlement: Settlement, _ session: Session, behind settled: UInt64, now: Instant
+    ) -> Int {
+        guard settlement.outcome != .ack else { return 0 }
+        let tag = settlement.tag.rawValue
+        let tags = settlement.multiple ? session.heldTags(through: tag == 0 ? .max : tag) : [tag]
+        return tags.reduce(0) { sum, tag in
+            guard tag > settled, let held = session[DeliveryTag(tag)], !held.queue.isDeleted,
+                held.queue.settings.deadLetterExchange != nil
+            else { return sum }
+            var entry = held.entry
+            if settlement.outcome == .fail, entry.failed < .max { entry.failed += 1 }
+            let dies = settlement.outcome == .deadLetter || end(of: entry, in: held.queue, now: now) != nil
+            return dies ? sum + Int(entry.bytes) : sum
+        }
     }
 
     /// Writes the counters of a copy that was handed back.

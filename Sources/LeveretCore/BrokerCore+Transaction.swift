@@ -38,7 +38,12 @@ extension BrokerCore {
         guard loads.isEmpty else {
             let deferred = DeferredAnswer(
                 session: session, ticket: ticket, answer: .committed(routed), remaining: loads.count)
-            for load in loads { specialLoads[load]?.deferred = deferred }
+            // What is rejected stands in the same batch as all else, so that batch waits until it is read.
+            for load in loads {
+                specialLoads[load]?.deferred = deferred
+                specialLoads[load]?.holdsBatch = true
+            }
+            gathering.bodiesAwaited += loads.count
             return
         }
         answerDurably(session, ticket, .committed(routed), since: before)
@@ -69,16 +74,13 @@ extension BrokerCore {
         switch request {
         case .publish(let message, let mandatory):
             if let refusal = refusal(of: message) { throw refusal }
-            check.bytes += message.body.count
-            guard check.bytes <= limits.transactionBytesMax else {
-                let text =
-                    "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
-                throw BrokerError(.preconditionFailed, text)
-            }
+            try add(message.body.count, to: &check)
             try checkRoom(for: message, mandatory: mandatory, &check.arriving, now: now)
         case .settle(let settlement):
             if let refusal = refusal(of: settlement, session) { throw refusal }
             let tag = settlement.tag.rawValue
+            try add(
+                deadLetterBytes(of: settlement, session, behind: check.settledThrough, now: now), to: &check)
             if settlement.multiple {
                 check.settledThrough = max(check.settledThrough, tag == 0 ? .max : tag)
             } else if tag <= check.settledThrough || !check.settled.insert(tag).inserted {
@@ -89,6 +91,13 @@ extension BrokerCore {
             throw BrokerError(
                 .commandInvalid, "only publishes and settlements can be part of a transaction")
         }
+    }
+
+    private func add(_ bytes: Int, to check: inout TransactionCheck) throws(BrokerError) {
+        check.bytes += bytes
+        guard check.bytes > limits.transactionBytesMax else { return }
+        let text = "a transaction of over \(limits.transactionBytesMax) bytes; commit in smaller parts"
+        throw BrokerError(.preconditionFailed, text)
     }
 
     private mutating func checkRoom(

@@ -103,8 +103,11 @@ public struct BrokerCore {
     /// True while publishers should be held back. Under an alarm they are let through, to be refused.
     public var holdsPublishersBack: Bool { isUnderPressure && alarm == nil }
 
-    /// How soon the writer should call `takeBatch`; `.none` while a batch is in flight.
-    public var commitWish: CommitWish { inFlight == nil ? gathering.wish : .none }
+    /// How soon the writer should call `takeBatch`; `.none` while a batch is in flight or bodies are awaited.
+    public var commitWish: CommitWish { inFlight == nil && !isAwaitingBodies ? gathering.wish : .none }
+
+    /// True while what has gathered must not be committed before reads that are under way are answered.
+    public var isAwaitingBodies: Bool { gathering.bodiesAwaited > 0 }
 
     /// Takes over what the store found. Once, before any other input.
     public mutating func recover(_ state: RecoveredState, now: Instant) {

@@ -48,6 +48,11 @@ public struct CoreLimits: Sendable, Hashable {
     public var errorTextBytesMax = 1024
     /// Bytes of the parking queue; then the oldest go.
     public var parkedBytesMax = 1 << 30
+    /// Entries of a dead letter's history; then it is parked.
+    public var deathsMax = 128
+    /// Copies that dead-lettering makes of one message where one death after the other has several queues to go to,
+    /// without a rejection in between; then they are parked.
+    public var deadLetterCopiesMax = 1000
     /// Messages that one slice of long work handles before the lock is let go.
     public var sliceCount = 512
     /// Rows that one page of a listing has.

@@ -62,11 +62,14 @@ public final class DeathHistory: Hashable, Sendable {
     public let lastTime: Instant
     /// What the consumer that rejected it last said, if anything; at most 1,024 bytes.
     public let errorText: String?
+    /// How many copies dead-lettering has made of one message by rule, of which this is one; counted from the
+    /// last rejection, if there was one. At most 2³¹ − 1.
+    public let copies: Int
 
     /// A history of these parts; `deaths` is not empty.
     public init(
         deaths: [Death], originQueue: QueueName, firstReason: DeathReason, firstExchange: ExchangeName,
-        firstTime: Instant, lastTime: Instant, errorText: String?
+        firstTime: Instant, lastTime: Instant, errorText: String?, copies: Int = 1
     ) {
         self.deaths = deaths
         self.originQueue = originQueue
@@ -75,6 +78,7 @@ public final class DeathHistory: Hashable, Sendable {
         self.firstTime = firstTime
         self.lastTime = lastTime
         self.errorText = errorText
+        self.copies = max(1, min(copies, Int(Int32.max)))
     }
 
     /// Equal parts make equal histories.
@@ -82,7 +86,7 @@ public final class DeathHistory: Hashable, Sendable {
         a === b
             || (a.deaths == b.deaths && a.originQueue == b.originQueue && a.firstReason == b.firstReason
                 && a.firstExchange == b.firstExchange && a.firstTime == b.firstTime
-                && a.lastTime == b.lastTime && a.errorText == b.errorText)
+                && a.lastTime == b.lastTime && a.errorText == b.errorText && a.copies == b.copies)
     }
 
     /// Hashes what identifies the history well enough.

@@ -28,6 +28,7 @@ extension DeathHistory {
             "last": .int(lastTime.milliseconds),
         ]
         table["error"] = errorText.map { .string($0) }
+        if copies > 1 { table["copies"] = .int(Int64(copies)) }
         table["deaths"] = .array(deaths.map { .table($0.jsonTable) })
         return JSONText.write(table)
     }
@@ -44,7 +45,8 @@ extension DeathHistory {
             firstExchange: ExchangeName(try reader.string("exchange")),
             firstTime: Instant(stored: try reader.integer("first")),
             lastTime: Instant(stored: try reader.integer("last")),
-            errorText: try reader.optionalString("error"))
+            errorText: try reader.optionalString("error"),
+            copies: reader.table["copies"] == nil ? 1 : Int(clamping: try reader.integer("copies")))
     }
 }
 

@@ -82,6 +82,8 @@ struct Gathering {
     var durableChanges = 0
     /// It changes the topology.
     var hasDefinitions = false
+    /// Bodies of rejected messages that are being read because all of their transaction must stand in this batch.
+    var bodiesAwaited = 0
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false
     /// How soon it should be committed.

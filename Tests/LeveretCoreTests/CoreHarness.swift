@@ -140,7 +140,7 @@ final class CoreHarness {
         }
     }
 
-    private var loads: [LoadRequest] = []
+    var loads: [LoadRequest] = []
 
     /// Answers the reads that were asked for, in this order or, as two readers may, the other way round.
     @discardableResult

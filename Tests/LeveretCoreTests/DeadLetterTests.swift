@@ -199,6 +199,62 @@ import Testing
         #expect(isConfirmed() == true)
     }
 
+    @Test func `dead letters that would multiply for ever are bounded and parked`() {
+        var limits = CoreLimits()
+        limits.deadLetterCopiesMax = 50
+        let broker = CoreHarness(limits: limits)
+        let names = (0..<9).map { QueueName("q\($0)") }
+        for name in names {
+            broker.queue(name, ["x-message-ttl": .int(1), "x-dead-letter-exchange": .string("amq.fanout")])
+            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(name))))
+        }
+        _ = broker.publish("a", to: "q0")
+        for _ in 0..<20 { broker.advance(milliseconds: 2) }
+        // q0's makes 8 and a parked one, each of these 7 and a parked one, which is over 50: these are parked.
+        #expect(names.allSatisfy { broker.info($0)?.ready == 0 })
+        #expect(broker.info(.parked)?.ready == 1 + 8)
+        let text = broker.get(.parked).flatMap { _ in broker.get(.parked)?.deaths?.errorText }
+        #expect(text?.contains("one of 9 copies that dead-lettering has made") == true, "\(text ?? "")")
+    }
+
+    @Test func `a first fan-out is as wide as its bindings, and a rejection counts anew`() {
+        var limits = CoreLimits()
+        limits.deadLetterCopiesMax = 2
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-dead-letter-exchange": .string("amq.fanout")])
+        for name: QueueName in ["a", "b", "c"] {
+            broker.queue(name, ["x-dead-letter-exchange": .string("amq.topic")])
+            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(name))))
+        }
+        for name: QueueName in ["d", "e"] {
+            broker.queue(name)
+            broker.run(.bind(Binding(source: "amq.topic", target: .queue(name), routingKey: "#")))
+        }
+        _ = broker.publish("x", to: "jobs")
+        broker.run(.settle(Settlement(.deadLetter, broker.get("jobs")?.tag ?? 0)))
+        #expect(broker.get("a")?.deaths?.copies == 3)
+        broker.run(.settle(Settlement(.deadLetter, broker.get("b")?.tag ?? 0)))
+        #expect(broker.get("d")?.deaths?.copies == 2 && broker.get("e") != nil)
+        #expect(broker.info(.parked) == nil)
+    }
+
+    @Test func `a history is bounded, and what dies once more is parked`() {
+        var limits = CoreLimits()
+        limits.deathsMax = 3
+        let broker = CoreHarness(limits: limits)
+        for number in 0..<6 {
+            broker.queue(
+                QueueName("q\(number)"),
+                [
+                    "x-message-ttl": .int(1), "x-dead-letter-exchange": .string(""),
+                    "x-dead-letter-routing-key": .string("q\(number + 1)"),
+                ])
+        }
+        _ = broker.publish("a", to: "q0")
+        for _ in 0..<12 { broker.advance(milliseconds: 2) }
+        #expect(broker.info("q4")?.published == 0 && broker.info(.parked)?.ready == 1)
+    }
+
     @Test func `the removal and all its copies stand in one batch`() {
         broker.queue("dead")
         broker.queue("copy")

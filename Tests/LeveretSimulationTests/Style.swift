@@ -90,6 +90,7 @@ struct Style: Codable {
         limits.numbersReserved = numbersReserved
         limits.seenIDsMax = seenIDsMax
         limits.parkedBytesMax = parkedBytesMax
+        limits.deadLetterCopiesMax = .max  // the model does not count them
         return limits
     }
 

@@ -1,0 +1,78 @@
+// Transactions whose rejected messages are not in memory.
+
+import Testing
+
+@testable import LeveretCore
+
+@Suite struct TransactionTests {
+    /// A broker that has let the body go of the delivery that it gives back.
+    private func bodiless(_ change: (inout CoreLimits) -> Void = { _ in }) throws -> (CoreHarness, Delivery) {
+        var limits = CoreLimits()
+        limits.messageBytesMax = 100
+        change(&limits)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("dead")
+        broker.queue(
+            "jobs",
+            ["x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead")])
+        _ = broker.publish(String(repeating: "x", count: 500), to: "jobs")
+        broker.settle()
+        let delivery = try #require(broker.get("jobs"))
+        // The next commit finds memory short.
+        broker.run(.declareQueue(QueueDefinition("other"), passive: false))
+        broker.settle()
+        let session = try #require(broker.core.sessionsByID[broker.session])
+        let held = try #require(session[delivery.tag])
+        #expect(held.entry.message == nil)
+        return (broker, delivery)
+    }
+
+    private func transaction(_ delivery: Delivery) -> Request {
+        let message = Message(exchange: "", routingKey: "other", body: [1])
+        return .transaction([
+            .publish(message, mandatory: false), .settle(Settlement(.deadLetter, delivery.tag)),
+        ])
+    }
+
+    @Test func `a rejected message that must be read stands in the transaction's batch`() throws {
+        let (broker, delivery) = try bodiless()
+        #expect(broker.ask(transaction(delivery)) == nil)
+        let early = broker.core.takeBatch(now: broker.now)
+        #expect(early == nil && broker.core.commitWish == .none)
+        #expect(broker.serveLoads())
+        let taken = broker.core.takeBatch(now: broker.now)
+        let batch = try #require(taken)
+        #expect(batch.removals == [delivery.number])
+        #expect(batch.inserts.compactMap(\.message?.body.count).sorted() == [1, 500])
+        broker.core.committed(batch.number, unfinished: [], now: broker.now)
+        broker.drain(broker.session)
+        let answers = broker.events[broker.session]?.filter {
+            if case .answer(_, .committed) = $0 { true } else { false }
+        }
+        #expect(answers?.count == 1)
+    }
+
+    @Test func `a message that can't be read holds nobody else up`() throws {
+        let (broker, delivery) = try bodiless()
+        broker.ask(transaction(delivery))
+        let loads = broker.core.takeOutputs().loads
+        #expect(loads.count == 1)
+        for load in loads { broker.core.loadFailed(load) }
+        #expect(broker.core.commitWish == .now)
+        let taken = broker.core.takeBatch(now: broker.now)
+        let batch = try #require(taken)
+        #expect(batch.removals.isEmpty && batch.inserts.count { $0.message != nil } == 1)
+        broker.core.committed(batch.number, unfinished: [], now: broker.now)
+        broker.loads += loads
+        broker.settle()
+        #expect(broker.info("dead")?.ready == 1)
+    }
+
+    @Test func `what a transaction dead-letters counts against its bytes`() throws {
+        let (broker, delivery) = try bodiless { $0.transactionBytesMax = 499 }
+        let refusal = broker.refusal(of: transaction(delivery))
+        #expect(refusal?.text == "a transaction of over 499 bytes; commit in smaller parts")
+        #expect(refusal?.part == 1)
+        #expect(broker.info("other")?.ready == 0 && broker.info("jobs")?.unacked == 1)
+    }
+}
