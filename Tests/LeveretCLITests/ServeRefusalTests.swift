@@ -45,6 +45,18 @@ import Testing
         }
     }
 
+    @Test func `a limit on open files that is too low is named`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("leveret.db")
+        let leveret = Program.folder.appending(path: "leveret").path()
+        let serve = "ulimit -n 12; exec '\(leveret)' serve --db '\(path)' --listen 127.0.0.1:0"
+        let result = try await runProgram("/bin/sh", ["-c", serve])
+        #expect(result.status == 1, "\(result.errors)")
+        #expect(
+            result.errors.contains("too many files are open; raise the limit (ulimit -n)"), "\(result.errors)"
+        )
+    }
+
     /// A database with a queue and messages in it.
     private func make(_ path: String) throws {
         let server = try ServerProcess(database: path)

@@ -118,6 +118,12 @@ extension StoreFailure {
             self.init(kind: .full, text: "the disk of the database is full: make room on it")
         case SQLITE_BUSY, SQLITE_LOCKED:
             self.init(kind: .busy, text: "another program holds the database's lock: end it; \(said)")
+        case SQLITE_CANTOPEN where tooManyFiles.contains(systemError):
+            self.init(
+                kind: .io,
+                text:
+                    "the database can't be opened: too many files are open; raise the limit (ulimit -n); \(said)"
+            )
         case SQLITE_READONLY, SQLITE_PERM, SQLITE_CANTOPEN:
             self.init(
                 kind: .readOnly,
@@ -145,3 +151,6 @@ extension StoreFailure {
 
 /// `ENOSPC`, the same number on every system that Leveret runs on.
 private let noSpaceLeft: Int32 = 28
+
+/// `ENFILE` and `EMFILE`, likewise.
+private let tooManyFiles: [Int32] = [23, 24]
