@@ -129,7 +129,7 @@ let lineCases = [
             return figures
         }
     },
-    Case("1,000,000 × 1 KiB") { bench in
+    Case("1,000,000 × 1 KiB", isLong: true) { bench in
         try await bench.withServer { server in
             try server.ask(["QUEUE q"])
             let filled = try server.run(Load(messages: 1_000_000, window: 10_000))

@@ -28,6 +28,9 @@ struct Figure {
         self.target = target
     }
 
+    /// Value and unit.
+    var text: String { "\(Results.text(value)) \(unit)" }
+
     /// A rate of messages.
     static func rate(_ name: String, _ count: Int, in seconds: Double, _ target: Double? = nil) -> Figure {
         Figure(name, Double(count) / seconds, "msg/s", target.map { .atLeast($0) })
@@ -37,10 +40,15 @@ struct Figure {
 /// A benchmark by name.
 struct Case: Sendable {
     var name: String
+    /// Takes so long to set up that one round must do.
+    var isLong: Bool
     var run: @Sendable (Workbench) async throws -> [Figure]
 
-    init(_ name: String, _ run: @escaping @Sendable (Workbench) async throws -> [Figure]) {
+    init(
+        _ name: String, isLong: Bool = false, _ run: @escaping @Sendable (Workbench) async throws -> [Figure]
+    ) {
         self.name = name
+        self.isLong = isLong
         self.run = run
     }
 }
@@ -99,7 +107,7 @@ struct Results {
     }
 
     /// Three digits that matter, thousands apart.
-    private static func text(_ value: Double) -> String {
+    static func text(_ value: Double) -> String {
         if value < 0 { return "-" + text(-value) }
         if value < 1_000 {
             let digits = value < 10 ? 2 : value < 100 ? 1 : 0

@@ -13,17 +13,20 @@ struct Workbench {
     /// A path for a file of this name.
     func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-    /// Runs `body` with a server on a new, empty database, which is ended afterwards.
-    func withServer<Result>(_ body: (Server) async throws -> Result) async throws -> Result {
+    /// Runs `body` with a server on a new, empty database, which is ended afterwards; see `start`.
+    func withServer<Result>(
+        of other: String? = nil, _ body: (Server) async throws -> Result
+    ) async throws -> Result {
         clean()
         defer { clean() }
-        let server = try start()
+        let server = try start(other)
         defer { server.stop(signal: SIGKILL) }
         return try await body(server)
     }
 
-    /// Starts a server on the database of this case.
-    func start() throws -> Server {
+    /// Starts a server on the database of this case; `other` is another program than this one.
+    func start(_ other: String? = nil) throws -> Server {
+        let program = other ?? self.program
         let arguments = [program, "serve", "--db", path("bench.db"), "--listen", "127.0.0.1:0"]
         var found = line_server()
         var pointers = arguments.map { strdup($0) } + [nil]
@@ -76,21 +79,26 @@ final class Server {
         var result = line_result()
         let keys = load.keys.map { UnsafePointer(strdup($0)) }
         let queues = load.queues.map { UnsafePointer(strdup($0)) }
+        let options = load.options.map { UnsafePointer(strdup(" " + $0)) }
         let exchange = strdup(load.exchange)
         defer {
-            for pointer in keys + queues { free(UnsafeMutablePointer(mutating: pointer)) }
+            for pointer in keys + queues + options { free(UnsafeMutablePointer(mutating: pointer)) }
             free(exchange)
         }
         let isDone = keys.withUnsafeBufferPointer { keys in
             queues.withUnsafeBufferPointer { queues in
-                var description = load.description
-                description.port = started.port
-                description.exchange = UnsafePointer(exchange)
-                description.keys = keys.baseAddress
-                description.key_count = Int32(keys.count)
-                description.queues = queues.baseAddress
-                description.queue_count = Int32(queues.count)
-                return line_load_run(&description, &result)
+                options.withUnsafeBufferPointer { options in
+                    var description = load.description
+                    description.port = started.port
+                    description.exchange = UnsafePointer(exchange)
+                    description.keys = keys.baseAddress
+                    description.key_count = Int32(keys.count)
+                    description.options = options.baseAddress
+                    description.option_count = Int32(options.count)
+                    description.queues = queues.baseAddress
+                    description.queue_count = Int32(queues.count)
+                    return line_load_run(&description, &result)
+                }
             }
         }
         guard isDone else {
@@ -134,6 +142,10 @@ struct Load {
     var transient = false
     var exchange = ""
     var keys = ["q"]
+    /// Of PUB, taken in turn.
+    var options: [String] = []
+    var ids = LINE_NO_IDS
+    var unordered = false
     var routed: Int32 = 1
     var consumers: Int32 = 0
     var queues = ["q"]
@@ -152,6 +164,8 @@ struct Load {
         load.window = window
         load.rate = rate
         load.transient = transient
+        load.ids = ids
+        load.unordered = unordered
         load.routed = routed
         load.consumers = consumers
         load.prefetch = prefetch

@@ -10,7 +10,9 @@ guard let program = environment["LEVERET_PROGRAM"], let folder = environment["LE
 }
 let rounds = environment["ROUNDS"].flatMap { Int($0) } ?? 3
 let words = CommandLine.arguments.dropFirst()
-let all = embeddedCases + orderCases + searchCases + lineCases + growthCases
+let all =
+    embeddedCases + orderCases + featureCases + searchCases + lineCases + growthCases
+    + (environment["LEVERET_OTHER"].map { [against($0)] } ?? [])
 let chosen = words.isEmpty ? all : all.filter { one in words.contains { one.name.contains($0) } }
 guard !chosen.isEmpty else {
     print("no case is called so; there are:")
@@ -22,11 +24,15 @@ let bench = Workbench(folder: folder, program: program)
 var results = Results()
 var failures = 0
 for round in 1...max(1, rounds) {
-    for one in chosen {
+    for one in chosen where round == 1 || !one.isLong {
         FileHandle.standardError.write(Data("round \(round): \(one.name)\n".utf8))
         bench.clean()
         do {
-            results.add(try await one.run(bench), of: one.name)
+            let found = try await one.run(bench)
+            results.add(found, of: one.name)
+            // In case it doesn't come to the table.
+            let lines = found.map { "    \($0.name): \($0.text)\n" }.joined()
+            FileHandle.standardError.write(Data(lines.utf8))
         } catch {
             failures += 1
             FileHandle.standardError.write(Data("    failed: \(error)\n".utf8))

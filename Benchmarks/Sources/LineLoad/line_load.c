@@ -42,6 +42,7 @@ struct producer {
     int64_t wanted, sent, confirmed;
     size_t *slots;         // where each request begins in the ring, one more than there are
     size_t *bodies;        // where its body begins
+    size_t *ids;           // where its id begins, if it has one
     int slot_count, slot;
     uint64_t *sent_at;
     uint64_t sent_mask;
@@ -149,15 +150,18 @@ static bool flush(struct run *run, struct connection *connection) {
 // MARK: producers
 
 static bool make_ring(const struct line_load *load, struct producer *producer) {
-    int count = load->key_count;
-    while (count < SLOTS_MIN) count += load->key_count;
-    size_t size = 0;
+    int turn = load->key_count * (load->option_count > 0 ? load->option_count : 1), count = turn;
+    while (count < SLOTS_MIN) count += turn;
+    size_t size = 0, option_size = 0;
     for (int i = 0; i < load->key_count; i++) size += strlen(load->keys[i]);
-    size = size / (size_t)load->key_count + 64 + strlen(load->exchange) + (size_t)load->size;
+    for (int i = 0; i < load->option_count; i++)
+        if (strlen(load->options[i]) > option_size) option_size = strlen(load->options[i]);
+    size = size / (size_t)load->key_count + 96 + option_size + strlen(load->exchange) + (size_t)load->size;
     producer->slot_count = count;
+    producer->ids = calloc((size_t)count, sizeof *producer->ids);
     producer->slots = calloc((size_t)count + 1, sizeof *producer->slots);
     producer->bodies = calloc((size_t)count, sizeof *producer->bodies);
-    if (!producer->slots || !producer->bodies
+    if (!producer->slots || !producer->bodies || !producer->ids
         || !open_connection(&producer->connection, load->port, size * (size_t)count + 4096))
         return false;
     char *ring = producer->connection.output;
@@ -166,8 +170,12 @@ static bool make_ring(const struct line_load *load, struct producer *producer) {
     for (int i = 0; i < count; i++) {
         producer->slots[i] = end;
         end += (size_t)sprintf(
-            ring + end, "PUB %s %s%s {%d}\n", exchange, load->keys[i % load->key_count],
-            load->transient ? " transient" : "", load->size);
+            ring + end, "PUB %s %s%s%s", exchange, load->keys[i % load->key_count],
+            load->transient ? " transient" : "",
+            load->option_count > 0 ? load->options[i / load->key_count % load->option_count] : "");
+        producer->ids[i] = end + 4;
+        if (load->ids != LINE_NO_IDS) end += (size_t)sprintf(ring + end, " id=%016d", 0);
+        end += (size_t)sprintf(ring + end, " {%d}\n", load->size);
         producer->bodies[i] = end;
         memset(ring + end, 'x', (size_t)load->size);
         end += (size_t)load->size;
@@ -187,6 +195,12 @@ static int64_t allowed(const struct run *run, uint64_t now) {
     return (int64_t)((double)(now - run->start) / 1e9 * run->load->rate) + 1;
 }
 
+/// Writes an id that is this message's own.
+static void write_id(char *at, uint64_t sequence, enum line_ids ids) {
+    uint64_t number = ids == LINE_IDS_IN_ORDER ? 0xf000000000000000u + sequence : (sequence + 1) * 0x9e3779b97f4a7c15u;
+    for (int i = 15; i >= 0; i--, number >>= 4) at[i] = "0123456789abcdef"[number & 15];
+}
+
 static void publish(struct run *run, struct producer *producer) {
     struct connection *connection = &producer->connection;
     size_t budget = WRITE_BYTES_MAX;
@@ -202,6 +216,8 @@ static void publish(struct run *run, struct producer *producer) {
         while (credit-- > 0 && producer->slot < producer->slot_count
                && producer->slots[producer->slot] - producer->slots[first] < budget) {
             uint64_t sequence = producer->id << 48 | (uint64_t)producer->sent;
+            if (run->load->ids != LINE_NO_IDS)
+                write_id(connection->output + producer->ids[producer->slot], sequence, run->load->ids);
             char *body = connection->output + producer->bodies[producer->slot++];
             memcpy(body, &sequence, 8);
             memcpy(body + 8, &now, 8);
@@ -263,6 +279,7 @@ static void check_body(struct run *run, struct consumer *consumer, const char *b
     if (producer >= PRODUCERS_MAX) return fail(run, "a delivery has a body that nobody published");
     uint64_t last = consumer->seen[producer];
     bool shares = run->load->consumers > run->load->queue_count;
+    if (run->load->unordered) last = 0;
     if (last != 0 && (shares ? sequence <= last : sequence != last + 1))
         return fail(run, "message %llu came after %llu", (unsigned long long)sequence, (unsigned long long)last);
     consumer->seen[producer] = sequence;
@@ -426,6 +443,7 @@ bool line_load_run(const struct line_load *load, struct line_result *result) {
         close_connection(&run->producers[i].connection);
         free(run->producers[i].slots);
         free(run->producers[i].bodies);
+        free(run->producers[i].ids);
         free(run->producers[i].sent_at);
     }
     for (int i = 0; run->consumers && i < load->consumers; i++) close_connection(&run->consumers[i].connection);

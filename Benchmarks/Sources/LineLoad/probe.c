@@ -3,6 +3,7 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,31 @@ double probe_commit(struct probe_database *database, int size, int rows) {
     }
     if (rows > 1 && sqlite3_exec(database->connection, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) return -1;
     return result == SQLITE_DONE ? (now() - start) * 1e6 : -1;
+}
+
+bool probe_seed_ids(const char *path, int64_t queue, int64_t count, int64_t expires) {
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *insert = NULL;
+    char scope[32], id[17];
+    snprintf(scope, sizeof scope, "queue %lld", (long long)queue);
+    // Straight into the file: the log would be as long as all of it.
+    bool done = sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK
+        && sqlite3_exec(
+               connection, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL) == SQLITE_OK
+        && sqlite3_prepare_v2(
+               connection, "INSERT INTO dedup(scope, id, expires) VALUES(?1, ?2, ?3)", -1, &insert, NULL) == SQLITE_OK;
+    for (int64_t i = 0; done && i < count; i++) {
+        snprintf(id, sizeof id, "%016llx", (unsigned long long)(UINT64_MAX / 16 * 15 / (uint64_t)count * (uint64_t)i));
+        sqlite3_bind_text(insert, 1, scope, -1, SQLITE_STATIC);
+        sqlite3_bind_text(insert, 2, id, 16, SQLITE_STATIC);
+        sqlite3_bind_int64(insert, 3, expires);
+        done = sqlite3_step(insert) == SQLITE_DONE;
+        sqlite3_reset(insert);
+    }
+    sqlite3_finalize(insert);
+    done = done && sqlite3_exec(connection, "COMMIT; PRAGMA journal_mode=WAL", NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_close(connection);
+    return done;
 }
 
 void probe_close(struct probe_database *database) {

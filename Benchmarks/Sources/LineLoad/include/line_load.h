@@ -14,6 +14,13 @@ enum line_ack {
     LINE_ACK_MULTIPLE,  // ACK n multiple, once for what one read brought
 };
 
+/// Whether each message gets an id of its own.
+enum line_ids {
+    LINE_NO_IDS,
+    LINE_IDS_IN_ORDER,   // each greater than the one before, and than those of `probe_seed_ids`
+    LINE_IDS_SCATTERED,  // anywhere between those
+};
+
 /// What is to be done. Counts are over all producers and consumers together, windows of each.
 struct line_load {
     uint16_t port;
@@ -27,6 +34,10 @@ struct line_load {
     const char *exchange;
     const char *const *keys;   // taken in turn
     int key_count;
+    const char *const *options; // of PUB, taken in turn with the keys; each begins with a space
+    int option_count;
+    enum line_ids ids;
+    bool unordered;            // deliveries may come in another order than they were published in
     int routed;                // how many queues take each message
     int consumers;
     const char *const *queues; // consumer i takes from queue i modulo their number

@@ -2,6 +2,9 @@
 #ifndef PROBE_H
 #define PROBE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /// Writes and syncs 4 KiB for `seconds` in a new file at `path`; returns syncs a second, or a negative number.
 double probe_fdatasync(const char *path, double seconds);
 
@@ -11,6 +14,10 @@ struct probe_database *probe_open(const char *path);
 
 /// Inserts `rows` rows of `size` bytes as one transaction; returns microseconds, or a negative number.
 double probe_commit(struct probe_database *database, int size, int rows);
+
+/// Puts `count` ids, spread evenly, that end at `expires` (ms since 1970) into the table `dedup` of a broker's file
+/// that nobody has open, as seen by the queue with number `queue`. Returns whether it did.
+bool probe_seed_ids(const char *path, int64_t queue, int64_t count, int64_t expires);
 
 /// Closes it.
 void probe_close(struct probe_database *database);
