@@ -147,9 +147,10 @@ struct Writer {
         engine.store.prepareLog()
         let needsCare = isAlarmed || !warnings.isEmpty
         guard let milliseconds = tidyAfterMilliseconds ?? (needsCare ? Self.careMilliseconds : nil) else {
-            return engine.writerSignal.wait()
+            _ = engine.writerSignal.waitInRhythm()
+            return
         }
-        if engine.writerSignal.wait(milliseconds: milliseconds) { return }
+        if engine.writerSignal.waitInRhythm(milliseconds: milliseconds) { return }
         do {
             tidyAfterMilliseconds = try engine.store.maintain() ? Self.stepMilliseconds : nil
         } catch {
