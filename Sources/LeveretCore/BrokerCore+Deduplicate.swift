@@ -297,7 +297,8 @@ extension BrokerCore {
         askForIDs(now: now)
     }
 
-    /// Asks the store about the first that wait, unless it is being asked.
+    /// Asks the store about the first that wait, unless it is being asked. It need not wait for a commit: what
+    /// memory has forgotten is committed. But where a message has left with its id, that must be, too.
     private mutating func askForIDs(now: Instant) {
         guard idLookup == nil, !waitingForIDs.isEmpty else { return }
         var asked: Set<DedupKey> = []
@@ -314,7 +315,7 @@ extension BrokerCore {
         ask(
             LoadRequest(
                 queue: 0, kind: .ids(keys), countMax: keys.count, bytesMax: .max, epoch: 0,
-                barrier: latestBarrier))
+                barrier: keys.contains(where: \.isWhileQueued) ? latestBarrier : committedBarrier))
     }
 
     /// The store has answered: those who waited for it go on, in their order.

@@ -85,7 +85,12 @@ extension BrokerCore {
     /// The number of the last batch that has anything in it.
     var latestBarrier: BatchNumber {
         if gathering.hasChanges { return gathering.batch.number }
-        return inFlight?.batch.number ?? BatchNumber(gathering.batch.number.rawValue - 1)
+        return inFlight?.batch.number ?? committedBarrier
+    }
+
+    /// The batch that is on disk now.
+    var committedBarrier: BatchNumber {
+        BatchNumber((inFlight?.batch.number ?? gathering.batch.number).rawValue - 1)
     }
 
     /// The batch in which all stands of which the core has let the body go, and which waits for no read.

@@ -123,6 +123,27 @@ import Testing
         #expect(routed(publish(broker, "c", to: "", exchange: "logs")) == 1)
     }
 
+    @Test(arguments: [FieldValue.int(10_000), .string("while-queued")])
+    func `the store is asked without waiting for a commit, unless ids leave with their messages`(
+        setting: FieldValue
+    ) {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": setting])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        _ = broker.core.takeOutputs()
+        let committed = broker.core.committedBarrier
+        let others = Message(exchange: "", routingKey: "jobs", isPersistent: true, body: [])
+        broker.core.submit(1, .publish(others, mandatory: false), from: broker.session, now: broker.now)
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let double = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        broker.core.submit(2, .publish(double, mandatory: false), from: broker.session, now: broker.now)
+        let asked = broker.core.takeOutputs().loads.map(\.barrier)
+        #expect(asked == [setting == .int(10_000) ? committed : broker.core.latestBarrier])
+    }
+
     @Test func `an exchange drops what it has handed on before, whatever the queue`() {
         let broker = CoreHarness()
         broker.run(

@@ -53,7 +53,10 @@ struct IDRows {
             WHERE queue = ?1 AND dedup = ?2 ORDER BY id DESC LIMIT 1
             """
         )
+        let timed =
+            isSpill ? nil : try database.prepared("SELECT expires FROM dedup WHERE scope = ?1 AND id = ?2")
         var found: [StoredID] = []
+        var scope: DedupScope?
         for key in keys {
             if key.isWhileQueued, case .queue(let queue) = key.scope {
                 defer { queued.reset() }
@@ -65,19 +68,18 @@ struct IDRows {
                         key: key, expires: .distantFuture, number: MessageNumber(queued.int(0)),
                         place: MessageNumber(queued.int(1)),
                         priority: queued.isNull(2) ? nil : UInt8(clamping: queued.int(2))))
-            } else if !isSpill, let expires = try expiry(of: key) {
-                found.append(StoredID(key: key, expires: expires))
+            } else if let timed {
+                defer { timed.reset() }
+                if scope != key.scope {
+                    scope = key.scope
+                    timed.bind(1, key.scope.column)
+                }
+                timed.bind(2, key.id)
+                guard try timed.next() else { continue }
+                found.append(StoredID(key: key, expires: Instant(stored: timed.int(0))))
             }
         }
         return found
-    }
-
-    private func expiry(of key: DedupKey) throws(StoreFailure) -> Instant? {
-        let statement = try database.prepared("SELECT expires FROM dedup WHERE scope = ?1 AND id = ?2")
-        defer { statement.reset() }
-        statement.bind(1, key.scope.column)
-        statement.bind(2, key.id)
-        return try statement.next() ? Instant(stored: statement.int(0)) : nil
     }
 
     /// Those that ids are known of. One look into the index for each.
