@@ -85,7 +85,7 @@ struct EngineState {
     }
 
     /// Long work goes on only while there is room for what it makes.
-    var hasLongWork: Bool { core.hasMoreWork && !core.isUnderPressure }
+    var hasLongWork: Bool { core.hasMoreWork && core.hasRoomForWork }
 
     /// Lets the reads go that waited for batches up to `number`.
     mutating func committed(through number: BatchNumber) {

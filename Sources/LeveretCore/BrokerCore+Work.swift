@@ -19,9 +19,14 @@ enum LongWork {
 }
 
 extension BrokerCore {
-    /// Does one slice of long work. Call again, letting go of the lock in between, while `hasMoreWork`.
+    /// True where a slice of long work would not make the next commit too long.
+    public var hasRoomForWork: Bool { !isUnderPressure && gathering.slices < limits.slicesPerBatch }
+
+    /// Does one slice of long work. Call again, letting go of the lock in between, while `hasMoreWork`; best only
+    /// while `hasRoomForWork`.
     public mutating func continueWork(now: Instant) {
         guard let next = work.popFirst() else { return }
+        defer { noteSlice() }
         switch next {
         case .giveBack(let session):
             if giveBackSlice(of: session, now: now) { work.append(next) }
@@ -39,6 +44,13 @@ extension BrokerCore {
             refresh(progress, now: now)
         }
         settleDying(now: now)
+    }
+
+    /// What waits for the next batch should not wait for company.
+    private mutating func noteSlice() {
+        guard gathering.hasChanges else { return }
+        gathering.slices += 1
+        if !hasRoomForWork, !work.isEmpty { gathering.wants(.now) }
     }
 
     /// Hands back a part of what a closed session held. Returns true when there is more.

@@ -84,6 +84,8 @@ struct Gathering {
     var hasDefinitions = false
     /// Bodies of rejected messages that are being read because all of their transaction must stand in this batch.
     var bodiesAwaited = 0
+    /// Slices of long work in it.
+    var slices = 0
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false
     /// How soon it should be committed.

@@ -181,6 +181,26 @@ import Testing
         #expect(broker.core.queue(named: "jobs")?.readyCount == 0)
     }
 
+    @Test func `a crowd that expires at once is spread over several batches`() {
+        var limits = CoreLimits()
+        limits.sliceCount = 2
+        limits.slicesPerBatch = 2
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-message-ttl": .int(10)])
+        for body in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] { _ = broker.publish(body, to: "jobs") }
+        broker.settle()
+        broker.now = broker.now.advanced(byMilliseconds: 10)
+        broker.core.timeReached(now: broker.now)
+        broker.core.continueWork(now: broker.now)
+        #expect(broker.core.hasRoomForWork)
+        broker.core.continueWork(now: broker.now)
+        #expect(!broker.core.hasRoomForWork)
+        #expect(broker.core.hasMoreWork)
+        #expect(broker.core.commitWish == .now)
+        broker.commit()
+        #expect(broker.core.hasRoomForWork)
+    }
+
     @Test func `an unused queue goes when its time is over, and a use starts it anew`() {
         broker.queue("jobs", ["x-expires": .int(100)])
         broker.advance(milliseconds: 99)
