@@ -81,7 +81,16 @@ import Testing
         "ACK 5  multiple", "PUB  e k :x", #"PUB "" "" :x"#, "PUB e k transient", "PUB e k {3", "PUB e k",
         "PUB e :x",
         "PUB e k {99999999999}", "PUB e k {-1}", "PUB e k {}", "PUB e k {007}", "ACK", "ACK x",
-        "PUB e k\t :x",
+        "PUB e k\t :x", "PUB e k priority=3 :x", "PUB e k priority=256 :x", "PUB e k priority= :x",
+        "PUB e k priority=1 priority=2 :x", "PUB e k transient priority=0 delay=5 id=a=b {4}",
+        "PUB e k id=ab transient {4}", "PUB e k id= {4}", "PUB e k id=a\"b\" {4}", "PUB e k id=a\\x20 {4}",
+        "PUB e k id=é :x", "PUB e k id=\u{1} :x", "PUB e k id=:x :y", "PUB e k id={4} {4}", "PUB e k id=1",
+        "PUB e k delay=4294967295 :x", "PUB e k delay=4294967296 :x", "PUB e k delay=007 :x",
+        "PUB e k delay=1 delay=1 :x", "PUB e k delay=1 h.x-delay=2 :x", "PUB e k delay=-1 :x",
+        "PUB e k transient transient :x", "PUB e k priority=3", "PUB e k priority=3 ",
+        "PUB e k priority=3  :x",
+        "PUB e k id=\(String(repeating: "i", count: 255)) :x",
+        "PUB e k id=\(String(repeating: "i", count: 256)) :x",
     ])
     func `the short way understands a line as the long way does`(line: String) {
         let body = Array("\n0123456789\n".utf8)
