@@ -106,14 +106,36 @@ let orderCases = [
                 throw BenchmarkFailure("PEEK from \(position) began at \(rows.first?.number ?? 0)")
             }
         }
-        try await broker.shutdown()
         took.sort()
+        let search = try await searches(in: broker)
+        try await broker.shutdown()
         return [
             Figure("100 from anywhere, p50", took[took.count / 2], "ms"),
             Figure("100 from anywhere, at most", took[took.count - 1], "ms", .atMost(10)),
-        ]
+        ] + search
     },
 ]
+
+/// Looks through the whole of queue `q` for what isn't there, beside publishes to another queue.
+private func searches(in broker: Broker) async throws -> [Figure] {
+    try await broker.declareQueue("other")
+    let calm = try await latencies(of: broker, until: .now + .seconds(2))
+    async let during = latencies(of: broker, until: .now + .seconds(3))
+    var took: [Double] = []
+    let end = ContinuousClock.now + .seconds(3)
+    repeat {
+        let start = ContinuousClock.now
+        let found = try await broker.peek("q", where: "size = 7", count: 100)
+        guard found.isEmpty else { throw BenchmarkFailure("a message of 7 bytes was found") }
+        took.append(milliseconds(start.duration(to: .now)))
+    } while ContinuousClock.now < end
+    let busy = try await during
+    return [
+        Figure("where= that finds nothing", took.sorted()[took.count / 2], "ms", .atMost(2_000)),
+        Figure("another queue's publish p99, before", calm[calm.count * 99 / 100], "ms"),
+        Figure("another queue's publish p99, meanwhile", busy[busy.count * 99 / 100], "ms"),
+    ]
+}
 
 private let body = [UInt8](repeating: 120, count: 100)
 
