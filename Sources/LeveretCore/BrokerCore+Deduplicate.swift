@@ -339,6 +339,7 @@ extension BrokerCore {
         }
         isAnsweringIDs = false
         idLookup = nil
+        shrinkSeen(now: now)  // there may be no other moment without a question
         askForIDs(now: now)
     }
 

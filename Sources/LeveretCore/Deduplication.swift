@@ -98,6 +98,9 @@ struct SeenIDs {
 
     init(countMax: Int) { self.countMax = countMax }
 
+    /// How many ids memory holds.
+    var count: Int { entries.count }
+
     /// True while nothing is remembered by a message.
     var hasNoQueued: Bool { byNumber.isEmpty }
 

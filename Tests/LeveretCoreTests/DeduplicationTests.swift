@@ -123,6 +123,29 @@ import Testing
         #expect(routed(publish(broker, "c", to: "", exchange: "logs")) == 1)
     }
 
+    @Test func `memory holds few ids though the store is asked all the time`() {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        limits.sliceCount = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .int(10_000)])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        for number in 0..<20 {
+            var properties = MessageProperties()
+            properties.messageID = "\(number)"
+            let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+            broker.core.submit(
+                Ticket(UInt64(number)), .publish(message, mandatory: false), from: broker.session,
+                now: broker.now)
+        }
+        for _ in 0..<15 {
+            broker.serveLoads()
+            broker.commit()
+        }
+        #expect(broker.core.waitingForIDs.count == 5)
+        #expect(broker.core.seenIDs.count <= 3)
+    }
+
     @Test(arguments: [FieldValue.int(10_000), .string("while-queued")])
     func `the store is asked without waiting for a commit, unless ids leave with their messages`(
         setting: FieldValue
