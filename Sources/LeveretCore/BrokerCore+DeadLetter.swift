@@ -25,8 +25,8 @@ extension BrokerCore {
         guard !queue.isDeleted else { return nil }
         let text = errorText.map { clipped($0) }
         var dying = Dying(entry: held.entry, queue: queue, reason: reason, errorText: text)
-        if dying.entry.message == nil, let index = gathering.contentIndex[dying.entry.number] {
-            dying.entry.message = gathering.batch.contents[index].message
+        if dying.entry.message == nil, let content = gathering.contents[dying.entry.number] {
+            dying.entry.message = content.message
         }
         guard dying.entry.message == nil, queue.settings.deadLetterExchange != nil else {
             self.dying.append(dying)

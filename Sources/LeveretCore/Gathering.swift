@@ -42,6 +42,9 @@ struct LatestUpdates<Update> {
     /// Those that are left.
     var all: [Update] { index.isEmpty ? [] : updates.compactMap { $0 } }
 
+    /// What is to be written of one of them.
+    subscript(number: MessageNumber) -> Update? { index[number].flatMap { updates[$0] } }
+
     mutating func set(_ update: Update, of number: MessageNumber) {
         if let place = index[number] {
             updates[place] = update
