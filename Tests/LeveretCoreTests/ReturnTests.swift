@@ -24,12 +24,12 @@ import Testing
         let broker = CoreHarness()
         broker.queue("jobs")
         _ = broker.publish("a", to: "jobs")
-        for failures in 1...2 {
+        for failures: Int32 in 1...2 {
             let held = broker.get("jobs")
             #expect(broker.ask(.settle(Settlement(.fail, held?.tag ?? 0))) == nil)
-            #expect((broker.counters.values.first?.failed ?? 0) == Int32(failures) - 1)
+            #expect(broker.counters.values.first?.failed ?? 0 == failures - 1)
             broker.settle()
-            #expect(broker.counters.values.first?.failed == Int32(failures))
+            #expect(broker.counters.values.first?.failed == failures)
         }
         let held = broker.get("jobs")
         #expect(broker.ask(.settle(Settlement(.requeue, held?.tag ?? 0))) != nil)
