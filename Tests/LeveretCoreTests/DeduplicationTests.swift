@@ -254,18 +254,6 @@ import Testing
         #expect(routed(publish(broker, "b")) == 0)
     }
 
-    @Test func `the id of what is delayed counts after a restart`() {
-        let before = CoreHarness()
-        before.queue("jobs", ["x-deduplicate": .string("while-queued")])
-        #expect(routed(publish(before, "a", delay: 60_000)) == 1)
-        before.settle()
-        let broker = before.crashed()
-        #expect(routed(publish(broker, "a")) == 0)
-        broker.advance(milliseconds: 60_000)
-        _ = broker.get("jobs", autoAck: true)
-        #expect(routed(publish(broker, "a")) == 1)
-    }
-
     @Test func `doubles within a transaction are dropped too`() {
         let broker = CoreHarness()
         broker.queue("jobs", ["x-deduplicate": .string("while-queued")])

@@ -91,13 +91,19 @@ extension ReferenceModel {
             found.map(\.number.rawValue) == wanted.map(\.number),
             "PEEK saw \(found.map(\.number.rawValue)) in \(name), not \(wanted.map(\.number))")
         for (peeked, copy) in zip(found, wanted) {
-            try require(
-                differs(peeked.message, from: copy.message) == nil && peeked.version == copy.version
-                    && peeked.due?.milliseconds == copy.due
-                    && peeked.failed == copy.failed
-                    && peeked.deliveries == copy.acquired && modelDeaths(peeked.deaths) == copy.deaths,
-                "PEEK saw message \(copy.number) of \(name) as it is not")
+            if let what = differs(peeked, from: copy) {
+                throw Violation("PEEK saw message \(copy.number) of \(name) with another \(what)")
+            }
         }
+    }
+
+    private func differs(_ peeked: PeekedMessage, from copy: Copy) -> String? {
+        if let what = contentDiffers(peeked.message, from: copy.message) { return what }
+        if peeked.version != copy.version { return "version, \(peeked.version) for \(copy.version)" }
+        if peeked.due?.milliseconds != copy.due { return "due time" }
+        if peeked.failed != copy.failed { return "count of failures" }
+        if peeked.deliveries != copy.acquired { return "count of deliveries" }
+        return modelDeaths(peeked.deaths) == copy.deaths ? nil : "history"
     }
 
     private func text(of answer: Answer) -> String {

@@ -51,9 +51,12 @@ extension ReferenceModel {
             if !isOpen { (expected[next.ticket], askers[next.ticket]) = (nil, nil) }
             // What dies of this goes on before the next is looked at.
             try dispatchAll()
-            while let arrival = arrivals.min(by: { $0.number < $1.number }), let dead = dead(behind: arrival)
-            {
-                try transfer(dead)
+            while let arrival = arrivals.min(by: { $0.number < $1.number }), !arrival.deaths.isEmpty {
+                if let dead = dead(behind: arrival) {
+                    try transfer(dead)
+                } else if try !sendUnseen() {
+                    break
+                }
             }
             steps += 1
         }

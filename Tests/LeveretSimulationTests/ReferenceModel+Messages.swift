@@ -98,10 +98,11 @@ extension ReferenceModel {
     /// Hands the head to whom the core was seen to hand it, as long as it was.
     func dispatch(_ queue: ModelQueue) throws {
         while !takes.isEmpty, let head = queue.ready.first {
-            guard let index = takes.firstIndex(where: { $0.queue == queue.name && $0.number == head.number })
-            else {
-                return
+            let index = takes.firstIndex {
+                $0.queue == queue.name && $0.number == head.number
+                    && $0.delivery.deliveries == head.acquired + 1
             }
+            guard let index else { return }
             let isNext = !takes[..<index].contains { $0.session == takes[index].session }
             guard isNext, mayTake(takes[index], queue) else { return }
             try hand(head, takes.remove(at: index), queue)
@@ -188,7 +189,7 @@ extension ReferenceModel {
     private func check(_ delivery: Delivery, _ copy: Copy) throws {
         let message = delivery.message
         let name = "message \(copy.message.id) in \(copy.queue.name)"
-        if let what = differs(message, from: copy.message) {
+        if let what = contentDiffers(message, from: copy.message) {
             throw Violation("\(name) was delivered with another \(what)")
         }
         try require(
@@ -271,7 +272,7 @@ extension ReferenceModel {
 
     /// Sends the first dead copy on that has left the core and was not seen to arrive anywhere: wherever it
     /// went, it must have been removed by rule at once.
-    private func sendUnseen() throws -> Bool {
+    func sendUnseen() throws -> Bool {
         for copy in queues.flatMap(\.condemned) + strays where !copy.isDropped {
             // With its queue, a dead message may go before it was read.
             guard !copy.queue.isDeleted, !isPending(copy),
@@ -281,7 +282,7 @@ extension ReferenceModel {
             return true
         }
         for move in moves {
-            guard let head = move.head, !isPending(head) else { continue }
+            guard let head = move.head, move.moved < move.mostWanted, !isPending(head) else { continue }
             try advance(move)
             return true
         }
@@ -304,12 +305,13 @@ extension ReferenceModel {
         guard let death = arrival.deaths.first else { return nil }
         // A queue that was deleted since may still have had messages on their way.
         let waiting = (queues.flatMap(\.condemned) + strays).filter { !$0.isDropped }
-        return waiting.first {
+        let alike = waiting.filter {
             $0.message.id == arrival.messageID && $0.queue.name == death.queue
                 && ($0.state == .condemned(death.reason) || $0.isDeadSinceRestart)
                 && deaths(of: $0, death.reason) == arrival.deaths
                 && !isCycle(arrival.deaths, at: arrival.queue, death.reason)
         }
+        return alike.first { !isPending($0) } ?? alike.first
     }
 
     /// The history of a copy that dies for this reason.
@@ -424,7 +426,7 @@ func body(of id: Int, size: Int, filledWith fill: UInt8) -> [UInt8] {
 }
 
 /// What of a message is not as it should be.
-func differs(_ found: Message, from wanted: ModelMessage) -> String? {
+func contentDiffers(_ found: Message, from wanted: ModelMessage) -> String? {
     if found.body != body(of: wanted.id, size: wanted.size, filledWith: wanted.fill) { return "body" }
     if found.exchange.rawValue != wanted.exchange { return "exchange" }
     if found.routingKey != wanted.key { return "key" }
