@@ -145,6 +145,10 @@ extension BrokerCore {
             // It expires where it waits, too.
             if entry.place != 0, let time = due { due = min(time, entry.expires) }
             keepPlace(of: entry, in: queue, due: due)
+            // While it was ready in memory, its row in the spill file was left as it was.
+            if entry.storage == .spill, entry.acquired > 0 {
+                keepCounters(of: entry, in: queue, alsoSpilled: true)
+            }
             if entry.storage == .database { gathering.durableChanges += 1 }
             if let due {
                 delay(entry, until: due, in: queue, now: now)

@@ -180,7 +180,7 @@ extension BrokerCore {
     }
 
     /// Writes the counters of a copy that was handed back.
-    private mutating func keepCounters(of entry: Entry, in queue: MessageQueue, alsoSpilled: Bool) {
+    mutating func keepCounters(of entry: Entry, in queue: MessageQueue, alsoSpilled: Bool) {
         guard entry.storage != .memory else { return }
         if entry.batch == gathering.batch.number {
             gathering.batch.inserts[Int(entry.row)].failed = entry.failed

@@ -338,6 +338,19 @@ import Testing
         #expect(broker.rows[1]?.version == 2)
     }
 
+    @Test func `what is delayed by an edit keeps its count of failures, also in the spill file`() {
+        let broker = harness(narrow)
+        for index in 1...6 { _ = broker.publish("\(index)", to: "jobs", persistent: false) }
+        broker.settle()
+        #expect(texts(broker, 5).last == "5")
+        let held = broker.get("jobs")
+        broker.run(.settle(Settlement(.fail, held?.tag ?? 0)))
+        broker.run(.edit(MessageEdit("jobs", held?.number ?? 0, delayMilliseconds: 60_000)))
+        broker.advance(milliseconds: 60_000)
+        let again = broker.get("jobs")
+        #expect(again?.text == "6" && again?.failed == 1 && again?.deliveries == 2)
+    }
+
     @Test func `an edited time to live counts from now, and never past the queue's`() {
         let broker = harness(CoreLimits(), ["x-message-ttl": .int(100)])
         for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }

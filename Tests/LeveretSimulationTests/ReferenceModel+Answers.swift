@@ -101,7 +101,7 @@ extension ReferenceModel {
         if let what = contentDiffers(peeked.message, from: copy.message) { return what }
         if peeked.version != copy.version { return "version, \(peeked.version) for \(copy.version)" }
         if peeked.due?.milliseconds != copy.due { return "due time" }
-        if peeked.failed != copy.failed { return "count of failures" }
+        if peeked.failed != copy.failed { return "count of failures, \(peeked.failed)" }
         if peeked.deliveries != copy.acquired { return "count of deliveries" }
         return modelDeaths(peeked.deaths) == copy.deaths ? nil : "history"
     }

@@ -69,7 +69,9 @@ extension ReferenceModel {
             if isAlone { try dispatch(queue) }
         } else {
             if let place, place != copy.place {
-                try require(place > copy.place, "message \(copy.number) returned to \(place)")
+                try require(
+                    place > copy.place && isBeingPurged(copy),
+                    "message \(copy.number) returned to \(place), not \(copy.place)")
                 copy.place = place
             }
             queue.putBack(copy)

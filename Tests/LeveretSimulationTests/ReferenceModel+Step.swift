@@ -103,7 +103,7 @@ extension ReferenceModel {
     }
 
     private func countsTheDead(_ queue: ModelQueue) -> Bool {
-        queue.isLimited && !moves.contains { $0.source === queue }
+        queue.isLimited && !moves.contains { $0.source === queue && $0.moved < $0.mostWanted }
             && queue.condemned.contains { isCounted($0) }
     }
 

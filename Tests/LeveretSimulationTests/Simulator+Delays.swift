@@ -80,6 +80,14 @@ extension Simulator {
         return place.flatMap { $0 == 0 ? nil : abs($0.rawValue) }
     }
 
+    func isBeingPurged(_ copy: Copy) -> Bool {
+        let ranges = core.gathering.batch.ranges + (core.inFlight?.batch.ranges ?? [])
+        return ranges.contains {
+            $0.queue == copy.queue.storedID && $0.after.rawValue < copy.place
+                && copy.place <= $0.through.rawValue
+        }
+    }
+
     /// Until when the core makes a copy wait that has just come back.
     func dueInCore(_ copy: Copy) -> Int64? {
         guard let queue = core.queue(named: QueueName(copy.queue.name)) else { return nil }

@@ -325,6 +325,7 @@ final class Simulator {
                 if case .change = special.purpose { special.ticket == ticket } else { false }
             }
         }
+        model.isBeingPurged = { [unowned self] in isBeingPurged($0) }
         model.dueInCore = { [unowned self] in dueInCore($0) }
         model.isPending = { [unowned self] in isPending($0) }
         model.isCounted = { [unowned self] in isCounted($0) }
