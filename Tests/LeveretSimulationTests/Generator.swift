@@ -130,7 +130,7 @@ struct Generator {
                 name: ownExchange(), type: pick(["direct", "fanout", "topic", "headers"]),
                 durable: chance(70),
                 autoDelete: chance(15), isInternal: chance(5), alternate: chance(20) ? exchange() : nil,
-                deduplicate: style.hasDeduplication && chance(40) ? Int64(pick([20, 500, 50_000])) : nil)
+                deduplicate: style.hasDeduplication && chance(40) ? Int64(pick([21, 500, 50_000])) : nil)
         case .deleteExchange: return .deleteExchange(name: ownExchange(), ifUnused: chance(50))
         case .deleteQueue:
             return .deleteQueue(name: queue(), ifUnused: chance(30), ifEmpty: style.isExact && chance(30))

@@ -39,6 +39,7 @@ extension ReferenceModel {
     /// The core was seen to let these wait no longer; the place is where it stands, if it is still there.
     func comeDue(_ found: [(copy: Copy, place: Int64?)]) throws {
         var left = found[...]
+        nextPlace = highestNumber + 1
         while let queue = left.first?.copy.queue {
             let slice = left.prefix { $0.copy.queue === queue }
             left = left.dropFirst(slice.count)
@@ -57,12 +58,14 @@ extension ReferenceModel {
         let isNew = copy.place == 0
         let expires = isNew ? expiry(of: copy.message, in: queue) : copy.expires
         let isTaken = takes.contains { $0.number == copy.number && $0.queue == queue.name }
+        let newPlace = place ?? nextPlace
+        if isNew { nextPlace = newPlace + 1 }
         // Its row stays as it is until it is removed.
         if expires <= now, !isTaken { return condemn(copy, .expired) }
         copy.due = nil
         copy.expires = expires
         if isNew {
-            copy.place = place ?? -1
+            copy.place = newPlace
             copy.entered = now
             let isAlone = queue.ready.isEmpty
             queue.append(copy)
@@ -73,6 +76,7 @@ extension ReferenceModel {
                     place > copy.place && isBeingPurged(copy),
                     "message \(copy.number) returned to \(place), not \(copy.place)")
                 copy.place = place
+                nextPlace = place + 1
             }
             queue.putBack(copy)
         }

@@ -508,6 +508,8 @@ final class ReferenceModel {
     var strays: [Copy] = []
     /// Changes of single messages for which the core reads the store first.
     var pendingChanges: [PendingChange] = []
+    /// The place of what is due next for the first time.
+    var nextPlace: Int64 = 0
     /// True while the place of a copy is in a stretch that is being purged.
     var isBeingPurged: (Copy) -> Bool = { _ in false }
     /// True while the core has not got to such a change yet.

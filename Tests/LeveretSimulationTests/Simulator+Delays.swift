@@ -72,10 +72,8 @@ extension Simulator {
                 return held.entry.place.rawValue
             }
         }
-        let batch = core.gathering.batch
-        let place =
-            batch.places.last { $0.number == number }?.place
-            ?? batch.inserts.last { $0.number == number && $0.message != nil }?.place
+        let row = core.gathering.batch.inserts.last { $0.number == number && $0.message != nil }
+        let place = core.gathering.places[number]?.place ?? row?.place
         // What has died is written down as delayed until it is removed.
         return place.flatMap { $0 == 0 ? nil : abs($0.rawValue) }
     }
@@ -96,9 +94,9 @@ extension Simulator {
             return delayed.due.milliseconds
         }
         if queue.entry(numbered: number) != nil { return nil }
-        let batch = core.gathering.batch
-        if let update = batch.places.last(where: { $0.number == number }) { return update.due?.milliseconds }
-        return batch.inserts.last { $0.number == number && $0.message != nil }?.due?.milliseconds
+        if let update = core.gathering.places[number] { return update.due?.milliseconds }
+        return core.gathering.batch.inserts.last { $0.number == number && $0.message != nil }?.due?
+            .milliseconds
     }
 
     func compareDelayed(_ found: MessageQueue, _ queue: ModelQueue) throws {
