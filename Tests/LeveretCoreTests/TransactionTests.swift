@@ -18,8 +18,10 @@ import Testing
         _ = broker.publish(String(repeating: "x", count: 500), to: "jobs")
         broker.settle()
         let delivery = try #require(broker.get("jobs"))
-        // The next commit finds memory short.
-        broker.run(.declareQueue(QueueDefinition("other"), passive: false))
+        // The commit after the next message finds memory short.
+        broker.queue("other")
+        broker.queue("more")
+        _ = broker.publish(String(repeating: "y", count: 500), to: "more")
         broker.settle()
         let session = try #require(broker.core.sessionsByID[broker.session])
         let held = try #require(session[delivery.tag])

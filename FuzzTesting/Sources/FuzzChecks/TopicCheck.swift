@@ -78,9 +78,14 @@ enum TopicCheck {
 
         /// The patterns by which the key reaches the queue.
         mutating func matching(_ key: String) -> Set<String>? {
-            guard case .routes(let steps)? = ask(.route(Message(exchange: "e", routingKey: key, body: [])))
-            else { return nil }
-            return Set(steps.compactMap(\.pattern))
+            var request = Request.route(Message(exchange: "e", routingKey: key, body: []))
+            var patterns: Set<String> = []
+            while true {
+                guard case .page(.routes(let steps), let next)? = ask(request) else { return nil }
+                patterns.formUnion(steps.compactMap(\.pattern))
+                guard let next, let more = request.goingOn(after: next) else { return patterns }
+                request = more
+            }
         }
     }
 }

@@ -71,6 +71,12 @@ struct LockFile: Sendable {
         if error == ENOSPC {
             return BrokerError(.resourceError, "no room for the lock file '\(path)': make room on the disk")
         }
+        if error == EMFILE || error == ENFILE {
+            return BrokerError(
+                .internalError,
+                "the lock file '\(path)' can't be opened: too many files are open; raise the limit (ulimit -n)"
+            )
+        }
         return BrokerError(
             .accessRefused,
             "the lock file '\(path)' can't be written: \(reason); give the broker a folder that it may write to"
