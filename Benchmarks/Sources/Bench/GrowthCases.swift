@@ -27,7 +27,7 @@ let growthCases = [
         }
         return figures
     },
-    Case("by depth") { bench in
+    Case("by depth", isLong: true) { bench in
         var figures: [Figure] = []
         for depth in sizes {
             figures += try await bench.withServer { server in
@@ -41,7 +41,7 @@ let growthCases = [
         }
         return figures
     },
-    Case("by queues") { bench in
+    Case("by queues", isLong: true) { bench in
         var figures: [Figure] = []
         for count in sizes {
             figures += try await bench.withServer { server in
@@ -53,7 +53,7 @@ let growthCases = [
         }
         return figures
     },
-    Case("by bindings") { bench in
+    Case("by bindings", isLong: true) { bench in
         var figures: [Figure] = []
         for count in sizes {
             figures += try await bench.withServer { server in
