@@ -14,11 +14,12 @@ extension BrokerCore {
         guard !isDraining, !queue.isDeleted else { return }
         var hasHanded = false
         while let head = queue.first {
+            // What has expired and nobody would take, the queue's timer drops in slices.
+            guard let taker = nextTaker(of: queue) else { break }
             if head.expires <= now {
                 expireFirst(of: queue, head.priority)
                 continue
             }
-            guard let taker = nextTaker(of: queue) else { break }
             guard head.message != nil else {
                 fetchBodies(of: queue, head.priority)
                 break
