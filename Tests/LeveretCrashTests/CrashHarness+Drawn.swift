@@ -29,6 +29,15 @@ extension CrashHarness {
             let numbers = line.split(separator: " ").compactMap { Int($0) }
             if numbers.count == 2 { failedAtCrash[numbers[0]] = numbers[1] }
         }
+        let counts = try list(
+            """
+            select q.name || ' ' || count(*) from message m join queue q on q.id = m.queue
+            where q.name like 'drawn.%' group by q.name
+            """)
+        countAtCrash = [:]
+        for words in counts.map({ $0.split(separator: " ") }) where words.count == 2 {
+            countAtCrash[String(words[0])] = Int(words[1])
+        }
     }
 
     /// Asks a server that has just started what settings count, and which queues are paused.
@@ -101,6 +110,19 @@ extension CrashHarness {
             farOff = try peek(socket, "\(queue.name) n=1000 state=delayed")
         } while !farOff.isEmpty
         return messages
+    }
+
+    /// Gets the dead letters of a drawn queue. What has expired, or failed too often, may still be on its way there;
+    /// what doesn't come at all is not waited for in vain.
+    mutating func takeDead(
+        _ socket: LineSocket, of queue: DrawnQueue, besides messages: [Found]
+    ) throws -> [Found] {
+        let names = queue.group.queues
+        let expected = names.reduce(0) { $0 + countAtCrash[$1, default: 0] } - messages.count
+        for _ in 0..<20_000 {
+            if try ready(socket, names[1], "") >= expected { break }
+        }
+        return try take(socket, names[1], "")
     }
 
     private func key(_ message: Found, _ queue: DrawnQueue) -> CopyKey {

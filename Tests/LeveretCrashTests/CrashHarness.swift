@@ -68,6 +68,8 @@ struct CrashHarness {
     var effective: [String: String] = [:]
     /// How often each message of a drawn queue must have failed after the next start, by position.
     var failedAtCrash: [Int: Int] = [:]
+    /// How many messages the file had of each drawn queue and its dead letters.
+    var countAtCrash: [String: Int] = [:]
     /// What was promised over all rounds.
     var books: Books
 
@@ -174,8 +176,9 @@ struct CrashHarness {
             }
         }
         for queue in drawn {
-            contents.append((queue.name, try takeDrawn(socket, queue)))
-            contents.append(("\(queue.name).dead", try take(socket, "\(queue.name).dead", "")))
+            let messages = try takeDrawn(socket, queue)
+            contents.append((queue.name, messages))
+            contents.append(("\(queue.name).dead", try takeDead(socket, of: queue, besides: messages)))
         }
         books.journal.compare(with: contents)
         try checkDoubles(socket, contents, isHeld: true)
@@ -221,7 +224,7 @@ struct CrashHarness {
     }
 
     /// Gets all messages of a queue, as many as it says.
-    private mutating func take(
+    mutating func take(
         _ socket: LineSocket, _ queue: String, _ options: String
     ) throws -> [Found] {
         let count = try ready(socket, queue, options)
