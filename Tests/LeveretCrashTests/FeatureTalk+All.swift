@@ -220,8 +220,8 @@ extension FeatureTalk {
             then: """
                 C: GET q
                 S: NIL
-                C: WHY q
-                S: ROW {"reason":"paused",…
+                C: STAT q
+                S: ROW {…"paused_since":"2…
                 S: OK 1
                 C: RESUME q
                 S: OK
