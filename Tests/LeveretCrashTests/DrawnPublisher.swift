@@ -22,6 +22,8 @@ final class DrawnPublisher {
         case double
         /// After a crash, which left it without an answer.
         case again
+        /// The same, though it was not found after the crash: it was never stored, or settled without an answer.
+        case lost
         /// Long after it was confirmed.
         case known
     }
@@ -44,8 +46,9 @@ final class DrawnPublisher {
         for sequence in state.confirmed { say(sequence, .known) }
         for sequence in state.unanswered {
             let style = Copy.Style(priority: queue.priority(of: sequence), isUnordered: true)
+            let isKnown = journal.copies[key(sequence)] != nil
             journal.publishSentAgain(key(sequence), style)
-            say(sequence, .again)
+            say(sequence, isKnown ? .again : .lost)
         }
     }
 
@@ -113,10 +116,9 @@ final class DrawnPublisher {
         let key = key(sequence)
         switch kind {
         case .known: return isDouble
-        case .again:
-            // A full queue may refuse what it has.
-            if isTaken || isDouble { confirmed(key, &journal) }
-            return isTaken || isDouble || isFull
+        case .again, .lost:
+            if isTaken || (isDouble && kind == .again) { confirmed(key, &journal) }
+            return isTaken || isDouble || isFull  // a full queue may refuse what it has
         case .first:
             if isTaken { confirmed(key, &journal) }
             if isDouble || (isFull && !hasDouble) { journal.publishRefused(key) }
