@@ -98,10 +98,9 @@ struct EmbeddingArticleTests {
             output == [
                 "packing 2 lamps", "packing 1 table", "packing a carrot",
                 "to the moon died of delivery_limit",
-                "reached 1 queue", "orders: 0 ready, 0 unacked", "invoices: 1 ready, 0 unacked",
-                "parcels.dead: 0 ready, 0 unacked", "parcels: 0 ready, 0 unacked",
-                "mails: 0 ready, 0 unacked",
-                "berlin: 1 ready, 0 unacked",
+                "reached 1 queue", "berlin: 1 ready, 0 unacked", "invoices: 1 ready, 0 unacked",
+                "mails: 0 ready, 0 unacked", "orders: 0 ready, 0 unacked",
+                "parcels: 0 ready, 0 unacked", "parcels.dead: 0 ready, 0 unacked",
                 #"first invoice: ["invoice for 3 chairs"]"#,
                 "1 invoice for chairs", "1 long message",
             ])

@@ -27,8 +27,8 @@ enum StoreWarning: Sendable, CaseIterable {
             "messages can't be read from the database and their queues stand still: look at the log for the cause, and "
                 + "at the disk"
         case .missingLog:
-            "the broker before did not end in good order, and the database's write-ahead log (-wal) is gone: if somebody "
-                + "deleted it, what was confirmed last is lost, unless a program such as sqlite3 had written it back"
+            "the broker before did not end in good order, and the database's write-ahead log (-wal) is gone: if "
+                + "somebody deleted it, what was confirmed last is lost, unless a program such as sqlite3 had written it back"
         }
     }
 }
