@@ -351,6 +351,7 @@ final class LineHandler: ChannelDuplexHandler {
             if isInputClosed { return context.close(promise: nil) }
             context.close(mode: .output, promise: nil)
             closeTimer?.cancel()
+            guard context.channel.isActive else { return }
             closeTimer = loop.scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
             if isReadPending {
                 isReadPending = false

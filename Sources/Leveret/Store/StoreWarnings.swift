@@ -28,7 +28,8 @@ enum StoreWarning: Sendable, CaseIterable {
                 + "at the disk"
         case .missingLog:
             "the broker before did not end in good order, and the database's write-ahead log (-wal) is gone: if "
-                + "somebody deleted it, what was confirmed last is lost, unless a program such as sqlite3 had written it back"
+                + "somebody deleted it, what was confirmed last is lost, unless a program such as sqlite3 had written "
+                + "it back"
         }
     }
 }
