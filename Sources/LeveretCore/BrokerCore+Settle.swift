@@ -118,7 +118,12 @@ extension BrokerCore {
         messageBytes -= held.entry.footprint
         forgetID(of: held.entry.number)
         guard held.entry.storage != .memory else { return }
-        fire(takeConfirm(of: held.entry))
+        if !isInTransaction {
+            fire(takeConfirm(of: held.entry))
+        } else if held.entry.batch == gathering.batch.number {
+            // It is safe with the transaction: a crash before its commit must not take the message along.
+            gathering.isAwaited = true
+        }
         if !held.queue.isDeleted { removeRow(of: held.entry) }
     }
 

@@ -28,11 +28,13 @@ extension BrokerCore {
             routed.append(publishUnconfirmed(message, now: now))
         }
         var loads: [UInt64] = []
+        isInTransaction = true
         for case .settle(var settlement) in requests {
             // "All" are those of before, not those that the publishes have just brought.
             if settlement.multiple, settlement.tag == 0 { settlement.tag = DeliveryTag(lastTag) }
             if settlement.tag != 0 { loads += perform(settlement, session, now: now) }
         }
+        isInTransaction = false
         shrinkSeen(now: now)
         settleDying(now: now)
         guard loads.isEmpty else {

@@ -36,6 +36,25 @@ import Testing
         #expect(broker.ask(.settle(Settlement(.requeue, held?.tag ?? 0))) != nil)
     }
 
+    @Test func `what a transaction acks before it is written is confirmed with the transaction`() {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        broker.queue("done")
+        let publisher = broker.openSession()
+        func message(_ queue: String) -> Message {
+            Message(exchange: "", routingKey: queue, properties: nil, isPersistent: true, body: [1])
+        }
+        #expect(broker.ask(.publish(message("jobs"), mandatory: true), from: publisher) == nil)
+        let held = broker.get("jobs")
+        let ack = Request.settle(Settlement(.ack, held?.tag ?? 0))
+        #expect(broker.ask(.transaction([.publish(message("done"), mandatory: true), ack])) == nil)
+        broker.drain(publisher)
+        #expect(broker.events[publisher, default: []].isEmpty)
+        broker.settle()
+        #expect(broker.events[publisher]?.count == 1)
+        #expect(broker.rows.count == 1)
+    }
+
     @Test func `a cancel with requeue lets the session's other consumers go on`() {
         let broker = CoreHarness()
         broker.queue("jobs")
