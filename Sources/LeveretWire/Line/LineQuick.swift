@@ -28,6 +28,13 @@ struct LinePublishMemo: Sendable {
     }
 }
 
+/// What options a publish has, if any: behind a reference, because what is copied for every line must be small.
+private final class LineQuickOptions: Sendable {
+    let properties: MessageProperties
+
+    init(_ properties: MessageProperties) { self.properties = properties }
+}
+
 /// A line of a common shape.
 enum LineQuick {
     /// Nothing follows it.
@@ -39,15 +46,20 @@ enum LineQuick {
     struct Publish {
         var exchange: ExchangeName
         var routingKey: String
-        var properties: MessageProperties?
+        fileprivate var options: LineQuickOptions?
         var isPersistent: Bool
 
         /// The request with its body.
         func command(_ body: [UInt8]) -> LineCommand {
-            let message = Message(
-                exchange: exchange, routingKey: routingKey, properties: properties,
-                isPersistent: isPersistent,
-                body: body)
+            let message =
+                if let options {
+                    Message(
+                        exchange: exchange, routingKey: routingKey, properties: options.properties,
+                        isPersistent: isPersistent, body: body)
+                } else {
+                    Message(
+                        exchange: exchange, routingKey: routingKey, isPersistent: isPersistent, body: body)
+                }
             return .submit(.publish(message, mandatory: false), .plain)
         }
     }
@@ -122,7 +134,7 @@ enum LineQuick {
             defer { publish.isPersistent = false }
             return publish.isPersistent
         }
-        var properties = publish.properties ?? MessageProperties()
+        var properties = publish.options?.properties ?? MessageProperties()
         if line.hasWord("priority=", at: index) {
             index += 9
             guard let value = digits(line, &index), let priority = UInt8(exactly: value),
@@ -154,7 +166,7 @@ enum LineQuick {
         }
         guard index < line.count, line[index] == .space else { return false }
         index += 1
-        publish.properties = properties
+        publish.options = LineQuickOptions(properties)
         return true
     }
 
