@@ -1,8 +1,6 @@
 // What the broker's own threads (writer, reader, timekeeper) are made of: a thread that runs to its end, and
 // the signal that it sleeps on. Nothing else in Leveret touches pthreads.
 
-import Synchronization
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -58,18 +56,12 @@ private final class ThreadLife: Sendable {
 ///
 /// Why `@unchecked Sendable` holds: `isRaised` is read and written only between `pthread_mutex_lock` and
 /// `pthread_mutex_unlock` of `mutex` (or by `pthread_cond_…wait`, which holds it on return); the two pointers
-/// never change, and what they point to lives from `init` to `deinit` and is touched by pthread calls only;
-/// `wasShort` belongs to the one thread that waits.
+/// never change, and what they point to lives from `init` to `deinit` and is touched by pthread calls only.
 /// Swift's `Mutex` has no wait, and Foundation's `NSCondition` waits by the wall clock, which jumps.
 final class Signal: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var isRaised = false  // guarded by mutex
-    private let looksRaised = Atomic(false)  // the same, for a look without the mutex
-    /// The last wait in rhythm was so short that it could have been spent awake.
-    private var wasShort = false
-    /// How long a wait in rhythm is spent awake at most.
-    private static let awakeNanoseconds: Int64 = 100_000
 
     init() {
         pthread_mutex_init(mutex, nil)
@@ -95,7 +87,6 @@ final class Signal: @unchecked Sendable {
     func raise() {
         pthread_mutex_lock(mutex)
         isRaised = true
-        looksRaised.store(true, ordering: .relaxed)
         pthread_cond_signal(condition)
         pthread_mutex_unlock(mutex)
     }
@@ -104,23 +95,8 @@ final class Signal: @unchecked Sendable {
     func wait() {
         pthread_mutex_lock(mutex)
         while !isRaised { pthread_cond_wait(condition, mutex) }
-        lower()
+        isRaised = false
         pthread_mutex_unlock(mutex)
-    }
-
-    /// Waits like `wait`, but awake for the first 0.1 ms where the last of these waits was over within that:
-    /// saves who raises the flag in such a rhythm the time that a thread takes to wake up, and costs nothing
-    /// where nothing happens.
-    /// - Returns: whether the flag was raised.
-    func waitInRhythm(milliseconds: Int? = nil) -> Bool {
-        let start = Self.nanoseconds()
-        while wasShort, !looksRaised.load(ordering: .relaxed),
-            Self.nanoseconds() - start < Self.awakeNanoseconds
-        {}
-        var isInTime = true
-        if let milliseconds { isInTime = wait(milliseconds: milliseconds) } else { wait() }
-        wasShort = Self.nanoseconds() - start < Self.awakeNanoseconds
-        return isInTime
     }
 
     /// Returns once the flag is raised, or after `milliseconds`, whichever comes first.
@@ -130,20 +106,8 @@ final class Signal: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         if !isRaised { waitOnce(milliseconds: milliseconds) }
-        defer { lower() }
+        defer { isRaised = false }
         return isRaised
-    }
-
-    /// Takes the flag down, under the mutex.
-    private func lower() {
-        isRaised = false
-        looksRaised.store(false, ordering: .relaxed)
-    }
-
-    private static func nanoseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     /// One wait that may end early for no reason: callers look again at what they wait for.

@@ -147,10 +147,9 @@ struct Writer {
         engine.store.prepareLog()
         let needsCare = isAlarmed || !warnings.isEmpty
         guard let milliseconds = tidyAfterMilliseconds ?? (needsCare ? Self.careMilliseconds : nil) else {
-            _ = engine.writerSignal.waitInRhythm()
-            return
+            return engine.writerSignal.wait()
         }
-        if engine.writerSignal.waitInRhythm(milliseconds: milliseconds) { return }
+        if engine.writerSignal.wait(milliseconds: milliseconds) { return }
         do {
             tidyAfterMilliseconds = try engine.store.maintain() ? Self.stepMilliseconds : nil
         } catch {
