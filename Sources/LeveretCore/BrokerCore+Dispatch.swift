@@ -64,7 +64,7 @@ extension BrokerCore {
             guard let get = queue.gets.popFirst() else { return }
             get.session.waitingGets -= 1
             queue.lastUsed = now
-            if queue.settings.expiresMilliseconds != nil { arm(queue) }
+            if queue.expiresUnused { arm(queue) }
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
             var delivery = Delivery(entry, message, source)
             delivery.tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)

@@ -111,6 +111,11 @@ final class MessageQueue {
     /// True where the queue, and what is persistent in it, is there after a restart.
     var survives: Bool { definition.isDurable && !definition.isExclusive }
 
+    /// It is deleted once nobody has used it for a while.
+    var expiresUnused: Bool {
+        settings.expiresMilliseconds != nil || settings.expiresIfEmptyMilliseconds != nil
+    }
+
     // MARK: - Counts
 
     /// Ready messages in memory.

@@ -227,6 +227,19 @@ import Testing
 
     // MARK: - Unused queues
 
+    @Test func `a queue that expires if empty goes after a GET that took what came at once`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-expires-if-empty": .int(100)])
+        _ = broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 1000))
+        broker.advance(milliseconds: 50)
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        broker.advance(milliseconds: 99)
+        #expect(broker.core.queue(named: "jobs") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.core.queue(named: "jobs") == nil)
+    }
+
     @Test func `a queue that expires if empty stays while something is in it`() {
         let broker = CoreHarness()
         broker.queue("jobs", ["x-expires-if-empty": .int(100)])
