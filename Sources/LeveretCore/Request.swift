@@ -239,7 +239,7 @@ public enum Request: Sendable {
     /// Stops the dispatch of a queue, or lets it go on; publishing goes on all the while.
     case setPaused(QueueName, Bool)
     /// Sets or replaces a policy; answered by `.done` once everything that it matches obeys it.
-    case setPolicy(Policy)
+    indirect case setPolicy(Policy)
     /// Removes a policy; removing one that isn't there changes nothing.
     case deletePolicy(String, isOperator: Bool)
     /// Moves messages, a transaction per slice; answered by `.count`.
@@ -249,7 +249,7 @@ public enum Request: Sendable {
     /// Removes the message at this position, which is ready or delayed; answered by `.done`.
     case cancelMessage(QueueName, MessageNumber)
     /// Changes a message that is ready or delayed; answered by `.done`.
-    case edit(MessageEdit)
+    indirect case edit(MessageEdit)
     /// Shows messages without taking them; answered by `.messages`.
     indirect case peek(Peek)
     /// Rows of a read-only SQL query over the database; answered by `.table`.

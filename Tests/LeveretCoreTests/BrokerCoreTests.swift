@@ -262,4 +262,10 @@ import Testing
             return
         }
     }
+
+    @Test func `requests and events are small, because each message is copied in some`() {
+        #expect(MemoryLayout<Request>.size <= 48)
+        #expect(MemoryLayout<Answer>.size <= 40)
+        #expect(MemoryLayout<SessionEvent>.size <= 64)
+    }
 }
