@@ -41,6 +41,7 @@ extension BrokerCore {
         guard let done = inFlight, done.batch.number == number else { return }
         inFlight = nil
         for confirm in done.confirms { fire(confirm) }
+        for confirm in done.confirmsOfGone { fire(confirm) }
         for session in done.marked { marked(session, in: number) }
         for waiting in done.answers { answer(waiting.session, waiting.ticket, waiting.answer) }
         if unfinished.isEmpty {

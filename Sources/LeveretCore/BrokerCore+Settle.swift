@@ -118,12 +118,7 @@ extension BrokerCore {
         messageBytes -= held.entry.footprint
         forgetID(of: held.entry.number)
         guard held.entry.storage != .memory else { return }
-        if !isInTransaction {
-            fire(takeConfirm(of: held.entry))
-        } else if held.entry.batch == gathering.batch.number {
-            // It is safe with the transaction: a crash before its commit must not take the message along.
-            gathering.isAwaited = true
-        }
+        fire(takeConfirm(of: held.entry))
         if !held.queue.isDeleted { removeRow(of: held.entry) }
     }
 
@@ -253,10 +248,14 @@ extension BrokerCore {
         }
     }
 
-    /// A copy is safe: its publisher hears so once all are.
+    /// A copy is safe, or gone for good: its publisher hears so once all are. What a transaction takes away is gone
+    /// with its commit: a crash before that must not take a message along that was confirmed.
     mutating func fire(_ confirm: Confirm) {
         switch confirm {
         case .none: break
+        case _ where isInTransaction:
+            gathering.confirmsOfGone.append(confirm)
+            gathering.isAwaited = true
         case .one(let session, let ticket, let routed): answer(session, ticket, .routed(Int(routed)))
         case .shared(let shared):
             shared.remaining -= 1

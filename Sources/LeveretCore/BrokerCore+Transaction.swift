@@ -22,21 +22,21 @@ extension BrokerCore {
         }
         let before = gathering.durableChanges
         let lastTag = session.nextTag - 1
+        isInTransaction = true
         // Publishes first: what is handed back could fill a queue that was seen to have room for them.
         var routed: [Int] = []
         for case .publish(let message, _) in requests {
             routed.append(publishUnconfirmed(message, now: now))
         }
         var loads: [UInt64] = []
-        isInTransaction = true
         for case .settle(var settlement) in requests {
             // "All" are those of before, not those that the publishes have just brought.
             if settlement.multiple, settlement.tag == 0 { settlement.tag = DeliveryTag(lastTag) }
             if settlement.tag != 0 { loads += perform(settlement, session, now: now) }
         }
-        isInTransaction = false
         shrinkSeen(now: now)
         settleDying(now: now)
+        isInTransaction = false
         guard loads.isEmpty else {
             let deferred = DeferredAnswer(
                 session: session, ticket: ticket, answer: .committed(routed), remaining: loads.count)

@@ -41,7 +41,7 @@ public struct BrokerCore {
     var work: Deque<LongWork> = []
     /// In the order in which they count.
     var policies: [ActivePolicy] = []
-    /// The settlements of a transaction are being carried out.
+    /// A transaction is being carried out.
     var isInTransaction = false
     /// Queues and exchanges that deduplicate.
     var dedupScopes = 0

@@ -65,6 +65,8 @@ struct Gathering {
     var batch = WriteBatch()
     /// Beside `batch.inserts`, row by row.
     var confirms: ContiguousArray<Confirm> = []
+    /// Of unwritten copies that a transaction in the batch has taken away.
+    var confirmsOfGone: [Confirm] = []
     /// Given once the batch is committed.
     var answers: [WaitingAnswer] = []
     /// Deliveries of these sessions wait until the batch is committed.

@@ -36,7 +36,10 @@ import Testing
         #expect(broker.ask(.settle(Settlement(.requeue, held?.tag ?? 0))) != nil)
     }
 
-    @Test func `what a transaction acks before it is written is confirmed with the transaction`() {
+    @Test(arguments: [Settlement.Outcome.ack, .deadLetter])
+    func `what a transaction takes away before it is written is confirmed with the transaction`(
+        outcome: Settlement.Outcome
+    ) {
         let broker = CoreHarness()
         broker.queue("jobs")
         broker.queue("done")
@@ -46,13 +49,27 @@ import Testing
         }
         #expect(broker.ask(.publish(message("jobs"), mandatory: true), from: publisher) == nil)
         let held = broker.get("jobs")
-        let ack = Request.settle(Settlement(.ack, held?.tag ?? 0))
-        #expect(broker.ask(.transaction([.publish(message("done"), mandatory: true), ack])) == nil)
+        let settle = Request.settle(Settlement(outcome, held?.tag ?? 0))
+        #expect(broker.ask(.transaction([.publish(message("done"), mandatory: true), settle])) == nil)
         broker.drain(publisher)
         #expect(broker.events[publisher, default: []].isEmpty)
         broker.settle()
         #expect(broker.events[publisher]?.count == 1)
         #expect(broker.rows.count == 1)
+    }
+
+    @Test func `what a transaction's publish drops before it is written is confirmed with the transaction`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-max-length": .int(1)])
+        let publisher = broker.openSession()
+        let message = Message(
+            exchange: "", routingKey: "jobs", properties: nil, isPersistent: true, body: [1])
+        #expect(broker.ask(.publish(message, mandatory: true), from: publisher) == nil)
+        #expect(broker.ask(.transaction([.publish(message, mandatory: true)])) == nil)
+        broker.drain(publisher)
+        #expect(broker.events[publisher, default: []].isEmpty)
+        broker.settle()
+        #expect(broker.events[publisher]?.count == 1)
     }
 
     @Test func `a cancel with requeue lets the session's other consumers go on`() {
