@@ -6,27 +6,12 @@ import Synchronization
 
 /// Carries searches out and tells the core what they found.
 final class Searcher: Sendable {
-    private struct Inbox {
-        var searches: [Search] = []
-        /// Whose turn it was last.
-        var last: SessionID?
-        var isIdle = false
-
-        /// The first search of the session that is next.
-        mutating func next() -> Search? {
-            let index = searches.firstIndex { $0.session != last } ?? searches.indices.first
-            guard let index else { return nil }
-            last = searches[index].session
-            return searches.remove(at: index)
-        }
-    }
-
     private let store: Store
     private let limits: CoreLimits
     private let signal = Signal()
     private let ended = Signal()
     private let isStopping = Atomic(false)
-    private let inbox = Mutex(Inbox())  // guards what is asked and not yet begun
+    private let turns = Mutex(SearchTurns())  // guards what is asked and not yet begun
 
     init(store: Store, limits: CoreLimits) {
         self.store = store
@@ -35,10 +20,10 @@ final class Searcher: Sendable {
 
     /// Asks for searches. Never waits.
     func request(_ searches: [Search]) {
-        let wasIdle = inbox.withLock { inbox in
-            inbox.searches += searches
-            defer { inbox.isIdle = false }
-            return inbox.isIdle
+        let wasIdle = turns.withLock { turns in
+            for search in searches { turns.add(search) }
+            defer { turns.isIdle = false }
+            return turns.isIdle
         }
         if wasIdle { signal.raise() }
     }
@@ -60,6 +45,9 @@ final class Searcher: Sendable {
         defer { ended.raise() }
         while let search = nextSearch() {
             let result = Result { () throws(BrokerError) in
+                guard engine.enter({ state, _ in state.core.awaits(search: search.number) }) else {
+                    throw BrokerError(.connectionForced, "who asked has gone")
+                }
                 let bounds = SearchBounds(limits) { [self] in isStopping.load(ordering: .relaxed) }
                 return try store.search(bounds).answer(search)
             }
@@ -70,14 +58,42 @@ final class Searcher: Sendable {
     /// The next search, once there is one; `nil` once stopped.
     private func nextSearch() -> Search? {
         while !isStopping.load(ordering: .acquiring) {
-            let search = inbox.withLock { inbox in
-                let search = inbox.next()
-                inbox.isIdle = search == nil
+            let search = turns.withLock { turns in
+                let search = turns.next()
+                turns.isIdle = search == nil
                 return search
             }
             if let search { return search }
             signal.wait()
         }
         return nil
+    }
+}
+
+/// Searches that wait, one session's after the other's.
+struct SearchTurns {
+    /// What each session waits for.
+    private var searches: [SessionID: [Search]] = [:]
+    /// The sessions that wait, in the order of their turns.
+    private var sessions: [SessionID] = []
+    /// Nobody has been told of what comes next.
+    var isIdle = false
+
+    mutating func add(_ search: Search) {
+        if searches[search.session] == nil { sessions.append(search.session) }
+        searches[search.session, default: []].append(search)
+    }
+
+    /// The first search of the session that is next.
+    mutating func next() -> Search? {
+        guard !sessions.isEmpty else { return nil }
+        let session = sessions.removeFirst()
+        guard var own = searches.removeValue(forKey: session), !own.isEmpty else { return nil }
+        let search = own.removeFirst()
+        if !own.isEmpty {
+            searches[session] = own
+            sessions.append(session)
+        }
+        return search
     }
 }

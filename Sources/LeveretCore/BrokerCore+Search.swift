@@ -76,6 +76,15 @@ extension BrokerCore {
         settleDying(now: now)
     }
 
+    /// False where nobody waits for a search any more.
+    public func awaits(search number: UInt64) -> Bool {
+        switch searches[number] {
+        case .answer(let session, _): !session.isClosed
+        case .move: true
+        case nil: false
+        }
+    }
+
     // MARK: - What the file lacks
 
     /// What the core knows of a queue's messages beside the file. O(messages in memory, and held ones).
@@ -90,7 +99,7 @@ extension BrokerCore {
         guard queue.unackedCount > 0 else { return overlay }
         for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
             for case .some(let held) in session.held where held.queue === queue {
-                let holder = "\(session.connection.name)/\(held.consumer?.tag.rawValue ?? "get")"
+                let holder = session.holder(of: held.consumer)
                 overlay.add(held.entry, of: queue, heldBy: holder, since: held.since)
             }
         }

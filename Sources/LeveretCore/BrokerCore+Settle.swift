@@ -44,9 +44,10 @@ extension BrokerCore {
     /// Why a settlement can't be carried out.
     func refusal(of settlement: Settlement, _ session: Session) -> BrokerError? {
         let tag = settlement.tag.rawValue
+        let expiry = session.expiredLeases.first { $0.tag == tag }
         let isKnown = settlement.multiple ? tag < session.nextTag : session.holds(settlement.tag)
-        guard !isKnown else { return nil }
-        if let expiry = session.expiredLeases.first(where: { $0.tag == tag }) {
+        guard !isKnown || expiry != nil else { return nil }
+        if let expiry {
             return BrokerError(
                 .preconditionFailed,
                 "the lease of delivery \(tag) expired at \(expiry.end.iso8601) and its message went back; "

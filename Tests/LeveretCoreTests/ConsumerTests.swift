@@ -164,6 +164,7 @@ import Testing
         }
         #expect(error.code == .preconditionFailed)
         #expect(error.text.hasPrefix("the lease of delivery 1 expired at 1970-01-01T00:16:40.100Z"))
+        #expect(broker.refusal(of: .settle(Settlement(.ack, 1, multiple: true))) == error)
         let again = try #require(broker.get("jobs"))
         #expect(again.deliveries == 2 && again.failed == 1)
     }

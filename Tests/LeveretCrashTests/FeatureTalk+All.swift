@@ -77,8 +77,6 @@ extension FeatureTalk {
             S: OK q ready=0 consumers=0
             C: PUB "" q :one
             S: OK 1
-            C: PUB "" q :two
-            S: OK 1
             C: GET q
             S: MSG 1 …
             B: one
@@ -91,7 +89,7 @@ extension FeatureTalk {
                 S: OK 1
                 C: EDIT q 1 delay=0
                 S: OK
-                C: GET q
+                C: GET q wait=60000
                 S: MSG 1 q "" q redelivered=1 deliveries=2 position=1 …
                 B: one
                 """),

@@ -189,7 +189,9 @@ extension ReferenceModel {
     // MARK: - Settling
 
     private func isKnown(_ settling: Settling, _ session: ModelSession) -> Bool {
-        if settling.multiple { return settling.tag <= session.tagsHanded }
+        if settling.multiple {
+            return settling.tag <= session.tagsHanded && !session.expiredTags.contains(settling.tag)
+        }
         return session.held.contains { $0.tag == settling.tag }
     }
 

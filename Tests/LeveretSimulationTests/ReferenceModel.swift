@@ -231,6 +231,8 @@ final class ModelSession {
     var tagsGiven: UInt64 = 0
     /// The last that the model has followed.
     var tagsHanded: UInt64 = 0
+    /// Whose leases have ended.
+    var expiredTags: Set<UInt64> = []
     /// Bytes of deliveries since the last drain, as the core counts them.
     var undrainedBytes = 0
 

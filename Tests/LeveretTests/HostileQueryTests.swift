@@ -5,6 +5,7 @@ import LeveretTestSupport
 import Testing
 
 @testable import Leveret
+@testable import LeveretCore
 
 /// A text and what it is refused with.
 struct Hostile: CustomTestStringConvertible, Sendable {
@@ -239,6 +240,67 @@ struct HostileQueryTests {
         let broker = try await broker { $0.limits.queryMillisecondsMax = 0 }
         let error = await refusal { _ = try await broker.peek("jobs", where: "body LIKE '%x%'") }
         #expect(error?.text.contains("where was stopped after 0 ms") == true)
+    }
+
+    @Test func `functions that take long look at the time by themselves`() async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 0 }
+        for sql in ["SELECT 'a' LIKE 'b'", "SELECT 'a' GLOB 'b'", "SELECT instr('a', 'b')"] {
+            let error = await refusal { _ = try await broker.query(sql) }
+            #expect(error?.text.contains("was stopped after 0 ms") == true, "\(sql)")
+        }
+    }
+
+    @Test func `a pattern that takes long on a long text is refused`() async throws {
+        let broker = try await broker()
+        try await broker.publish(String(repeating: "a", count: 300_000), to: "jobs" as QueueName)
+        let set = String(repeating: "b", count: 240)
+        let error = await refusal { _ = try await broker.peek("jobs", where: "body GLOB '*[\(set)]'") }
+        #expect(error?.text.contains("a pattern of 243 bytes takes too long on a text of 300000") == true)
+        let long = await refusal {
+            _ = try await broker.query("SELECT 'a' LIKE '\(String(repeating: "b", count: 257))'")
+        }
+        #expect(long?.text.contains("pattern too complex: it has more than 256 bytes") == true)
+    }
+
+    @Test func `patterns match as SQLite's do`() async throws {
+        let broker = try await broker()
+        let sql = """
+            SELECT 'aXb' LIKE 'A_b', 'ab' LIKE 'a_b', 'a%' LIKE 'a!%' ESCAPE '!', 'ab' LIKE 'a!%' ESCAPE '!',
+                NULL LIKE 'a', 5 LIKE '5', 'abc' GLOB 'a[bx]*', 'Abc' GLOB 'a*', 'ä' LIKE '_'
+            """
+        let row = try await broker.query(sql).rows.first
+        #expect(
+            row == [
+                .int(1), .int(0), .int(1), .int(0), .void, .int(1), .int(1), .int(0), .int(1),
+            ])
+    }
+
+    @Test func `one row is bounded as many are`() async throws {
+        let broker = try await broker { $0.limits.queryBytesMax = 100 }
+        let wide = "SELECT " + Array(repeating: "'0123456789'", count: 10).joined(separator: ", ")
+        let error = await refusal { _ = try await broker.query(wide) }
+        #expect(error?.code == .resourceError)
+        #expect(error?.text.contains("100 bytes; give it a LIMIT, or fewer columns") == true)
+        // A control character is six in JSON.
+        for (count, isAllowed) in [(16, true), (17, false)] {
+            let controls = Array(repeating: "1", count: count).joined(separator: ",")
+            let refused = await refusal { _ = try await broker.query("SELECT char(\(controls))") }
+            #expect((refused == nil) == isAllowed)
+        }
+    }
+
+    @Test func `sessions take turns with their searches`() {
+        var turns = SearchTurns()
+        for (number, session) in [UInt64]([1, 1, 1, 2, 2, 3]).enumerated() {
+            turns.add(
+                Search(
+                    number: UInt64(number), session: SessionID(session), kind: .query(""),
+                    now: 0,
+                    barrier: 0))
+        }
+        var order: [UInt64] = []
+        while let next = turns.next() { order.append(next.session.rawValue) }
+        #expect(order == [1, 2, 3, 1, 2, 1])
     }
 
     @Test func `what takes too much memory is stopped`() async throws {

@@ -35,6 +35,8 @@ final class GuardedDatabase {
     let database: Database
     private let watch: QueryWatch
     private let bounds: SearchBounds
+    /// Bytes of one value in the statement compiled last.
+    private var valueBytesMax = 0
 
     /// Opens the file at `path` for reading, or with `nil` an empty database in memory.
     init(path: String?, _ bounds: SearchBounds) throws(StoreFailure) {
@@ -60,7 +62,7 @@ final class GuardedDatabase {
             (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256), (SQLITE_LIMIT_TRIGGER_DEPTH, 1),
             (SQLITE_LIMIT_WORKER_THREADS, 0),
         ] { sqlite3_limit(connection, limit, Int32(most)) }
-        try SearchFunctions.register(on: connection)
+        try SearchFunctions.register(on: connection, watch)
         watch.watch(connection)
     }
 
@@ -90,8 +92,7 @@ final class GuardedDatabase {
             throw BrokerError(.syntaxError, "\(foreign.name) has a character of code 0 in it; take it out")
         }
         try check(QueryText(foreign.text), foreign, trust)
-        sqlite3_limit(
-            database.sqliteConnection, SQLITE_LIMIT_LENGTH, Int32(clamping: bounds.limits.queryValueBytesMax))
+        limitValues(to: bounds.limits.queryValueBytesMax)
         watch.begin(trust)
         let start = before.utf8.count
         let sql = Array((before + foreign.text + after).utf8CString.dropLast())
@@ -118,7 +119,15 @@ final class GuardedDatabase {
         guard sqlite3_stmt_readonly(statement) != 0, sqlite3_column_count(statement) > 0 else {
             throw BrokerError(.accessRefused, "\(foreign.name) does not read; it must be one SELECT")
         }
+        // SQLite makes all values of a row before anybody can look at how much they take.
+        let columns = Int(sqlite3_column_count(statement))
+        limitValues(to: min(bounds.limits.queryValueBytesMax, bounds.limits.queryMemoryMax / 2 / columns))
         return compiled
+    }
+
+    private func limitValues(to bytes: Int) {
+        valueBytesMax = bytes
+        sqlite3_limit(database.sqliteConnection, SQLITE_LIMIT_LENGTH, Int32(clamping: bytes))
     }
 
     /// Refuses what SQLite had better not begin to compile.
@@ -166,7 +175,6 @@ final class GuardedDatabase {
     fileprivate func error(_ foreign: Foreign, start: Int) -> BrokerError {
         let connection = database.sqliteConnection
         let said = sqlite3_errmsg(connection).map { String(cString: $0) } ?? "unknown error"
-        let limits = bounds.limits
         let code = sqlite3_errcode(connection) & 0xff
         // A function that is denied is a plain error to SQLite.
         if let denial = watch.denial, code == SQLITE_AUTH || code == SQLITE_ERROR {
@@ -177,7 +185,7 @@ final class GuardedDatabase {
         case SQLITE_TOOBIG:
             return BrokerError(
                 .preconditionFailed,
-                "a value in \(foreign.name) is longer than \(limits.queryValueBytesMax) bytes; leave it out")
+                "a value in \(foreign.name) is longer than \(valueBytesMax) bytes; leave it out")
         case SQLITE_NOMEM: return BrokerError(.resourceError, "there is no memory for \(foreign.name)")
         case SQLITE_ERROR, SQLITE_AUTH, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_CONSTRAINT, SQLITE_READONLY:
             return wrong(foreign, said, at: Int(sqlite3_error_offset(connection)) - start)
@@ -267,18 +275,28 @@ final class ForeignStatement {
         }
     }
 
-    /// A value of the row, and its bytes.
-    func value(_ column: Int32) -> (FieldValue, bytes: Int) {
+    /// How many bytes a value of the row is as JSON, without its name.
+    func writtenBytes(_ column: Int32) -> Int {
         switch sqlite3_column_type(statement, column) {
-        case SQLITE_INTEGER: return (.int(row.int(column)), 8)
-        case SQLITE_FLOAT: return (.double(sqlite3_column_double(statement, column)), 8)
         case SQLITE_TEXT:
-            let text = row.text(column)
-            return (.string(text), text.utf8.count)
-        case SQLITE_BLOB:
-            let bytes = row.bytes(column)
-            return (.bytes(bytes), bytes.count)
-        default: return (.void, 1)
+            guard let start = sqlite3_column_text(statement, column) else { return 0 }
+            let text = UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
+            return text.reduce(2) { sum, byte in
+                sum + (byte < 0x20 ? 6 : byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") ? 2 : 1)
+            }
+        case SQLITE_BLOB: return Int(sqlite3_column_bytes(statement, column)) / 3 * 4 + 6
+        default: return 8
+        }
+    }
+
+    /// A value of the row.
+    func value(_ column: Int32) -> FieldValue {
+        switch sqlite3_column_type(statement, column) {
+        case SQLITE_INTEGER: .int(row.int(column))
+        case SQLITE_FLOAT: .double(sqlite3_column_double(statement, column))
+        case SQLITE_TEXT: .string(row.text(column))
+        case SQLITE_BLOB: .bytes(row.bytes(column))
+        default: .void
         }
     }
 }

@@ -75,7 +75,8 @@ final class QueryWatch {
         selects = 0
     }
 
-    private func mayGoOn() -> Bool {
+    /// False once it has done enough: then `stop` says of what.
+    func mayGoOn() -> Bool {
         if case .ours = trust { return true }
         let memory = sqlite3_memory_used()
         leastMemory = min(leastMemory, memory)

@@ -91,21 +91,24 @@ struct StoreSearch {
         var result = QueryResult(columns: statement.columns, rows: [])
         var bytes = 0
         while try statement.next() {
-            guard result.rows.count < bounds.limits.queryRowsMax, bytes <= bounds.limits.queryBytesMax else {
-                throw BrokerError(
-                    .resourceError,
-                    "the query's answer has more than \(bounds.limits.queryRowsMax) rows or "
-                        + "\(bounds.limits.queryBytesMax) bytes; give it a LIMIT")
-            }
             var row: [FieldValue] = []
             for column in result.columns.indices {
-                let (value, size) = statement.value(Int32(column))
-                row.append(value)
-                bytes += size
+                bytes += statement.writtenBytes(Int32(column))
+                try check(rows: result.rows.count + 1, bytes: bytes)
+                row.append(statement.value(Int32(column)))
             }
             result.rows.append(row)
         }
         return result
+    }
+
+    private func check(rows: Int, bytes: Int) throws(BrokerError) {
+        guard rows <= bounds.limits.queryRowsMax, bytes <= bounds.limits.queryBytesMax else {
+            throw BrokerError(
+                .resourceError,
+                "the query's answer has more than \(bounds.limits.queryRowsMax) rows or "
+                    + "\(bounds.limits.queryBytesMax) bytes; give it a LIMIT, or fewer columns")
+        }
     }
 
     // MARK: Steps
