@@ -39,6 +39,6 @@ for letter in try await broker.peek("orders.dead") {
 }
 
 let replayed = try await broker.move(from: "orders.dead", to: "orders")
-print("the worker has learned to count; \(replayed) replayed")
+print("the worker has learned to count;", replayed, "replayed")
 try await work { _ in true }
 try await broker.shutdown()
