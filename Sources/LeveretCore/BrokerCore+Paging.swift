@@ -123,7 +123,11 @@ extension BrokerCore {
     mutating func dropAnswersUnderWay(for queue: MessageQueue) {
         queue.epoch += 1
         queue.isLoading = false
-        queue.isLoadingExpired = false
+        if queue.isLoadingExpired {
+            queue.isLoadingExpired = false
+            // What has expired is asked for again.
+            arm(queue)
+        }
         resumeMoves(from: queue)
     }
 
