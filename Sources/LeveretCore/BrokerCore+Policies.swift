@@ -3,14 +3,17 @@
 
 import DequeModule
 
-/// Queues and exchanges look at the policies again, over several slices.
+/// Those queues and exchanges look at the policies again that a changed one is for, over several slices.
 final class PolicyRefresh {
+    /// As it was, and as it is.
+    let changed: [ActivePolicy]
     let session: Session
     let ticket: Ticket
     var next = 0
     var nextExchange = 0
 
-    init(session: Session, ticket: Ticket) {
+    init(_ changed: [ActivePolicy], session: Session, ticket: Ticket) {
+        self.changed = changed
         self.session = session
         self.ticket = ticket
     }
@@ -21,16 +24,14 @@ extension BrokerCore {
     mutating func setPolicy(_ policy: Policy, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let active = try ActivePolicy(policy)
-            policies.removeAll {
-                $0.policy.name.hasSameBytes(as: policy.name) && $0.policy.isOperator == policy.isOperator
-            }
+            let replaced = takePolicy(policy.name, isOperator: policy.isOperator)
             guard policies.count < limits.policiesMax else {
                 let text = "there are \(policies.count) policies, as many as there may be"
                 throw BrokerError(.resourceError, text)
             }
             add(active)
             gathering.define(.putPolicy(policy))
-            refresh(PolicyRefresh(session: session, ticket: ticket), now: now)
+            refresh(PolicyRefresh(replaced + [active], session: session, ticket: ticket), now: now)
         } catch {
             answer(session, ticket, .refused(error))
         }
@@ -40,13 +41,21 @@ extension BrokerCore {
     mutating func deletePolicy(
         _ name: String, isOperator: Bool, _ ticket: Ticket, _ session: Session, now: Instant
     ) {
-        let count = policies.count
-        policies.removeAll { $0.policy.name.hasSameBytes(as: name) && $0.policy.isOperator == isOperator }
-        guard policies.count < count else {
+        let gone = takePolicy(name, isOperator: isOperator)
+        guard !gone.isEmpty else {
             return answerOnceCommitted(session, ticket, .done, latestDefinitions)
         }
         gathering.define(.deletePolicy(name, isOperator: isOperator))
-        refresh(PolicyRefresh(session: session, ticket: ticket), now: now)
+        refresh(PolicyRefresh(gone, session: session, ticket: ticket), now: now)
+    }
+
+    /// Takes the policy of this name away; empty where there is none.
+    private mutating func takePolicy(_ name: String, isOperator: Bool) -> [ActivePolicy] {
+        func isMeant(_ active: ActivePolicy) -> Bool {
+            active.policy.name.hasSameBytes(as: name) && active.policy.isOperator == isOperator
+        }
+        defer { policies.removeAll(where: isMeant) }
+        return policies.filter(isMeant)
     }
 
     /// Keeps the policies in the order in which they count.
@@ -60,14 +69,16 @@ extension BrokerCore {
         let end = min(refresh.next + limits.policySliceCount, queues.count)
         let room = limits.policySliceCount - (end - refresh.next)
         var changed: [MessageQueue] = []
-        for case .some(let queue) in queues[refresh.next..<end] {
+        for case .some(let queue) in queues[refresh.next..<end]
+        where refresh.changed.contains(where: { $0.matches(queue.definition) }) {
             if applyPolicies(to: queue, now: now) { changed.append(queue) }
         }
         for queue in changed { settingsChanged(queue, now: now) }
         settleDying(now: now)
         refresh.next = end
         let endExchange = min(refresh.nextExchange + room, topology.states.count)
-        for case .some(let exchange) in topology.states[refresh.nextExchange..<endExchange] {
+        for case .some(let exchange) in topology.states[refresh.nextExchange..<endExchange]
+        where refresh.changed.contains(where: { $0.matches(exchange.definition) }) {
             applyPolicies(to: exchange)
         }
         refresh.nextExchange = endExchange
