@@ -25,6 +25,37 @@ struct FollowUp: Sendable {
     var wakesTimekeeper = false
 }
 
+/// What must see a batch, and is asked of the store once that is committed.
+protocol AskedAfterCommit {
+    var barrier: BatchNumber { get }
+}
+
+extension LoadRequest: AskedAfterCommit {}
+extension Search: AskedAfterCommit {}
+
+/// Requests that wait for their batch, and those whose batch has just been committed.
+struct HeldBack<Request: AskedAfterCommit> {
+    private var waiting: [Request] = []
+    private var ready: [Request] = []
+
+    /// Lets those go that waited for batches up to `number`.
+    mutating func committed(through number: BatchNumber) {
+        guard !waiting.isEmpty else { return }
+        ready += waiting.filter { $0.barrier <= number }
+        waiting.removeAll { $0.barrier <= number }
+    }
+
+    /// Hands on those that need not wait any more, and of `requests` those that need not wait at all.
+    mutating func pass(_ requests: [Request], committed: BatchNumber, to passed: inout [Request]) {
+        guard !requests.isEmpty || !ready.isEmpty else { return }
+        passed += ready
+        ready.removeAll()
+        for request in requests {
+            if request.barrier <= committed { passed.append(request) } else { waiting.append(request) }
+        }
+    }
+}
+
 /// What the lock guards: the core, and what must be read and changed together with it.
 struct EngineState {
     /// Where the writer thread is.
@@ -39,12 +70,8 @@ struct EngineState {
     var untold: [BrokerEvent] = []
     /// The last batch that the store has committed.
     var committed: BatchNumber = 0
-    /// Reads that wait for their batch, and those whose batch has just been committed.
-    var heldLoads: [LoadRequest] = []
-    var readyLoads: [LoadRequest] = []
-    /// Searches that wait for their batch, and those whose batch has just been committed.
-    var heldSearches: [Search] = []
-    var readySearches: [Search] = []
+    private var loads = HeldBack<LoadRequest>()
+    private var searches = HeldBack<Search>()
     var writerRest = WriterRest.awake
     /// Until when the timekeeper sleeps; `nil` while it is awake.
     var timekeeperSleepsUntil: Instant?
@@ -63,10 +90,8 @@ struct EngineState {
         for id in outputs.wakes {
             if let outlet = outlets[id] { followUp.wakes.append(outlet) }
         }
-        if !outputs.loads.isEmpty || !readyLoads.isEmpty { collectLoads(outputs.loads, into: &followUp) }
-        if !outputs.searches.isEmpty || !readySearches.isEmpty {
-            collectSearches(outputs.searches, into: &followUp)
-        }
+        loads.pass(outputs.loads, committed: committed, to: &followUp.loads)
+        searches.pass(outputs.searches, committed: committed, to: &followUp.searches)
         if !outputs.events.isEmpty, !listeners.isEmpty {
             untold += outputs.events
             followUp.hasNews = true
@@ -87,40 +112,11 @@ struct EngineState {
     /// Long work goes on only while there is room for what it makes.
     var hasLongWork: Bool { core.hasMoreWork && core.hasRoomForWork }
 
-    /// Lets the reads go that waited for batches up to `number`.
+    /// Lets the reads and searches go that waited for batches up to `number`.
     mutating func committed(through number: BatchNumber) {
         committed = number
-        if !heldSearches.isEmpty {
-            readySearches += heldSearches.filter { $0.barrier <= number }
-            heldSearches.removeAll { $0.barrier <= number }
-        }
-        guard !heldLoads.isEmpty else { return }
-        readyLoads += heldLoads.filter { $0.barrier <= number }
-        heldLoads.removeAll { $0.barrier <= number }
-    }
-
-    private mutating func collectLoads(_ loads: [LoadRequest], into followUp: inout FollowUp) {
-        followUp.loads += readyLoads
-        readyLoads.removeAll()
-        for load in loads {
-            if load.barrier <= committed {
-                followUp.loads.append(load)
-            } else {
-                heldLoads.append(load)
-            }
-        }
-    }
-
-    private mutating func collectSearches(_ searches: [Search], into followUp: inout FollowUp) {
-        followUp.searches += readySearches
-        readySearches.removeAll()
-        for search in searches {
-            if search.barrier <= committed {
-                followUp.searches.append(search)
-            } else {
-                heldSearches.append(search)
-            }
-        }
+        loads.committed(through: number)
+        searches.committed(through: number)
     }
 
     private mutating func resumePaused(into followUp: inout FollowUp) {

@@ -113,7 +113,8 @@ extension Database {
 
 /// A connection that callers on any thread borrow, one after the other.
 ///
-/// Why `@unchecked Sendable` holds: `database` is touched under `lock` only.
+/// Why `@unchecked Sendable` holds: `database` is touched under `lock` only. A `Mutex` around it would do without, but
+/// takes no closure that is not `sending`, and `work` uses what its caller has.
 final class DatabaseQueue: @unchecked Sendable {
     /// Where the file is.
     let path: String
