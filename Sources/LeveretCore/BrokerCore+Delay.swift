@@ -74,7 +74,7 @@ extension BrokerCore {
         while left > 0, let first = queue.delayed.soon.min, first.due <= now {
             _ = queue.delayed.popFirst()
             left -= 1
-            ready(first.entry, in: queue, now: now)
+            comeDue(first.entry, in: queue, now: now)
         }
         if left < limits.sliceCount {
             enforceLength(of: queue, now: now)
@@ -86,7 +86,7 @@ extension BrokerCore {
     }
 
     /// A delayed copy becomes ready: at its old place, or at the tail if it has none yet.
-    private mutating func ready(_ entry: Entry, in queue: MessageQueue, now: Instant) {
+    mutating func comeDue(_ entry: Entry, in queue: MessageQueue, now: Instant) {
         var entry = entry
         var taker: Taker?
         if entry.place == 0 {

@@ -150,12 +150,16 @@ extension BrokerCore {
                 keepCounters(of: entry, in: queue, alsoSpilled: true)
             }
             if entry.storage == .database { gathering.durableChanges += 1 }
-            if let due {
-                delay(entry, until: due, in: queue, now: now)
-            } else {
+            guard let due else {
                 returnToPlace(entry, of: queue)
-                enforceLength(of: queue, now: now)
+                return enforceLength(of: queue, now: now)
             }
+            guard edit.delayMilliseconds != nil, due <= now else {
+                return delay(entry, until: due, in: queue, now: now)
+            }
+            // Who asks for it now finds it ready with the answer, whatever else is due.
+            comeDue(entry, in: queue, now: now)
+            returned(to: queue, now: now)
         }
     }
 

@@ -123,7 +123,7 @@ public struct MessageEdit: Hashable, Sendable {
     public var position: MessageNumber
     /// Refuse unless it has this version.
     public var version: Int?
-    /// Delay it until so many milliseconds from now, 0 to 4,294,967,295; 0 makes it ready.
+    /// Delay it until so many milliseconds from now, 0 to 4,294,967,295; 0 makes it ready at once.
     public var delayMilliseconds: Int64?
     /// Replaces its routing key; it is not routed again.
     public var routingKey: String?

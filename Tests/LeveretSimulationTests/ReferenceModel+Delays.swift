@@ -120,22 +120,22 @@ extension ReferenceModel {
     /// Makes a change, or remembers it until the core was seen to have read the store.
     func change(
         _ position: Int64, of queue: String, _ edit: Edit?, _ session: ModelSession, _ ticket: Ticket
-    ) {
+    ) throws {
         let change = PendingChange(
             ticket: ticket, session: session, queue: queue, position: position, edit: edit)
-        if isChanging(ticket) { pendingChanges.append(change) } else { perform(change) }
+        if isChanging(ticket) { pendingChanges.append(change) } else { try perform(change) }
     }
 
     /// Makes the changes that the core was seen to get to.
-    func makePendingChanges() {
-        for change in pendingChanges where !isChanging(change.ticket) { perform(change) }
+    func makePendingChanges() throws {
+        for change in pendingChanges where !isChanging(change.ticket) { try perform(change) }
         pendingChanges.removeAll { !isChanging($0.ticket) }
     }
 
-    private func perform(_ change: PendingChange) {
+    private func perform(_ change: PendingChange) throws {
         let (session, ticket) = (change.session, change.ticket)
         if let edit = change.edit {
-            self.edit(change.position, of: change.queue, edit, session, ticket)
+            try self.edit(change.position, of: change.queue, edit, session, ticket)
         } else {
             cancelMessage(change.position, of: change.queue, session, ticket)
         }
@@ -165,7 +165,7 @@ extension ReferenceModel {
 
     private func edit(
         _ position: Int64, of name: String, _ edit: Edit, _ session: ModelSession, _ ticket: Ticket
-    ) {
+    ) throws {
         guard let copy = waiting(position, in: name, session, ticket) else { return }
         if let version = edit.version, version != copy.version { return refuse(ticket, .preconditionFailed) }
         let queue = copy.queue
@@ -179,8 +179,13 @@ extension ReferenceModel {
         if let ttl = edit.content?.ttl, hasBegun {
             copy.expires = min(now + ttl, queue.ttl.map { copy.entered + $0 } ?? .max)
         }
-        if let due = edit.delay.map({ now + $0 }) ?? copy.due {
-            return queue.delay(copy, until: hasBegun ? min(due, copy.expires) : due)
+        if let time = edit.delay.map({ now + $0 }) ?? copy.due {
+            let due = hasBegun ? min(time, copy.expires) : time
+            queue.delay(copy, until: due)
+            guard edit.delay != nil, due <= now else { return }
+            try comeDue(copy, at: placeInCore(copy))
+            enforceLength(of: queue)
+            return try dispatch(queue)
         }
         queue.putBack(copy)
         if copy.expires <= now { remove(copy, to: .expired) }

@@ -41,10 +41,10 @@ extension ReferenceModel {
             guard usable(name, session, ticket) != nil else { return }
             expected[ticket] = Expectation(kind: .peek(name, state: state))
         case .cancelMessage(let name, let position):
-            change(position, of: name, nil, session, ticket)
+            try change(position, of: name, nil, session, ticket)
         case .edit(let name, let position, let version, let delay, let content):
             let edit = Edit(version: version, delay: delay, content: content)
-            change(position, of: name, edit, session, ticket)
+            try change(position, of: name, edit, session, ticket)
         case .setPolicy, .deletePolicy: setPolicy(call, ticket)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge, .pause:
             try change(call, session, ticket)

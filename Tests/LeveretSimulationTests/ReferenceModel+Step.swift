@@ -51,7 +51,7 @@ extension ReferenceModel {
         expire()
         shorten()
         try comeDue(due)
-        makePendingChanges()
+        try makePendingChanges()
         var answers = step.answers
         answers.removeAll { _, ticket, answer in
             guard case .empty = answer else { return false }

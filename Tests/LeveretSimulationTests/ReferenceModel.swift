@@ -518,6 +518,8 @@ final class ReferenceModel {
     var isChanging: (Ticket) -> Bool = { _ in false }
     /// Until when the core makes a copy wait, if it does.
     var dueInCore: (Copy) -> Int64? = { _ in nil }
+    /// Where a copy stands in the core that has just become ready.
+    var placeInCore: (Copy) -> Int64? = { _ in nil }
     /// True while the core has not got to a dead copy yet.
     var isPending: (Copy) -> Bool = { _ in false }
     /// Until when ids count, by queue (`q`) or exchange (`x`) and its name.

@@ -86,6 +86,11 @@ extension Simulator {
         }
     }
 
+    /// Where a copy stands that an edit has just made ready.
+    func placeInCore(_ copy: Copy) -> Int64? {
+        core.queue(named: QueueName(copy.queue.name)).flatMap { place(of: copy, in: $0) }
+    }
+
     /// Until when the core makes a copy wait that has just come back.
     func dueInCore(_ copy: Copy) -> Int64? {
         guard let queue = core.queue(named: QueueName(copy.queue.name)) else { return nil }

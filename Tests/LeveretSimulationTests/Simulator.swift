@@ -327,6 +327,7 @@ final class Simulator {
         }
         model.isBeingPurged = { [unowned self] in isBeingPurged($0) }
         model.dueInCore = { [unowned self] in dueInCore($0) }
+        model.placeInCore = { [unowned self] in placeInCore($0) }
         model.isPending = { [unowned self] in isPending($0) }
         model.isCounted = { [unowned self] in isCounted($0) }
         model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
