@@ -176,11 +176,17 @@ extension BrokerCore {
 
     /// True where the queue refuses one more message (`reject-publish`, `reject-publish-dlx`).
     func isFull(_ queue: MessageQueue, for message: Message) -> Bool {
-        guard queue.settings.overflow != .dropHead else { return false }
-        if let most = queue.settings.lengthMax, Int64(queue.readyCount) >= most { return true }
-        if let most = queue.settings.bytesMax, Int64(queue.readyBytes + message.body.count) > most {
+        isFull(queue, forBytes: message.body.count)
+    }
+
+    /// True where the queue refuses so many more ready messages, with so many bytes in all.
+    func isFull(_ queue: MessageQueue, forBytes bytes: Int, messages: Int = 1) -> Bool {
+        let settings = queue.settings
+        guard settings.overflow != .dropHead else { return false }
+        if messages > 0, let most = settings.lengthMax, Int64(queue.readyCount + messages) > most {
             return true
         }
+        if let most = settings.bytesMax, Int64(queue.readyBytes + bytes) > most { return true }
         return false
     }
 

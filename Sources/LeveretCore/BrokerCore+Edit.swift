@@ -61,12 +61,12 @@ extension BrokerCore {
         if read == nil, needsBody(position, of: queue, change) { return false }
         let before = gathering.durableChanges
         if let delayed = queue.delayed.inMemory.first(where: { $0.entry.number == position }) {
-            try check(delayed.entry, change)
+            try check(delayed.entry, due: delayed.due, of: queue, change)
             _ = queue.delayed.remove(position)
             perform(
                 change, on: delayed.entry.filled(read, &messageBytes), due: delayed.due, of: queue, now: now)
         } else if let entry = queue.entry(numbered: position), entry.expires > now {
-            try check(entry, change)
+            try check(entry, due: nil, of: queue, change)
             _ = queue[entry.priority].remove(at: entry.place)
             perform(change, on: entry.filled(read, &messageBytes), due: nil, of: queue, now: now)
         } else {
@@ -99,7 +99,7 @@ extension BrokerCore {
                 throw movedOn(position, queue)
             }
             let entry = Entry(row)
-            try check(entry, change)
+            try check(entry, due: row.due, of: queue, change)
             let before = gathering.durableChanges
             if row.due != nil {
                 queue.delayed.forgetStored(in: gathering.batch.number)
@@ -198,8 +198,25 @@ extension BrokerCore {
         }
     }
 
-    private func check(_ entry: Entry, _ change: SingleChange) throws(BrokerError) {
-        if case .edit(let edit) = change { try check(entry, has: edit.version) }
+    private func check(
+        _ entry: Entry, due: Instant?, of queue: MessageQueue, _ change: SingleChange
+    ) throws(BrokerError) {
+        guard case .edit(let edit) = change else { return }
+        try check(entry, has: edit.version)
+        guard hasRoom(queue, for: edit, of: entry, due: due) else { throw .fullForEdit(queue.name) }
+    }
+
+    /// False where a queue that rejects publishes has no room for what a ready message grows by, or for one that
+    /// becomes ready.
+    private func hasRoom(
+        _ queue: MessageQueue, for edit: MessageEdit, of entry: Entry, due: Instant?
+    ) -> Bool {
+        let isDelayed = edit.delayMilliseconds.map { $0 > 0 } ?? (due != nil)
+        guard !isDelayed else { return true }
+        let bytes = edit.body?.count ?? Int(entry.bytes)
+        guard due == nil else { return !isFull(queue, forBytes: bytes) }
+        let growth = bytes - Int(entry.bytes)
+        return growth <= 0 || !isFull(queue, forBytes: growth, messages: 0)
     }
 
     /// Refuses to touch a message that has been edited since somebody looked at it.
@@ -227,6 +244,15 @@ extension BrokerCore {
             .notFound,
             "no message waits at position \(position.rawValue) of queue '\(queue.name)'; it may have moved on"
         )
+    }
+}
+
+extension BrokerError {
+    /// What is said of an edit that a full queue refuses.
+    fileprivate static func fullForEdit(_ queue: QueueName) -> BrokerError {
+        var error = full(queue)
+        error.text += "; the message is left as it was"
+        return error
     }
 }
 

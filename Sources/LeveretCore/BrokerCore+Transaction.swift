@@ -117,16 +117,13 @@ extension BrokerCore {
             slots = queues
         }
         for slot in slots {
-            guard let queue = queue(at: slot), queue.settings.overflow != .dropHead else { continue }
+            guard let queue = queue(at: slot) else { continue }
             let before = arriving[slot, default: (0, 0)]
-            if let most = queue.settings.lengthMax, Int64(queue.readyCount + before.count) >= most {
+            let after = (count: before.count + 1, bytes: before.bytes + message.body.count)
+            guard !isFull(queue, forBytes: after.bytes, messages: after.count) else {
                 throw .fullInTransaction(queue.name)
             }
-            let bytes = before.bytes + message.body.count
-            if let most = queue.settings.bytesMax, Int64(queue.readyBytes + bytes) > most {
-                throw .fullInTransaction(queue.name)
-            }
-            arriving[slot] = (before.count + 1, bytes)
+            arriving[slot] = after
         }
     }
 

@@ -132,7 +132,7 @@ public struct MessageEdit: Hashable, Sendable {
     public var ttlMilliseconds: Int64?
     /// Headers that replace those of the same name.
     public var headers = FieldTable()
-    /// Replaces its body.
+    /// Replaces its body. A queue that rejects publishes refuses a larger one for which it has no room.
     public var body: [UInt8]?
 
     /// A change to the message at `position`.

@@ -23,6 +23,66 @@ import Testing
         _ = broker.publish(body, to: "jobs", headers: ["x-delay": .int(delay)])
     }
 
+    @Test(arguments: ["reject-publish", "reject-publish-dlx"], [nil, 2])
+    func `a full queue that rejects publishes refuses an edit that makes a message larger`(
+        overflow: String, window: Int?
+    ) {
+        let broker = harness(
+            ["x-max-length-bytes": .int(10), "x-overflow": .string(overflow)], window: window)
+        for body in ["one", "two", "six"] { _ = broker.publish(body, to: "jobs") }
+        broker.settle()
+        // In memory, and with a narrow window only stored.
+        for position in [1, 3] as [MessageNumber] {
+            let error = broker.refusal(of: edit(position, "12345"))
+            #expect(error?.code == .resourceError)
+            #expect(
+                error?.text
+                    == "queue 'jobs' is full and rejects publishes; the message is left as it was")
+            #expect(broker.info("jobs")?.readyBytes == 9)
+        }
+        #expect(broker.refusal(of: edit(3, "1234")) == nil)
+        #expect(broker.info("jobs")?.readyBytes == 10)
+        // What does not grow has room also in a queue that holds all it may.
+        #expect(broker.refusal(of: edit(1, "1")) == nil)
+        #expect(broker.refusal(of: edit(1, "123")) == nil)
+        #expect(broker.bodies(of: "jobs") == ["123", "two", "1234"])
+        #expect(broker.info("jobs")?.readyBytes == 0 && broker.core.messageBytes == 0)
+    }
+
+    @Test func `a full queue that rejects publishes refuses an edit that makes a message ready`() {
+        let broker = harness(
+            [
+                "x-max-length": .int(2), "x-max-length-bytes": .int(10),
+                "x-overflow": .string("reject-publish"),
+            ])
+        delayed(broker, "12345678", by: 60_000)
+        delayed(broker, "1", by: 60_000)
+        _ = broker.publish("one", to: "jobs")
+        #expect(broker.refusal(of: edit(1, nil, delay: 0))?.code == .resourceError)
+        // While it waits it is not counted.
+        #expect(broker.refusal(of: edit(1, "12345678901")) == nil)
+        #expect(broker.refusal(of: edit(1, "1234567", delay: 0)) == nil)
+        #expect(broker.info("jobs")?.readyBytes == 10)
+        #expect(broker.refusal(of: edit(2, nil, delay: 0))?.code == .resourceError)
+        #expect(broker.refusal(of: edit(2, nil, delay: 5)) == nil)
+        #expect(broker.bodies(of: "jobs") == ["one", "1234567"])
+    }
+
+    @Test(arguments: [nil, 2])
+    func `a queue that drops from its head does so when an edit makes it too long`(window: Int?) {
+        let broker = harness(
+            ["x-max-length-bytes": .int(10), "x-dead-letter-exchange": .string("")], window: window)
+        for body in ["one", "two", "six"] { _ = broker.publish(body, to: "jobs") }
+        delayed(broker, "1234", by: 60_000)
+        broker.settle()
+        #expect(broker.refusal(of: edit(3, "12345")) == nil)
+        #expect(broker.info("jobs")?.ready == 2 && broker.info("jobs")?.readyBytes == 8)
+        #expect(broker.refusal(of: edit(4, nil, delay: 0)) == nil)
+        #expect(broker.info("jobs")?.ready == 2 && broker.info("jobs")?.readyBytes == 9)
+        #expect(broker.info("jobs")?.deaths[.maxlen] == 2)
+        #expect(broker.bodies(of: "jobs") == ["12345", "1234"])
+    }
+
     @Test(arguments: [true, false], [100, 3_600_000])
     func `a message that an edit makes ready is ready with the answer`(persistent: Bool, delay: Int64) {
         let broker = harness([:])

@@ -169,6 +169,7 @@ extension ReferenceModel {
         guard let copy = waiting(position, in: name, session, ticket) else { return }
         if let version = edit.version, version != copy.version { return refuse(ticket, .preconditionFailed) }
         let queue = copy.queue
+        guard hasRoom(for: edit, of: copy) else { return refuse(ticket, .resourceError) }
         queue.ready.removeAll { $0 === copy }
         queue.delayed.removeAll { $0 === copy }
         copy.edit(edit.content.map { copy.message.edited(by: $0) } ?? copy.message)
@@ -190,5 +191,14 @@ extension ReferenceModel {
         queue.putBack(copy)
         if copy.expires <= now { remove(copy, to: .expired) }
         enforceLength(of: queue)
+    }
+
+    /// False where a queue that rejects publishes has no room for what an edit adds to what is ready.
+    private func hasRoom(for edit: Edit, of copy: Copy) -> Bool {
+        let isReady = copy.due == nil
+        guard edit.delay.map({ $0 <= 0 }) ?? isReady else { return true }
+        let size = edit.content?.size ?? copy.message.size
+        let growth = isReady ? size - copy.message.size : size
+        return (isReady && growth <= 0) || !isFull(copy.queue, forBytes: growth, messages: isReady ? 0 : 1)
     }
 }

@@ -50,12 +50,18 @@ extension ReferenceModel {
     }
 
     func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
+        isFull(queue, forBytes: message.size, messages: 1)
+    }
+
+    /// True where so many more messages of so many bytes are too much for a queue that rejects publishes.
+    func isFull(_ queue: ModelQueue, forBytes more: Int, messages: Int) -> Bool {
         guard queue.overflow != .dropHead else { return false }
         // What is dead and was not found yet counts.
         let dead = isExact ? queue.condemned.filter { isCounted($0) } : []
         let bytes = queue.readyBytes + dead.reduce(0) { $0 + $1.message.size }
-        if let most = queue.lengthMax, queue.ready.count + dead.count >= most { return true }
-        if let most = queue.bytesMax, bytes + message.size > most { return true }
+        let count = queue.ready.count + dead.count
+        if messages > 0, let most = queue.lengthMax, count + messages > most { return true }
+        if let most = queue.bytesMax, bytes + more > most { return true }
         return false
     }
 
