@@ -2,6 +2,11 @@
 // and reads past the end of a buffer when there are more than 1,300, as in the test with thousands of sockets.
 
 package import Foundation
+import Synchronization
+
+/// Keeps a program from being started between the making of a pipe and its mark: it would inherit both ends. glibc
+/// hides `pipe2`, which does both in one, from Swift.
+private let starting = Mutex(())
 
 /// A program that a test has started.
 package final class ChildProcess {
@@ -42,7 +47,9 @@ package final class ChildProcess {
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var id: Int32 = 0
-        let code = posix_spawn(&id, change.first ?? path, &actions, &attributes, words, variables)
+        let code = starting.withLock { _ in
+            posix_spawn(&id, change.first ?? path, &actions, &attributes, words, variables)
+        }
         guard code == 0 else {
             throw DidNotStart(description: "\(path) did not start: \(String(cString: strerror(code)))")
         }
@@ -73,10 +80,12 @@ package final class ChildProcess {
 extension Pipe {
     /// A pipe of whose ends a started program has only what it was given.
     package static func closedInPrograms() -> Pipe {
-        let pipe = Pipe()
-        for end in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
-            _ = fcntl(end.fileDescriptor, F_SETFD, FD_CLOEXEC)
+        starting.withLock { _ in
+            let pipe = Pipe()
+            for end in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
+                _ = fcntl(end.fileDescriptor, F_SETFD, FD_CLOEXEC)
+            }
+            return pipe
         }
-        return pipe
     }
 }
