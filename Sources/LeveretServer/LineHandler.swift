@@ -46,6 +46,8 @@ final class LineHandler: ChannelDuplexHandler {
     private var reception = Reception.small
     /// What the shared room counts of this connection's open transaction.
     private var transactionBytes = 0
+    /// Something came since the last turn for what was read.
+    private var hasRead = false
     /// The pipeline wants to read and was told to wait.
     private var isReadPending = false
     private var isInputClosed = false
@@ -82,9 +84,14 @@ final class LineHandler: ChannelDuplexHandler {
         session.received(unwrapInboundIn(data))
     }
 
+        hasRead = true
     func channelReadComplete(context: ChannelHandlerContext) {
         lastRead = context.eventLoop.now
         turn(context)
+        // NIO says so at the end of the input, too, before it says that the input is closed, which brings a turn. It
+        // does not expect a write to fail in between: a debug build would end there.
+        guard hasRead else { return }
+        hasRead = false
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
