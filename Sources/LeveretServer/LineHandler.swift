@@ -59,6 +59,8 @@ final class LineHandler: ChannelDuplexHandler {
     /// A turn comes after those of other connections.
     private var isTurnDue = false
     private var lastRead = NIODeadline.uptimeNanoseconds(0)
+    /// From where a large body's pace is measured; `nil` while none comes, or the broker waits for the disk.
+    private var pace: (since: NIODeadline, arrivedBytes: Int)?
     private var stallTimer: Scheduled<Void>?
     /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
     private var closeTimer: Scheduled<Void>?
@@ -82,16 +84,16 @@ final class LineHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         session.received(unwrapInboundIn(data))
+        hasRead = true
     }
 
-        hasRead = true
     func channelReadComplete(context: ChannelHandlerContext) {
-        lastRead = context.eventLoop.now
-        turn(context)
         // NIO says so at the end of the input, too, before it says that the input is closed, which brings a turn. It
         // does not expect a write to fail in between: a debug build would end there.
         guard hasRead else { return }
         hasRead = false
+        lastRead = context.eventLoop.now
+        turn(context)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -99,7 +101,9 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if mayRead(context) { context.read() } else { isReadPending = true }
+        if mayRead(context) { return context.read() }
+        isReadPending = true
+        if door?.shouldPause == true { pace = nil }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -279,6 +283,7 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     private func leaveReception() {
+        pace = nil
         guard case .small = reception else {
             reception = .small
             return room.leave(ObjectIdentifier(self))
@@ -313,20 +318,46 @@ final class LineHandler: ChannelDuplexHandler {
         }
     }
 
-    /// A client that stops in the middle of a request is closed in the end.
+    /// A client that stops in the middle of a request, or is too slow with a large one, is closed in the end.
     private func watchForStall(_ context: ChannelHandlerContext) {
-        guard stallTimer == nil, isClientsTurn else { return }
-        let deadline = lastRead + .seconds(Int64(limits.stalledSeconds))
+        guard isClientsTurn else {
+            pace = nil
+            return
+        }
+        if pace == nil, case .admitted = reception {
+            pace = (context.eventLoop.now, session.arrivedBytes)
+        }
+        guard stallTimer == nil else { return }
+        let begin = pace.map { min($0.since, lastRead) } ?? lastRead
+        let deadline = begin + .seconds(Int64(limits.stalledSeconds))
         stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
             stallTimer = nil
-            guard isClientsTurn, !isClosing else { return }
-            guard lastRead + .seconds(Int64(limits.stalledSeconds)) <= context.eventLoop.now else {
+            guard !isClosing else { return }
+            guard isClientsTurn, let stall = stall(now: context.eventLoop.now) else {
                 return watchForStall(context)
             }
-            let text = "no bytes for \(limits.stalledSeconds) s within a request, which was not run; closing"
-            session.end(with: BrokerError(.frameError, text), out: &out)
+            session.end(with: BrokerError(.frameError, stall), out: &out)
             turn(context)
         }
+    }
+
+    /// How the client holds up a request, if it does.
+    private func stall(now: NIODeadline) -> String? {
+        let seconds = limits.stalledSeconds
+        func isOver(_ begin: NIODeadline) -> Bool { begin + .seconds(Int64(seconds)) <= now }
+        guard !isOver(lastRead) else {
+            return "no bytes for \(seconds) s within a request, which was not run; closing"
+        }
+        guard let pace, isOver(pace.since) else { return nil }
+        let bytes = session.arrivedBytes - pace.arrivedBytes
+        let share = session.awaitedBytes / max(1, limits.receivingSecondsMax / max(1, seconds))
+        let least = max(limits.smallRequestBytesMax, share)
+        guard bytes < least else {
+            self.pace = nil
+            return nil
+        }
+        return "\(bytes) bytes in \(seconds) s of a large request, which was not run; send at least "
+            + "\(least) in that time; closing"
     }
 
     /// Answers what is owed, then closes.

@@ -59,6 +59,9 @@ public struct ServerLimits: Hashable, Sendable {
     public var receivingBytesMax = 128 << 20
     /// Bytes of a request up to which it is received without asking for room.
     public var smallRequestBytesMax = 64 << 10
+    /// How long a larger one may take to come, at an even pace, in seconds: of each that has its room, so much must
+    /// come in every `stalledSeconds` as that makes, and no less than `smallRequestBytesMax`.
+    public var receivingSecondsMax = 3600
     /// Bytes of all transactions that are open, over all connections; what would pass it is refused.
     public var openTransactionBytesMax = 128 << 20
     /// The protocol's own limits.

@@ -109,6 +109,41 @@ import Testing
         }
     }
 
+    @Test func `a large body that comes too slowly gives its room to the next, one that keeps pace does not`()
+        async throws
+    {
+        try await Self.withClients {
+            $0.receivingBytesMax = 10_000
+            $0.smallRequestBytesMax = 50
+        } _: { clients throws in
+            func minute(_ client: Client, _ bytes: Int) throws -> String {
+                var said = ""
+                for third in 0..<3 {
+                    said += try client.say(String(repeating: "x", count: (bytes + third) / 3))
+                    client.channel.embeddedEventLoop.advanceTime(by: .seconds(20))
+                }
+                return try said + client.heard()
+            }
+            let begin = "PUB \"\" a {9000}\n"
+            // A sixtieth of the whole request in each minute.
+            #expect(try clients[0].say(begin) == "" && clients[1].say(begin) == "")
+            #expect(try minute(clients[0], 150) == "")
+            #expect(try minute(clients[0], 1000) == "")
+            #expect(try minute(clients[0], 150) == "" && clients[1].reads.count == 0)
+            let refusal = try minute(clients[0], 149)
+            #expect(
+                refusal.hasPrefix(
+                    "ERR 501 FRAME_ERROR 149 bytes in 60 s of a large request, which was not run"))
+            #expect(refusal.contains("send at least 150 in that time; closing"))
+            // The next one's time begins with its turn. Of what is shorter, no less than 50 bytes.
+            #expect(try clients[1].heard() == "" && clients[1].reads.count == 1)
+            #expect(
+                try clients[1].say(String(repeating: "x", count: 9000) + "\nPUB \"\" a {120}\n") == "OK 0\n")
+            #expect(try minute(clients[1], 50) == "" && minute(clients[1], 50) == "")
+            #expect(try minute(clients[1], 20).hasPrefix("ERR 501 FRAME_ERROR 20 bytes in 60 s"))
+        }
+    }
+
     @Test func `room is given in the order in which it was asked for`() {
         var limits = ServerLimits()
         limits.receivingBytesMax = 100

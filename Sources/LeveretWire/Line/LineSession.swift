@@ -69,6 +69,8 @@ public struct LineSession: Sendable {
     public var isInsideRequest: Bool { !isEnding && decoder.isInsideRequest && wantsBytes }
     /// How many bytes the request takes that is being received; 0 between requests.
     public var awaitedBytes: Int { isEnding ? 0 : decoder.awaitedBytes }
+    /// How many bytes of it have come.
+    public var arrivedBytes: Int { decoder.waitingBytes }
     /// Requests that were read to their end.
     public var requestsRead: UInt64 { decoder.requestsRead }
     /// What the open transaction weighs.
