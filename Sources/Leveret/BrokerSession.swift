@@ -61,6 +61,7 @@ public final class BrokerConnection: Sendable {
             for session in open { state.outlets[session] = nil }
             if !state.isClosed { state.core.closeConnection(id, now: now) }
         }
+        engine.searcher.sessionClosed(engine)
     }
 
     fileprivate func closed(_ session: SessionID) {
@@ -132,6 +133,7 @@ public final class BrokerSession: Sendable {
             guard state.outlets.removeValue(forKey: id) != nil, !state.isClosed else { return }
             state.core.closeSession(id, now: now)
         }
+        engine.searcher.sessionClosed(engine)
     }
 
     /// `submit` for callers with a lock of their own, who perform the follow-up after they let go of it.

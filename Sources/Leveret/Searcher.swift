@@ -11,6 +11,10 @@ final class Searcher: Sendable {
     private let signal = Signal()
     private let ended = Signal()
     private let isStopping = Atomic(false)
+    /// The number of the search under way; 0 between searches.
+    let running = Atomic<UInt64>(0)
+    /// The number of a search that nobody waits for any more.
+    private let unwanted = Atomic<UInt64>(0)
     private let turns = Mutex(SearchTurns())  // guards what is asked and not yet begun
 
     init(store: Store, limits: CoreLimits) {
@@ -34,6 +38,13 @@ final class Searcher: Sendable {
         signal.raise()
     }
 
+    /// A session has closed: ends the search under way if it was for that one.
+    func sessionClosed(_ engine: Engine) {
+        let number = running.load(ordering: .sequentiallyConsistent)
+        guard number != 0, !engine.enter({ state, _ in state.core.awaits(search: number) }) else { return }
+        unwanted.store(number, ordering: .relaxed)
+    }
+
     /// Stands in for the end of a thread that could not be started.
     func neverRuns() { ended.raise() }
 
@@ -44,11 +55,16 @@ final class Searcher: Sendable {
     func run(for engine: Engine) {
         defer { ended.raise() }
         while let search = nextSearch() {
+            // Before the core is asked: whoever goes later than that sees it under way.
+            running.store(search.number, ordering: .sequentiallyConsistent)
+            defer { running.store(0, ordering: .relaxed) }
             let result = Result { () throws(BrokerError) in
                 guard engine.enter({ state, _ in state.core.awaits(search: search.number) }) else {
                     throw BrokerError(.connectionForced, "who asked has gone")
                 }
-                let bounds = SearchBounds(limits) { [self] in isStopping.load(ordering: .relaxed) }
+                let bounds = SearchBounds(limits) { [self] in
+                    isStopping.load(ordering: .relaxed) || unwanted.load(ordering: .relaxed) == search.number
+                }
                 return try store.search(bounds).answer(search)
             }
             engine.enter { state, now in state.core.searched(search.number, result, now: now) }

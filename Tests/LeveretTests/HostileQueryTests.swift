@@ -2,6 +2,7 @@
 // what runs for ever. Each is refused with the code that says what is wrong, and nothing has changed.
 
 import LeveretTestSupport
+import Synchronization
 import Testing
 
 @testable import Leveret
@@ -38,6 +39,10 @@ struct HostileQueryTests {
         do { try await work() } catch { return error as? BrokerError }
         return nil
     }
+
+    /// Takes longer than anybody waits.
+    static let endless =
+        "SELECT count(*) FROM " + "abcdefghijklm".map { "message \($0)" }.joined(separator: ", ")
 
     static let conditions: [Hostile] = [
         // What leaves its place.
@@ -228,9 +233,7 @@ struct HostileQueryTests {
 
     @Test func `what takes too long is stopped and says so, and the next is answered`() async throws {
         let broker = try await broker { $0.limits.queryMillisecondsMax = 50 }
-        let endless =
-            "SELECT count(*) FROM message a, message b, message c, message d, message e, message f, message g"
-        let error = await refusal { _ = try await broker.query(endless) }
+        let error = await refusal { _ = try await broker.query(Self.endless) }
         #expect(error?.code == .resourceError)
         #expect(error?.text.contains("was stopped after 50 ms; narrow it") == true)
         #expect(try await broker.query("SELECT 1").rows == [[.int(1)]])
@@ -318,9 +321,7 @@ struct HostileQueryTests {
 
     @Test func `a shutdown does not wait for a query`() async throws {
         let broker = try await broker { $0.limits.queryMillisecondsMax = 3_600_000 }
-        let endless =
-            "SELECT count(*) FROM message a, message b, message c, message d, message e, message f, message g"
-        async let answer = refusal { _ = try await broker.query(endless) }
+        async let answer = refusal { _ = try await broker.query(Self.endless) }
         await yieldOften()
         try await broker.shutdown()
         #expect(await answer?.code == .connectionForced)
@@ -344,6 +345,19 @@ struct HostileQueryTests {
         let texts = Self.conditions.map(\.text) + Self.queries.map(\.text)
         let pieces = texts.filter { $0.count < 200 }.flatMap { $0.split(separator: " ").map(String.init) }
         for _ in 0..<500 {
+    @Test(arguments: [true, false]) func `a query ends with the session or connection that asked`(
+        closesConnection: Bool
+    ) async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 3_600_000 }
+        let connection = broker.openConnection(name: "impatient")
+        let session = connection.openSession {}
+        var events: [SessionEvent] = []
+        session.submit([Submission(1, .query(Self.endless))], events: &events)
+        while broker.engine.searcher.running.load(ordering: .relaxed) == 0 { await Task.yield() }
+        if closesConnection { connection.close() } else { session.close() }
+        #expect(try await broker.query("SELECT 1").rows == [[.int(1)]])
+    }
+
             let count = Int.random(in: 1...12, using: &random)
             let text = (0..<count).map { _ in pieces.randomElement(using: &random) ?? "" }.joined(
                 separator: " ")
