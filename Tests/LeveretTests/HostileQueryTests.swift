@@ -84,6 +84,17 @@ struct HostileQueryTests {
         Hostile("message.body", .syntaxError, "no such column"),
         Hostile("main.message.body", .syntaxError, "no such column"),
         Hostile("queue = 2", .syntaxError, "no such column"),
+        // What the store's view and SQLite have beside the fields.
+        Hostile(
+            "leveret_place > 0", .syntaxError, "at character 1: no such column: leveret_place; the fields are"
+        ),
+        Hostile(
+            "size > 1 AND (\"Leveret_Due\" > 0)", .syntaxError, "at character 15: no such column: leveret_due"
+        ),
+        Hostile("leveret_priority", .syntaxError, "no such column"),
+        Hostile("rowid = 1", .syntaxError, "at character 1: no such column: rowid; the fields are position,"),
+        Hostile("[OID] = 1", .syntaxError, "at character 1: no such column: oid"),
+        Hostile("'rowid' = `_rowid_`", .syntaxError, "at character 11: no such column: _rowid_"),
         // Other rows and tables.
         Hostile("size IN (SELECT size FROM message)", .accessRefused),
         Hostile("size IN message", .accessRefused),

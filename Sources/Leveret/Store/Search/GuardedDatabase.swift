@@ -143,6 +143,9 @@ final class GuardedDatabase {
         if let offset = text.firstWith {
             throw BrokerError(
                 .accessRefused,
+        if case .condition = trust, let (name, offset) = text.firstHiddenName {
+            throw wrong(foreign, "no such column: \(name)", at: offset)
+        }
                 "\(foreign.name) is refused at character \(character(at: offset, of: foreign)): WITH is not allowed; "
                     + "write what it names where it is used")
         }

@@ -12,6 +12,9 @@ struct MessageFields {
         "error", "deaths", "body", "json",
     ]
 
+    /// What the view has for the store beside them.
+    static let ownNames = ["leveret_place", "leveret_priority", "leveret_due"]
+
     /// Whose rows they are.
     enum Holds {
         /// Those of the file: a database without its broker.

@@ -16,6 +16,8 @@ struct QueryText {
     private(set) var firstQueryWord: (word: String, offset: Int)?
     /// Where the first WITH stands.
     private(set) var firstWith: Int?
+    /// The first name that SQLite knows in a condition and nobody should, in lower case, and the byte where it stands.
+    private(set) var firstHiddenName: (name: String, offset: Int)?
     /// No fewer expressions than SQLite makes of it: the product, over the levels at which queries stand in each
     /// other, of the names at each.
     private(set) var unfoldedMax = 1
@@ -37,6 +39,9 @@ struct QueryText {
                 if depth == names.count { names.append(0) }
             case .close: if isQuery.popLast() == true { depth -= 1 }
             }
+            if firstHiddenName == nil, Self.hiddenNames.contains(token.text) {
+                firstHiddenName = (token.text, token.offset)
+            }
             guard token.kind == .word, Self.queryWords.contains(token.text) else { continue }
             if firstQueryWord == nil { firstQueryWord = (token.text, token.offset) }
             if token.text == "with", firstWith == nil { firstWith = token.offset }
@@ -48,6 +53,9 @@ struct QueryText {
     }
 
     private static let queryWords: Set<String> = ["select", "values", "with"]
+
+    /// What the store's view has beside a message's fields, and SQLite's own names of a row, null in a view.
+    private static let hiddenNames = Set(MessageFields.ownNames + ["rowid", "oid", "_rowid_"])
 
     /// Names, stars and parentheses, told apart as SQLite does; strings, numbers, comments and other marks are left
     /// out.
@@ -66,7 +74,8 @@ struct QueryText {
             case UInt8(ascii: "'"): index = end(of: bytes, from: index, byte)
             case UInt8(ascii: "\""), UInt8(ascii: "`"), UInt8(ascii: "["):
                 index = end(of: bytes, from: index, byte == UInt8(ascii: "[") ? UInt8(ascii: "]") : byte)
-                tokens.append(Token(kind: .quoted, text: "", offset: start))
+                let name = bytes[(start + 1)..<index].dropLast()
+                tokens.append(Token(kind: .quoted, text: lowercased(name), offset: start))
             case UInt8(ascii: "-") where next == byte:
                 while index < bytes.count, bytes[index] != UInt8(ascii: "\n") { index += 1 }
             case UInt8(ascii: "/") where next == UInt8(ascii: "*"):
@@ -79,12 +88,15 @@ struct QueryText {
                 index = min(bytes.count, index + 1)
             case _ where isPartOfWord(byte):
                 while index < bytes.count, isPartOfWord(bytes[index]) { index += 1 }
-                let word = String(decoding: bytes[start..<index], as: UTF8.self).lowercased()
-                tokens.append(Token(kind: .word, text: word, offset: start))
+                tokens.append(Token(kind: .word, text: lowercased(bytes[start..<index]), offset: start))
             default: break
             }
         }
         return tokens
+    }
+
+    private static func lowercased(_ bytes: ArraySlice<UInt8>) -> String {
+        String(decoding: bytes, as: UTF8.self).lowercased()
     }
 
     /// Behind the mark that closes what was opened. A doubled mark goes on with the next string, which is the same.
