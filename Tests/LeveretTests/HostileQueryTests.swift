@@ -199,6 +199,8 @@ struct HostileQueryTests {
         Hostile("ANALYZE", .accessRefused),
         Hostile("REINDEX", .accessRefused),
         Hostile("EXPLAIN DELETE FROM message", .accessRefused),
+        Hostile("EXPLAIN SELECT id FROM message", .accessRefused, "is an EXPLAIN; it must be one SELECT"),
+        Hostile("explain query plan SELECT 1", .accessRefused, "is an EXPLAIN; it must be one SELECT"),
         Hostile("SELECT * FROM sqlite_schema", .accessRefused, "'sqlite_master'"),
         Hostile("SELECT count(*) FROM sqlite_schema", .accessRefused),
         Hostile("SELECT sql FROM main.sqlite_master", .accessRefused),

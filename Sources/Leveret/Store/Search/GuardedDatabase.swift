@@ -116,6 +116,9 @@ final class GuardedDatabase {
             throw BrokerError(
                 .syntaxError, "\(foreign.name) has a parameter (?, :name) in it; write the value")
         }
+        guard sqlite3_stmt_isexplain(statement) == 0 else {
+            throw BrokerError(.accessRefused, "\(foreign.name) is an EXPLAIN; it must be one SELECT")
+        }
         guard sqlite3_stmt_readonly(statement) != 0, sqlite3_column_count(statement) > 0 else {
             throw BrokerError(.accessRefused, "\(foreign.name) does not read; it must be one SELECT")
         }
