@@ -104,8 +104,9 @@ extension Broker {
     /// let keys = try await broker.query("SELECT routing_key, count(*) FROM message GROUP BY routing_key")
     /// ```
     ///
-    /// - Throws: a `BrokerError`: 502 when the query does not compile, 403 when it does more than read what it may,
-    ///   506 when it takes longer than two seconds, or answers with more than 10,000 rows or 4 MiB.
+    /// - Throws: a `BrokerError`: 502 when the query does not compile or two of its columns have one name, 403 when it
+    ///   does more than read what it may, 506 when it takes longer than two seconds, or answers with more than 10,000
+    ///   rows or 4 MiB.
     public func query(_ sql: String) async throws -> QueryResult {
         let answer = try await door.ask(.query(sql))
         guard case .table(let result) = answer else { throw BrokerError.unexpected(answer) }
@@ -121,11 +122,11 @@ extension Broker {
     }
 
     /// Makes one message that waits in a queue wait so much longer from now on, or, with zero, no longer: it
-    /// is ready then, at its old place if it has been ready before. Returns once that is on disk.
+    /// is ready at once, at its old place if it has been ready before. Returns once that is on disk.
     ///
     /// - Parameter version: refuse unless the message has this version, as `peek` showed it.
     /// - Throws: a `BrokerError`: 404 when it has moved on, 406 while a consumer holds it or when it has
-    ///   another version.
+    ///   another version, 506 when its queue rejects publishes and is too full for what becomes ready.
     public func delayMessage(
         at position: MessageNumber, in queue: QueueName, by delay: Duration, ifVersion version: Int? = nil
     ) async throws {
@@ -146,7 +147,7 @@ extension Broker {
     /// ```
     ///
     /// - Throws: a `BrokerError`: 404 when it has moved on, 406 while a consumer holds it or when it has
-    ///   another version.
+    ///   another version, 506 when its queue rejects publishes and is too full for what the edit adds.
     public func edit(_ edit: MessageEdit) async throws {
         let answer = try await door.ask(.edit(edit))
         guard case .done = answer else { throw BrokerError.unexpected(answer) }

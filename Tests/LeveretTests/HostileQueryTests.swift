@@ -201,6 +201,11 @@ struct HostileQueryTests {
         Hostile("EXPLAIN DELETE FROM message", .accessRefused),
         Hostile("EXPLAIN SELECT id FROM message", .accessRefused, "is an EXPLAIN; it must be one SELECT"),
         Hostile("explain query plan SELECT 1", .accessRefused, "is an EXPLAIN; it must be one SELECT"),
+        Hostile("SELECT id AS a, size AS a FROM message", .syntaxError, "two columns 'a'; give one of them"),
+        Hostile("SELECT * FROM queue JOIN message", .syntaxError, "two columns 'id'"),
+        Hostile(
+            "SELECT body, 1 AS body64 FROM message", .syntaxError,
+            "has columns 'body' and 'body64', as a 'body' that is not text is called; give one of them"),
         Hostile("SELECT * FROM sqlite_schema", .accessRefused, "'sqlite_master'"),
         Hostile("SELECT count(*) FROM sqlite_schema", .accessRefused),
         Hostile("SELECT sql FROM main.sqlite_master", .accessRefused),
@@ -293,7 +298,7 @@ struct HostileQueryTests {
 
     @Test func `one row is bounded as many are`() async throws {
         let broker = try await broker { $0.limits.queryBytesMax = 100 }
-        let wide = "SELECT " + Array(repeating: "'0123456789'", count: 10).joined(separator: ", ")
+        let wide = "SELECT " + (0..<10).map { "'0123456789' AS c\($0)" }.joined(separator: ", ")
         let error = await refusal { _ = try await broker.query(wide) }
         #expect(error?.code == .resourceError)
         #expect(error?.text.contains("100 bytes; give it a LIMIT, or fewer columns") == true)
@@ -340,6 +345,19 @@ struct HostileQueryTests {
         #expect(await answer?.code == .connectionForced)
     }
 
+    @Test(arguments: [true, false]) func `a query ends with the session or connection that asked`(
+        closesConnection: Bool
+    ) async throws {
+        let broker = try await broker { $0.limits.queryMillisecondsMax = 3_600_000 }
+        let connection = broker.openConnection(name: "impatient")
+        let session = connection.openSession {}
+        var events: [SessionEvent] = []
+        session.submit([Submission(1, .query(Self.endless))], events: &events)
+        while broker.engine.searcher.running.load(ordering: .relaxed) == 0 { await Task.yield() }
+        if closesConnection { connection.close() } else { session.close() }
+        #expect(try await broker.query("SELECT 1").rows == [[.int(1)]])
+    }
+
     @Test func `bodies of up to 1 MiB are looked into, and longer ones are null`() async throws {
         let broker = try await broker()
         let longest = [UInt8](repeating: 97, count: 1 << 20)
@@ -358,19 +376,6 @@ struct HostileQueryTests {
         let texts = Self.conditions.map(\.text) + Self.queries.map(\.text)
         let pieces = texts.filter { $0.count < 200 }.flatMap { $0.split(separator: " ").map(String.init) }
         for _ in 0..<500 {
-    @Test(arguments: [true, false]) func `a query ends with the session or connection that asked`(
-        closesConnection: Bool
-    ) async throws {
-        let broker = try await broker { $0.limits.queryMillisecondsMax = 3_600_000 }
-        let connection = broker.openConnection(name: "impatient")
-        let session = connection.openSession {}
-        var events: [SessionEvent] = []
-        session.submit([Submission(1, .query(Self.endless))], events: &events)
-        while broker.engine.searcher.running.load(ordering: .relaxed) == 0 { await Task.yield() }
-        if closesConnection { connection.close() } else { session.close() }
-        #expect(try await broker.query("SELECT 1").rows == [[.int(1)]])
-    }
-
             let count = Int.random(in: 1...12, using: &random)
             let text = (0..<count).map { _ in pieces.randomElement(using: &random) ?? "" }.joined(
                 separator: " ")

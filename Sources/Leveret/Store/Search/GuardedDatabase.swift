@@ -143,12 +143,12 @@ final class GuardedDatabase {
                 "\(foreign.name) is refused at character \(character(at: offset, of: foreign)): a condition has no "
                     + "\(word.uppercased()) in it; SQL takes a whole query")
         }
-        if let offset = text.firstWith {
-            throw BrokerError(
-                .accessRefused,
         if case .condition = trust, let (name, offset) = text.firstHiddenName {
             throw wrong(foreign, "no such column: \(name)", at: offset)
         }
+        if let offset = text.firstWith {
+            throw BrokerError(
+                .accessRefused,
                 "\(foreign.name) is refused at character \(character(at: offset, of: foreign)): WITH is not allowed; "
                     + "write what it names where it is used")
         }
@@ -262,14 +262,26 @@ final class ForeignStatement {
 
     deinit { sqlite3_finalize(statement) }
 
-    /// The names of its columns, each once: of two with one name the second is followed by its place.
+    /// The names of its columns. Throws where two would have one name in a row: what is not text is written as
+    /// base64 in a field whose name ends in `64`.
     var columns: [String] {
-        var names: [String] = []
-        for index in 0..<sqlite3_column_count(statement) {
-            let name = sqlite3_column_name(statement, index).map { String(cString: $0) } ?? ""
-            names.append(names.contains(name) ? "\(name)_\(index + 1)" : name)
+        get throws(BrokerError) {
+            var names: [String] = []
+            for index in 0..<sqlite3_column_count(statement) {
+                let name = sqlite3_column_name(statement, index).map { String(cString: $0) } ?? ""
+                guard !names.contains(name) else {
+                    throw BrokerError(
+                        .syntaxError,
+                        "\(foreign.name) has two columns '\(name)'; give one of them another name with AS")
+                }
+                names.append(name)
+            }
+            guard let name = names.first(where: { names.contains("\($0)64") }) else { return names }
+            throw BrokerError(
+                .syntaxError,
+                "\(foreign.name) has columns '\(name)' and '\(name)64', as a '\(name)' that is not text is called; "
+                    + "give one of them another name with AS")
         }
-        return names
     }
 
     /// Moves on to the next row.

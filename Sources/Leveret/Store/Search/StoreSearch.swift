@@ -88,7 +88,7 @@ struct StoreSearch {
         }
         let statement = try guarded.compile(
             "", GuardedDatabase.Foreign(text: sql, name: "the query"), "", as: .query)
-        var result = QueryResult(columns: statement.columns, rows: [])
+        var result = QueryResult(columns: try statement.columns, rows: [])
         var bytes = 0
         while try statement.next() {
             var row: [FieldValue] = []
