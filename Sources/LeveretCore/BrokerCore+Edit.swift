@@ -90,14 +90,13 @@ extension BrokerCore {
                 // What was removed since may have been this one.
                 return self.change(position, of: queue.name, change, ticket, session, now: now)
             }
-            guard isStillStored(row, in: queue) else {
-                if try changeUnlessStored(
-                    position, of: queue, change, ticket, session, read: row.message, now: now)
-                {
-                    return
-                }
-                throw movedOn(position, queue)
+            // First, as another program may have changed where the row says that it stands.
+            if try changeUnlessStored(
+                position, of: queue, change, ticket, session, read: row.message, now: now)
+            {
+                return
             }
+            guard isStillStored(row, in: queue) else { throw movedOn(position, queue) }
             let entry = Entry(row)
             try check(entry, due: row.due, of: queue, change)
             let before = gathering.durableChanges
@@ -119,9 +118,12 @@ extension BrokerCore {
     }
 
     /// True where a row that was read stands behind what memory holds, so that it is counted as stored.
-    private func isStillStored(_ row: LoadedRow, in queue: MessageQueue) -> Bool {
-        if let due = row.due { return queue.delayed.cursor < DueKey(due, row.number) }
-        return row.place > queue[row.priority ?? 0].cursor
+    func isStillStored(_ row: LoadedRow, in queue: MessageQueue) -> Bool {
+        if let due = row.due {
+            return queue.delayed.storedCount > 0 && queue.delayed.cursor < DueKey(due, row.number)
+        }
+        let window = queue[row.priority ?? 0]
+        return window.storedCount > 0 && row.place > window.cursor
     }
 
     /// Carries the change out on a copy that has been taken out of where it stood.

@@ -248,7 +248,7 @@ extension BrokerCore {
                 throw notThere(position, source)
             }
             let before = gathering.durableChanges
-            if row.place > source[row.priority ?? 0].cursor {
+            if row.due == nil, isStillStored(row, in: source) {
                 let entry = Entry(row)
                 try check(entry, has: move.version)
                 if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) {

@@ -123,7 +123,7 @@ extension BrokerCore {
             }
             takeAway(taken, now: now)
         } else {
-            guard let row, row.place == place.place, row.place > source[priority].cursor,
+            guard let row, row.due == nil, row.place == place.place, isStillStored(row, in: source),
                 row.version == place.version, row.expires > now
             else { return nil }
             let entry = Entry(row)

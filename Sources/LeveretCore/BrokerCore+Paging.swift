@@ -190,6 +190,8 @@ extension BrokerCore {
 
     /// Takes the store's answer.
     public mutating func loaded(_ result: LoadResult, now: Instant) {
+        var result = result
+        if let queue = queuesByID[result.request.queue] { queue.correct(&result) }
         if case .ids = result.request.kind {
             idsLoaded(result, now: now)
         } else if let special = specialLoads.removeValue(forKey: result.request.epoch) {
@@ -224,8 +226,8 @@ extension BrokerCore {
         queue.isLoading = false
         let priority = result.request.priority ?? 0
         if result.rows.isEmpty {
-            if result.request.barrier < latestBarrier {
-                queue.barrier = latestBarrier
+            if result.request.barrier < queue.storedThrough {
+                queue.barrier = queue.storedThrough
             } else {
                 queue[priority].forgetStored()
             }

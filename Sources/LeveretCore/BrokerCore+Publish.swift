@@ -179,6 +179,7 @@ extension BrokerCore {
     mutating func store(_ entry: Entry, of queue: MessageQueue) {
         spill(entry, of: queue)
         if queue[entry.priority].storedCount == 0 { queue.barrier = gathering.batch.number }
+        queue.storedThrough = gathering.batch.number
         queue[entry.priority].store(entry)
         if entry.expires < queue.armed { arm(queue) }
     }

@@ -50,6 +50,9 @@ final class MessageQueue {
     var removals = 0
     /// The batch that must be committed before the store is read.
     var barrier: BatchNumber = 0
+    /// The last batch in which anything came behind a window: once it is committed, a read that finds nothing has seen
+    /// all there is.
+    @exclusivity(unchecked) var storedThrough: BatchNumber = 0
     var isLoading = false
     var isLoadingExpired = false
     /// Entries at the head without bodies are being read.
@@ -159,6 +162,19 @@ final class MessageQueue {
     func priority(of message: Message) -> UInt8 {
         guard let most = settings.priorityMax, message.hasProperties else { return 0 }
         return min(message.priority ?? 0, most)
+    }
+
+    /// Sets the priorities of what was read to those by which the core counts it: another program may have changed
+    /// them.
+    func correct(_ result: inout LoadResult) {
+        for index in result.rows.indices {
+            var priority = settings.priorityMax.map { min(result.rows[index].priority ?? 0, $0) }
+            switch result.request.kind {
+            case .window, .expired: priority = result.request.priority
+            case .due, .numbers, .ids: break
+            }
+            if result.rows[index].priority != priority { result.rows[index].priority = priority }
+        }
     }
 
     /// The column `priority` of a message's row.

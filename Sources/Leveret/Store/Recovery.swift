@@ -29,17 +29,18 @@ struct Recovery {
         state.exchanges = try definitions.exchanges()
         state.bindings = try definitions.bindings()
         var levels = try self.levels()
+        var prioritized = try prioritizedLevels()
         let paused = try definitions.paused()
         for queue in try definitions.queues() {
             let delayed = try self.delayed(in: queue.id)
+            let isPrioritized = queue.definition.arguments[QueueArgument.priorityMax] != nil
+            let all = levels.removeValue(forKey: queue.id).map { [$0] } ?? []
+            let found = isPrioritized ? prioritized.removeValue(forKey: queue.id) ?? [] : all
             state.queues.append(
                 RecoveredQueue(
                     id: queue.id, definition: queue.definition,
-                    levels: try (levels.removeValue(forKey: queue.id) ?? []).map {
-                        level throws(StoreFailure) in
-                        try completed(
-                            level, of: queue.id,
-                            isPrioritized: queue.definition.arguments[QueueArgument.priorityMax] != nil)
+                    levels: try found.map { level throws(StoreFailure) in
+                        try completed(level, of: queue.id, isPrioritized: isPrioritized)
                     },
                     delayed: delayed.count, nextDue: delayed.first, pausedSince: paused[queue.id]))
         }
@@ -70,9 +71,9 @@ struct Recovery {
         return last + 1
     }
 
-    /// What each queue holds, by priority; the others are none.
-    private func levels() throws(StoreFailure) -> [QueueID: [RecoveredLevel]] {
-        var levels: [QueueID: [RecoveredLevel]] = [:]
+    /// What each queue holds.
+    private func levels() throws(StoreFailure) -> [QueueID: RecoveredLevel] {
+        var levels: [QueueID: RecoveredLevel] = [:]
         let all = try database.prepared(
             """
             SELECT queue, count(*) FILTER (WHERE place > 0), sum(size) FILTER (WHERE place > 0)
@@ -81,8 +82,15 @@ struct Recovery {
         )
         defer { all.reset() }
         while try all.next() {
-            levels[QueueID(all.int(0))] = [RecoveredLevel(count: Int(all.int(1)), bytes: Int(all.int(2)))]
+            levels[QueueID(all.int(0))] = RecoveredLevel(
+                count: Int(all.int(1)), bytes: Self.bytes(all.int(2)))
         }
+        return levels
+    }
+
+    /// What each queue holds, by priority.
+    private func prioritizedLevels() throws(StoreFailure) -> [QueueID: [RecoveredLevel]] {
+        var levels: [QueueID: [RecoveredLevel]] = [:]
         let prioritized = try database.prepared(
             """
             SELECT queue, priority, count(*), sum(size) FROM message INDEXED BY message_priority
@@ -90,18 +98,17 @@ struct Recovery {
             """
         )
         defer { prioritized.reset() }
-        var last: QueueID?
         while try prioritized.next() {
-            let queue = QueueID(prioritized.int(0))
-            if last != queue { levels[queue] = [] }
-            last = queue
-            levels[queue, default: []].append(
+            levels[QueueID(prioritized.int(0)), default: []].append(
                 RecoveredLevel(
                     priority: UInt8(clamping: prioritized.int(1)), count: Int(prioritized.int(2)),
-                    bytes: Int(prioritized.int(3))))
+                    bytes: Self.bytes(prioritized.int(3))))
         }
         return levels
     }
+
+    /// A sum of sizes as the file has it, kept so small that nothing which reckons with it can overflow.
+    private static func bytes(_ sum: Int64) -> Int { Int(min(max(sum, 0), 1 << 52)) }
 
     private func delayed(in queue: QueueID) throws(StoreFailure) -> (count: Int, first: Instant) {
         let statement = try database.prepared(
