@@ -175,7 +175,9 @@ public final class BrokerSession: Sendable {
 
     func perform(_ followUp: FollowUp) { engine.perform(followUp) }
 
-    private func isOpen(in state: EngineState) -> Bool { !state.isClosed && state.outlets[id] != nil }
+    private func isOpen(in state: borrowing EngineState) -> Bool {
+        !state.isClosed && state.outlets[id] != nil
+    }
 
     /// After the broker's end, hands out what was answered before it. The messages among it are back in their
     /// queues, and nobody could settle them.

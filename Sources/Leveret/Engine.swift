@@ -57,7 +57,7 @@ struct HeldBack<Request: AskedAfterCommit> {
 }
 
 /// What the lock guards: the core, and what must be read and changed together with it.
-struct EngineState {
+struct EngineState: ~Copyable {
     /// Where the writer thread is.
     enum WriterRest { case awake, dozing, asleep }
 
@@ -82,7 +82,7 @@ struct EngineState {
     /// The writer has ended: nothing can be stored any more.
     var isClosed = false
 
-    init(core: BrokerCore) { self.core = core }
+    init(core: consuming BrokerCore) { self.core = core }
 
     /// Gathers what the core wants done, at the end of every locked section.
     mutating func collect(into followUp: inout FollowUp) {

@@ -149,12 +149,12 @@ extension BrokerCore {
 
     /// What tells a message from others; `nil` where it says nothing.
     private func dedupID(of message: Message) throws(BrokerError) -> String? {
-        guard message.hasProperties, let properties = message.properties else { return nil }
+        guard let shared = message.shared else { return nil }
         let id: String?
-        switch properties.headers[HeaderName.deduplication] {
+        switch shared.properties.headers[HeaderName.deduplication] {
         case .string(let text)?: id = text
         case .int(let number)?: id = String(number)
-        case nil: id = properties.messageID
+        case nil: id = shared.properties.messageID
         case .some(let value):
             throw BrokerError(
                 .preconditionFailed,

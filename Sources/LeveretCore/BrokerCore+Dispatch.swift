@@ -93,9 +93,8 @@ extension BrokerCore {
         if entry.number < queue.marksBelow || consumer?.countsFirst == true {
             markFirst(entry, queue, consumer, session, now: now)
         }
-        if let milliseconds = consumer.map(\.timeoutMilliseconds)
-            ?? queue.settings.consumerTimeoutMilliseconds
-        {
+        let ownTimeout = consumer?.ownTimeoutMilliseconds
+        if let milliseconds = ownTimeout ?? queue.settings.consumerTimeoutMilliseconds {
             lease(session, for: milliseconds, now: now)
         }
         return session.hold(Held(entry: entry, queue: queue, consumer: consumer, since: now))

@@ -9,7 +9,7 @@ extension BrokerCore {
     public mutating func drain(_ id: SessionID, into events: inout [SessionEvent], now: Instant) {
         guard let session = sessionsByID[id] else { return }
         session.isWoken = false
-        if let mark = session.marks.first {
+        if !session.marks.isEmpty, let mark = session.marks.first {
             drain(session, upTo: mark.event, into: &events, now: now)
         } else {
             if events.isEmpty {
@@ -34,9 +34,7 @@ extension BrokerCore {
         var handed: [Held] = []
         swap(&handed, &deliveries)
         // In place: a copy of each would be counted at four references.
-        handed.withUnsafeBufferPointer { handed in
-            for index in handed.indices { finish(handed[index], now: now) }
-        }
+        for index in handed.indices { finish(handed.span[index], now: now) }
         handed.removeAll(keepingCapacity: true)
         if deliveries.isEmpty { swap(&handed, &deliveries) }
     }

@@ -138,10 +138,10 @@ extension BrokerCore {
         if let taker {
             queue[entry.priority].passed(number)
             messageBytes += entry.footprint
-            hand(entry, from: queue, to: taker, now: now)
+            hand(consume entry, from: queue, to: taker, now: now)
         } else if hasRoom(queue, entry.priority) {
             messageBytes += entry.footprint
-            queue.append(entry)
+            queue.append(consume entry)
             if expires < queue.armed { arm(queue) }
         } else {
             store(entry, of: queue)
@@ -223,9 +223,7 @@ extension BrokerCore {
     /// When a message that enters the queue now expires there.
     func expiry(of message: Message, in queue: MessageQueue, now: Instant) -> Instant {
         var ttl = queue.settings.messageTTLMilliseconds
-        if let text = message.expiration, let own = Int64(text), own >= 0 {
-            ttl = min(ttl ?? own, own)
-        }
+        if let own = message.shared?.lifetimeMilliseconds { ttl = min(ttl ?? own, own) }
         return ttl.map { now.advanced(byMilliseconds: $0) } ?? .distantFuture
     }
 
@@ -236,30 +234,12 @@ extension BrokerCore {
         }
         if let alarm { return BrokerError(.resourceError, "publishes are refused: \(alarm)") }
         do throws(BrokerError) {
-            try checkContent(routingKey: message.routingKey, body: message.body)
-            if message.hasProperties, let own = message.properties { try PropertiesCodec.check(own) }
+            try ShortString.check(message.routingKey, "a routing key")
+            try checkSize(of: message.body)
         } catch {
             return error
         }
-        if message.delayHeader != nil, message.delayMilliseconds == nil {
-            let shown = message.delayHeader.map { "'\($0.shown)' of type '\($0.typeName)'" } ?? ""
-            return BrokerError(
-                .preconditionFailed,
-                "invalid header '\(HeaderName.delay)': \(shown); expected whole milliseconds up to "
-                    + "\(QueueSettings.millisecondsMax)")
-        }
-        if message.overridesRetry, let headers = message.properties?.headers {
-            do throws(BrokerError) { try RetrySettings.check(headers) } catch { return error }
-        }
-        if let text = message.expiration,
-            !(0...QueueSettings.millisecondsMax).contains(Int64(text) ?? -1)
-        {
-            return BrokerError(
-                .preconditionFailed,
-                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to "
-                    + "\(QueueSettings.millisecondsMax) are allowed")
-        }
-        return nil
+        return message.shared?.problem
     }
 
     /// Refuses what the file could not keep as it is, or would not give back.
@@ -268,7 +248,11 @@ extension BrokerCore {
     ) throws(BrokerError) {
         if let routingKey { try ShortString.check(routingKey, "a routing key") }
         try FieldTableCodec.check(headers)
-        if let body, body.count > limits.bodyBytesMax {
+        if let body { try checkSize(of: body) }
+    }
+
+    private func checkSize(of body: [UInt8]) throws(BrokerError) {
+        guard body.count <= limits.bodyBytesMax else {
             throw BrokerError(
                 .preconditionFailed,
                 "a body of \(body.count) bytes is too large; \(limits.bodyBytesMax) bytes are allowed")
@@ -291,24 +275,27 @@ extension BrokerError {
 }
 
 extension Message {
-    /// How long its publisher wants it to wait; 0 where it says nothing, or less. `nil` where the header makes no
-    /// sense.
-    var delayMilliseconds: Int64? {
-        let delay: Int64?
-        switch delayHeader {
-        case nil: return 0
-        case .int(let value)?: delay = value
-        case .double(let value)?: delay = FieldValue.wholeNumber(value)
-        default: delay = nil
+    /// How long a header `x-delay` wants it to wait; 0 where it says less. `nil` where it makes no sense.
+    static func milliseconds(ofDelay delay: FieldValue) -> Int64? {
+        let wanted: Int64?
+        switch delay {
+        case .int(let value): wanted = value
+        case .double(let value): wanted = FieldValue.wholeNumber(value)
+        default: wanted = nil
         }
-        guard let delay, delay <= QueueSettings.millisecondsMax else { return nil }
-        return max(0, delay)
+        guard let wanted, wanted <= QueueSettings.millisecondsMax else { return nil }
+        return max(0, wanted)
     }
+
+    /// It was published to wait.
+    var isDelayed: Bool { due(now: Instant(milliseconds: 0)) != nil }
 
     /// When it is due, if it was published to wait.
     func due(now: Instant) -> Instant? {
-        guard hasProperties, let delay = delayMilliseconds, delay > 0 else { return nil }
-        return now.advanced(byMilliseconds: delay)
+        guard let delay = shared?.delay, let milliseconds = Self.milliseconds(ofDelay: delay),
+            milliseconds > 0
+        else { return nil }
+        return now.advanced(byMilliseconds: milliseconds)
     }
 
     /// The message as consumers see it: without its `BCC` header.

@@ -44,8 +44,8 @@ extension BrokerCore {
     /// Why a settlement can't be carried out.
     func refusal(of settlement: Settlement, _ session: Session) -> BrokerError? {
         let tag = settlement.tag.rawValue
-        let expiry = session.expiredLeases.first { $0.tag == tag }
         let isKnown = settlement.multiple ? tag < session.nextTag : session.holds(settlement.tag)
+        let expiry = session.expiredLeases.isEmpty ? nil : session.expiredLeases.first { $0.tag == tag }
         guard !isKnown || expiry != nil else { return nil }
         if let expiry {
             return BrokerError(
@@ -113,7 +113,7 @@ extension BrokerCore {
     }
 
     /// A message is done: it goes for good, and whoever waits for its safety hears so.
-    mutating func finish(_ held: Held, now: Instant) {
+    mutating func finish(_ held: borrowing Held, now: Instant) {
         held.queue.acked += 1
         totals.acked += 1
         messageBytes -= held.entry.footprint

@@ -111,7 +111,7 @@ extension BrokerCore {
             throw BrokerError(
                 .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
         }
-        guard message.delayMilliseconds == 0 else { return }
+        guard !message.isDelayed else { return }
         if deduplicates(message.exchange, slots) {
             guard case .publish(_, let queues) = try verdict(on: message, slots, now: now) else { return }
             slots = queues

@@ -9,7 +9,9 @@ import HeapModule
 ///
 /// Owned by one `Broker`, under its lock; not `Sendable`. Every input brings its time. After each input the
 /// owner takes the outputs and, when `commitWish` asks for it, the batch.
-public struct BrokerCore {
+///
+/// Not copyable: a function that only reads it would else be handed a copy, with a count raised for each of its parts.
+public struct BrokerCore: ~Copyable {
     let limits: CoreLimits
     var topology = Topology()
     /// By slot; `nil` where a slot is free.
@@ -162,14 +164,14 @@ public struct BrokerCore {
     }
 
     /// Appends an event to a session and sees that it is woken.
-    mutating func post(_ event: SessionEvent, to session: Session) {
+    mutating func post(_ event: consuming SessionEvent, to session: Session) {
         guard !session.isClosed else { return }
         session.outgoing.append(event)
         wake(session)
     }
 
     /// Answers a request.
-    mutating func answer(_ session: Session, _ ticket: Ticket, _ answer: Answer) {
+    mutating func answer(_ session: Session, _ ticket: Ticket, _ answer: consuming Answer) {
         post(.answer(ticket, answer), to: session)
     }
 

@@ -5,6 +5,10 @@
 extension String {
     /// True where both are the same bytes of UTF-8.
     public func hasSameBytes(as other: String) -> Bool {
+        // The same storage, or the same few bytes: so it is with nearly all that are equal.
+        if unsafeBitCast(self, to: SIMD2<UInt64>.self) == unsafeBitCast(other, to: SIMD2<UInt64>.self) {
+            return true
+        }
         let count = utf8.count
         guard count == other.utf8.count else { return false }
         let found = utf8.withContiguousStorageIfAvailable { a in

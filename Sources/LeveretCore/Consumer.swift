@@ -15,7 +15,7 @@ final class Consumer {
     /// Each delivery to it is written down before it is made.
     let countsFirst: Bool
     /// Its own; else the queue's counts.
-    private let ownTimeoutMilliseconds: Int64?
+    let ownTimeoutMilliseconds: Int64?
     @exclusivity(unchecked) var unacked = 0
     var isCancelled = false
 

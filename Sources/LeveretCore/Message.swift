@@ -36,6 +36,64 @@ public struct MessageProperties: Hashable, Sendable {
     public var isEmpty: Bool { self == MessageProperties() }
 }
 
+/// Properties as messages carry them: immutable, checked and looked through once.
+///
+/// Messages that are published with the same properties may share one object.
+public final class SharedProperties: Sendable {
+    /// What the publisher set.
+    public let properties: MessageProperties
+    /// More messages with this very object are likely to follow: what is made of it is worth keeping.
+    public let isRepeated: Bool
+    /// Why no message may have them.
+    let problem: BrokerError?
+    /// The header `x-delay`, if there is one.
+    let delay: FieldValue?
+    /// How long a message may wait in a queue: the property `expiration`, in milliseconds.
+    let lifetimeMilliseconds: Int64?
+    /// They have a word of their own in how a message is retried.
+    let overridesRetry: Bool
+
+    /// These properties.
+    public init(_ properties: MessageProperties, isRepeated: Bool = false) {
+        self.properties = properties
+        self.isRepeated = isRepeated
+        var (delay, overridesRetry) = (FieldValue?.none, false)
+        for field in properties.headers.fields where field.name.hasPrefix("x-delay") {
+            if field.name == HeaderName.delay { delay = field.value }
+            if field.name.hasPrefix("x-delayed-retry-") { overridesRetry = true }
+        }
+        self.delay = delay
+        self.overridesRetry = overridesRetry
+        lifetimeMilliseconds = properties.expiration.flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
+        var problem: BrokerError?
+        do throws(BrokerError) { try Self.check(properties, delay: delay, overridesRetry) } catch {
+            problem = error
+        }
+        self.problem = problem
+    }
+
+    private static func check(
+        _ properties: MessageProperties, delay: FieldValue?, _ overridesRetry: Bool
+    ) throws(BrokerError) {
+        try PropertiesCodec.check(properties)
+        if let delay, Message.milliseconds(ofDelay: delay) == nil {
+            throw BrokerError(
+                .preconditionFailed,
+                "invalid header '\(HeaderName.delay)': '\(delay.shown)' of type '\(delay.typeName)'; expected whole "
+                    + "milliseconds up to \(QueueSettings.millisecondsMax)")
+        }
+        if overridesRetry { try RetrySettings.check(properties.headers) }
+        if let text = properties.expiration,
+            !(0...QueueSettings.millisecondsMax).contains(Int64(text) ?? -1)
+        {
+            throw BrokerError(
+                .preconditionFailed,
+                "invalid expiration '\(text.prefix(64))'; whole milliseconds from 0 to "
+                    + "\(QueueSettings.millisecondsMax) are allowed")
+        }
+    }
+}
+
 /// A message as it was published. One object serves every queue that holds a copy.
 ///
 /// The core carries it but never looks into `body`.
@@ -45,7 +103,7 @@ public final class Message: Sendable {
     /// The key it was published with.
     public let routingKey: String
     /// Set when any property or header is. Most messages have none, so they stand apart.
-    public var properties: MessageProperties? { propertiesBox?.properties }
+    public let shared: SharedProperties?
     /// Survives a restart in a durable queue (AMQP's delivery mode 2).
     public let isPersistent: Bool
     /// The bytes the publisher gave.
@@ -53,66 +111,65 @@ public final class Message: Sendable {
     /// What it weighs against the memory budget, in bytes: the body and a flat rate for the rest.
     public let footprint: Int
 
-    /// The property that limits its life, without a copy of the others.
-    var expiration: String? { propertiesBox?.properties.expiration }
-    /// Its priority, without a copy of the other properties.
-    var priority: UInt8? { propertiesBox?.properties.priority }
-    /// It says whom nobody else should see.
-    var hasBlindCopies: Bool { propertiesBox?.properties.headers[HeaderName.bcc] != nil }
-
-    private let propertiesBox: PropertiesBox?
-
-    /// The header `x-delay`, if there is one.
-    var delayHeader: FieldValue? { propertiesBox?.delay }
-
-    /// It has a word of its own in how it is retried.
-    var overridesRetry: Bool { propertiesBox?.overridesRetry ?? false }
-
+    /// Its properties and headers; a copy of them all.
+    public var properties: MessageProperties? { shared?.properties }
     /// True where any property or header is set; cheaper to ask than `properties`.
-    public var hasProperties: Bool { propertiesBox != nil }
+    public var hasProperties: Bool { shared != nil }
+    /// Its priority, without a copy of the other properties.
+    var priority: UInt8? { shared?.properties.priority }
+    /// It says whom nobody else should see.
+    var hasBlindCopies: Bool { shared?.properties.headers[HeaderName.bcc] != nil }
+    /// It has a word of its own in how it is retried.
+    var overridesRetry: Bool { shared?.overridesRetry ?? false }
 
     /// A message of these parts.
     public convenience init(
         exchange: ExchangeName, routingKey: String, properties: MessageProperties?, isPersistent: Bool = true,
         body: [UInt8]
     ) {
-        self.init(exchange, routingKey, properties.map { PropertiesBox($0) }, isPersistent, body)
+        self.init(
+            exchange: exchange, routingKey: routingKey, shared: properties.map { SharedProperties($0) },
+            isPersistent: isPersistent, body: body)
     }
 
-    /// A message without properties.
-    public convenience init(
-        exchange: ExchangeName, routingKey: String, isPersistent: Bool = true, body: [UInt8]
-    ) {
-        self.init(exchange, routingKey, nil, isPersistent, body)
-    }
-
-    private init(
-        _ exchange: ExchangeName, _ routingKey: String, _ properties: PropertiesBox?, _ isPersistent: Bool,
-        _ body: [UInt8]
+    /// A message whose properties others may have, too.
+    public init(
+        exchange: ExchangeName, routingKey: String, shared: SharedProperties? = nil,
+        isPersistent: Bool = true,
+        body: [UInt8]
     ) {
         self.exchange = exchange
         self.routingKey = routingKey
-        propertiesBox = properties
+        self.shared = shared
         self.isPersistent = isPersistent
         self.body = body
-        footprint = body.count + (properties == nil ? 160 : 480)
+        footprint = body.count + (shared == nil ? 160 : 480)
     }
 }
 
-/// The properties of a message that has some.
-private final class PropertiesBox: Sendable {
-    let properties: MessageProperties
-    let delay: FieldValue?
-    let overridesRetry: Bool
+/// What was made of properties that come again and again, by their identity; of the last few.
+public struct RepeatedProperties<Value> {
+    private static var countMax: Int { 16 }
+    private var known: [(properties: SharedProperties, value: Value)] = []
+    private var oldest = 0
 
-    init(_ properties: MessageProperties) {
-        self.properties = properties
-        var (delay, overridesRetry) = (FieldValue?.none, false)
-        for field in properties.headers.fields where field.name.hasPrefix("x-delay") {
-            if field.name == HeaderName.delay { delay = field.value }
-            if field.name.hasPrefix("x-delayed-retry-") { overridesRetry = true }
+    /// Nothing yet.
+    public init() {}
+
+    /// What `make` makes of them, or made of them before.
+    public mutating func value(_ properties: SharedProperties, _ make: (MessageProperties) -> Value) -> Value
+    {
+        guard properties.isRepeated else { return make(properties.properties) }
+        for index in known.indices where known[index].properties === properties { return known[index].value }
+        let value = make(properties.properties)
+        if known.count < Self.countMax {
+            known.append((properties, value))
+        } else {
+            known[oldest] = (properties, value)
+            oldest = (oldest + 1) % Self.countMax
         }
-        self.delay = delay
-        self.overridesRetry = overridesRetry
+        return value
     }
 }
+
+extension RepeatedProperties: Sendable where Value: Sendable {}

@@ -100,7 +100,7 @@ final class Session {
     /// True where `tag` is held.
     func holds(_ tag: DeliveryTag) -> Bool {
         guard let index = index(of: tag.rawValue) else { return false }
-        return held[index] != nil
+        return !isGone(at: index)
     }
 
     /// What is held under `tag`.
@@ -121,12 +121,15 @@ final class Session {
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
         if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }
-        while case .some(.none) = held.first {
+        while !held.isEmpty, isGone(at: 0) {
             held.removeFirst()
             firstTag += 1
         }
         return delivery
     }
+
+    /// True where nothing is held any more. Asked without a copy, which would be counted at four references.
+    private func isGone(at index: Int) -> Bool { if case .none = held[index] { true } else { false } }
 
     /// The tags held, oldest first, up to and including `through`, at most `countMax`.
     func heldTags(through: UInt64 = .max, countMax: Int = .max) -> [UInt64] {

@@ -22,7 +22,9 @@ extension Topology {
     mutating func explain(_ message: Message) -> [RouteStep] {
         guard let index = indexes[message.exchange] else { return [] }
         let extraKeys: [String]
-        do throws(BrokerError) { extraKeys = try Self.extraKeys(message.properties) } catch { return [] }
+        do throws(BrokerError) { extraKeys = try message.shared.map(Self.extraKeys) ?? [] } catch {
+            return []
+        }
         var walk = Walk(from: index, message: message, extraKeys: extraKeys)
         walk.steps = []
         perform(&walk)
@@ -48,9 +50,9 @@ extension Topology {
     }
 
     private mutating func find(_ message: Message, from state: ExchangeState) throws(BrokerError) -> Route {
-        let extraKeys = message.hasProperties ? try Self.extraKeys(message.properties) : []
+        let extraKeys = try message.shared.map(Self.extraKeys) ?? []
         if extraKeys.isEmpty {
-            if state.definition.name == .default {
+            if state.isDefault {
                 if message.routingKey.hasSameBytes(as: lastKey), generation == lastGeneration {
                     return lastRoute
                 }
@@ -136,8 +138,9 @@ extension Topology {
     }
 
     /// The strings of `CC` and `BCC`, each key once.
-    private static func extraKeys(_ properties: MessageProperties?) throws(BrokerError) -> [String] {
-        guard let headers = properties?.headers, !headers.isEmpty else { return [] }
+    private static func extraKeys(_ shared: SharedProperties) throws(BrokerError) -> [String] {
+        let headers = shared.properties.headers
+        guard !headers.isEmpty else { return [] }
         var keys: [String] = []
         for name in [HeaderName.cc, HeaderName.bcc] {
             guard let value = headers[name] else { continue }

@@ -33,6 +33,7 @@ final class ExchangeState {
     static let routesMax = 16_384
 
     let definition: ExchangeDefinition
+    let isDefault: Bool
     /// What counts: the arguments, and what policies add and limit.
     private(set) var settings: ExchangeSettings
     /// The arguments that count.
@@ -41,7 +42,7 @@ final class ExchangeState {
     var policy: Policy?
     var operatorPolicy: Policy?
     var table: BindingTable
-    var published = 0
+    @exclusivity(unchecked) var published = 0
     var unroutable = 0
     /// The route of every message, where no exchange on the way looks at keys or headers.
     var routeForAll: Route?
@@ -52,6 +53,7 @@ final class ExchangeState {
 
     init(_ definition: ExchangeDefinition) {
         self.definition = definition
+        isDefault = definition.name == .default
         // One that is no longer allowed must not cost the exchange: it goes on without.
         settings = (try? ExchangeSettings(definition)) ?? ExchangeSettings()
         arguments = definition.arguments

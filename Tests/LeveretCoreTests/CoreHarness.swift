@@ -16,6 +16,9 @@ final class CoreHarness {
     var events: [SessionID: [SessionEvent]] = [:]
     private var nextTicket: UInt64 = 1
 
+    var hasMoreWork: Bool { core.hasMoreWork }
+    var hasRoomForWork: Bool { core.hasRoomForWork }
+
     init(limits: CoreLimits = CoreLimits()) {
         core = BrokerCore(limits: limits, seed: 1)
         connection = core.openConnection(name: "test", now: now)

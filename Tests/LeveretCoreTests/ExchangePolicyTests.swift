@@ -193,7 +193,7 @@ import Testing
         #expect(
             broker.ask(.setPolicy(Policy("p", pattern: "", definition: ["alternate-exchange": .string("e")])))
                 == nil)
-        #expect(broker.core.hasMoreWork)
+        #expect(broker.hasMoreWork)
         broker.settle()
         #expect((0..<5).allSatisfy { info(broker, ExchangeName("e\($0)"))?.policy == "p" })
     }

@@ -78,7 +78,7 @@ import Testing
         after.serveLoads()
         after.drain(after.session)
         #expect(Set(after.deliveries().map(\.text)) == ["a", "b"])
-        #expect(after.core.gathering.batch.counters.isEmpty)
+        #expect(after.core.gathering.batch.counters.count == 0)
     }
 
     @Test func `what stands behind such a delivery keeps its turn, and what is done stays done`() {

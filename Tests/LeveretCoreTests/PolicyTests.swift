@@ -144,7 +144,7 @@ import Testing
         for number in 0..<7 { broker.queue(QueueName("jobs.\(number)")) }
         let policy = Policy("p", pattern: "jobs", definition: ["x-max-length": .int(1)])
         #expect(broker.ask(.setPolicy(policy)) == nil)
-        #expect(broker.core.hasMoreWork)
+        #expect(broker.hasMoreWork)
         broker.settle()
         for number in 0..<7 {
             #expect(broker.core.queue(named: QueueName("jobs.\(number)"))?.settings.lengthMax == 1)

@@ -174,7 +174,7 @@ import Testing
         broker.now = broker.now.advanced(byMilliseconds: 10)
         broker.core.timeReached(now: broker.now)
         #expect(broker.core.queue(named: "jobs")?.readyCount == 4)
-        #expect(broker.core.hasMoreWork)
+        #expect(broker.hasMoreWork)
         broker.core.continueWork(now: broker.now)
         #expect(broker.core.queue(named: "jobs")?.readyCount == 1)
         broker.settle()
@@ -192,13 +192,13 @@ import Testing
         broker.now = broker.now.advanced(byMilliseconds: 10)
         broker.core.timeReached(now: broker.now)
         broker.core.continueWork(now: broker.now)
-        #expect(broker.core.hasRoomForWork)
+        #expect(broker.hasRoomForWork)
         broker.core.continueWork(now: broker.now)
-        #expect(!broker.core.hasRoomForWork)
-        #expect(broker.core.hasMoreWork)
+        #expect(!broker.hasRoomForWork)
+        #expect(broker.hasMoreWork)
         #expect(broker.core.commitWish == .now)
         broker.commit()
-        #expect(broker.core.hasRoomForWork)
+        #expect(broker.hasRoomForWork)
     }
 
     @Test func `an unused queue goes when its time is over, and a use starts it anew`() {

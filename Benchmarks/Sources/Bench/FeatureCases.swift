@@ -26,6 +26,11 @@ let featureCases = [
                 figures.append(
                     Figure("\(load.name), \(variant.name) ÷ plain", beside / found.seconds, "", .atLeast(0.8))
                 )
+                let processor = (plain.processor + again.processor) / 2
+                figures.append(
+                    Figure(
+                        "\(load.name), \(variant.name), broker's processor ÷ plain",
+                        found.processor / processor, ""))
             }
         }
         return figures

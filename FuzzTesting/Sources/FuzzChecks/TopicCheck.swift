@@ -50,7 +50,7 @@ enum TopicCheck {
     }
 
     /// A core with one transient topic exchange and one queue.
-    private struct TopicExchange {
+    private struct TopicExchange: ~Copyable {
         private var core = BrokerCore(seed: 1)
         private let session: SessionID
         private var ticket: UInt64 = 0

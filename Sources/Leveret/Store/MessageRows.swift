@@ -55,6 +55,8 @@ struct MessageRows {
     /// What the insert statement has bound from the row before.
     private struct BoundValues {
         var message: Message?
+        /// The column `properties` of those that are repeated; of persistent messages.
+        var encoded = RepeatedProperties<[UInt8]>()
         var exchange: String?
         var routingKey: String?
         var hasDeaths = true
@@ -102,7 +104,7 @@ struct MessageRows {
                 statement.bind(9, message.routingKey)
                 bound.routingKey = message.routingKey
             }
-            bindProperties(of: message, to: statement)
+            bindProperties(of: message, to: statement, &bound.encoded)
             bound.message = message
         }
         if row.deaths != nil || bound.hasDeaths { bindDeaths(row.deaths, to: statement) }
@@ -115,14 +117,21 @@ struct MessageRows {
         bound.hasDedup = row.dedupID != nil
     }
 
-    private func bindProperties(of message: Message, to statement: Prepared) {
+    private func bindProperties(
+        of message: Message, to statement: Prepared, _ encoded: inout RepeatedProperties<[UInt8]>
+    ) {
         guard message.hasProperties || !message.isPersistent else {
             statement.bindNull(10)
             return statement.bindNull(11)
         }
-        statement.bind(
-            10, copying: PropertiesCodec.encode(message.properties, isPersistent: message.isPersistent))
-        if let headers = message.properties?.headers, !headers.isEmpty {
+        if let shared = message.shared, message.isPersistent {
+            statement.bind(
+                10, copying: encoded.value(shared) { PropertiesCodec.encode($0, isPersistent: true) })
+        } else {
+            statement.bind(
+                10, copying: PropertiesCodec.encode(message.properties, isPersistent: message.isPersistent))
+        }
+        if let headers = message.shared?.properties.headers, !headers.isEmpty {
             statement.bind(11, JSONText.write(headers))
         } else {
             statement.bindNull(11)
@@ -241,12 +250,13 @@ struct MessageRows {
     func update(_ contents: [ContentUpdate]) throws(StoreFailure) {
         guard !contents.isEmpty else { return }
         let statement = try database.prepared(Self.contentSQL)
+        var encoded = RepeatedProperties<[UInt8]>()
         for content in contents {
             let shared = try sharedBody(of: content.number)
             statement.bind(1, content.number.rawValue)
             statement.bind(2, content.message.routingKey)
             statement.bind(3, Int64(content.message.body.count))
-            bindProperties(of: content.message, to: statement)
+            bindProperties(of: content.message, to: statement, &encoded)
             try step(statement, body: content.message.body)
             if let shared {
                 let delete = try database.prepared(Self.deleteBodySQL)

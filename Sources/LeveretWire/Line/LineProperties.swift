@@ -4,8 +4,9 @@
 import LeveretCore
 
 enum LineProperties {
-    /// Appends ` id=… h.NAME=value …`.
-    static func append(_ properties: MessageProperties?, _ deaths: DeathHistory?, to out: inout [UInt8]) {
+    /// ` id=… h.NAME=value …`.
+    static func text(of properties: MessageProperties?, _ deaths: DeathHistory?) -> [UInt8] {
+        var out: [UInt8] = []
         if let properties {
             append("id", properties.messageID, to: &out)
             append("ttl", properties.expiration, to: &out)
@@ -23,6 +24,7 @@ enum LineProperties {
         let own = deaths?.xDeathHeaders() ?? FieldTable()
         for field in properties?.headers.fields ?? [] where own[field.name] == nil { append(field, to: &out) }
         for field in own.fields { append(field, to: &out) }
+        return out
     }
 
     private static func append(_ name: String, _ value: String?, to out: inout [UInt8]) {

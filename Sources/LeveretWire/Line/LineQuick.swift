@@ -4,12 +4,31 @@
 
 import LeveretCore
 
-/// The names of the last publish, so that publishing to one place over and over makes no strings.
+/// The names of the last publish and the options of the last few, so that publishing alike over and over makes
+/// neither strings nor properties.
 struct LinePublishMemo: Sendable {
-    fileprivate var exchangeBytes: [UInt8] = []
-    fileprivate var exchange = ExchangeName("")
-    fileprivate var keyBytes: [UInt8] = []
-    fileprivate var key = ""
+    private var exchangeBytes: [UInt8] = []
+    private var exchange = ExchangeName("")
+    private var keyBytes: [UInt8] = []
+    private var key = ""
+    /// At a place that follows from the text; made when first used.
+    private var options: [(text: [UInt8], options: LineQuick.Options)] = []
+
+    fileprivate func options(_ text: UnsafeRawBufferPointer) -> LineQuick.Options? {
+        guard !options.isEmpty else { return nil }
+        let known = options[Self.place(of: text)]
+        return text.equals(known.text) ? known.options : nil
+    }
+
+    fileprivate mutating func keep(_ new: LineQuick.Options, for text: UnsafeRawBufferPointer) {
+        if options.isEmpty { options = Array(repeating: ([], LineQuick.Options()), count: 16) }
+        options[Self.place(of: text)] = (Array(text), new)
+    }
+
+    /// The options end in a space; what stands before it differs most.
+    private static func place(of text: UnsafeRawBufferPointer) -> Int {
+        text.count < 2 ? 0 : (text.count &+ Int(text[text.count - 2])) & 15
+    }
 
     fileprivate mutating func exchange(_ bytes: UnsafeRawBufferPointer) -> ExchangeName {
         if !bytes.equals(exchangeBytes) {
@@ -28,13 +47,6 @@ struct LinePublishMemo: Sendable {
     }
 }
 
-/// What options a publish has, if any: behind a reference, because what is copied for every line must be small.
-private final class LineQuickOptions: Sendable {
-    let properties: MessageProperties
-
-    init(_ properties: MessageProperties) { self.properties = properties }
-}
-
 /// A line of a common shape.
 enum LineQuick {
     /// Nothing follows it.
@@ -42,24 +54,23 @@ enum LineQuick {
     /// So many bytes of body follow it.
     case publish(Publish, length: Int)
 
-    /// A publish with these options at most: `transient`, `priority`, `delay` and `id`.
+    /// What stands between a publish's key and its body: `transient`, `priority`, `delay` and `id` at most.
+    struct Options: Sendable {
+        fileprivate var properties: SharedProperties?
+        fileprivate var isPersistent = true
+    }
+
+    /// A publish.
     struct Publish {
-        var exchange: ExchangeName
-        var routingKey: String
-        fileprivate var options: LineQuickOptions?
-        var isPersistent: Bool
+        fileprivate var exchange: ExchangeName
+        fileprivate var routingKey: String
+        fileprivate var options: Options
 
         /// The request with its body.
         func command(_ body: [UInt8]) -> LineCommand {
-            let message =
-                if let options {
-                    Message(
-                        exchange: exchange, routingKey: routingKey, properties: options.properties,
-                        isPersistent: isPersistent, body: body)
-                } else {
-                    Message(
-                        exchange: exchange, routingKey: routingKey, isPersistent: isPersistent, body: body)
-                }
+            let message = Message(
+                exchange: exchange, routingKey: routingKey, shared: options.properties,
+                isPersistent: options.isPersistent, body: body)
             return .submit(.publish(message, mandatory: false), .plain)
         }
     }
@@ -105,13 +116,13 @@ enum LineQuick {
     ) -> LineQuick? {
         var index = 4
         guard let exchange = argument(line, &index), let key = argument(line, &index) else { return nil }
-        var publish = Publish(exchange: "", routingKey: "", isPersistent: true)
-        while index < line.count, line[index] != .openBrace, line[index] != .colon {
-            guard option(line, &index, &publish) else { return nil }
+        var options = Options()
+        if line[index] != .openBrace, line[index] != .colon {
+            guard let known = self.options(line, &index, memo: &memo) else { return nil }
+            options = known
         }
-        guard index < line.count else { return nil }
-        publish.exchange = memo.exchange(exchange)
-        publish.routingKey = memo.key(key)
+        let publish = Publish(
+            exchange: memo.exchange(exchange), routingKey: memo.key(key), options: options)
         let start = line[index]
         index += 1
         if start == .openBrace {
@@ -125,16 +136,42 @@ enum LineQuick {
         return .complete(publish.command(Array(rest)))
     }
 
+    /// The options, up to the body; `nil` where one of them is none of the common ones, or given twice, or where
+    /// no body follows.
+    private static func options(
+        _ line: UnsafeRawBufferPointer, _ index: inout Int, memo: inout LinePublishMemo
+    ) -> Options? {
+        var end = index + 1
+        while end < line.count, line[end - 1] != .space || line[end] != .openBrace && line[end] != .colon {
+            end += 1
+        }
+        guard end < line.count else { return nil }
+        let text = line.slice(index..<end)
+        defer { index = end }
+        if let known = memo.options(text) { return known }
+        var options = Options()
+        var properties = MessageProperties()
+        while index < end {
+            guard option(line, &index, &options, &properties) else { return nil }
+        }
+        let isRepeated = properties.messageID == nil
+        if properties != MessageProperties() {
+            options.properties = SharedProperties(properties, isRepeated: isRepeated)
+        }
+        if isRepeated { memo.keep(options, for: text) }
+        return options
+    }
+
     /// Reads one option and the space behind it; false where it is none of the common ones, or given twice.
     private static func option(
-        _ line: UnsafeRawBufferPointer, _ index: inout Int, _ publish: inout Publish
+        _ line: UnsafeRawBufferPointer, _ index: inout Int, _ options: inout Options,
+        _ properties: inout MessageProperties
     ) -> Bool {
         if line.hasWord("transient ", at: index) {
             index += 10
-            defer { publish.isPersistent = false }
-            return publish.isPersistent
+            defer { options.isPersistent = false }
+            return options.isPersistent
         }
-        var properties = publish.options?.properties ?? MessageProperties()
         if line.hasWord("priority=", at: index) {
             index += 9
             guard let value = digits(line, &index), let priority = UInt8(exactly: value),
@@ -166,7 +203,6 @@ enum LineQuick {
         }
         guard index < line.count, line[index] == .space else { return false }
         index += 1
-        publish.options = LineQuickOptions(properties)
         return true
     }
 

@@ -12,6 +12,7 @@ struct LineWriter: Sendable {
     private var exchange = ""
     private var key = ""
     private var names = Array(" \"\" \"\" ".utf8)
+    private var repeated = RepeatedProperties<[UInt8]>()
 
     /// Writes a message, as a push or as GET's reply.
     mutating func message(_ delivery: Delivery, prefix: [UInt8], to out: inout ByteBuffer) {
@@ -21,10 +22,7 @@ struct LineWriter: Sendable {
         {
             remember(message)
         }
-        var extras: [UInt8] = []
-        if message.hasProperties || delivery.deaths != nil {
-            LineProperties.append(message.properties, delivery.deaths, to: &extras)
-        }
+        let extras = extras(of: delivery)
         let fixed = 128 + prefix.count + sourceQueue.count + sourceName.count + names.count
         out.writeWithUnsafeMutableBytes(minimumWritableBytes: fixed + extras.count + message.body.count) {
             raw in
@@ -47,6 +45,16 @@ struct LineWriter: Sendable {
             pen.write("\n")
             return pen.count
         }
+    }
+
+    /// Properties, headers and history as options.
+    private mutating func extras(of delivery: Delivery) -> [UInt8] {
+        let shared = delivery.message.shared
+        if let shared, delivery.deaths == nil {
+            return repeated.value(shared) { LineProperties.text(of: $0, nil) }
+        }
+        guard shared != nil || delivery.deaths != nil else { return [] }
+        return LineProperties.text(of: shared?.properties, delivery.deaths)
     }
 
     private mutating func remember(_ source: DeliverySource) {
