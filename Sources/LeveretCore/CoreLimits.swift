@@ -54,13 +54,13 @@ public struct CoreLimits: Sendable, Hashable {
     /// without a rejection in between; then they are parked.
     public var deadLetterCopiesMax = 1000
     /// Messages that one slice of long work handles before the lock is let go.
-    public var sliceCount = 512
+    public var sliceCount = 256
     /// Rows that one page of a listing has.
     public var pageRowsMax = 128
     /// How many things a page looks at to find its rows.
     public var pageLooksMax = 4096
     /// Slices of long work in one batch, so that a commit is not long for whoever else waits for it.
-    public var slicesPerBatch = 2
+    public var slicesPerBatch = 1
     /// Delayed messages are read into memory so many milliseconds before they are due.
     public var delayedLookaheadMilliseconds: Int64 = 1_000
     /// A delivery held for so many milliseconds is written down as held, so that a crash counts.

@@ -147,29 +147,34 @@ public final class Message: Sendable {
     }
 }
 
-/// What was made of properties that come again and again, by their identity; of the last few.
-public struct RepeatedProperties<Value> {
-    private static var countMax: Int { 16 }
-    private var known: [(properties: SharedProperties, value: Value)] = []
+/// The bytes that were made of properties which come again and again, by their identity; of the last few.
+public struct RepeatedProperties: Sendable {
+    private static let countMax = 16
+
+    private struct Known: Sendable {
+        var properties: SharedProperties
+        var bytes: [UInt8]
+    }
+
+    private var known: [Known] = []
     private var oldest = 0
 
     /// Nothing yet.
     public init() {}
 
     /// What `make` makes of them, or made of them before.
-    public mutating func value(_ properties: SharedProperties, _ make: (MessageProperties) -> Value) -> Value
-    {
+    public mutating func bytes(
+        _ properties: SharedProperties, _ make: (MessageProperties) -> [UInt8]
+    ) -> [UInt8] {
         guard properties.isRepeated else { return make(properties.properties) }
-        for index in known.indices where known[index].properties === properties { return known[index].value }
-        let value = make(properties.properties)
+        for index in known.indices where known[index].properties === properties { return known[index].bytes }
+        let new = Known(properties: properties, bytes: make(properties.properties))
         if known.count < Self.countMax {
-            known.append((properties, value))
+            known.append(new)
         } else {
-            known[oldest] = (properties, value)
+            known[oldest] = new
             oldest = (oldest + 1) % Self.countMax
         }
-        return value
+        return new.bytes
     }
 }
-
-extension RepeatedProperties: Sendable where Value: Sendable {}

@@ -43,21 +43,31 @@ struct probe_database {
     int size;
 };
 
-struct probe_database *probe_open(const char *path) {
+static struct probe_database *probe(const char *path, const char *set_up, const char *insert) {
     struct probe_database *database = calloc(1, sizeof *database);
-    const char *set_up =
-        "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-        "CREATE TABLE message(id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, body BLOB NOT NULL);";
     if (!database) return NULL;
     if (sqlite3_open(path, &database->connection) != SQLITE_OK
         || sqlite3_exec(database->connection, set_up, NULL, NULL, NULL) != SQLITE_OK
-        || sqlite3_prepare_v2(
-               database->connection, "INSERT INTO message(queue, body) VALUES(1, ?)", -1, &database->insert, NULL)
-               != SQLITE_OK) {
+        || sqlite3_prepare_v2(database->connection, insert, -1, &database->insert, NULL) != SQLITE_OK) {
         probe_close(database);
         return NULL;
     }
     return database;
+}
+
+struct probe_database *probe_open(const char *path) {
+    return probe(
+        path,
+        "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "CREATE TABLE message(id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, body BLOB NOT NULL);",
+        "INSERT INTO message(queue, body) VALUES(1, ?1)");
+}
+
+struct probe_database *probe_open_brokers(const char *path) {
+    return probe(
+        path, "PRAGMA synchronous=FULL;",
+        "INSERT INTO message(queue, place, size, entered, failed, exchange, routing_key, body, version) "
+        "VALUES(1, (SELECT coalesce(max(id), 0) + 1 FROM message), length(?1), 1792000000000, 0, '', 'q', ?1, 1)");
 }
 
 double probe_commit(struct probe_database *database, int size, int rows) {

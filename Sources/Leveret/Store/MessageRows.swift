@@ -56,7 +56,7 @@ struct MessageRows {
     private struct BoundValues {
         var message: Message?
         /// The column `properties` of those that are repeated; of persistent messages.
-        var encoded = RepeatedProperties<[UInt8]>()
+        var encoded = RepeatedProperties()
         var exchange: String?
         var routingKey: String?
         var hasDeaths = true
@@ -118,7 +118,7 @@ struct MessageRows {
     }
 
     private func bindProperties(
-        of message: Message, to statement: Prepared, _ encoded: inout RepeatedProperties<[UInt8]>
+        of message: Message, to statement: Prepared, _ encoded: inout RepeatedProperties
     ) {
         guard message.hasProperties || !message.isPersistent else {
             statement.bindNull(10)
@@ -126,7 +126,7 @@ struct MessageRows {
         }
         if let shared = message.shared, message.isPersistent {
             statement.bind(
-                10, copying: encoded.value(shared) { PropertiesCodec.encode($0, isPersistent: true) })
+                10, copying: encoded.bytes(shared) { PropertiesCodec.encode($0, isPersistent: true) })
         } else {
             statement.bind(
                 10, copying: PropertiesCodec.encode(message.properties, isPersistent: message.isPersistent))
@@ -250,7 +250,7 @@ struct MessageRows {
     func update(_ contents: [ContentUpdate]) throws(StoreFailure) {
         guard !contents.isEmpty else { return }
         let statement = try database.prepared(Self.contentSQL)
-        var encoded = RepeatedProperties<[UInt8]>()
+        var encoded = RepeatedProperties()
         for content in contents {
             let shared = try sharedBody(of: content.number)
             statement.bind(1, content.number.rawValue)

@@ -12,7 +12,7 @@ struct LineWriter: Sendable {
     private var exchange = ""
     private var key = ""
     private var names = Array(" \"\" \"\" ".utf8)
-    private var repeated = RepeatedProperties<[UInt8]>()
+    private var repeated = RepeatedProperties()
 
     /// Writes a message, as a push or as GET's reply.
     mutating func message(_ delivery: Delivery, prefix: [UInt8], to out: inout ByteBuffer) {
@@ -51,7 +51,7 @@ struct LineWriter: Sendable {
     private mutating func extras(of delivery: Delivery) -> [UInt8] {
         let shared = delivery.message.shared
         if let shared, delivery.deaths == nil {
-            return repeated.value(shared) { LineProperties.text(of: $0, nil) }
+            return repeated.bytes(shared) { LineProperties.text(of: $0, nil) }
         }
         guard shared != nil || delivery.deaths != nil else { return [] }
         return LineProperties.text(of: shared?.properties, delivery.deaths)

@@ -12,6 +12,9 @@ double probe_fdatasync(const char *path, double seconds);
 struct probe_database;
 struct probe_database *probe_open(const char *path);
 
+/// A broker's file that nobody has open, with its tables and indexes; `NULL` if it is none.
+struct probe_database *probe_open_brokers(const char *path);
+
 /// Inserts `rows` rows of `size` bytes as one transaction; returns microseconds, or a negative number.
 double probe_commit(struct probe_database *database, int size, int rows);
 
