@@ -150,6 +150,18 @@ import Testing
         }
     }
 
+    @Test func `copies asked for by number all come, wherever they stand`() throws {
+        try filled().use { store in
+            // What was due late stands behind what was published after it.
+            let late = InsertRow(
+                number: 7, place: 20, queue: 1, message: .text("late"), isSpilled: false, entered: 0)
+            _ = try store.apply(.inserting(late, .text(8, "8"), .text(9, "spilled", spilled: true)))
+            var request = LoadRequest.numbers([8, 7])
+            request.countMax = 2
+            try #expect(store.load(request).rows.map(\.number) == [7, 8])
+        }
+    }
+
     @Test func `spilled and stored copies are read in one order of due times`() throws {
         try filled().use { store in
             _ = try store.apply(

@@ -37,7 +37,12 @@ struct LoadedPart {
     func merged(with other: LoadedPart, _ request: LoadRequest) -> LoadedPart {
         var isByDue = false
         if case .due = request.kind { isByDue = true }
-        func key(_ row: LoadedRow) -> DueKey { isByDue ? row.dueKey : DueKey(0, row.place) }
+        // What is asked for by number is read by number: what was delayed has a place behind those of later ones.
+        var isByNumber = false
+        if case .numbers = request.kind { isByNumber = true }
+        func key(_ row: LoadedRow) -> DueKey {
+            isByDue ? row.dueKey : DueKey(0, isByNumber ? row.number : row.place)
+        }
         // Behind the last row of a part that was cut off, a row of the other may have one before it.
         let ends = [self, other].compactMap { $0.isCut ? $0.rows.last.map(key) : nil }
         let bound = ends.min() ?? DueKey(.distantFuture, MessageNumber(.max))
