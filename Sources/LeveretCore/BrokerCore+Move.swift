@@ -190,6 +190,22 @@ extension BrokerCore {
         return nil
     }
 
+    /// Moves a message that stands behind the window and has been read. It leaves first: where it moves within its
+    /// queue, it must not make that too long for a moment. Returns why it stays.
+    mutating func transferStored(
+        _ row: LoadedRow, _ message: Message?, of source: MessageQueue, to target: MoveTarget, now: Instant
+    ) -> BrokerError? {
+        let entry = Entry(row)
+        removeStored(row, of: source)
+        if let refusal = transfer(entry, to: target, message, now: now) {
+            source[entry.priority].store(entry)
+            return refusal
+        }
+        removeRow(of: entry)
+        forgetID(of: entry.number)
+        return nil
+    }
+
     /// Puts back who waits for a copy's safety.
     private mutating func restore(_ confirm: Confirm, of entry: Entry) {
         guard case .none = confirm else {
@@ -249,14 +265,11 @@ extension BrokerCore {
             }
             let before = gathering.durableChanges
             if row.due == nil, isStillStored(row, in: source) {
-                let entry = Entry(row)
-                try check(entry, has: move.version)
-                if let refusal = transfer(entry, to: target, edited(row.message, by: move), now: now) {
+                try check(Entry(row), has: move.version)
+                let message = edited(row.message, by: move)
+                if let refusal = transferStored(row, message, of: source, to: target, now: now) {
                     throw refusal
                 }
-                removeRow(of: entry)
-                forgetID(of: entry.number)
-                removeStored(row, of: source)
             } else {
                 guard let entry = source.entry(numbered: position) else { throw notThere(position, source) }
                 try check(entry, has: move.version)

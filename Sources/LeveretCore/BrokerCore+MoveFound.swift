@@ -68,14 +68,19 @@ extension BrokerCore {
             }
         }
         refill(source)
-        noteEmptied(source, now: now)
+        if move.hasTaken { noteEmptied(source, now: now) }
         guard move.left > 0, !found.isExhausted, !source.isDeleted else { return end(move, nil) }
         searchPlaces(found, now: now)
     }
 
     private mutating func readFound(_ found: FoundMove) {
         let source = found.move.source
-        let numbers = found.found.prefix(limits.sliceCount).map(\.number)
+        // They are read by number, as many as there is room for: so the first of them must be the first to move.
+        var numbers: [MessageNumber] = []
+        for place in found.found.prefix(limits.sliceCount) {
+            if let last = numbers.last, place.number < last { break }
+            numbers.append(place.number)
+        }
         let special = SpecialLoad(queue: source, purpose: .moveFound(found, removals: source.removals))
         _ = load(
             .numbers(numbers), countMax: numbers.count, bytesMax: limits.windowBytesMax, of: source,
@@ -96,14 +101,14 @@ extension BrokerCore {
             guard move.left > 0, let next = found.found.first else { break }
             if let last, next.number > last { break }  // there was no room for it
             found.found.removeFirst()
-            guard let row = rows[next.number] else { continue }
-            if let refusal = moveFound(next, row, of: move, now: now) {
+            // One of a lower priority may be in memory and nowhere else.
+            if let refusal = moveFound(next, rows[next.number], of: move, now: now) {
                 return end(move, refusal)
             }
         }
         dispatch(source, now: now)
         settleDying(now: now)
-        moveFoundSlice(found, now: now)
+        work.append(.moveFound(found))
     }
 
     /// Moves one message, if it is ready and as it was found; `row` is what was read of it. Returns why not.
@@ -126,12 +131,13 @@ extension BrokerCore {
             guard let row, row.due == nil, row.place == place.place, isStillStored(row, in: source),
                 row.version == place.version, row.expires > now
             else { return nil }
-            let entry = Entry(row)
-            if let refusal = transfer(entry, to: move.target, row.message, now: now) { return refusal }
-            removeRow(of: entry)
-            forgetID(of: entry.number)
-            removeStored(row, of: source)
+            // Past its delivery limit it is dead, and was not found yet.
+            if let limit = source.settings.deliveryLimit, Int64(row.failed) > limit { return nil }
+            if let refusal = transferStored(row, row.message, of: source, to: move.target, now: now) {
+                return refusal
+            }
         }
+        move.hasTaken = true
         move.left -= 1
         move.moved += 1
         return nil
