@@ -7,6 +7,8 @@ struct Generator {
     private var random: SplitMix64
     /// For what was added later: the rest of a seed stays as it was.
     private var extra: SplitMix64
+    /// For what was added still later.
+    private var latest: SplitMix64
     private let style: Style
     private let kinds: [(kind: Style.Kind, weight: Int)]
     private let weightSum: Int
@@ -15,6 +17,7 @@ struct Generator {
         self.style = style
         self.random = random
         extra = SplitMix64(seed: random.peek ^ 1)
+        latest = SplitMix64(seed: random.peek ^ 2)
         kinds = Style.Kind.allCases.map { ($0, style.weights[$0.rawValue] ?? 0) }
         weightSum = kinds.reduce(0) { $0 + $1.weight }
     }
@@ -24,6 +27,7 @@ struct Generator {
     private mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
 
     private mutating func draw<T>(_ values: [T]) -> T { values[Int(extra.next() % UInt64(values.count))] }
+    private mutating func choose<T>(_ values: [T]) -> T { values[Int(latest.next() % UInt64(values.count))] }
 
     private mutating func queue() -> String {
         chance(2) ? (chance(50) ? "nowhere" : "leveret.parked") : "q\(below(style.queueCount))"
@@ -62,7 +66,11 @@ struct Generator {
             return chance(30) ? .wake : .advance(milliseconds: Int64(pick([0, 1, 5, 20, 100, 1000])))
         case .work: return chance(50) ? .wake : .work
         case .commit: return storeStep(simulator)
-        case .load: return chance(50) ? .read(below(8)) : .answer(below(8))
+        case .load:
+            let isRead = chance(50)
+            let index = below(8)
+            if style.hasConditions, choose([true, false]) { return isRead ? .search(index) : .found(index) }
+            return isRead ? .read(index) : .answer(index)
         case .alarm: return .setAlarm(chance(30))
         case .settleAll: return .settleAll
         case .crash: return chance(20) ? .crash(commits: chance(50)) : .settleAll
@@ -95,7 +103,8 @@ struct Generator {
                 queue: queue(), tag: "c\(below(4))", prefetch: pick([0, 1, 2, 5]), autoAck: chance(25),
                 exclusive: chance(5),
                 priority: style.hasConsumerPriorities && chance(50) ? Int32(pick([-1, 1, 7])) : 0,
-                timeout: style.hasLeases && chance(30) ? Int64(pick([1, 20, 500])) : nil)
+                timeout: style.hasLeases && chance(30) ? Int64(pick([1, 20, 500])) : nil,
+                countsFirst: style.hasCountFirst && choose([true, false]))
         case .touch:
             let held = simulator.modelSession(session)?.held ?? []
             let tag = held.isEmpty || chance(5) ? UInt64(below(5)) : held[below(held.count)].tag
@@ -114,11 +123,15 @@ struct Generator {
         case .single: return single(simulator)
         case .move:
             let most = chance(50) ? below(5) : nil
+            let isSearch = style.hasConditions && choose([true, true, false])
+            let condition = isSearch ? choose(Condition.allCases) : nil
             return chance(60)
-                ? .move(source: queue(), toQueue: queue(), toExchange: nil, key: nil, countMax: most)
+                ? .move(
+                    source: queue(), toQueue: queue(), toExchange: nil, key: nil, countMax: most,
+                    condition: condition)
                 : .move(
                     source: queue(), toQueue: nil, toExchange: exchange(), key: chance(50) ? key() : nil,
-                    countMax: most)
+                    countMax: most, condition: condition)
         default: return topologyCall(kind)
         }
     }
@@ -156,6 +169,7 @@ struct Generator {
 
     private mutating func policy() -> Call {
         let (name, isOperator) = (pick(["p", "r", "s"]), chance(30))
+        if style.hasExchangePolicies, choose([true, false]) { return exchangePolicy(name, isOperator) }
         // Without exactness, what a queue dies of depends on when its dead are found.
         if chance(25) || !style.isExact { return .deletePolicy(name: name, isOperator: isOperator) }
         var arguments = queueArguments()
@@ -164,8 +178,31 @@ struct Generator {
         }
         if arguments.isEmpty { arguments["x-dead-letter-exchange"] = .text("") }
         return .setPolicy(
-            name: name, pattern: pick(["q", "^q[01]$", "1|2", "no", ""]), priority: Int32(below(3)),
-            isOperator: isOperator, arguments: arguments)
+            name: name, pattern: pick(["q", "^q[01]$", "1|2", "no", ""]), appliesTo: "queues",
+            priority: Int32(below(3)), isOperator: isOperator, arguments: arguments)
+    }
+
+    /// A policy that is for exchanges, and perhaps for queues as well.
+    private mutating func exchangePolicy(_ name: String, _ isOperator: Bool) -> Call {
+        if choose([true, false, false]) { return .deletePolicy(name: name, isOperator: isOperator) }
+        var target = choose(["exchanges", "exchanges", "all", "classic_queues", "quorum_queues"])
+        if !style.isExact { target = "exchanges" }
+        var arguments = target == "exchanges" ? [:] : queueArguments()
+        for name in ["x-single-active-consumer", "x-delivery-limit", "x-max-priority"] {
+            arguments[name] = nil
+        }
+        if target == "exchanges" || target == "all" {
+            if target == "exchanges" || choose([true, false]) {
+                arguments["alternate-exchange"] = .text(exchange())
+            }
+            if style.hasDeduplication, choose([true, false]) {
+                arguments["x-deduplicate"] = .number(choose([21, 500, 50_000]))
+            }
+        }
+        if arguments.isEmpty { arguments["x-dead-letter-exchange"] = .text("") }
+        return .setPolicy(
+            name: name, pattern: choose(["x", "x0", "^x[01]$", "1|2", "amq", ""]), appliesTo: target,
+            priority: choose([0, 1, 2]), isOperator: isOperator, arguments: arguments)
     }
 
     private mutating func queueArguments() -> [String: ArgumentValue] {

@@ -31,6 +31,8 @@ protocol SimulatedStore: AnyObject {
     func apply(_ batch: WriteBatch) throws -> [RangeRemoval]
     /// Reads what the core asks for.
     func load(_ request: LoadRequest) throws -> LoadResult
+    /// Looks for what a MOVE wants.
+    func search(_ search: Search) throws -> SearchFound
     /// Loses what is not in the database, then opens again.
     func reopen() throws -> RecoveredState
     /// Every copy in the database, the spill file left out, by number.
@@ -202,6 +204,38 @@ final class ModelStore: SimulatedStore {
             }
         }
         return result
+    }
+
+    func search(_ search: Search) throws -> SearchFound {
+        guard case .places(let wanted, let overlay) = search.kind,
+            let condition = Condition(rawValue: wanted.condition)
+        else { throw Violation("a search for something else: \(search.kind)") }
+        let inMemory = overlay.inMemory.map { Row(insert: $0, failed: $0.failed, acquired: $0.acquired) }
+        var seen: Set<MessageNumber> = []
+        let found = (Array(rows.values) + Array(spill.values) + inMemory).filter { row in
+            let insert = row.insert
+            let note = overlay.notes.first { $0.number == insert.number }
+            guard let message = insert.message, insert.queue == overlay.queue, insert.due == nil,
+                insert.place <= wanted.through, insert.expires > search.now, note?.heldBy == nil
+            else { return false }
+            let header: Int64? =
+                if case .int(let value)? = message.properties?.headers["h"] { value } else { nil }
+            return condition.isMet(
+                size: message.body.count, key: message.routingKey, header: header,
+                failed: Int(note?.failed ?? row.failed), deliveries: Int(note?.acquired ?? row.acquired))
+        }
+        let places = found.map { row in
+            FoundPlace(
+                number: row.insert.number, place: row.insert.place, priority: row.insert.priority,
+                version: row.insert.version)
+        }
+        func isBefore(_ a: FoundPlace, _ b: FoundPlace) -> Bool {
+            (b.priority ?? 0, a.place) < (a.priority ?? 0, b.place)
+        }
+        let behind = places.filter { place in
+            wanted.after.map { isBefore($0, place) } != false && seen.insert(place.number).inserted
+        }
+        return .places(Array(behind.sorted(by: isBefore).prefix(wanted.countMax)))
     }
 
     private func loaded(_ row: Row, _ message: Message) -> LoadedRow {

@@ -48,6 +48,30 @@ enum TransactionPart: Codable, Hashable {
     case settle(Settling)
 }
 
+/// What a MOVE looks for, in SQL. The model and the plain store know what each means.
+enum Condition: String, Codable, Hashable, CaseIterable {
+    case anything = "1"
+    case isLong = "size > 20"
+    case isShort = "NOT size > 20"
+    case hasKey = "key = 'a'"
+    case hasHeader = "headers ->> 'h' = 1"
+    case hasFailed = "failed > 0"
+    case wasDelivered = "deliveries > 0"
+
+    /// True for a message like this.
+    func isMet(size: Int, key: String, header: Int64?, failed: Int, deliveries: Int) -> Bool {
+        switch self {
+        case .anything: true
+        case .isLong: size > 20
+        case .isShort: size <= 20
+        case .hasKey: key == "a"
+        case .hasHeader: header == 1
+        case .hasFailed: failed > 0
+        case .wasDelivered: deliveries > 0
+        }
+    }
+}
+
 /// An argument of a declaration.
 enum ArgumentValue: Codable, Hashable {
     case number(Int64)
@@ -63,7 +87,7 @@ enum Call: Codable, Hashable {
     case get(queue: String, autoAck: Bool, wait: Int64)
     case consume(
         queue: String, tag: String, prefetch: Int, autoAck: Bool, exclusive: Bool, priority: Int32,
-        timeout: Int64?)
+        timeout: Int64?, countsFirst: Bool)
     case touch(tag: UInt64, milliseconds: Int64?)
     case cancel(tag: String, requeue: Bool)
     case prefetch(Int)
@@ -82,9 +106,12 @@ enum Call: Codable, Hashable {
     case purge(queue: String)
     case pause(queue: String, isPaused: Bool)
     case setPolicy(
-        name: String, pattern: String, priority: Int32, isOperator: Bool, arguments: [String: ArgumentValue])
+        name: String, pattern: String, appliesTo: String, priority: Int32, isOperator: Bool,
+        arguments: [String: ArgumentValue])
     case deletePolicy(name: String, isOperator: Bool)
-    case move(source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?)
+    case move(
+        source: String, toQueue: String?, toExchange: String?, key: String?, countMax: Int?,
+        condition: Condition?)
     case peek(queue: String, state: String)
     case cancelMessage(queue: String, position: Int64)
     case edit(queue: String, position: Int64, version: Int?, delay: Int64?, content: Content?)
@@ -111,6 +138,10 @@ enum Operation: Codable, Hashable {
     case read(Int)
     /// Hands the core the kept answer at this index (modulo).
     case answer(Int)
+    /// Makes the outstanding search at this index (modulo), and keeps what it finds.
+    case search(Int)
+    /// Hands the core what the search at this index (modulo) has found.
+    case found(Int)
     case setAlarm(Bool)
     /// Serves everything until nothing is left to do, then compares the core with the model.
     case settleAll

@@ -67,19 +67,6 @@ extension ReferenceModel {
             "a GET found \(queue.name) empty; \(queue.ready.count) are ready")
     }
 
-    private func moveEnded(_ move: ModelMove, _ answer: Answer) throws {
-        moves.removeAll { $0 === move }
-        switch answer {
-        case .count(let count):
-            try require(count == move.moved, "a MOVE says \(count); \(move.moved) were moved")
-            for copy in move.copies {
-                try require(onDisk[copy.number] == nil, "a MOVE was answered before it was durable")
-            }
-        case .refused: break
-        default: throw Violation("a MOVE was answered '\(text(of: answer))'")
-        }
-    }
-
     private func peeked(_ name: String, _ state: String, _ answer: Answer) throws {
         guard case .messages(let found) = answer else {
             guard case .refused = answer else { throw Violation("a PEEK was answered '\(text(of: answer))'") }

@@ -104,6 +104,8 @@ extension ReferenceModel {
             }
         }
         onDisk = Dictionary(uniqueKeysWithValues: left.map { ($0.number.rawValue, $0.version) })
+        heldOnDisk = Dictionary(
+            uniqueKeysWithValues: left.filter(\.isHeld).map { ($0.number.rawValue, Int($0.acquired)) })
         for row in left {
             let number = row.number.rawValue
             guard let wanted = state.rows[number] else {
@@ -148,7 +150,7 @@ extension ReferenceModel {
         policies = state.policies
         try require(
             Set(recovered.policies) == Set(policies), "a restart found policies \(recovered.policies)")
-        exchanges = state.exchanges
+        exchanges = state.exchanges.map { obeying($0) }
         bindings = state.bindings
         queues = recovered.queues.map { recovered in
             let queue = ModelQueue(recovered.definition, owner: nil, now: now)
@@ -179,6 +181,7 @@ extension ReferenceModel {
         pendingChanges = []
         ended = []
         isAlarmed = false
+        haveExchangesToObey = false
         durableCommitted = durableChanges
     }
 

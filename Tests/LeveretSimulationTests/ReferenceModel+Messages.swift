@@ -177,9 +177,17 @@ extension ReferenceModel {
         } else {
             copy.state = .unacked
             let place = session.held.firstIndex { $0.tag > take.tag } ?? session.held.count
-            let held = ModelHeld(tag: take.tag, copy: copy, consumer: consumer, since: now)
+            let isFirst = consumer?.countsFirst == true || isCountedSinceRestart(copy)
+            let held = ModelHeld(
+                tag: take.tag, copy: copy, consumer: consumer, since: now, isCountedFirst: isFirst)
             session.held.insert(held, at: place)
         }
+    }
+
+    /// What a restart found and might end the broker again and again.
+    private func isCountedSinceRestart(_ copy: Copy) -> Bool {
+        let queue = copy.queue
+        return copy.isRevived && !isAlarmed && (queue.deliveryLimit != nil || queue.retryType != "disabled")
     }
 
     /// Notes who should have been preferred; whoever still has credit at the end of the step really should.
@@ -264,6 +272,7 @@ extension ReferenceModel {
         while let arrival = arrivals.min(by: { $0.number < $1.number }) {
             // What an input moves comes in before what dies by that.
             if try explainMove(arrival) { continue }
+            if try moveUnseen(where: { !$0.source.isLimited }) { continue }
             if let dead = dead(behind: arrival) {
                 if let death = arrival.deaths.first { dead.state = .condemned(death.reason) }
                 try transfer(dead)
@@ -287,12 +296,7 @@ extension ReferenceModel {
             try transfer(copy)
             return true
         }
-        for move in moves {
-            guard let head = move.head, move.moved < move.mostWanted, !isPending(head) else { continue }
-            try advance(move)
-            return true
-        }
-        return false
+        return try moveUnseen()
     }
 
     /// Sends a dead copy on whose queue is gone, which must have been read before that.
@@ -378,75 +382,7 @@ extension ReferenceModel {
         return queue
     }
 
-    // MARK: - Moves
-
-    private func explainMove(_ arrival: Arrival) throws -> Bool {
-        for move in moves {
-            guard let head = move.head, head.message.id == arrival.messageID,
-                head.deaths == arrival.deaths, !isCounted(head)
-            else { continue }
-            guard move.moved < move.mostWanted else { continue }
-            try advance(move)
-            return true
-        }
-        return false
-    }
-
-    /// Moves the head.
-    private func advance(_ move: ModelMove) throws {
-        guard let head = move.head else { return }
-        move.source.ready.removeAll { $0 === head }
-        head.state = .gone
-        move.moved += 1
-        move.copies.append(head)
-        var copies: [Copy] = []
-        for (target, message) in destinations(of: move, head.message) {
-            copies.append(try append(message, to: target, deaths: head.deaths))
-        }
-        head.fate = .moved(copies)
-    }
-
-    private func destinations(of move: ModelMove, _ message: ModelMessage) -> [(ModelQueue, ModelMessage)] {
-        if let target = move.target { return [(target, message)] }
-        let copy = message.sent(
-            to: move.toExchange ?? "", key: move.key ?? message.key, cc: message.cc,
-            expiration: message.expiration)
-        let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
-        return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
-    }
-
     func require(_ holds: Bool, _ text: @autoclosure () -> String) throws {
         if !holds { throw Violation(text()) }
-    }
-}
-
-/// The number that the simulator hid in a body.
-func messageID(_ message: Message) -> Int {
-    message.body.prefix(4).reduce(0) { $0 << 8 | Int($1) }
-}
-
-/// The body of a message with its number hidden in it.
-func body(of id: Int, size: Int, filledWith fill: UInt8) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: id >> (24 - 8 * $0)) }
-        + [UInt8](repeating: fill, count: max(0, size - 4))
-}
-
-/// What of a message is not as it should be.
-func contentDiffers(_ found: Message, from wanted: ModelMessage) -> String? {
-    if found.body != body(of: wanted.id, size: wanted.size, filledWith: wanted.fill) { return "body" }
-    if found.exchange.rawValue != wanted.exchange { return "exchange" }
-    if found.routingKey != wanted.key { return "key" }
-    if found.isPersistent != wanted.isPersistent { return "persistence" }
-    if found.properties?.expiration != wanted.expiration { return "expiration" }
-    if Int(found.properties?.priority ?? 0) != wanted.priority { return "priority" }
-    return found.properties?.headers["h"] == wanted.headers["h"].map { .int($0) } ? nil : "header"
-}
-
-/// The part of a history that the model keeps.
-func modelDeaths(_ history: DeathHistory?) -> [ModelDeath] {
-    (history?.deaths ?? []).map {
-        ModelDeath(
-            queue: $0.queue.rawValue, reason: $0.reason, count: $0.count, exchange: $0.exchange.rawValue,
-            keys: $0.routingKeys, originalExpiration: $0.originalExpiration)
     }
 }

@@ -1,4 +1,4 @@
-// Policies: which counts for a queue, and what follows when that changes.
+// Policies: which counts for a queue or an exchange, and what follows when that changes.
 
 import LeveretCore
 
@@ -6,12 +6,12 @@ extension ReferenceModel {
     func setPolicy(_ call: Call, _ ticket: Ticket) {
         let before = durableChanges
         switch call {
-        case .setPolicy(let name, let pattern, let priority, let isOperator, let arguments):
+        case .setPolicy(let name, let pattern, let appliesTo, let priority, let isOperator, let arguments):
             policies.removeAll { $0.name == name && $0.isOperator == isOperator }
             policies.append(
                 Policy(
-                    name, pattern: pattern, appliesTo: .queues, priority: priority, isOperator: isOperator,
-                    definition: fieldTable(arguments)))
+                    name, pattern: pattern, appliesTo: PolicyTarget(rawValue: appliesTo) ?? .all,
+                    priority: priority, isOperator: isOperator, definition: fieldTable(arguments)))
             durableChanges += 1
         case .deletePolicy(let name, let isOperator):
             let count = policies.count
@@ -20,28 +20,28 @@ extension ReferenceModel {
         default: break
         }
         let changed = before == durableChanges ? [] : queues.filter { obeyPolicies($0) }
+        haveExchangesToObey = before != durableChanges
         for queue in changed { enforceLength(of: queue) }
         expect(ticket, "done", since: before)
+    }
+
+    /// Exchanges obey once what a policy made die in queues is on its way.
+    func obeyLate() {
+        guard haveExchangesToObey else { return }
+        haveExchangesToObey = false
+        exchanges = exchanges.map { obeying($0) }
     }
 
     /// Sees what counts for a queue. Returns whether that is something else now.
     @discardableResult
     func obeyPolicies(_ queue: ModelQueue) -> Bool {
-        var arguments = queue.definition.arguments
-        let matching = policies.filter { matches($0.pattern, queue.name) }.sorted {
-            $0.priority != $1.priority ? $0.priority > $1.priority : $0.name < $1.name
+        let isHidden = queue.name.hasPrefix("leveret.")
+        let matching = policies.filter { policy in
+            [.all, .queues, .classicQueues].contains(policy.appliesTo) && !isHidden
+                && matches(policy.pattern, queue.name)
         }
-        for field in matching.first(where: { !$0.isOperator })?.definition.fields ?? []
-        where arguments[field.name] == nil {
-            arguments[field.name] = field.value
-        }
-        for field in matching.first(where: { $0.isOperator })?.definition.fields ?? [] {
-            if case .int(let number)? = arguments[field.name], case .int(let limit) = field.value,
-                number <= limit
-            {
-                continue
-            }
-            arguments[field.name] = field.value
+        let arguments = effective(queue.definition.arguments, matching) { name, _ in
+            name != "alternate-exchange"
         }
         guard arguments != queue.arguments else { return false }
         queue.lastUsed = now
@@ -49,14 +49,50 @@ extension ReferenceModel {
         return true
     }
 
+    /// An exchange as the policies make it.
+    func obeying(_ exchange: ModelExchange) -> ModelExchange {
+        let matching = policies.filter { policy in
+            [.all, .exchanges].contains(policy.appliesTo) && !exchange.name.isEmpty
+                && matches(policy.pattern, exchange.name)
+        }
+        var exchange = exchange
+        exchange.arguments = effective(exchange.declared, matching) { name, value in
+            // No message is queued in an exchange.
+            name == "alternate-exchange" || name == "x-deduplicate" && value != .string("while-queued")
+        }
+        return exchange
+    }
+
+    /// What counts of arguments and of the policies that match, as far as it means something.
+    private func effective(
+        _ declared: FieldTable, _ matching: [Policy], where isMeant: (String, FieldValue) -> Bool
+    ) -> FieldTable {
+        var arguments = declared
+        let inOrder = matching.sorted {
+            $0.priority != $1.priority ? $0.priority > $1.priority : $0.name < $1.name
+        }
+        for field in inOrder.first(where: { !$0.isOperator })?.definition.fields ?? []
+        where arguments[field.name] == nil && isMeant(field.name, field.value) {
+            arguments[field.name] = field.value
+        }
+        for field in inOrder.first(where: { $0.isOperator })?.definition.fields ?? []
+        where isMeant(field.name, field.value) {
+            if case .int(let number)? = arguments[field.name], case .int(let limit) = field.value,
+                number <= limit
+            {
+                continue
+            }
+            arguments[field.name] = field.value
+        }
+        return arguments
+    }
+
     private func matches(_ pattern: String, _ name: String) -> Bool {
-        if name.hasPrefix("leveret.") { return false }
-        return switch pattern {
-        case "q": name.contains("q")
+        switch pattern {
         case "^q[01]$": name == "q0" || name == "q1"
+        case "^x[01]$": name == "x0" || name == "x1"
         case "1|2": name.contains("1") || name.contains("2")
-        case "no": name.contains("no")
-        default: true
+        default: name.contains(pattern) || pattern.isEmpty
         }
     }
 }

@@ -35,8 +35,7 @@ extension ReferenceModel {
             expect(ticket, "done")
             try dispatchAll()
         case .recover: try settle(Settling(tag: 0, outcome: .requeue, multiple: true), session, ticket)
-        case .move(let source, let toQueue, let toExchange, let key, let countMax):
-            try move(source, toQueue, toExchange, key, countMax, session, ticket)
+        case .move: move(call, session, ticket)
         case .peek(let name, let state):
             guard usable(name, session, ticket) != nil else { return }
             expected[ticket] = Expectation(kind: .peek(name, state: state))
@@ -226,7 +225,8 @@ extension ReferenceModel {
     private func consume(_ call: Call, _ session: ModelSession, _ ticket: Ticket) throws {
         guard
             case .consume(
-                let name, let tag, let prefetch, let autoAck, let exclusive, let priority, let timeout) = call
+                let name, let tag, let prefetch, let autoAck, let exclusive, let priority, let timeout,
+                let countsFirst) = call
         else { return }
         guard let queue = usable(name, session, ticket) else { return }
         if session.consumers.contains(where: { $0.tag == tag }) { return refuse(ticket, .notAllowed) }
@@ -236,7 +236,7 @@ extension ReferenceModel {
         }
         let consumer = ModelConsumer(
             tag: tag, session: session, queue: queue, prefetch: prefetch, autoAck: autoAck,
-            isExclusive: exclusive, priority: priority, timeout: timeout)
+            isExclusive: exclusive, priority: priority, timeout: timeout, countsFirst: countsFirst)
         session.consumers.append(consumer)
         queue.consumers.append(consumer)
         queue.hadConsumer = true
@@ -269,10 +269,11 @@ extension ReferenceModel {
 
     // MARK: - Moving
 
-    private func move(
-        _ sourceName: String, _ toQueue: String?, _ toExchange: String?, _ key: String?, _ countMax: Int?,
-        _ session: ModelSession, _ ticket: Ticket
-    ) throws {
+    private func move(_ call: Call, _ session: ModelSession, _ ticket: Ticket) {
+        guard
+            case .move(let sourceName, let toQueue, let toExchange, let key, let countMax, let condition) =
+                call
+        else { return }
         guard let source = usable(sourceName, session, ticket) else { return }
         var target: ModelQueue?
         if let toQueue {
@@ -284,7 +285,7 @@ extension ReferenceModel {
         }
         let move = ModelMove(
             ticket: ticket, source: source, target: target, toExchange: toExchange, key: key,
-            mostWanted: countMax ?? .max, through: highestNumber)
+            mostWanted: countMax ?? .max, through: highestNumber, condition: condition)
         moves.append(move)
         expected[ticket] = Expectation(kind: .move(move))
     }

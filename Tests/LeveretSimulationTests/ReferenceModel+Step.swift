@@ -69,6 +69,10 @@ extension ReferenceModel {
         try explainArrivals()
         try dispatchAll()
         noteEmptied()
+        // Once a batch is taken, nothing shows any more that it removed them.
+        for queue in queues { queue.knownDead.removeAll { !isPending($0) } }
+        obeyLate()
+        noteEndedMoves()
         for (_, ticket, answer) in answers { try answered(ticket, answer) }
         try checkUnexplained()
         let open = ended.filter { id, _ in session(id) != nil }.map { "\($0.rawValue) \($1)" }
@@ -87,7 +91,6 @@ extension ReferenceModel {
     /// message behind the window was not found.
     private func shorten() {
         for queue in queues {
-            queue.knownDead.removeAll { !isPending($0) && $0.diedInStep < steps }
             queue.condemned.removeAll {
                 !$0.isDurable && $0.isDropped && !isCounted($0)
             }
@@ -103,7 +106,7 @@ extension ReferenceModel {
     }
 
     private func countsTheDead(_ queue: ModelQueue) -> Bool {
-        queue.isLimited && !moves.contains { $0.source === queue && $0.moved < $0.mostWanted }
+        queue.isLimited && !moves.contains { $0.source === queue && !$0.candidates.isEmpty }
             && queue.condemned.contains { isCounted($0) }
     }
 

@@ -11,7 +11,7 @@ extension ReferenceModel {
             let deduplicate):
             let wanted = ModelExchange(
                 name: name, type: type, isDurable: durable, isAutoDelete: autoDelete, isInternal: isInternal,
-                alternate: alternate, dedupWindow: deduplicate)
+                arguments: exchangeArguments(alternate, deduplicate))
             declare(wanted, ticket)
         case .deleteExchange(let name, let ifUnused):
             if ifUnused, bindings.contains(where: { $0.source == name }) {
@@ -45,10 +45,11 @@ extension ReferenceModel {
 
     private func declare(_ wanted: ModelExchange, _ ticket: Ticket) {
         if let there = exchange(wanted.name) {
-            return there == wanted ? expect(ticket, "done") : refuse(ticket, .preconditionFailed)
+            return there.isDeclared(like: wanted)
+                ? expect(ticket, "done") : refuse(ticket, .preconditionFailed)
         }
         let before = durableChanges
-        exchanges.append(wanted)
+        exchanges.append(obeying(wanted))
         if wanted.isDurable { durableChanges += 1 }
         expect(ticket, "done", since: before)
     }
@@ -165,13 +166,18 @@ extension ReferenceModel {
     func handedBack(_ session: ModelSession, left: Int) throws {
         for copy in session.handing { copy.acquired -= 1 }
         try giveBack(session.handing, counted: false)
+        try dispatchQueues(of: session.handing)
         session.handing = []
-        try dispatchAll()
         var back: [Copy] = []
         while session.held.count > left { back.append(session.held.removeFirst().copy) }
         try giveBack(back, counted: true)
         if session.held.isEmpty { leaving.removeAll { $0 === session } }
-        try dispatchAll()
+        try dispatchQueues(of: back)
+    }
+
+    /// Only of these: what the next session hands back may come before what stands in others.
+    private func dispatchQueues(of copies: [Copy]) throws {
+        for queue in queues where copies.contains(where: { $0.queue === queue }) { try dispatch(queue) }
     }
 
     func closed(connection: Int) throws {
@@ -180,7 +186,16 @@ extension ReferenceModel {
     }
 
     /// The session's events were moved out: automatic-ack deliveries are handed over.
-    func drained(_ session: ModelSession, butFor waiting: [Take]) throws {
+    func drained(_ session: ModelSession, _ taken: [Take], butFor waiting: [Take]) throws {
+        for take in taken {
+            let held = session.held.first { $0.tag == take.tag }
+            guard let held, held.isCountedFirst, held.copy.isDurable, !held.copy.queue.isDeleted else {
+                continue
+            }
+            try require(
+                heldOnDisk[held.copy.number] == held.copy.acquired,
+                "message \(held.copy.number) was handed over before its delivery was written down")
+        }
         session.undrainedBytes = waiting.reduce(0) {
             $0 + ($1.consumer == nil ? 0 : $1.delivery.message.body.count + 64)
         }
@@ -229,6 +244,14 @@ extension ReferenceModel {
             if queue.lastUsed + expires <= now { delete(queue) }
         }
     }
+}
+
+/// The arguments of an exchange.
+func exchangeArguments(_ alternate: String?, _ deduplicate: Int64?) -> FieldTable {
+    var arguments = FieldTable()
+    arguments["alternate-exchange"] = alternate.map { .string($0) }
+    arguments["x-deduplicate"] = deduplicate.map { .int($0) }
+    return arguments
 }
 
 /// Arguments as the core takes them, names in order.

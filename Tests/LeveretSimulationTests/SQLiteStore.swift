@@ -35,6 +35,10 @@ final class SQLiteStore: SimulatedStore {
 
     func load(_ request: LoadRequest) throws -> LoadResult { try opened().load(request) }
 
+    func search(_ search: Search) throws -> SearchFound {
+        try opened().search(SearchBounds(CoreLimits())).answer(search)
+    }
+
     func reopen() throws -> RecoveredState {
         store?.close()
         let quiet = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }

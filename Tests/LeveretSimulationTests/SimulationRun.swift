@@ -37,9 +37,11 @@ struct Failure: Error, CustomStringConvertible {
 /// Runs seeds and scripts.
 enum SimulationRun {
     /// Makes up a run of so many steps; returns the hash of everything the core did.
-    static func seed(_ seed: UInt64, steps: Int, trace: FileHandle? = nil) throws -> UInt64 {
+    static func seed(
+        _ seed: UInt64, steps: Int, vintage: Int = Style.vintage, trace: FileHandle? = nil
+    ) throws -> UInt64 {
         var random = SplitMix64(seed: seed)
-        let style = Style(using: &random, usesSQLite: seed % 10 == 0)
+        let style = Style(using: &random, usesSQLite: seed % 10 == 0, vintage: vintage)
         var script = Script(header: Script.Header(seed: seed, style: style), operations: [])
         trace?.write(Data(script.text.utf8))
         var generator = Generator(style: style, random: random)

@@ -29,9 +29,9 @@ import Testing
         return FileHandle(forWritingAtPath: path)
     }
 
-    private func check(_ seed: UInt64, steps: Int = Self.steps) {
+    private func check(_ seed: UInt64, steps: Int = Self.steps, vintage: Int = Style.vintage) {
         do {
-            _ = try SimulationRun.seed(seed, steps: steps, trace: Self.trace())
+            _ = try SimulationRun.seed(seed, steps: steps, vintage: vintage, trace: Self.trace())
         } catch let failure as Failure {
             let shrunk = SimulationRun.shrink(failure)
             Issue.record("\(shrunk)\(shrunk.written())")
@@ -51,10 +51,10 @@ import Testing
         let text = try String(contentsOf: file, encoding: .utf8)
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
             let words = line.split(separator: " ")
-            guard words.count > 2, let seed = UInt64(words[0]), let steps = Int(words[1]) else {
-                throw Violation("not a seed, a number of steps and what it found: \(line)")
-            }
-            check(seed, steps: steps)
+            guard words.count > 3, let seed = UInt64(words[0]), let steps = Int(words[1]),
+                let vintage = Int(words[2])
+            else { throw Violation("not a seed, its steps, its vintage and what it found: \(line)") }
+            check(seed, steps: steps, vintage: vintage)
         }
     }
 

@@ -1,5 +1,4 @@
-// What of the core's delayed messages is shown to the model; and how windows, delayed messages and timers are
-// compared with it.
+// What of the core's delayed messages is shown to the model.
 
 @testable import LeveretCore
 
@@ -48,19 +47,6 @@ extension Simulator {
         }
     }
 
-    /// Makes an edit change what a message is; its number stays in its body.
-    func fill(_ edit: inout MessageEdit, with content: Content) {
-        edit.routingKey = content.key
-        edit.ttlMilliseconds = content.ttl
-        edit.headers = fieldTable(content.headers.mapValues { .number($0) })
-        let queue = model.queue(edit.queue.rawValue)
-        let position = edit.position.rawValue
-        let copy = queue.flatMap { queue in (queue.ready + queue.delayed).first { $0.number == position } }
-        edit.body = content.size.map {
-            body(of: copy?.message.id ?? 0, size: $0, filledWith: ModelMessage.fill(of: content))
-        }
-    }
-
     private func place(of copy: Copy, in queue: MessageQueue) -> Int64? {
         let number = MessageNumber(copy.number)
         if let entry = queue.entry(numbered: number) { return entry.place.rawValue }
@@ -102,44 +88,5 @@ extension Simulator {
         if let update = core.gathering.places[number] { return update.due?.milliseconds }
         return core.gathering.batch.inserts.last { $0.number == number && $0.message != nil }?.due?
             .milliseconds
-    }
-
-    func compareDelayed(_ found: MessageQueue, _ queue: ModelQueue) throws {
-        try model.require(
-            found.delayed.count == queue.delayed.count,
-            "\(queue.name) has \(found.delayed.count) delayed in the core, \(queue.delayed.count) in the model"
-        )
-        let soon = found.delayed.inMemory.sorted().map(\.entry.number.rawValue)
-        try model.require(
-            soon.elementsEqual(queue.delayed.prefix(soon.count).map(\.number)),
-            "\(queue.name) has \(soon) due soon, not \(queue.delayed.map(\.number))")
-        if let late = queue.delayed.first, let due = late.due, due <= now {
-            throw Violation("message \(late.number) of \(queue.name) was due at \(due) and still waits")
-        }
-    }
-
-    func compareWindows(_ found: MessageQueue, _ queue: ModelQueue) throws {
-        for priority in found.priorities {
-            let inMemory = found[priority].entries.map(\.number.rawValue)
-            let wanted = queue.ready.filter { $0.priority == Int(priority) }.map(\.number)
-            try model.require(
-                inMemory.elementsEqual(wanted.prefix(inMemory.count)),
-                "\(queue.name) has \(inMemory) at priority \(priority), not \(wanted)")
-        }
-    }
-
-    func compareTimers(_ queue: ModelQueue) throws {
-        var due = queue.ready.lazy.map(\.expires).min() ?? .max
-        due = min(due, queue.delayed.first?.due ?? .max)
-        for get in queue.gets { due = min(due, get.deadline ?? .max) }
-        let isIdle = queue.expiresIfEmpty == nil || queue.wasEmpty
-        if let expires = queue.expires ?? queue.expiresIfEmpty, isIdle, queue.consumers.isEmpty,
-            queue.gets.isEmpty
-        {
-            due = min(due, queue.lastUsed + expires)
-        }
-        try model.require(
-            core.nextWake.milliseconds <= due,
-            "something is due in \(queue.name) at \(due) and no timer is set")
     }
 }

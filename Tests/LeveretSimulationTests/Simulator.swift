@@ -10,7 +10,7 @@ import LeveretTestSupport
 final class Simulator {
     let style: Style
     let model: ReferenceModel
-    private(set) var core: BrokerCore
+    var core: BrokerCore
     private let store: any SimulatedStore
     private let seed: UInt64
     private(set) var now: Int64 = 1_000_000
@@ -18,24 +18,26 @@ final class Simulator {
     private(set) var connections: [Int: ConnectionID] = [:]
     private(set) var sessions: [Int: SessionID] = [:]
     /// Events of each session that have been looked at and not drained.
-    private var seen: [SessionID: Int] = [:]
-    private var leaving: [Session] = []
+    var seen: [SessionID: Int] = [:]
+    var leaving: [Session] = []
     /// The message that is being cancelled or changed in this step.
     private(set) var singled: Int64?
     /// What each queue brings in of what is due, if it does, when its timer fires; in the order of the timers.
     var dueSlices: [(queue: String, numbers: [Int64])] = []
     private var nextTicket: UInt64 = 1
-    private var nextMessage = 1
-    private var numberSeen: Int64 = 0
-    private var insertsSeen = (batch: BatchNumber(0), count: 0)
+    var nextMessage = 1
+    var numberSeen: Int64 = 0
+    var insertsSeen = (batch: BatchNumber(0), count: 0)
 
     private(set) var inFlight: (batch: WriteBatch, state: DurableState)?
     private var durable = DurableState()
     private var committed: BatchNumber = 0
-    private(set) var loads: [LoadRequest] = []
+    var loads: [LoadRequest] = []
     private(set) var answers: [LoadResult] = []
+    var searches: [Search] = []
+    private var findings: [(number: UInt64, what: SearchFound)] = []
     /// A hash of everything the core was seen to do.
-    private(set) var outputHash: UInt64 = 0xcbf2_9ce4_8422_2325
+    var outputHash: UInt64 = 0xcbf2_9ce4_8422_2325
 
     /// The dear comparisons of all there is come after so many operations, and whenever all is settled.
     private let comparesEvery: Int
@@ -53,7 +55,7 @@ final class Simulator {
         durable.exchanges = model.exchanges
     }
 
-    private var instant: Instant { Instant(milliseconds: now) }
+    var instant: Instant { Instant(milliseconds: now) }
 
     /// True where a session is open in this slot.
     func isOpen(_ slot: Int) -> Bool { sessions[slot] != nil }
@@ -78,6 +80,8 @@ final class Simulator {
         case .commit: try commit()
         case .read(let index): try read(index)
         case .answer(let index): try answer(index)
+        case .search(let index): try search(index)
+        case .found(let index): try found(index)
         case .setAlarm(let isRaised):
             core.setAlarm(isRaised ? "the disk is full" : nil, now: instant)
             try observe { $0.isAlarmed = isRaised }
@@ -156,7 +160,9 @@ final class Simulator {
         let waiting = before.dropFirst(events.count)
         try observe { model in
             guard let session = model.session(id) else { return }
-            try model.drained(session, butFor: Step(waiting.map { (id, $0) }).takes)
+            let taken = before.prefix(events.count)
+            try model.drained(
+                session, Step(taken.map { (id, $0) }).takes, butFor: Step(waiting.map { (id, $0) }).takes)
         }
     }
 
@@ -210,6 +216,21 @@ final class Simulator {
         try observe { try $0.publishWaiting() }
     }
 
+    private func search(_ index: Int) throws {
+        guard !searches.isEmpty else { return }
+        let place = index % searches.count
+        guard searches[place].barrier <= committed else { return }
+        let search = searches.remove(at: place)
+        findings.append((search.number, try store.search(search)))
+    }
+
+    private func found(_ index: Int) throws {
+        guard !findings.isEmpty else { return }
+        let found = findings.remove(at: index % findings.count)
+        core.searched(found.number, .success(found.what), now: instant)
+        try observe { _ in }
+    }
+
     private func crash(commits: Bool) throws {
         if commits, let (batch, state) = inFlight {
             let unfinished = try store.apply(batch)
@@ -228,6 +249,8 @@ final class Simulator {
         inFlight = nil
         loads = []
         answers = []
+        searches = []
+        findings = []
         committed = 0
         numberSeen = recovered.nextNumber.rawValue - 1
         insertsSeen = (0, 0)
@@ -262,7 +285,11 @@ final class Simulator {
                 try answer(0)
             } else if let place = loads.firstIndex(where: { $0.barrier <= committed }) {
                 try read(place)
-            } else if !loads.isEmpty {
+            } else if !findings.isEmpty {
+                try found(0)
+            } else if let place = searches.firstIndex(where: { $0.barrier <= committed }) {
+                try search(place)
+            } else if !loads.isEmpty || !searches.isEmpty {
                 if inFlight == nil { try take() }
                 try model.require(inFlight != nil, "a read waits for a batch that never comes: \(loads)")
                 try commit()
@@ -283,14 +310,19 @@ final class Simulator {
                 try answer(0)
             } else if inFlight != nil {
                 try commit()
+            } else if !findings.isEmpty {
+                try found(0)
             } else if core.commitWish != .none
-                || !loads.isEmpty && loads.allSatisfy({ $0.barrier > committed })
+                || !(loads.isEmpty && searches.isEmpty) && loads.allSatisfy({ $0.barrier > committed })
+                    && searches.allSatisfy({ $0.barrier > committed })
             {
                 try take()
                 try model.require(
                     inFlight != nil || core.commitWish == .none, "a batch was wished for and there is none")
-            } else if !loads.isEmpty {
-                try read(loads.firstIndex { $0.barrier <= committed } ?? 0)
+            } else if let place = loads.firstIndex(where: { $0.barrier <= committed }) {
+                try read(place)
+            } else if let place = searches.firstIndex(where: { $0.barrier <= committed }) {
+                try search(place)
             } else if let slot = sessions.keys.sorted().first(where: {
                 seen[sessions[$0] ?? SessionID(0)] ?? 0 > 0
             }) {
@@ -301,297 +333,5 @@ final class Simulator {
             }
         }
         throw Violation("the core never comes to rest")
-    }
-
-    // MARK: - Looking
-
-    /// Shows the model what the core has done in its last input, and what the input was.
-    private func observe(_ cause: (ReferenceModel) throws -> Void) throws {
-        loads += core.takeOutputs().loads
-        var events: [(SessionID, SessionEvent)] = []
-        for slot in sessions.keys.sorted() {
-            guard let id = sessions[slot], let session = core.sessionsByID[id] else { continue }
-            let from = seen[id] ?? 0
-            for event in session.outgoing[from...] { events.append((id, event)) }
-            seen[id] = session.outgoing.count
-        }
-        var step = Step(events)
-        if core.nextNumber.rawValue - 1 > numberSeen { step.arrivals = arrivals(step.takes) }
-        mix(step)
-        let before = model.highestNumber
-        numberSeen = core.nextNumber.rawValue - 1
-        model.isChanging = { [unowned self] ticket in
-            core.specialLoads.values.contains { special in
-                if case .change = special.purpose { special.ticket == ticket } else { false }
-            }
-        }
-        model.isBeingPurged = { [unowned self] in isBeingPurged($0) }
-        model.dueInCore = { [unowned self] in dueInCore($0) }
-        model.placeInCore = { [unowned self] in placeInCore($0) }
-        model.isPending = { [unowned self] in isPending($0) }
-        model.isCounted = { [unowned self] in isCounted($0) }
-        model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
-        model.isHeld = { [unowned self] in core.sessionsByID[$0]?.holds(DeliveryTag($1)) ?? false }
-        try model.step(
-            step, now: now, before: before, leaving: leavingNow(), due: noLongerDelayed(), cause: cause)
-        model.highestNumber = numberSeen
-        for queue in model.queues where queue.storedID == nil {
-            queue.storedID = core.queue(named: QueueName(queue.name))?.id
-        }
-    }
-
-    /// True while the core has not got to a dead copy: it waits to be found, or for its body.
-    private func isPending(_ copy: Copy) -> Bool {
-        let number = MessageNumber(copy.number)
-        if isCounted(copy) { return true }
-        let isRead = core.specialLoads.values.contains { special in
-            if case .death(let dying) = special.purpose { dying.entry.number == number } else { false }
-        }
-        return isRead
-    }
-
-    /// True while the core still counts a dead copy as ready.
-    private func isCounted(_ copy: Copy) -> Bool {
-        let number = MessageNumber(copy.number)
-        guard copy.number > 0, let queue = core.queue(named: QueueName(copy.queue.name)) else { return false }
-        if queue.entry(numbered: number) != nil { return true }
-        guard copy.place > queue[UInt8(copy.priority)].cursor.rawValue else { return false }
-        let batch = core.gathering.batch
-        return !batch.removals.contains(number) && !batch.spillRemovals.contains(number)
-    }
-
-    private func leavingNow() -> [(SessionID, Int)] {
-        defer { leaving.removeAll { $0.heldTags().isEmpty } }
-        return leaving.map { ($0.id, $0.heldTags().count) }
-    }
-
-    /// Every message that was numbered in this step and can be seen anywhere.
-    private func arrivals(_ takes: [Take]) -> [Arrival] {
-        var found: [Int64: Arrival] = [:]
-        for queue in core.queues.compactMap({ $0 }) {
-            for entry in queue.priorities.flatMap({ queue[$0].entries })
-            where entry.number.rawValue > numberSeen {
-                guard let message = entry.message else { continue }
-                found[entry.number.rawValue] = Arrival(
-                    number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                    deaths: modelDeaths(entry.deaths))
-            }
-        }
-        let gathering = core.gathering.batch
-        let from = insertsSeen.batch == gathering.number ? insertsSeen.count : 0
-        for row in gathering.inserts[min(from, gathering.inserts.count)...] {
-            guard let message = row.message, let queue = core.queuesByID[row.queue] else { continue }
-            guard row.number.rawValue > numberSeen else { continue }
-            found[row.number.rawValue] = Arrival(
-                number: row.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                deaths: modelDeaths(row.deaths))
-        }
-        insertsSeen = (gathering.number, gathering.inserts.count)
-        for queue in core.queues.compactMap({ $0 }) {
-            for entry in queue.delayed.inMemory.map(\.entry) where entry.number.rawValue > numberSeen {
-                guard let message = entry.message else { continue }
-                found[entry.number.rawValue] = Arrival(
-                    number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                    deaths: modelDeaths(entry.deaths))
-            }
-        }
-        for take in takes where take.number > numberSeen {
-            found[take.number] = Arrival(
-                number: take.number, queue: take.queue, messageID: messageID(take.delivery.message),
-                deaths: modelDeaths(take.delivery.deaths))
-        }
-        return found.values.sorted { $0.number < $1.number }
-    }
-
-    private func mix(_ step: Step) {
-        func mix(_ value: UInt64) { outputHash = (outputHash ^ value) &* 0x100_0000_01b3 }
-        for take in step.takes {
-            mix(take.session.rawValue)
-            mix(take.tag)
-            mix(UInt64(bitPattern: take.number))
-        }
-        for (session, ticket, _) in step.answers {
-            mix(session.rawValue)
-            mix(ticket.rawValue)
-        }
-        for arrival in step.arrivals { mix(UInt64(bitPattern: arrival.number)) }
-    }
-
-    /// Compares what can be compared when no read is outstanding.
-    private func compare() throws {
-        try model.checkDead()
-        try model.require(
-            core.queuesByID.count == model.queues.count, "the core has other queues than the model")
-        for held in model.sessions.flatMap(\.held) {
-            try model.require(
-                core.nextWake.milliseconds <= held.leaseEnd,
-                "the lease of delivery \(held.tag) ends at \(held.leaseEnd) and no timer is set")
-        }
-        for queue in model.queues {
-            guard let other = core.queue(named: QueueName(queue.name)) else {
-                throw Violation("the core has no queue \(queue.name)")
-            }
-            let dead = queue.condemned.filter { isCounted($0) }
-            try model.require(
-                other.readyCount == queue.ready.count + dead.count
-                    && other.readyBytes == queue.readyBytes + dead.reduce(0) { $0 + $1.message.size },
-                "\(queue.name) has \(other.readyCount) ready (\(other.readyBytes) bytes) in the core, "
-                    + "\(queue.ready.count) (\(queue.readyBytes)) in the model")
-            let held = (model.sessions + model.leaving).flatMap(\.held).filter { $0.copy.queue === queue }
-            try model.require(
-                other.unackedCount == held.count,
-                "\(queue.name) has \(other.unackedCount) unacked in the core, \(held.count) in the model")
-            try model.require(
-                other.consumers.count == queue.consumers.count, "\(queue.name): consumers differ")
-            try compareWindows(other, queue)
-            try compareDelayed(other, queue)
-            try compareTimers(queue)
-            try model.require(!queue.isOverfull, "\(queue.name) holds more than it may")
-            guard let next = queue.ready.first else { continue }
-            let waits = model.waiting(at: queue)
-            try model.require(
-                waits == nil, "message \(next.number) of \(queue.name) is not handed to \(waits ?? "")")
-        }
-    }
-
-    /// Compares what holds only when everything has been committed too.
-    private func compareAtRest() throws {
-        model.moves.removeAll { model.expected[$0.ticket] == nil }
-        if let get = model.queues.flatMap(\.gets).first(where: { $0.deadline == nil }) {
-            throw Violation("a GET that should not wait has no answer: ticket \(get.ticket.rawValue)")
-        }
-        let open = model.expected.filter {
-            if case .get = $0.value.kind { false } else { true }
-        }
-        if let (ticket, expectation) = open.min(by: { $0.key.rawValue < $1.key.rawValue }) {
-            throw Violation("ticket \(ticket.rawValue) is never answered: \(expectation.kind)")
-        }
-    }
-
-    // MARK: - Requests
-
-    private func message(_ publication: Publication, ids: inout [Int]) -> Message {
-        let id = nextMessage
-        nextMessage += 1
-        ids.append(id)
-        var properties = MessageProperties()
-        properties.expiration = publication.expiration
-        properties.priority = publication.priority
-        properties.messageID = publication.dedupID
-        for (name, value) in publication.headers.sorted(by: { $0.key < $1.key }) {
-            properties.headers[name] = .int(value)
-        }
-        if let delay = publication.delay { properties.headers["x-delay"] = .int(delay) }
-        if !publication.cc.isEmpty { properties.headers["CC"] = .array(publication.cc.map { .string($0) }) }
-        return Message(
-            exchange: ExchangeName(publication.exchange), routingKey: publication.key,
-            properties: properties.isEmpty ? nil : properties, isPersistent: publication.persistent,
-            body: body(of: id, size: publication.size, filledWith: ModelMessage.fill))
-    }
-
-    private func settlement(_ settling: Settling) -> Settlement {
-        let outcome: Settlement.Outcome =
-            switch settling.outcome {
-            case .ack: .ack
-            case .requeue: .requeue
-            case .fail: .fail
-            case .deadLetter: .deadLetter
-            }
-        return Settlement(
-            outcome, DeliveryTag(settling.tag), multiple: settling.multiple,
-            delayMilliseconds: settling.delay)
-    }
-
-    private func request(for call: Call, ids: inout [Int]) -> Request {
-        switch call {
-        case .publish(let publication):
-            return .publish(message(publication, ids: &ids), mandatory: publication.mandatory)
-        case .transaction(let parts):
-            var requests: [Request] = []
-            for part in parts {
-                switch part {
-                case .publish(let publication):
-                    requests.append(
-                        .publish(message(publication, ids: &ids), mandatory: publication.mandatory))
-                case .settle(let settling): requests.append(.settle(settlement(settling)))
-                }
-            }
-            return .transaction(requests)
-        case .settle(let settling): return .settle(settlement(settling))
-        case .get(let queue, let autoAck, let wait):
-            return .get(QueueName(queue), autoAck: autoAck, waitMilliseconds: wait)
-        case .consume(let queue, let tag, let prefetch, let autoAck, let exclusive, let priority, let timeout):
-            return .consume(
-                Consume(
-                    queue: QueueName(queue), tag: ConsumerTag(tag), prefetch: prefetch, autoAck: autoAck,
-                    exclusive: exclusive, priority: priority, timeoutMilliseconds: timeout))
-        case .touch(let tag, let milliseconds): return .touch(DeliveryTag(tag), forMilliseconds: milliseconds)
-        case .cancel(let tag, let requeue): return .cancel(ConsumerTag(tag), requeue: requeue)
-        case .prefetch(let count): return .setSessionPrefetch(count)
-        case .recover: return .recover
-        case .setPolicy(let name, let pattern, let priority, let isOperator, let arguments):
-            return .setPolicy(
-                Policy(
-                    name, pattern: pattern, appliesTo: .queues, priority: priority, isOperator: isOperator,
-                    definition: fieldTable(arguments)))
-        case .deletePolicy(let name, let isOperator): return .deletePolicy(name, isOperator: isOperator)
-        case .pause(let queue, let isPaused): return .setPaused(QueueName(queue), isPaused)
-        case .purge(let queue): return .purge(QueueName(queue))
-        case .peek(let queue, let state):
-            return .peek(Peek(QueueName(queue), state: Peek.State(rawValue: state) ?? .ready))
-        case .cancelMessage(let queue, let position):
-            return .cancelMessage(QueueName(queue), MessageNumber(position))
-        case .edit(let queue, let position, let version, let delay, let content):
-            var edit = MessageEdit(QueueName(queue), MessageNumber(position), delayMilliseconds: delay)
-            edit.version = version
-            if let content { fill(&edit, with: content) }
-            return .edit(edit)
-        case .move(let source, let toQueue, let toExchange, let key, let countMax):
-            let destination: Move.Destination =
-                toQueue.map { .queue(QueueName($0)) }
-                ?? .exchange(ExchangeName(toExchange ?? ""), routingKey: key)
-            return .move(Move(from: QueueName(source), to: destination, countMax: countMax))
-        default: return topologyRequest(for: call)
-        }
-    }
-
-    private func topologyRequest(for call: Call) -> Request {
-        switch call {
-        case .declareExchange(
-            let name, let type, let durable, let autoDelete, let isInternal, let alternate,
-            let deduplicate):
-            var arguments = FieldTable()
-            arguments["alternate-exchange"] = alternate.map { .string($0) }
-            arguments["x-deduplicate"] = deduplicate.map { .int($0) }
-            return .declareExchange(
-                ExchangeDefinition(
-                    ExchangeName(name), type: ExchangeType(rawValue: type) ?? .direct, durable: durable,
-                    autoDelete: autoDelete, internal: isInternal, arguments: arguments),
-                passive: false)
-        case .deleteExchange(let name, let ifUnused):
-            return .deleteExchange(ExchangeName(name), ifUnused: ifUnused)
-        case .declareQueue(let name, let durable, let exclusive, let autoDelete, let arguments):
-            return .declareQueue(
-                QueueDefinition(
-                    QueueName(name), durable: durable, exclusive: exclusive, autoDelete: autoDelete,
-                    arguments: fieldTable(arguments)), passive: false)
-        case .deleteQueue(let name, let ifUnused, let ifEmpty):
-            return .deleteQueue(QueueName(name), ifUnused: ifUnused, ifEmpty: ifEmpty)
-        case .bind(let source, let target, let toExchange, let key, let arguments):
-            return .bind(binding(source, target, toExchange, key, arguments))
-        case .unbind(let source, let target, let toExchange, let key, let arguments):
-            return .unbind(binding(source, target, toExchange, key, arguments))
-        default: return .recover
-        }
-    }
-
-    private func binding(
-        _ source: String, _ target: String, _ toExchange: Bool, _ key: String,
-        _ arguments: [String: ArgumentValue]
-    ) -> Binding {
-        Binding(
-            source: ExchangeName(source),
-            target: toExchange ? .exchange(ExchangeName(target)) : .queue(QueueName(target)), routingKey: key,
-            arguments: fieldTable(arguments))
     }
 }

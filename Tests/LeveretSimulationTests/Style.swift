@@ -7,6 +7,9 @@ import LeveretTestSupport
 
 /// Everything about a run that is decided once, by its seed.
 struct Style: Codable {
+    /// Counts up whenever more is drawn. A seed that failed earlier is run without what came later.
+    static let vintage = 2
+
     enum Kind: String, Codable, CaseIterable {
         case open
         case close
@@ -76,6 +79,10 @@ struct Style: Codable {
     var rangeRowsMax: Int
     var hasPriorities: Bool
     var hasDelays: Bool
+    var hasConditions = false
+    var moveSearchMax = 4_096
+    var hasCountFirst = false
+    var hasExchangePolicies = false
 
     var coreLimits: CoreLimits {
         var limits = CoreLimits()
@@ -90,12 +97,13 @@ struct Style: Codable {
         limits.numbersReserved = numbersReserved
         limits.seenIDsMax = seenIDsMax
         limits.parkedBytesMax = parkedBytesMax
+        limits.moveSearchMax = moveSearchMax
         limits.deadLetterCopiesMax = .max  // the model does not count them
         return limits
     }
 
     /// The style of a seed.
-    init(using random: inout SplitMix64, usesSQLite: Bool) {
+    init(using random: inout SplitMix64, usesSQLite: Bool, vintage: Int = Self.vintage) {
         func pick<T>(_ values: [T]) -> T { values[Int(random.next() % UInt64(values.count))] }
         isExact = pick([true, true, false])
         self.usesSQLite = usesSQLite
@@ -119,7 +127,8 @@ struct Style: Codable {
         sliceCount = pick([1, 3, 512])
         heldMarkMilliseconds = pick([0, 10, 50])
         numbersReserved = pick([1, 7, 1000])
-        // Room for a few: of several that die in one input, the model doesn't know which was parked last.
+        // Room for more than die in one input: of those the model doesn't know which was parked last, and so
+        // which of them goes when there is room for a few only.
         parkedBytesMax = isExact ? pick([2_000, 10_000]) : 1 << 30
         rangeRowsMax = pick([1, 4, 1000])
         // A generator of their own, so that what is added leaves the rest of a seed as it was.
@@ -140,6 +149,13 @@ struct Style: Codable {
         for kind in [Kind.open, .publish, .declareQueue, .commit, .load, .work, .drain, .advance] {
             weights[kind.rawValue] = max(kind.share, weights[kind.rawValue] ?? 0)
         }
+        guard vintage > 1 else { return }
+        hasConditions = draw([true, false])
+        moveSearchMax = draw([1, 3, 4_096])
+        hasCountFirst = draw([true, false])
+        hasExchangePolicies = draw([true, false])
+        if hasConditions { weights[Kind.move.rawValue, default: 0] += 8 }
+        if hasExchangePolicies { weights[Kind.policy.rawValue, default: 0] += 8 }
     }
 }
 
