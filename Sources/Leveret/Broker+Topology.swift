@@ -157,7 +157,31 @@ extension Broker {
         try await move(Move(from: source, to: .queue(target), countMax: count, where: condition))
     }
 
-    /// Moves messages as `move` says: to a queue, or through an exchange.
+    /// Sends dead letters back to where each of them died first, in order, as they were published at first: with that
+    /// exchange and key, marked by the headers `x-replayed-from`, `x-replayed-at` and `x-replay-count`, and with
+    /// their history. After a crash each is in one of the two queues. Returns once all of it is on disk.
+    ///
+    /// ```swift
+    /// try await broker.replay(from: "jobs.dead", where: "reason = 'rejected'")
+    /// ```
+    ///
+    /// `move(.replay(from:to:))` sends them elsewhere, or one of them alone, and with another body.
+    ///
+    /// - Parameters:
+    ///   - source: where they wait. What never died, or died here first, stays.
+    ///   - condition: only messages that meet this SQL expression over their fields, as in `peek`.
+    ///   - count: how many at most; `nil` is all that are ready as it begins.
+    /// - Returns: how many were sent back.
+    /// - Throws: a `BrokerError`: 404 when the queue that one died in first is gone, 506 when it is full; the text says
+    ///   how many were sent back before.
+    @discardableResult
+    public func replay(
+        from source: QueueName, where condition: String? = nil, count: Int? = nil
+    ) async throws -> Int {
+        try await move(.replay(from: source, countMax: count, where: condition))
+    }
+
+    /// Moves messages as `move` says: to a queue, through an exchange, to where they died first, or to nowhere.
     ///
     /// - Returns: how many were moved.
     @discardableResult

@@ -81,6 +81,12 @@ public enum HeaderName {
     public static let unreadableProperties = "x-unreadable-properties"
     /// A history of deaths that doesn't decode, as it was found.
     public static let unreadableDeaths = "x-unreadable-deaths"
+    /// The queue that the message was replayed from last.
+    public static let replayedFrom = "x-replayed-from"
+    /// When that was, in ISO 8601.
+    public static let replayedAt = "x-replayed-at"
+    /// How often it was replayed.
+    public static let replayCount = "x-replay-count"
     /// The history of a dead letter.
     public static let death = "x-death"
     /// Where it died first.

@@ -1,16 +1,21 @@
 // MOVE: ready messages go to another queue or exchange, in order, a slice at a time. Each slice's removals
-// and copies stand in one batch.
+// and copies stand in one batch. What a replay makes of a message is in Message+Replay.swift.
 
 /// Where a move leads, resolved to something that exists.
 enum MoveTarget {
     case queue(MessageQueue)
     case exchange(ExchangeName, routingKey: String?)
+    /// For each message the queue where it died first.
+    case origin
+    case nowhere
 }
 
 /// A move that goes on over several slices.
 final class MoveInProgress {
     let source: MessageQueue
     let target: MoveTarget
+    /// What is moved is marked as replayed.
+    let isReplay: Bool
     let session: Session
     let ticket: Ticket
     /// Messages with a place behind this came after the move began.
@@ -21,11 +26,12 @@ final class MoveInProgress {
     var moved = 0
 
     init(
-        source: MessageQueue, target: MoveTarget, session: Session, ticket: Ticket, through: MessageNumber,
-        left: Int
+        source: MessageQueue, target: MoveTarget, isReplay: Bool, session: Session, ticket: Ticket,
+        through: MessageNumber, left: Int
     ) {
         self.source = source
         self.target = target
+        self.isReplay = isReplay
         self.session = session
         self.ticket = ticket
         self.through = through
@@ -40,22 +46,22 @@ extension BrokerCore {
             let source = try usableQueue(move.source, by: session)
             try checkContent(headers: move.headers, body: move.body)
             let target = try self.target(of: move, session)
-            if let condition = move.condition {
+            if let condition = move.neededCondition {
                 guard move.position == nil else {
                     throw BrokerError(.preconditionFailed, "a move takes a condition or a position, not both")
                 }
                 try checkSearch(condition)
                 let progress = MoveInProgress(
-                    source: source, target: target, session: session, ticket: ticket, through: lastNumber,
-                    left: move.countMax ?? .max)
+                    source: source, target: target, isReplay: move.isReplay, session: session, ticket: ticket,
+                    through: lastNumber, left: move.countMax ?? .max)
                 searchPlaces(FoundMove(progress, condition: condition), now: now)
             } else if let position = move.position {
                 try moveOne(move, position, from: source, to: target, session, ticket, now: now)
             } else {
                 let left = min(move.countMax ?? .max, source.readyCount)
                 let progress = MoveInProgress(
-                    source: source, target: target, session: session, ticket: ticket, through: lastNumber,
-                    left: left)
+                    source: source, target: target, isReplay: move.isReplay, session: session, ticket: ticket,
+                    through: lastNumber, left: left)
                 moveSlice(progress, now: now)
             }
         } catch {
@@ -76,6 +82,8 @@ extension BrokerCore {
                     .accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
             }
             return .exchange(name, routingKey: key)
+        case .origin: return .origin
+        case .nowhere: return .nowhere
         }
     }
 
@@ -101,7 +109,8 @@ extension BrokerCore {
                 return fetchBodies(of: source, priority)
             }
             guard let entry = source[priority].popFirst() else { break }
-            if let refusal = transfer(entry, to: move.target, nil, now: now) {
+            let message = move.isReplay ? entry.replayed(nil, from: source, now: now) : nil
+            if let refusal = transfer(entry, to: move.target, message, now: now) {
                 source.putBack(entry)
                 return end(move, refusal)
             }
@@ -140,9 +149,10 @@ extension BrokerCore {
 
     /// Answers a move, once what was moved is safe.
     mutating func end(_ move: MoveInProgress, _ refusal: BrokerError?) {
+        let did = if case .nowhere = move.target { "removed" } else { "moved" }
         let result: Answer =
             refusal.map {
-                .refused(BrokerError($0.code, "\($0.text); \(move.moved) messages were moved before"))
+                .refused(BrokerError($0.code, "\($0.text); \(move.moved) messages were \(did) before"))
             } ?? .count(move.moved)
         guard move.moved > 0 else { return answer(move.session, move.ticket, result) }
         gathering.answers.append(WaitingAnswer(session: move.session, ticket: move.ticket, answer: result))
@@ -155,22 +165,10 @@ extension BrokerCore {
         _ entry: Entry, to target: MoveTarget, _ edited: Message?, now: Instant
     ) -> BrokerError? {
         guard let message = edited ?? entry.message else { return nil }
-        let confirm = takeConfirm(of: entry)
         switch target {
-        case .queue(let queue):
-            guard !queue.isDeleted else {
-                restore(confirm, of: entry)
-                return BrokerError(.notFound, "queue '\(queue.name)' was deleted meanwhile")
-            }
-            guard !isFull(queue, for: message) else {
-                restore(confirm, of: entry)
-                return .full(queue.name)
-            }
-            let durable = isStoredDurably(message, in: queue)
-            if !durable { fire(confirm) }
-            _ = enqueue(
-                message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
+        case .queue(let queue): return transfer(entry, message, to: queue, now: now)
         case .exchange(let name, let key):
+            let confirm = takeConfirm(of: entry)
             let copy = message.readdressed(to: name, routingKey: key ?? message.routingKey)
             let slots: [QueueSlot]
             do throws(BrokerError) {
@@ -186,6 +184,20 @@ extension BrokerCore {
                     .noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
             }
             deliver(copy, to: targets, entry.deaths, confirm, now: now)
+        case .origin:
+            guard let name = entry.deaths?.originQueue else {
+                return BrokerError(
+                    .preconditionFailed,
+                    "message \(entry.number.rawValue) has never died; say which queue or exchange it goes to")
+            }
+            guard let queue = queue(named: name) else {
+                return BrokerError(
+                    .notFound,
+                    "queue '\(name)', where message \(entry.number.rawValue) died first, is gone; make it again, or "
+                        + "say which queue or exchange it goes to")
+            }
+            return transfer(entry, message, to: queue, now: now)
+        case .nowhere: fire(takeConfirm(of: entry))
         }
         return nil
     }
@@ -203,6 +215,21 @@ extension BrokerCore {
         }
         removeRow(of: entry)
         forgetID(of: entry.number)
+        return nil
+    }
+
+    /// Puts a message at the end of a queue. Returns why not.
+    private mutating func transfer(
+        _ entry: Entry, _ message: Message, to queue: MessageQueue, now: Instant
+    ) -> BrokerError? {
+        guard !queue.isDeleted else {
+            return BrokerError(.notFound, "queue '\(queue.name)' was deleted meanwhile")
+        }
+        guard !isFull(queue, for: message) else { return .full(queue.name) }
+        let confirm = takeConfirm(of: entry)
+        let durable = isStoredDurably(message, in: queue)
+        if !durable { fire(confirm) }
+        _ = enqueue(message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
         return nil
     }
 
@@ -265,8 +292,9 @@ extension BrokerCore {
             }
             let before = gathering.durableChanges
             if row.due == nil, isStillStored(row, in: source) {
-                try check(Entry(row), has: move.version)
-                let message = edited(row.message, by: move)
+                let entry = Entry(row)
+                try check(entry, has: move.version)
+                let message = edited(row.message, of: entry, by: move, source, now: now)
                 if let refusal = transferStored(row, message, of: source, to: target, now: now) {
                     throw refusal
                 }
@@ -292,21 +320,29 @@ extension BrokerCore {
         guard let entry = source[waiting.priority].remove(at: waiting.place) else {
             throw notThere(waiting.number, source)
         }
-        if let refusal = transfer(entry, to: target, edited(message, by: move), now: now) {
+        let edited = edited(message, of: entry, by: move, source, now: now)
+        if let refusal = transfer(entry, to: target, edited, now: now) {
             source.putBack(entry)
             throw refusal
         }
         takeAway(entry, now: now)
     }
 
-    private func edited(_ message: Message?, by move: Move) -> Message? {
-        guard let message, !move.headers.isEmpty || move.body != nil else { return message }
-        var properties = message.properties ?? MessageProperties()
-        for field in move.headers.fields { properties.headers[field.name] = field.value }
-        return Message(
-            exchange: message.exchange, routingKey: message.routingKey,
-            properties: properties.isEmpty ? nil : properties, isPersistent: message.isPersistent,
-            body: move.body ?? message.body)
+    /// The one message as it is moved.
+    private func edited(
+        _ message: Message?, of entry: Entry, by move: Move, _ source: MessageQueue, now: Instant
+    ) -> Message? {
+        guard let message else { return nil }
+        var edited = message
+        if !move.headers.isEmpty || move.body != nil {
+            var properties = message.properties ?? MessageProperties()
+            for field in move.headers.fields { properties.headers[field.name] = field.value }
+            edited = Message(
+                exchange: message.exchange, routingKey: message.routingKey,
+                properties: properties.isEmpty ? nil : properties, isPersistent: message.isPersistent,
+                body: move.body ?? message.body)
+        }
+        return move.isReplay ? entry.replayed(edited, from: source, now: now) : edited
     }
 
     private func notThere(_ position: MessageNumber, _ queue: MessageQueue) -> BrokerError {
@@ -314,6 +350,13 @@ extension BrokerCore {
             .notFound,
             "no ready message at position \(position.rawValue) of queue '\(queue.name)'; is it unacked?"
         )
+    }
+}
+
+extension Move {
+    /// What messages must meet. Not all of a queue may be at home elsewhere: those that are must be looked for.
+    fileprivate var neededCondition: String? {
+        condition ?? (destination == .origin && position == nil ? "origin IS NOT NULL" : nil)
     }
 }
 

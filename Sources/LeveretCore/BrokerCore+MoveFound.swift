@@ -118,11 +118,12 @@ extension BrokerCore {
         let source = move.source
         let priority = place.priority ?? 0
         if let entry = source[priority].entry(at: place.place), entry.number == place.number {
-            guard entry.version == place.version, entry.expires > now,
+            guard entry.version == place.version, entry.expires > now, move.takes(entry),
                 let message = entry.message ?? row?.message,
                 let taken = source[priority].remove(at: place.place)
             else { return nil }
-            if let refusal = transfer(taken, to: move.target, message, now: now) {
+            let replayed = move.isReplay ? taken.replayed(message, from: source, now: now) : message
+            if let refusal = transfer(taken, to: move.target, replayed, now: now) {
                 source.putBack(taken)
                 return refusal
             }
@@ -133,7 +134,10 @@ extension BrokerCore {
             else { return nil }
             // Past its delivery limit it is dead, and was not found yet.
             if let limit = source.settings.deliveryLimit, Int64(row.failed) > limit { return nil }
-            if let refusal = transferStored(row, row.message, of: source, to: move.target, now: now) {
+            let entry = Entry(row)
+            guard move.takes(entry) else { return nil }
+            let replayed = move.isReplay ? entry.replayed(nil, from: source, now: now) : row.message
+            if let refusal = transferStored(row, replayed, of: source, to: move.target, now: now) {
                 return refusal
             }
         }
@@ -141,5 +145,13 @@ extension BrokerCore {
         move.left -= 1
         move.moved += 1
         return nil
+    }
+}
+
+extension MoveInProgress {
+    /// False for what has no other home that it could go back to.
+    fileprivate func takes(_ entry: Entry) -> Bool {
+        guard case .origin = target else { return true }
+        return entry.deaths.map { $0.originQueue != source.name } ?? false
     }
 }

@@ -83,6 +83,11 @@ public struct Move: Hashable, Sendable {
         case queue(QueueName)
         /// Through this exchange, as if published to it.
         case exchange(ExchangeName, routingKey: String?)
+        /// Each to the end of the queue where it died first. What has never died, or is there already, stays; the
+        /// move ends at the first message whose queue is gone.
+        case origin
+        /// Out of the broker: they are removed for good, and are no dead letters.
+        case nowhere
     }
 
     /// Where the messages wait.
@@ -101,6 +106,9 @@ public struct Move: Hashable, Sendable {
     public var headers: FieldTable
     /// Replaces the body of the message at `position`.
     public var body: [UInt8]?
+    /// Dead letters go as they were before they died first, with that exchange and key, and every message is marked:
+    /// with the headers `x-replayed-from`, `x-replayed-at` and `x-replay-count`.
+    public var isReplay = false
 
     /// A move of everything that is ready, or of what of it meets `condition`.
     public init(
@@ -112,6 +120,17 @@ public struct Move: Hashable, Sendable {
         self.destination = destination
         self.countMax = countMax
         headers = FieldTable()
+    }
+
+    /// A replay: a move of dead letters that marks them, each back to where it died first unless `destination` says
+    /// otherwise.
+    public static func replay(
+        from source: QueueName, to destination: Destination = .origin, countMax: Int? = nil,
+        where condition: String? = nil
+    ) -> Move {
+        var move = Move(from: source, to: destination, countMax: countMax, where: condition)
+        move.isReplay = true
+        return move
     }
 }
 

@@ -27,7 +27,8 @@ private let longest = String(repeating: "n", count: 255)
         ("EXCHANGE", "EXCHANGE e topic"), ("QUEUE", "QUEUE q"), ("BIND", "BIND q e"),
         ("UNBIND", "UNBIND q e"), ("BINDX", "BINDX d s"), ("UNBINDX", "UNBINDX d s"), ("GET", "GET q"),
         ("SUB", "SUB q"), ("UNSUB", "UNSUB s"), ("ACK", "ACK 1"), ("NACK", "NACK 1"), ("REJECT", "REJECT 1"),
-        ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("PURGE", "PURGE q"), ("DROP", "DROP queue q"),
+        ("PEEK", "PEEK q"), ("MOVE", "MOVE a to b"), ("REPLAY", "REPLAY a"), ("PURGE", "PURGE q"),
+        ("DROP", "DROP queue q"),
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
         ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
@@ -69,11 +70,12 @@ private let longest = String(repeating: "n", count: 255)
         var filled = request
         if ["BIND", "UNBIND", "BINDX", "UNBINDX"].contains(verb) { filled += " pattern" }
         if verb == "STAT" { filled += " q" }
+        if verb == "REPLAY" { filled += " to b" }
         if verb == "HELP" { filled += " GET" }
         Self.check(Refusal(filled + " frob", 502, "'frob'", "the syntax is: \(verb)"))
         Self.check(Refusal(filled + " frob=1", 502, "'frob", "the syntax is: \(verb)"))
         Self.check(Refusal(filled + " \"frob\"", 502, "'frob' is one argument too many"))
-        if !["MOVE", "EDIT"].contains(verb) {
+        if !["MOVE", "REPLAY", "EDIT"].contains(verb) {
             Self.check(Refusal(filled + " :body", 502, "\(verb) takes no body; the syntax is"))
             Self.check(Refusal(filled + " {3}\nPUB", 502, "\(verb) takes no body"))
         }
@@ -86,6 +88,7 @@ private let longest = String(repeating: "n", count: 255)
         "PUB e k correlation-id=NAME :x", "PUB e k content-type=NAME :x", "PUB e k h.NAME=1 :x",
         "GET NAME", "SUB NAME", "SUB q as=NAME", "UNSUB NAME", "PEEK NAME", "MOVE NAME to b",
         "MOVE a to NAME",
+        "REPLAY NAME", "REPLAY a to NAME", "REPLAY a to exchange=NAME",
         "MOVE a to exchange=NAME", "MOVE a to exchange=e key=NAME", "PURGE NAME", "DROP queue NAME",
         "DROP exchange NAME", "LIST queues match=NAME", "STAT NAME", "ROUTE NAME k", "ROUTE e NAME",
         "HELLO name=NAME", "EXCHANGE e direct alternate=NAME", "QUEUE q dead-letter-exchange=NAME",
@@ -118,6 +121,7 @@ private let longest = String(repeating: "n", count: 255)
             ("EXCHANGE e direct deduplicate=N", 1, 4_294_967_295),
             ("ACK N", 0, Int64.max), ("NACK N", 0, Int64.max), ("REJECT N", 0, Int64.max),
             ("PEEK q n=N", 1, 1000), ("PEEK q from=N", 0, Int64.max), ("MOVE a to b n=N", 1, Int64.max),
+            ("REPLAY a n=N", 1, Int64.max), ("PURGE a n=N", 1, Int64.max),
             ("MOVE a to b position=N", 1, Int64.max), ("MOVE a to b position=1 if=N", 1, Int64.max),
         ] as [(String, Int64, Int64)])
     func `a number is taken within its range only`(request: String, low: Int64, high: Int64) {
@@ -192,6 +196,11 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("SQL", 502, "arguments are missing"), Refusal("SQL SELECT 1", 502, "one argument too many"),
         Refusal("MOVE a to b where=1 position=1", 502, "where= or position=, not both"),
         Refusal("PEEK q body=maybe", 502, "body=maybe must be yes or no"),
+        Refusal("REPLAY a b", 502, "'to' is wanted, not 'b'"), Refusal("REPLAY a to", 502, "behind 'to'"),
+        Refusal("REPLAY a exchange=e", 502, "'to' is wanted before exchange="),
+        Refusal("REPLAY a key=k", 502, "'to' is wanted"), Refusal("REPLAY a if=1", 502, "need position="),
+        Refusal("REPLAY a where=1 position=1", 502, "REPLAY takes where= or position=, not both"),
+        Refusal("PURGE a n=0", 406, "n=0 is out of range"), Refusal("PURGE a where", 502, "needs a value"),
         Refusal("MOVE a at b", 502, "'to' is wanted, not 'at'"), Refusal("MOVE a to", 502, "behind 'to'"),
         Refusal("MOVE a to b exchange=e", 502, "behind 'to'"), Refusal("MOVE a to b key=k", 502, "key="),
         Refusal("MOVE a to b if=1", 502, "need position="), Refusal("MOVE a to b :x", 502, "need position="),

@@ -41,39 +41,59 @@ extension LineArguments {
         )
     }
 
-    /// MOVE.
+    /// MOVE and REPLAY.
     func move(hasBody: Bool) throws(BrokerError) -> LineHead {
-        let source = QueueName(try name(0, "queue's name"))
-        guard positional[1].text?.lowercased() == "to" else {
-            throw wrongSyntax("the word 'to' is wanted, not '\(positional[1].shown)'")
-        }
-        let destination: Move.Destination
-        if let exchange = try text("exchange"), positional.count == 2 {
-            destination = .exchange(ExchangeName(exchange), routingKey: try text("key"))
-        } else if positional.count == 3, !has("exchange"), !has("key") {
-            destination = .queue(QueueName(try name(2, "queue's name")))
-        } else {
-            throw wrongSyntax("MOVE wants a queue or exchange= behind 'to', and key= with exchange= only")
-        }
-        var move = Move(from: source, to: destination)
-        move.countMax = try number("n", in: 1...Int64.max).map { Int($0) }
+        var move = Move(from: QueueName(try name(0, "queue's name")), to: try destination())
+        move.isReplay = verb == .replay
+        move.countMax = try countMax()
         move.position = try number("position", in: 1...Int64.max).map { MessageNumber($0) }
         move.version = try number("if", in: 1...Int64.max).map { Int($0) }
         move.condition = try text("where", bytesMax: LineLimits.queryTextBytesMax)
         move.headers = headers
+        let word = verb.rawValue.uppercased()
         guard move.position != nil || !(hasBody || has("if") || !headers.isEmpty) else {
             throw BrokerError(
                 .syntaxError,
-                "MOVE changes one message only: if=, h.NAME= and a body need position="
+                "\(word) changes one message only: if=, h.NAME= and a body need position="
             )
         }
         guard move.position == nil || move.countMax == nil else {
-            throw BrokerError(.syntaxError, "MOVE takes n= or position=, not both")
+            throw BrokerError(.syntaxError, "\(word) takes n= or position=, not both")
         }
         guard move.position == nil || move.condition == nil else {
-            throw BrokerError(.syntaxError, "MOVE takes where= or position=, not both")
+            throw BrokerError(.syntaxError, "\(word) takes where= or position=, not both")
         }
         return hasBody ? .move(move) : .complete(.submit(.move(move), .plain))
+    }
+
+    /// Where MOVE and REPLAY lead.
+    private func destination() throws(BrokerError) -> Move.Destination {
+        if verb == .replay, positional.count == 1, !has("exchange"), !has("key") { return .origin }
+        let word = verb.rawValue.uppercased()
+        guard positional.count > 1, positional[1].text?.lowercased() == "to" else {
+            let found = positional.count > 1 ? ", not '\(positional[1].shown)'" : " before exchange= and key="
+            throw wrongSyntax("the word 'to' is wanted\(found)")
+        }
+        if let exchange = try text("exchange"), positional.count == 2 {
+            return .exchange(ExchangeName(exchange), routingKey: try text("key"))
+        }
+        guard positional.count == 3, !has("exchange"), !has("key") else {
+            throw wrongSyntax(
+                "\(word) wants a queue or exchange= behind 'to', and key= with exchange= only")
+        }
+        return .queue(QueueName(try name(2, "queue's name")))
+    }
+
+    private func countMax() throws(BrokerError) -> Int? {
+        try number("n", in: 1...Int64.max).map { Int($0) }
+    }
+
+    /// PURGE; of some messages only it is a move to nowhere.
+    private func purge() throws(BrokerError) -> Request {
+        let queue = QueueName(try name(0, "queue's name"))
+        guard has("n") || has("where") else { return .purge(queue) }
+        let condition = try text("where", bytesMax: LineLimits.queryTextBytesMax)
+        return .move(Move(from: queue, to: .nowhere, countMax: try countMax(), where: condition))
     }
 
     private func wrongSyntax(_ what: String) -> BrokerError {
@@ -197,7 +217,7 @@ extension LineArguments {
         case .policy: return .setPolicy(try policyDefinition())
         case .pause: return .setPaused(QueueName(try name(0, "queue's name")), true)
         case .resume: return .setPaused(QueueName(try name(0, "queue's name")), false)
-        case .purge: return .purge(QueueName(try name(0, "queue's name")))
+        case .purge: return try purge()
         default: return try drop()
         }
     }

@@ -56,7 +56,7 @@ enum LineHead {
     case publish(LinePublish)
     /// `EDIT` that gives another body.
     case edit(MessageEdit)
-    /// `MOVE` of one message that gets another body.
+    /// `MOVE` or `REPLAY` of one message that gets another body.
     case move(Move)
     /// A request without a body.
     case complete(LineCommand)
@@ -117,7 +117,7 @@ extension LineHead {
                 )
             }
             return .publish(try arguments.publish())
-        case .move: return try arguments.move(hasBody: hasBody)
+        case .move, .replay: return try arguments.move(hasBody: hasBody)
         case .hello: return .complete(.hello(name: try arguments.text("name")))
         case .ping: return .complete(.ping)
         case .begin: return .complete(.begin)

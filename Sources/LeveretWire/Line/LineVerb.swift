@@ -8,7 +8,8 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case policy, peek, edit, cancel, move, pause, resume, purge, drop, list, stat, why, route, sql, ping,
+    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
+        ping,
         help,
         quit
 
@@ -61,9 +62,12 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .move:
             "MOVE queue to queue2|exchange=e [key=k] [n=n] [where=condition] "
                 + "[position=p [if=version] [h.NAME=v] [:text|{N}]]"
+        case .replay:
+            "REPLAY queue [to queue2|exchange=e [key=k]] [n=n] [where=condition] "
+                + "[position=p [if=version] [h.NAME=v] [:text|{N}]]"
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
-        case .purge: "PURGE queue"
+        case .purge: "PURGE queue [n=n] [where=condition]"
         case .drop: "DROP queue|exchange|policy name [if-empty] [if-unused] [operator]"
         case .list: "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob]"
         case .stat: "STAT [queue]"
@@ -87,6 +91,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .exchange, .pub, .route, .drop, .policy, .edit, .cancel: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
+        case .replay: 1...3
         }
     }
 
@@ -125,11 +130,11 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "delayed-retry-backoff", "delayed-retry-jitter",
             ]
         case .peek: ["n", "from", "state", "where", "body"]
-        case .move: ["exchange", "key", "n", "where", "position", "if"]
+        case .move, .replay: ["exchange", "key", "n", "where", "position", "if"]
+        case .purge: ["n", "where"]
         case .drop: ["if-empty", "if-unused", "operator"]
         case .list: ["match"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .purge,
             .stat, .why, .route, .sql,
             .ping,
             .help, .quit:
@@ -140,7 +145,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// It takes `h.NAME=value`.
     var takesHeaders: Bool {
         switch self {
-        case .pub, .route, .edit, .move, .bind, .unbind, .bindx, .unbindx: true
+        case .pub, .route, .edit, .move, .replay, .bind, .unbind, .bindx, .unbindx: true
         default: false
         }
     }
@@ -149,7 +154,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
-    var takesBody: Bool { self == .pub || self == .edit || self == .move }
+    var takesBody: Bool { [.pub, .edit, .move, .replay].contains(self) }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [

@@ -81,7 +81,9 @@ struct MessageFields {
             CASE WHEN m.properties IS NOT NULL THEN message_priority(m.properties) END AS priority,
             \(time("m.entered")) AS entered, \(time("m.expires")) AS expires, \(time("m.due")) AS due,
             \(acquired) AS deliveries, \(failed) AS failed, m.size AS size,
-            coalesce(m.headers, '{}') AS headers, message_properties(m.properties) AS properties,
+            coalesce(m.headers, '{}') AS headers,
+            CASE WHEN m.properties IS NULL THEN '{"delivery_mode":2}' ELSE message_properties(m.properties) END
+                AS properties,
             \(holder) AS held_by, \(since) AS held_since, m.origin AS origin,
             json_extract(m.deaths, '$.deaths[0].reason') AS reason, m.last_error AS error,
             CASE WHEN m.deaths IS NOT NULL THEN message_deaths(m.deaths) END AS deaths, \(body) AS body,
