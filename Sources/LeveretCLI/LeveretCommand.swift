@@ -28,8 +28,11 @@ import Leveret
             CommandGroup(
                 name: "Messages",
                 subcommands: [
-                    PublishCommand.self, GetCommand.self, PeekCommand.self, SQLCommand.self,
-                    MoveCommand.self, MessageCommand.self, PurgeCommand.self,
+                    PublishCommand.self, GetCommand.self, ConsumeCommand.self, TailCommand.self,
+                    PeekCommand.self, GrepCommand.self,
+                    DelayedCommand.self, DeadCommand.self, MessageCommand.self, MoveCommand.self,
+                    PurgeCommand.self,
+                    SQLCommand.self,
                 ]
             ),
             CommandGroup(

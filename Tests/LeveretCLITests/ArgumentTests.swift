@@ -31,7 +31,15 @@ import Testing
         ["peek", "q", "--body", "xml"], ["move", "a"], ["move", "a", "b", "--exchange", "e"],
         ["move", "a", "b", "--key", "k"], ["move", "a", "b", "-n", "0"],
         ["status", "--db", "f", "--url", "u"],
-        ["peek", "q", "--state", "delayed", "-n", "1001"], ["msg", "edit", "q", "1"],
+        ["peek", "q", "--state", "delayed", "-n", "1001"], ["grep", "q"], ["grep", "q", ""],
+        ["grep", "q", "x", "-n", "0"], ["grep", "q", "x", "--state", "dead"], ["delayed", "-n", "1001"],
+        ["dead", "show", "q"], ["dead", "replay", "q", "--to", "a", "--exchange", "b"],
+        ["dead", "replay", "q", "--key", "k"], ["dead", "replay", "q", "--rate", "0"],
+        ["dead", "replay", "q", "--reason", "bored"], ["dead", "drop", "q", "--older-than", "long"],
+        ["dead", "replay", "q", "--edit", "--dry-run"], ["dead", "drop", "q", "--limit", "0"],
+        ["consume", "q", "--parallel", "2"], ["consume", "q", "--exec", "x", "-o", "json"],
+        ["consume", "q", "--prefetch", "0"], ["tail"], ["tail", "e", "-n", "0"],
+        ["msg", "show", "q"], ["msg", "show", "q", "0"], ["msg", "show", "q", "1", "--body", "xml"],
         ["msg", "edit", "q", "one"],
         ["msg", "edit", "q", "0", "--delay", "0"], ["msg", "edit", "q", "1", "--body", "b", "--file", "f"],
         ["msg", "cancel", "q"], ["msg", "cancel", "q", "0"], ["publish", "e", "k", "b", "--delay", "soon"],
@@ -58,7 +66,8 @@ import Testing
             ["bind"],
             ["unbind"], ["route"], ["serve"], ["exchanges"], ["exchange", "show"], ["policy", "set"],
             ["msg", "edit"],
-            ["msg", "cancel"],
+            ["msg", "cancel"], ["msg", "show"], ["grep"], ["delayed"],
+            ["dead", "list"], ["dead", "show"], ["dead", "replay"], ["dead", "drop"], ["consume"], ["tail"],
         ] {
             let text = refusal(of: arguments + ["--help"])?.text ?? ""
             #expect(text.contains("Examples:\n  leveret \(arguments.joined(separator: " "))"), "\(arguments)")

@@ -71,7 +71,9 @@ import Testing
         "exchange declare", "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "sql",
         "move",
         "purge",
-        "pause", "resume", "why", "msg edit", "msg cancel", "policy list", "policy set", "policy delete",
+        "pause", "resume", "why", "grep", "delayed", "dead list", "dead show", "dead replay", "dead drop",
+        "consume", "tail", "msg show", "msg edit", "msg cancel", "policy list",
+        "policy set", "policy delete",
     ]
 
     /// The page's part on a command.
@@ -121,7 +123,10 @@ import Testing
         ("status", Columns.status), ("queues", Columns.queues), ("queue show", Columns.queue),
         ("exchanges", Columns.exchanges), ("exchange show", Columns.exchange), ("why", Columns.why),
         ("policy list", Columns.policies),
-        ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get),
+        ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get), ("grep", Columns.grep),
+        ("delayed", Columns.delayed), ("msg show", Columns.message), ("dead list", Columns.deadLetters),
+        ("dead show", Columns.message),
+        ("consume", Columns.get), ("tail", Columns.tail),
     ])
     func `the page names the fields that a command prints`(command: String, columns: [Column]) throws {
         let start = try #require(Self.page.firstIndex(of: "## Fields"))

@@ -120,6 +120,21 @@ final class LineClient {
         }
     }
 
+    /// What replies are read from, to wait for it together with others.
+    var descriptor: CInt { socket }
+
+    /// The next reply or push that has come; `nil` where all of it is not here yet.
+    func receiveIfHere() throws(Failure) -> Reply? {
+        while true {
+            if let reply = try nextIfHere() { return reply }
+            guard Input.isReady(socket) else { return nil }
+            if let why = fill() { throw lost(why) }
+        }
+    }
+
+    /// Waits until more has come.
+    func waitForMore() throws(Failure) { try fillBlocking() }
+
     /// Something came that is no answer to what was asked.
     func outOfStep(_ line: String? = nil) -> Failure {
         let what = line.map { "'\($0)'" } ?? "something else than was asked"
@@ -148,6 +163,24 @@ extension LineClient {
             try fillBlocking()
             searched -= before - read
         }
+    }
+
+    /// The next reply or push in `incoming`, if it is there to its end.
+    private func nextIfHere() throws(Failure) -> Reply? {
+        guard let end = incoming[read...].firstIndex(of: .lineFeed) else { return nil }
+        let line = incoming[read..<(end > read && incoming[end - 1] == 0x0D ? end - 1 : end)]
+        guard let (reply, bodyBytes) = Reply.parse(line) else {
+            throw outOfStep(String(decoding: line.prefix(80), as: UTF8.self))
+        }
+        if case .message(var message) = reply, let bodyBytes {
+            guard incoming.count - end - 1 > bodyBytes else { return nil }
+            read = end + 1
+            message.body = try nextBody(bodyBytes)
+            return .message(message)
+        }
+        if case .push(let text) = reply, text.hasPrefix("NOTE ") { note = String(text.dropFirst(5)) }
+        read = end + 1
+        return reply
     }
 
     private func nextBody(_ count: Int) throws(Failure) -> [UInt8] {
@@ -277,6 +310,7 @@ extension LineClient {
         setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<CInt>.size))
         #endif
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)  // programs that a command starts don't have it
         if openConnection(descriptor, address.ai_addr, address.ai_addrlen) == 0 { return descriptor }
         var problem = errno
         if problem == EINPROGRESS {

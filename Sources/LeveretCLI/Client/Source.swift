@@ -127,6 +127,12 @@ struct ServerSource: Source {
         return !found.isEmpty
     }
 
+    /// The keys that something is bound to an exchange with.
+    func keys(of exchange: String) throws -> [String] {
+        try all(LineRequest("LIST").word("bindings")) { $0["source"]?.text == exchange }
+            .compactMap { $0["pattern"]?.text }
+    }
+
     private static func names(_ object: JSON) -> Set<String> {
         guard case .object(let fields) = object else { return [] }
         return Set(fields.map(\.name))

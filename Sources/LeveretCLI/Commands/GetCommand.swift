@@ -35,7 +35,7 @@ struct GetCommand: ParsableCommand {
     var number = 1
     @Flag(help: "Remove them, or give them back.")
     var outcome: Outcome = .requeue
-    @Option(help: "Bodies as indented json, as hex, or raw: the bytes and nothing else.")
+    @Option(help: "Bodies as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var server: ServerOptions
     @OptionGroup var output: OutputOptions

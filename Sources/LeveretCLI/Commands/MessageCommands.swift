@@ -1,12 +1,12 @@
-// `leveret msg edit|cancel`: one message that waits.
+// `leveret msg edit|cancel`: one message that waits. `msg show` is in MessageShowCommand.swift.
 
 import ArgumentParser
 
 struct MessageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "msg",
-        abstract: "Change or remove one message that waits.",
-        subcommands: [Edit.self, Cancel.self]
+        abstract: "Show, change or remove one message.",
+        subcommands: [Show.self, Edit.self, Cancel.self]
     )
 
     struct Edit: ParsableCommand {
@@ -16,7 +16,11 @@ struct MessageCommand: ParsableCommand {
                 It keeps its position; its version counts up. A message that a consumer holds can't be changed. \
                 `leveret peek` shows positions and versions.
 
+                Without an option that says what to change, the body is opened in $VISUAL or $EDITOR. Whoever \
+                changed the message meanwhile wins; your text is kept in a file then.
+
                 Examples:
+                  leveret msg edit jobs.dead 4
                   leveret msg edit mails 17 --delay 0
                   leveret msg edit jobs.dead 4 --file fixed.json -H tries=0 --if 1
                 """
@@ -48,18 +52,44 @@ struct MessageCommand: ParsableCommand {
         func validate() throws {
             if position < 1 { throw ValidationError("A position is 1 or more.") }
             if body != nil, file != nil { throw ValidationError("Say --body or --file, not both.") }
-            if body == nil, file == nil, key == nil, ttl == nil, delay == nil, headers.headers.isEmpty {
-                throw ValidationError("Say what to change: --body, --file, --key, --ttl, --delay or -H.")
-            }
         }
 
         func run() throws {
+            if body == nil, file == nil, key == nil, ttl == nil, delay == nil, headers.headers.isEmpty {
+                return try editByHand()
+            }
             let content =
                 try file.map { path throws(Failure) in try Input.contents(of: path) }
                 ?? body.map { Array($0.utf8) }
             let request = LineRequest("EDIT").argument(name).argument(position).option("if", version)
                 .option("key", key).option("ttl", ttl).option("delay", delay).headers(headers.headers)
             try server.connect().ask(request, body: content)
+            announce("message \(position) of queue '\(name.printable)' is changed")
+        }
+
+        /// Opens the body in the user's editor.
+        private func editByHand() throws {
+            let client = try server.connect()
+            let message = try MessageOptions.find(position, of: name, in: ServerSource(client))
+            let current = message["version"]?.int
+            if let version, version != current {
+                throw Failure(
+                    .conflict,
+                    "message \(position) of queue '\(name.printable)' has version \(current ?? 0), not \(version); "
+                        + "look at it again"
+                )
+            }
+            let editor = try Editor(message.bodyBytes)
+            guard let body = try editor.edit() else {
+                return announce("nothing was changed")
+            }
+            do {
+                let request = LineRequest("EDIT").argument(name).argument(position).option("if", current)
+                try client.ask(request, body: body)
+            } catch {
+                throw error.keeping(editor)
+            }
+            editor.discard()
             announce("message \(position) of queue '\(name.printable)' is changed")
         }
     }

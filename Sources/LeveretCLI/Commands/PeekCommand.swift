@@ -32,7 +32,7 @@ struct PeekCommand: ParsableCommand {
             "Only messages that meet this SQL expression over their fields.", valueName: "expression")
     )
     var condition: String?
-    @Option(help: "Bodies as indented json, as hex, or raw: the bytes and nothing else.")
+    @Option(help: "Bodies as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions

@@ -42,6 +42,9 @@ struct Column: Equatable, Sendable {
         Column(name: name, style: style, isShown: false)
     }
 
+    /// The column, shown only when `--columns` names it.
+    var asHidden: Column { .hidden(name, style) }
+
     /// True where the table lines it up on the right.
     var isRight: Bool {
         switch style {

@@ -88,7 +88,42 @@ enum Columns {
         .hidden("deaths", .nested), .shown("body", .body), .hidden("body64", .body),
     ]
 
-    /// `get`.
+    /// `grep`: where it stands, and what `peek` has.
+    static let grep: [Column] =
+        [
+            .shown("position", .number), .shown("state"), .shown("key"), .shown("field"), .shown("match"),
+        ] + peek.filter { !["position", "state", "key"].contains($0.name) }.map(\.asHidden)
+
+    /// `msg show` and `dead show`.
+    static let message: [Column] = peek.map { Column(name: $0.name, style: $0.style, isShown: true) }
+
+    /// `delayed`.
+    static let delayed: [Column] =
+        [
+            .shown("due", .age), .shown("queue"), .shown("position", .number), .shown("key"),
+            .shown("failed", .number), .shown("size", .bytes), .shown("body", .body),
+        ]
+        + peek.filter { !["due", "position", "key", "failed", "size", "body"].contains($0.name) }
+        .map(\.asHidden)
+
+    /// `dead list`.
+    static let deadLetters: [Column] = [
+        .shown("queue"), .shown("origin"), .shown("reason"), .shown("error"), .shown("count", .number),
+        .shown("first", .age), .shown("last", .age),
+    ]
+
+    /// What `dead replay` and `dead drop` show before they do anything.
+    static let deadSurvey: [Column] = [
+        .shown("count", .number), .shown("origin"), .shown("reason"), .shown("error"),
+    ]
+
+    /// `tail`.
+    static let tail: [Column] = [
+        .shown("exchange"), .shown("key"), .shown("size", .bytes), .hidden("headers", .nested),
+        .hidden("properties", .nested), .shown("body", .body), .hidden("body64", .body),
+    ]
+
+    /// `get` and `consume`.
     static let get: [Column] = [
         .shown("position", .number), .shown("exchange"), .shown("key"), .shown("redelivered"),
         .shown("deliveries", .number), .shown("size", .bytes), .hidden("headers", .nested),

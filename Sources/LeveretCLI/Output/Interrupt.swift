@@ -34,6 +34,18 @@ enum Interrupt {
         pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
+    /// Waits so long, or until it comes.
+    static func wait(seconds: Double) {
+        let end = ContinuousClock.now.advanced(by: .seconds(seconds))
+        while !hasCome {
+            let left = ContinuousClock.now.duration(to: end).components
+            let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000
+            if left.seconds < 0 || milliseconds <= 0 { return }
+            // In short pieces: the signal may have come just before.
+            poll(nil, 0, CInt(min(milliseconds, 100)))
+        }
+    }
+
     /// Ends the process as the signal would have, so that a shell's loop ends too.
     static func end() {
         _ = signal(SIGINT, SIG_DFL)

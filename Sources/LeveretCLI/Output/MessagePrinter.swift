@@ -4,6 +4,8 @@
 enum BodyFormat: String, CaseIterable, Sendable {
     /// Indented, where the body is JSON.
     case json
+    /// As text, whatever it is.
+    case text
     /// As bytes in hexadecimal.
     case hex
     /// The bodies alone, byte for byte, each followed by an end of line.
@@ -37,7 +39,7 @@ struct MessagePrinter {
     /// Writes one.
     mutating func print(_ message: JSON) {
         count += 1
-        let bytes = Self.body(of: message)
+        let bytes = message.bodyBytes
         switch body {
         case nil:
             rows.print(
@@ -50,10 +52,11 @@ struct MessagePrinter {
         case .json where isBlock:
             heading(message)
             output.write((JSON(bytes)?.indented ?? Self.text(bytes)) + "\n")
-        case .hex where isBlock:
+        case .text where isBlock, .hex where isBlock:
             heading(message)
-            output.write(Hex.dump(bytes))
+            output.write(MessageSheet.body(bytes, as: body))
         case .json: rows.print(Self.replacing(message, JSON(bytes) ?? .string(Self.text(bytes))))
+        case .text: rows.print(Self.replacing(message, .string(String(decoding: bytes, as: UTF8.self))))
         case .hex: rows.print(Self.replacing(message, .string(Hex.digits(bytes))))
         }
     }
@@ -78,11 +81,6 @@ struct MessagePrinter {
     }
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self).printable }
-
-    private static func body(of message: JSON) -> [UInt8] {
-        if let text = message["body"]?.text { return Array(text.utf8) }
-        return message["body64"]?.text.flatMap(Base64.decode) ?? []
-    }
 
     private static func replacing(_ message: JSON, _ body: JSON) -> JSON {
         guard case .object(let fields) = message else { return message }

@@ -21,6 +21,8 @@ struct RowPrinter {
     private let colour: Bool
     private let width: Int?
     private let now: Int64
+    /// What is done to a line of a table at last, such as to mark something in it; it takes no room.
+    var decorate: (String) -> String = { $0 }
     private var waiting: [[String]] = []
     private var widths: [Int] = []
     private var rows = 0
@@ -92,7 +94,7 @@ struct RowPrinter {
             let header = line(columns.map(\.name))
             output.write((colour ? "\u{1B}[1m\(header)\u{1B}[0m" : header) + "\n")
         }
-        for cells in waiting { output.write(line(cells) + "\n") }
+        for cells in waiting { output.write(decorate(line(cells)) + "\n") }
         waiting.removeAll(keepingCapacity: true)
     }
 

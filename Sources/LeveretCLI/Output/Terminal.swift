@@ -81,11 +81,15 @@ enum Terminal {
     /// - Parameters:
     ///   - what: What will happen, as a sentence: `purge 'jobs' removes 12 messages`.
     ///   - yes: The command line has answered already (`--yes`).
+    ///   - reason: Why it asks, for where nobody can be asked.
     /// - Throws: `Failure` when nobody can be asked, or the answer is no.
-    static func confirm(_ what: @autoclosure () throws(Failure) -> String, yes: Bool) throws(Failure) {
+    static func confirm(
+        _ what: @autoclosure () throws(Failure) -> String, yes: Bool,
+        because reason: String = "this removes for good"
+    ) throws(Failure) {
         if yes { return }
         guard isTerminal(standardInput), isTerminal(standardError) else {
-            throw Failure(.usage, "this removes for good and nobody is here to ask; say --yes to go ahead")
+            throw Failure(.usage, "\(reason) and nobody is here to ask; say --yes to go ahead")
         }
         write("\(try what()). Go ahead? [y/N] ".utf8, to: standardError)
         let answer = readLine() ?? ""

@@ -1,0 +1,117 @@
+// The run of `consume`: messages come in, are printed or handed to commands, and are settled. One thread waits on the
+// server, on signals and on what the commands say.
+
+/// What `consume` does until it ends.
+struct ConsumeRun {
+    /// What became of the messages.
+    struct Totals: Equatable {
+        var acked = 0
+        var retried = 0
+        var rejected = 0
+        var givenBack = 0
+
+        /// `3 messages acked, 1 rejected`.
+        var sentence: String {
+            let others = [(retried, "to be retried"), (rejected, "rejected"), (givenBack, "given back")]
+            return counted(acked, "message") + " acked"
+                + others.filter { $0.0 > 0 }.map { ", \(Quantity.count($0.0)) \($0.1)" }.joined()
+        }
+    }
+
+    private var subscription: Subscription
+    private let signals: CInt
+    private let command: String
+    private let parallel: Int
+    private let autoAck: Bool
+    private let waitingMax: Int
+    /// Messages that may still be begun.
+    private var left: Int
+    private var waiting: [Delivered] = []
+    private var workers: [Worker] = []
+    private var problem: Failure?
+    /// The server has gone, and with it every message that isn't settled.
+    private var isLost = false
+    private(set) var totals = Totals()
+
+    /// A run of `command` for each message of a subscription, `parallel` at a time, for `number` messages.
+    init(
+        _ subscription: Subscription, signals: CInt, command: String, parallel: Int, autoAck: Bool,
+        number: Int?, waitingMax: Int
+    ) {
+        self.subscription = subscription
+        self.signals = signals
+        self.command = command
+        self.parallel = parallel
+        self.autoAck = autoAck
+        self.waitingMax = waitingMax
+        left = number ?? .max
+    }
+
+    /// Runs until there is no more to do: so many messages are done, or the user has had enough.
+    mutating func run() throws(Failure) {
+        while true {
+            do {
+                try reap()
+                if !isLost { try take() }
+            } catch {
+                (problem, isLost) = (error, true)
+            }
+            startWaiting()
+            if SignalPipe.endingsAsked > 1 { giveBack() }
+            let isEnding = left == 0 || problem != nil || SignalPipe.endingsAsked > 0
+            if workers.isEmpty, isEnding { break }
+            let said = workers.filter(\.isTalking).map(\.errors)
+            let isReading = !isLost && waiting.count < waitingMax
+            SignalPipe.wait(signals, or: said + (isReading ? [subscription.descriptor] : []))
+        }
+        if !isLost { try subscription.end() }
+        if let problem { throw problem }
+    }
+
+    private mutating func startWaiting() {
+        while workers.count < parallel, left > 0, problem == nil, SignalPipe.endingsAsked == 0,
+            let message = waiting.first
+        {
+            do {
+                workers.append(try Worker(command, on: message))
+                waiting.removeFirst()
+                left -= 1
+            } catch {
+                problem = error
+            }
+        }
+    }
+
+    /// Settles what the commands that have ended worked on.
+    private mutating func reap() throws(Failure) {
+        for index in workers.indices.reversed() {
+            workers[index].listen()
+            guard let end = workers[index].endIfAny() else { continue }
+            let worker = workers.remove(at: index)
+            switch end {
+            case .exited(0): totals.acked += 1
+            case .exited(75): totals.retried += 1
+            case .exited, .killed: totals.rejected += 1
+            }
+            if !autoAck, !isLost { try subscription.send(worker.settlement(end)) }
+        }
+    }
+
+    /// Takes what the server has sent.
+    private mutating func take() throws(Failure) {
+        while waiting.count < waitingMax, let event = try subscription.next() {
+            switch event {
+            case .message(let message): waiting.append(message)
+            case .ended(let reason): problem = subscription.failure(reason)
+            case .row: continue
+            }
+        }
+    }
+
+    /// Ends the commands; what they worked on goes back with the end of the subscription.
+    private mutating func giveBack() {
+        for worker in workers { worker.stop() }
+        totals.givenBack += workers.count
+        workers = []
+    }
+}

@@ -1,0 +1,158 @@
+// All messages of a queue that meet a condition, page by page: what `grep` and `dead` go through. A page is one
+// PEEK. Where a search runs out of its time, the rest is searched in stretches of positions.
+
+/// Pages of messages in one state, in order of delivery; in stretches, stretch by stretch.
+struct MessagePages {
+    private let source: any Source
+    private let queue: String
+    private let state: PeekState
+    private let hasBodies: Bool
+    private let condition: String?
+    /// Conditions that part the queue, for PEEK pages one of its priorities at a time.
+    private var levels: ArraySlice<String?>
+    /// Only messages at these positions.
+    private var positions = 0..<Int.max
+    /// How many positions a stretch has, once one is needed.
+    private var stretch: Int?
+    /// The highest position there was when that began.
+    private var lastPosition = Int.max
+    /// Where the next page begins: a place, or a position.
+    private var from = 0
+    /// Behind which message the next page begins, where messages come in order of due times.
+    private var behind: String?
+    /// The positions of the page before: a message that was delayed when it was published stands further behind
+    /// than its position says, and may come twice.
+    private var before: Set<Int> = []
+
+    /// Messages of `queue` in `state`, not `all`.
+    ///
+    /// - Parameters:
+    ///   - condition: What the user gave; it is tried alone first, so that its errors name the right place.
+    ///   - more: A condition of the command's own.
+    /// - Throws: `Failure` where there is no such queue, or the condition is refused.
+    init(
+        of queue: String, state: PeekState, where condition: String?, and more: String? = nil,
+        hasBodies: Bool = true, in source: any Source
+    ) throws {
+        self.source = source
+        self.queue = queue
+        self.state = state
+        self.hasBodies = hasBodies
+        self.condition = SQLText.all([condition, more])
+        levels = try Self.levels(of: queue, state, in: source)[...]
+        if let condition, more != nil {
+            let probe = PeekRequest(
+                queue: queue, count: 1, from: .max, state: .ready, condition: condition, hasBodies: false)
+            try source.peek(probe) { _ in }
+        }
+    }
+
+    /// The next messages, at least one; `nil` when there are no more.
+    mutating func next() throws -> [JSON]? {
+        while let level = levels.first {
+            var rows: [JSON] = []
+            var bytes = 0
+            do {
+                try source.peek(request(level)) { row in
+                    rows.append(row)
+                    bytes += row["size"]?.int ?? 0
+                }
+            } catch let failure as Failure where failure.isOutOfTime {
+                try narrow(failure)
+                continue
+            }
+            let fresh = rows.filter { !before.contains($0.position) }
+            before = Set(rows.map(\.position))
+            let isFull = rows.count == PeekRequest.countMax || (hasBodies && bytes >= PeekRequest.bytesMax)
+            if isFull, let last = rows.last, !fresh.isEmpty {
+                try advance(behind: last)
+            } else {
+                endStretch()
+            }
+            if !fresh.isEmpty { return fresh }
+        }
+        return nil
+    }
+
+    private func request(_ level: String?) -> PeekRequest {
+        var terms = [condition, level, behind]
+        if positions.lowerBound > 0 { terms.append("position >= \(positions.lowerBound)") }
+        if positions.upperBound < .max { terms.append("position < \(positions.upperBound)") }
+        return PeekRequest(
+            queue: queue, count: PeekRequest.countMax, from: max(from, positions.lowerBound), state: state,
+            // A search pages by place everywhere, and sees everything.
+            condition: SQLText.all(terms) ?? "1", hasBodies: hasBodies)
+    }
+
+    /// Goes on behind the last message of a full page.
+    private mutating func advance(behind last: JSON) throws {
+        let position = last.position
+        switch state {
+        case .delayed:
+            let due = SQLText.literal(last["due"]?.text ?? "")
+            behind = "due > \(due) OR (due = \(due) AND position > \(position))"
+        case .ready where last["headers"]?["x-delay"] != nil:
+            var place = max(position, from)
+            try source.query("SELECT place FROM message WHERE id = \(position)") { row in
+                place = max(place, row["place"]?.int ?? 0)
+            }
+            from = place.adding(1)
+        case .ready, .unacked, .all: from = max(from, position.adding(1))
+        }
+    }
+
+    /// Goes on with the next stretch, or the next priority.
+    private mutating func endStretch() {
+        (from, behind) = (0, nil)
+        if let stretch, positions.upperBound <= lastPosition, positions.upperBound < .max {
+            positions = positions.upperBound..<positions.upperBound.adding(stretch)
+        } else {
+            positions = 0..<(stretch ?? .max)
+            levels = levels.dropFirst()
+        }
+    }
+
+    /// Takes a shorter stretch.
+    private mutating func narrow(_ failure: Failure) throws {
+        if let stretch {
+            guard stretch >= 1000 else { throw failure }
+            self.stretch = stretch / 4
+        } else {
+            try source.query("SELECT max(id) AS top FROM message") { lastPosition = $0["top"]?.int ?? 0 }
+            stretch = max(1000, lastPosition / 8)
+        }
+        let width = stretch ?? 1000
+        positions = positions.lowerBound..<positions.lowerBound.adding(width)
+    }
+
+    /// Conditions that part a queue of several priorities; one that parts nothing for any other queue.
+    private static func levels(
+        of queue: String, _ state: PeekState, in source: any Source
+    ) throws -> [String?] {
+        guard state == .ready else { return [nil] }
+        let row = try source.queue(queue)
+        guard let most = row["arguments"]?["x-max-priority"]?.int, (1...255).contains(most) else {
+            return [nil]
+        }
+        let between = (1..<most).reversed().map { "priority = \($0)" }
+        return ["priority >= \(most)"] + between + ["coalesce(priority, 0) = 0"]
+    }
+}
+
+extension JSON {
+    /// The position of a message's row.
+    var position: Int { self["position"]?.int ?? 0 }
+}
+
+extension Int {
+    /// The sum, or the largest number where that is larger still.
+    func adding(_ other: Int) -> Int {
+        let (sum, isTooLarge) = addingReportingOverflow(other)
+        return isTooLarge ? .max : sum
+    }
+}
+
+extension Failure {
+    /// A search was stopped because it took too long.
+    fileprivate var isOutOfTime: Bool { status == .refused && text.contains("was stopped after") }
+}

@@ -1,0 +1,120 @@
+// Which dead letters of a queue `dead replay` and `dead drop` are about: the options, the condition they make, and a
+// look at what meets it before anything is done.
+
+import ArgumentParser
+import LeveretCore
+
+/// Options that choose dead letters.
+struct DeadFilter: ParsableArguments {
+    @Argument(help: "The queue that holds the dead letters.")
+    var name: String
+    @Option(help: ArgumentHelp("Only the one at this position.", valueName: "position"))
+    var position: Int?
+    @Option(help: ArgumentHelp("Only what died first in this queue.", valueName: "queue"))
+    var origin: String?
+    @Option(
+        help: ArgumentHelp(
+            "Only what died last for this reason: rejected, expired, maxlen or delivery_limit.",
+            valueName: "reason"))
+    var reason: DeadReason?
+    @Option(help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
+    var olderThan: TimeArgument?
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only what meets this SQL expression over a message's fields.", valueName: "expression"))
+    var condition: String?
+    @Option(help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
+    var limit: Int?
+
+    func validate() throws {
+        if let position, position < 1 { throw ValidationError("A position is 1 or more.") }
+        if let limit, limit < 1 { throw ValidationError("--limit is 1 or more.") }
+    }
+
+    /// The condition of the command's own; what dies again from now on does not meet it.
+    func ownCondition(now: Int64) -> String {
+        let before = Instant(milliseconds: now - (olderThan?.milliseconds ?? 0)).iso8601
+        var terms = ["entered <= \(SQLText.literal(before))"]
+        // A move by condition looks at what has a history; what is at home is no dead letter.
+        terms.append("origin <> \(SQLText.literal(name))")
+        if let position { terms.append("position = \(position)") }
+        if let origin { terms.append("origin = \(SQLText.literal(origin))") }
+        if let reason { terms.append("reason = \(SQLText.literal(reason.rawValue))") }
+        return terms.joined(separator: " AND ")
+    }
+
+    /// The dead letters that meet the options, as a server of this time sees them.
+    func survey(_ source: ServerSource) throws -> DeadSurvey {
+        guard let now = try source.status()["now"]?.text.flatMap(Time.milliseconds) else {
+            throw Failure(.refused, "the server doesn't tell its time; is it of another version?")
+        }
+        let own = ownCondition(now: now)
+        var survey = DeadSurvey(condition: SQLText.all([condition, own]) ?? own)
+        let most = min(limit ?? .max, DeadSurvey.countMax)
+        var pages = try MessagePages(
+            of: name, state: .ready, where: condition, and: own, hasBodies: false, in: source)
+        while survey.count < most, let messages = try pages.next() {
+            for message in messages.prefix(most - survey.count) { survey.add(message) }
+        }
+        return survey
+    }
+}
+
+/// Why a message died, as rows say it.
+enum DeadReason: String, CaseIterable, ExpressibleByArgument {
+    case rejected
+    case expired
+    case maxlen
+    case deliveryLimit = "delivery_limit"
+}
+
+/// What was found before anything is done.
+struct DeadSurvey {
+    /// No more are looked at beforehand.
+    static let countMax = 10_000
+
+    /// What the dead letters meet.
+    let condition: String
+    private(set) var count = 0
+    private var groups: [[String]: Int] = [:]
+
+    init(condition: String) { self.condition = condition }
+
+    /// True where there may be more.
+    var isCut: Bool { count == Self.countMax }
+
+    /// The queues that they died in first.
+    var origins: [String] { Set(groups.keys.map { $0[0] }).sorted() }
+
+    /// `12 dead letters`, `at least 10,000 dead letters`.
+    func described(limit: Int?) -> String {
+        (isCut && limit != count ? "at least " : "") + counted(count, "dead letter")
+    }
+
+    /// Counts a message.
+    mutating func add(_ message: JSON) {
+        count += 1
+        let group = ["origin", "reason", "error"].map { message[$0]?.text ?? "" }
+        // Errors that differ in every message are told by their number only.
+        let key = groups[group] == nil && groups.count >= 20 ? ["…", "", "others"] : group
+        groups[key, default: 0] += 1
+    }
+
+    /// Prints the groups as a table.
+    func show() throws {
+        var printer = try RowPrinter(
+            Columns.deadSurvey, format: .table, to: Output(Terminal.standardOutput),
+            colour: Terminal.hasColour(Terminal.standardOutput), width: Terminal.width)
+        for (group, count) in groups.sorted(by: { ($1.value, $0.key[0]) < ($0.value, $1.key[0]) }) {
+            printer.print(
+                .object([
+                    .init(name: "count", value: .int(count)),
+                    .init(name: "origin", value: .string(group[0])),
+                    .init(name: "reason", value: group[1].isEmpty ? .null : .string(group[1])),
+                    .init(name: "error", value: group[2].isEmpty ? .null : .string(group[2])),
+                ]))
+        }
+        printer.finish(none: "")
+    }
+}

@@ -1,0 +1,178 @@
+// Dead letters from the shell: counted, looked at, sent back and dropped, by whom they are asked and in what bounds.
+
+import Foundation
+import LeveretTestSupport
+import Testing
+
+extension Shell {
+    /// Makes the queue `jobs` with the dead-letter queue `jobs.dead`, and lets `count` messages of it die, `0` and so on;
+    /// every third with another error than the others.
+    fileprivate func declareDead(_ count: Int) async throws {
+        try await run(["queue", "declare", "jobs.dead"])
+        try await run(
+            ["queue", "declare", "jobs", "--dead-letter-exchange", "", "--dead-letter-key", "jobs.dead"])
+        let lines = (0..<count).map { "\($0)\n" }.joined()
+        if count > 0 { try await run(["publish", "", "jobs", "--lines"], input: lines) }
+        try kill(count)
+    }
+
+    /// Lets the next messages of `jobs` die.
+    fileprivate func kill(_ count: Int) throws {
+        let socket = try LineSocket(port: server.port)
+        for index in 0..<count {
+            let message = try socket.ask("GET jobs")
+            let error = index % 3 == 0 ? "timeout after 30 s" : "no such file"
+            #expect(try socket.ask("REJECT \(message.words[1]) error=\"\(error)\"").line == "OK")
+        }
+    }
+
+    fileprivate func bodies(_ queue: String) async throws -> [Substring] {
+        try await run(["peek", queue, "-n", "1000", "--body", "raw"]).output.split(separator: "\n")
+    }
+}
+
+@Suite struct DeadTests {
+    @Test func `dead letters are counted by origin, reason and error, in a file as beside its server`()
+        async throws
+    {
+        let shell = try Shell()
+        try await shell.declareDead(9)
+        try await shell.run(["queue", "declare", "plain"])
+        try await shell.run(["publish", "", "plain", "never died"])
+        let groups = """
+            queue,origin,reason,error,count
+            jobs.dead,jobs,rejected,no such file,6
+            jobs.dead,jobs,rejected,timeout after 30 s,3
+
+            """
+        let list = ["dead", "list", "-o", "csv", "--columns", "queue,origin,reason,error,count"]
+        #expect(try await shell.run(list).output == groups)
+        #expect(try await shell.run(list + ["jobs.dead"]).output == groups)
+        #expect(try await leveret(list + ["--db", shell.database]).output == groups)
+        #expect(
+            try await shell.run(["dead", "list", "plain"]).output == "queue 'plain' holds no dead letters\n")
+        #expect(try await shell.run(["dead", "list", "none"], status: 5).errors.contains("'none'"))
+    }
+
+    @Test func `each goes back to where it came from, and is no dead letter there`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(9)
+        let filtered = try await shell.run(["dead", "replay", "jobs.dead", "--where", "error LIKE 'time%'"])
+        #expect(
+            filtered.output == "3 dead letters replayed from queue 'jobs.dead' to where each came from\n")
+        #expect(try await shell.bodies("jobs") == ["0", "3", "6"])
+        #expect(
+            try await shell.run(["dead", "list", "jobs"]).output == "queue 'jobs' holds no dead letters\n")
+        try await shell.run(["dead", "replay", "jobs.dead", "--limit", "2", "--rate", "1000"])
+        #expect(try await shell.bodies("jobs") == ["0", "3", "6", "1", "2"])
+        try await shell.run(["dead", "replay", "jobs.dead", "--position", "15", "--reason", "rejected"])
+        #expect(try await shell.bodies("jobs") == ["0", "3", "6", "1", "2", "5"])
+        for nothing in [
+            ["--older-than", "1h"], ["--reason", "expired"], ["--origin", "other"], ["--position", "1"],
+        ] {
+            let none = try await shell.run(["dead", "replay", "jobs.dead"] + nothing)
+            #expect(none.output == "no dead letter of queue 'jobs.dead' meets the options\n")
+        }
+        let marks = try await shell.run([
+            "peek", "jobs", "-n", "1", "-o", "json", "--columns", "key,headers",
+        ])
+        #expect(marks.output.contains(#"{"key":"jobs","headers":{"x-replayed-from":"jobs.dead""#))
+    }
+
+    @Test func `it says how many die again, and replays none of them twice`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(5)
+        let worker = try shell.start(["consume", "jobs", "--exec", "exit 1"])
+        let replay = try await shell.run(["dead", "replay", "jobs.dead", "--rate", "100"])
+        #expect(replay.output.hasPrefix("5 dead letters replayed"))
+        worker.kill(SIGTERM)
+        #expect(worker.finish().status == 0)
+        let left = try await shell.run(["queues", "-o", "csv", "--columns", "name,ready"])
+        #expect(left.output.contains("jobs,") && left.output.contains("jobs.dead,"))
+        let counts = left.output.matches(of: /,(\d+)/).compactMap { Int($0.1) }
+        #expect(counts.reduce(0, +) == 5)
+    }
+
+    @Test func `more than a hundred are shown first, and it asks`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(101)
+        let refused = try await shell.run(["dead", "replay", "jobs.dead"], status: 2)
+        #expect(refused.errors.contains("more than 100 and nobody is here to ask; say --yes"))
+        #expect(refused.output.contains("   67  jobs    rejected  no such file"))
+        let dry = try await shell.run(["dead", "replay", "jobs.dead", "--to", "jobs", "--dry-run"])
+        #expect(
+            dry.output.hasSuffix(
+                "this would replay 101 dead letters from queue 'jobs.dead' to queue 'jobs'\n"))
+        #expect(try await shell.bodies("jobs") == [])
+        try await shell.run(["dead", "replay", "jobs.dead", "--yes"])
+        #expect(try await shell.bodies("jobs").count == 101)
+    }
+
+    @Test func `where they would go is looked at before anything is done`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(3)
+        for (options, name) in [(["--to", "none"], "'none'"), (["--exchange", "gone"], "'gone'")] {
+            let refused = try await shell.run(["dead", "replay", "jobs.dead"] + options, status: 5)
+            #expect(refused.errors.contains(name))
+        }
+        try await shell.run(["queue", "delete", "jobs", "--yes"])
+        let gone = try await shell.run(["dead", "replay", "jobs.dead"], status: 5)
+        #expect(gone.errors.contains("some came from queue 'jobs', which is gone, so nothing was replayed"))
+        #expect(try await shell.run(["dead", "replay", "none"], status: 5).errors.contains("'none'"))
+        let wrong = try await shell.run(["dead", "replay", "jobs.dead", "--where", "1) OR (1"], status: 1)
+        #expect(wrong.errors.contains("where is wrong at character 2"))
+        try await shell.run(["queue", "declare", "jobs"])
+        try await shell.run(["dead", "replay", "jobs.dead", "--exchange", "amq.direct"], status: 1)
+        try await shell.run(["bind", "jobs", "amq.direct", "jobs"])
+        try await shell.run(["dead", "replay", "jobs.dead", "--exchange", "amq.direct"])
+        #expect(try await shell.bodies("jobs") == ["0", "1", "2"])
+    }
+
+    @Test func `a body is mended in an editor on its way, or stays where it is`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(2)
+        let edit = "leveret dead replay jobs.dead --edit"
+        let failed = try await shell.script("EDITOR='echo mine >\"$1\"; false' \(edit) --limit 1; echo $?")
+        #expect(failed.output.contains("so nothing was done; your text is kept in "))
+        #expect(failed.output.hasSuffix("\n1\n"))
+        #expect(try await shell.bodies("jobs.dead") == ["0", "1"])
+        let changed = "leveret msg edit jobs.dead 3 --body other; echo mine >"
+        let late = try await shell.script("EDITOR='\(changed)' \(edit) --position 3; echo $?")
+        #expect(late.output.contains("version 2, not 1; look at it again"))
+        #expect(late.output.hasSuffix("\n6\n"))
+        let mended = try await shell.script("VISUAL='sed -i s/^/mended-/' \(edit)")
+        #expect(mended.output.hasPrefix("2 dead letters replayed"))
+        #expect(try await shell.bodies("jobs") == ["mended-other", "mended-1"])
+        let none = try await shell.script("EDITOR=true \(edit)")
+        #expect(none.output == "no dead letter of queue 'jobs.dead' meets the options\n")
+    }
+
+    @Test func `they are dropped for good after a question, and nothing else is`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(6)
+        try await shell.run(["publish", "", "jobs.dead", "plain"])
+        let drop = ["dead", "drop", "jobs.dead"]
+        #expect(try await shell.run(drop, status: 2).errors.contains("this removes for good"))
+        let dry = try await shell.run(drop + ["--where", "error LIKE 'time%'", "--dry-run"])
+        #expect(dry.output.hasSuffix("this would remove 2 dead letters of queue 'jobs.dead'\n"))
+        let some = try await shell.run(drop + ["--where", "error LIKE 'time%'", "--yes"])
+        #expect(some.output == "2 dead letters removed from queue 'jobs.dead'\n")
+        #expect(try await shell.bodies("jobs.dead") == ["1", "2", "4", "5", "plain"])
+        try await shell.run(drop + ["--yes"])
+        #expect(try await shell.bodies("jobs.dead") == ["plain"])
+    }
+
+    @Test func `Ctrl-C ends a replay between two batches and says how many went`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(20)
+        let replay = try shell.start(["dead", "replay", "jobs.dead", "--rate", "2"])
+        while try await shell.bodies("jobs").isEmpty {}
+        replay.kill(SIGINT)
+        let ended = replay.finish()
+        #expect(ended.status == SIGINT)
+        let went = try await shell.bodies("jobs").count
+        let counted = went == 1 ? "1 dead letter" : "\(went) dead letters"
+        #expect(ended.errors.hasPrefix("leveret: interrupted; \(counted) replayed"), "\(ended.errors)")
+        #expect(try await shell.bodies("jobs.dead").count == 20 - went)
+    }
+}
