@@ -26,6 +26,8 @@ public struct QueueReason: Sendable, Hashable {
         case notReading = "not_reading"
         /// The single active consumer waits for what others hold.
         case handOver = "hand_over"
+        /// All but the single active consumer stand by.
+        case standBy = "stand_by"
         /// Somebody holds messages.
         case held
         /// The next messages are being read from the file.
@@ -38,8 +40,16 @@ public struct QueueReason: Sendable, Hashable {
         case alarm
         /// The broker is shutting down.
         case draining
+        /// Messages expire before they are taken.
+        case expiring
+        /// No exchange is bound to it, and nothing has come.
+        case unbound
+        /// What is published to an exchange it is bound to does not match.
+        case elsewhere
         /// Nothing stands still.
         case goesOn = "goes_on"
+        /// More comes in than goes out.
+        case behind
     }
 
     /// What kind of reason.
@@ -97,18 +107,11 @@ extension BrokerCore {
             reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue)
         }
         reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
-        reasons += waiting(in: queue, next: next) + obstaclesToPublishing(queue)
-        let aside: Set<QueueReason.Kind> = [.held, .delayed, .retry, .full, .doubles, .alarm]
+        reasons += waiting(in: queue, next: next) + expiring(in: queue, now: now)
+        reasons += publishesThatPassBy(queue) + obstaclesToPublishing(queue)
+        let aside: Set<QueueReason.Kind> = [.held, .delayed, .retry, .expiring, .full, .doubles, .alarm]
         let standsStill = reasons.contains { !aside.contains($0.kind) }
-        if !standsStill {
-            let rate = queue.deliverRate.rate(now: now)
-            let text =
-                "dispatch goes on: \(counted(queue.readyCount)) ready, \(Int(rate)) a second go out"
-            reasons.append(
-                QueueReason(
-                    .goesOn, text, ["ready": .int(Int64(queue.readyCount)), "out_rate": .double(rate)]))
-        }
-        return reasons
+        return standsStill ? reasons : reasons + flow(of: queue, now: now)
     }
 
     /// What stops all dispatch, whoever consumes.
@@ -205,6 +208,14 @@ extension BrokerCore {
         for consumer in queue.active.map({ [$0] }) ?? queue.consumers {
             guard let reason = reason(of: consumer) else { return [] }
             reasons.append(reason)
+        }
+        if let active = queue.active, queue.consumers.count > 1, !reasons.isEmpty {
+            let others = queue.consumers.count - 1
+            let text =
+                "only consumer '\(active.tag)' of '\(active.session.connection.name)' gets messages, being the single "
+                + "active one; \(others) \(others == 1 ? "stands" : "stand") by until it goes"
+            reasons.append(
+                QueueReason(.standBy, text, active.facts + ["stand_by": .int(Int64(others))]))
         }
         return Array(reasons.prefix(limits.reasonsMax))
     }

@@ -18,7 +18,12 @@ import Testing
 
     @Test func `an empty queue, and one without consumers`() {
         let broker = broker()
-        #expect(why(broker).map(\.text) == ["nothing is ready in queue 'jobs'"])
+        #expect(
+            why(broker).map(\.text) == [
+                "nothing is ready in queue 'jobs'",
+                "no exchange is bound to queue 'jobs': only publishes to the default exchange with its name as the key "
+                    + "reach it, and none did since the start",
+            ])
         _ = broker.publish("a", to: "jobs")
         let reasons = why(broker)
         #expect(reasons.map(\.kind) == [.noConsumer])
@@ -77,6 +82,64 @@ import Testing
             broker.core.submit(2, .publish(message, mandatory: false), from: deaf, now: broker.now)
         }
         #expect(why(broker).map(\.kind).contains(.notReading))
+    }
+
+    @Test func `a single active consumer that is stuck says who stands by`() {
+        let broker = broker(["x-single-active-consumer": .bool(true)])
+        broker.run(.consume(Consume(queue: "jobs", tag: "one", prefetch: 1)))
+        broker.run(.consume(Consume(queue: "jobs", tag: "two")), from: broker.openSession())
+        for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.prefetch, .standBy])
+        #expect(
+            reasons.last?.text
+                == "only consumer 'one' of 'test' gets messages, being the single active one; 1 stands by until it goes"
+        )
+        #expect(reasons.last?.facts["stand_by"] == .int(1))
+    }
+
+    @Test func `messages that expire before their turn, by the pace and by the count`() {
+        let broker = broker(["x-message-ttl": .int(2_000)])
+        for _ in 0..<50 { _ = broker.publish("a", to: "jobs") }
+        for _ in 0..<5 { _ = broker.get("jobs", autoAck: true) }
+        broker.advance(milliseconds: 1_000)
+        let slow = why(broker).first { $0.kind == .expiring }
+        #expect(slow?.text.hasPrefix("messages live for 2 s and at ") == true, "\(slow?.text ?? "")")
+        #expect(slow?.text.hasSuffix("they expire before that") == true)
+        #expect(slow?.facts["ttl"] == .int(2_000))
+        broker.advance(milliseconds: 1_001)
+        let gone = why(broker)
+        #expect(gone.map(\.kind) == [.empty, .expiring])
+        #expect(gone.last?.text == "messages expired before they were taken: 45 since the start")
+    }
+
+    @Test func `publishes that pass a queue by are told with their exchange`() {
+        let broker = broker()
+        broker.run(.declareExchange(ExchangeDefinition("e", type: .topic), passive: false))
+        broker.run(.bind(Binding(source: "e", target: .queue("jobs"), routingKey: "a.#")))
+        #expect(why(broker).map(\.kind) == [.empty])
+        _ = broker.run(.publish(Message(exchange: "e", routingKey: "b", body: [1]), mandatory: false))
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.empty, .elsewhere])
+        #expect(
+            reasons.last?.text
+                == "1 message came to exchange 'e' since the start and none matched 'a.#', by which queue "
+                + "'jobs' is bound; ROUTE shows the way of a message")
+        _ = broker.run(.publish(Message(exchange: "e", routingKey: "a.b", body: [1]), mandatory: false))
+        #expect(why(broker).map(\.kind) == [.noConsumer])
+    }
+
+    @Test func `more that comes in than goes out is told with both rates`() {
+        let broker = broker()
+        broker.run(.consume(Consume(queue: "jobs", tag: "w", prefetch: 5)))
+        for _ in 0..<100 { _ = broker.publish("a", to: "jobs") }
+        broker.advance(milliseconds: 1_000)
+        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 0  // its acks are on the way
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.held, .goesOn, .behind])
+        #expect(reasons.last?.text.hasPrefix("its consumers do not keep up: ") == true)
+        #expect(reasons.last?.facts["in_rate"] != nil && reasons.last?.facts["out_rate"] != nil)
+        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 5
     }
 
     @Test func `a hand-over that waits for others`() {

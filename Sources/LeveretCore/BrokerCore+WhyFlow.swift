@@ -1,0 +1,79 @@
+// WHY where nothing stops dispatch: what comes in against what goes out, what expires before its turn, and publishes
+// that pass the queue by.
+
+extension BrokerCore {
+    /// Whether messages expire before they are taken, as they did or as the pace will have it.
+    func expiring(in queue: MessageQueue, now: Instant) -> [QueueReason] {
+        let expired = queue.deaths[.expired] ?? 0
+        let pace = queue.deliverRate.rate(now: now)
+        var facts: FieldTable = ["expired": .int(Int64(expired)), "out_rate": .double(pace)]
+        if let ttl = queue.settings.messageTTLMilliseconds {
+            facts["ttl"] = .int(ttl)
+            let needed = pace > 0 ? Double(queue.readyCount) / pace : 0
+            if needed * 1000 > Double(ttl), needed < 1e12 {
+                facts["wait"] = .int(Int64(needed * 1000))
+                let text =
+                    "messages live for \(seconds(ttl)) and at \(perSecond(pace)) a second the last of "
+                    + "\(queue.readyCount) ready waits for \(seconds(Int64(needed * 1000))): they expire before that"
+                return [QueueReason(.expiring, text, facts)]
+            }
+        }
+        guard expired > 0 else { return [] }
+        let text = "messages expired before they were taken: \(expired) since the start"
+        return [QueueReason(.expiring, text, facts)]
+    }
+
+    /// What a queue says from which messages go out.
+    func flow(of queue: MessageQueue, now: Instant) -> [QueueReason] {
+        let (comes, goes) = (queue.publishRate.rate(now: now), queue.deliverRate.rate(now: now))
+        let facts: FieldTable = [
+            "ready": .int(Int64(queue.readyCount)), "in_rate": .double(comes), "out_rate": .double(goes),
+        ]
+        let rates = "\(perSecond(comes)) a second come in and \(perSecond(goes)) go out"
+        let ready = queue.readyCount == 1 ? "1 message" : "\(queue.readyCount) messages"
+        let goesOn = QueueReason(.goesOn, "dispatch goes on: \(ready) ready, \(rates)", facts)
+        // A few messages in the last seconds are no trend.
+        guard queue.readyCount > 0, comes >= 1, comes > goes * 1.1 else { return [goesOn] }
+        return [goesOn, QueueReason(.behind, "its consumers do not keep up: \(rates)", facts)]
+    }
+
+    /// Why nothing has come in since the start, where nothing has.
+    func publishesThatPassBy(_ queue: MessageQueue) -> [QueueReason] {
+        guard queue.published == 0, queue.readyCount + queue.unackedCount + queue.delayed.count == 0 else {
+            return []
+        }
+        let ids = topology.idsByTarget[.queue(queue.name)]?.sorted() ?? []
+        if ids.isEmpty {
+            let text =
+                "no exchange is bound to queue '\(queue.name)': only publishes to the default exchange with its name "
+                + "as the key reach it, and none did since the start"
+            return [QueueReason(.unbound, text)]
+        }
+        return ids.compactMap { topology.records[$0] }.prefix(limits.reasonsMax).compactMap { record in
+            guard let exchange = topology.states[record.source], exchange.published > 0 else { return nil }
+            let binding = record.binding
+            let count = exchange.published == 1 ? "1 message" : "\(exchange.published) messages"
+            let by = binding.arguments.isEmpty ? "'\(binding.routingKey)'" : "the headers"
+            return QueueReason(
+                .elsewhere,
+                "\(count) came to exchange '\(binding.source)' since the start and none matched \(by), by which queue "
+                    + "'\(queue.name)' is bound; ROUTE shows the way of a message",
+                [
+                    "exchange": .string(binding.source.rawValue), "pattern": .string(binding.routingKey),
+                    "published": .int(Int64(exchange.published)),
+                    "unroutable": .int(Int64(exchange.unroutable)),
+                ])
+        }
+    }
+}
+
+/// `0.4`, `120`.
+private func perSecond(_ rate: Double) -> String {
+    rate < 10 ? "\((rate * 10).rounded() / 10)" : "\(Int(rate.rounded()))"
+}
+
+/// `60 s`, `1.5 s`.
+private func seconds(_ milliseconds: Int64) -> String {
+    let tenths = milliseconds / 100
+    return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
+}
