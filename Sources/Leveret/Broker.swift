@@ -103,8 +103,13 @@ public final class Broker: Sendable {
 
     /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client
     /// calls itself.
-    public func openConnection(name: String) -> BrokerConnection {
-        BrokerConnection(lease: lease, name: name)
+    ///
+    /// - Parameter onKill: called when an operator wants the connection closed, with the reason; without it, it can't
+    ///   be closed that way. It runs on any thread, outside all locks, and must only pass the word on.
+    public func openConnection(
+        name: String, onKill: (@Sendable (_ reason: String) -> Void)? = nil
+    ) -> BrokerConnection {
+        BrokerConnection(lease: lease, name: name, onKill: onKill)
     }
 }
 

@@ -19,10 +19,14 @@ public final class BrokerConnection: Sendable {
     private let id: ConnectionID
     private let sessions = Mutex(Sessions())  // guards which are open; taken before the engine's lock
 
-    init(lease: Lease, name: String) {
+    init(lease: Lease, name: String, onKill: (@Sendable (_ reason: String) -> Void)? = nil) {
         self.lease = lease
         engine = lease.engine
-        id = engine.enter { state, now in state.core.openConnection(name: name, now: now) }
+        id = engine.enter { state, now in
+            let id = state.core.openConnection(name: name, isClosable: onKill != nil, now: now)
+            state.closers[id] = onKill
+            return id
+        }
     }
 
     deinit { close() }
@@ -59,6 +63,7 @@ public final class BrokerConnection: Sendable {
         guard let open else { return }
         engine.enter { state, now in
             for session in open { state.outlets[session] = nil }
+            state.closers[id] = nil
             if !state.isClosed { state.core.closeConnection(id, now: now) }
         }
         engine.searcher.sessionClosed(engine)

@@ -20,6 +20,8 @@ struct FollowUp: Sendable {
     var wakes: [Outlet] = []
     var loads: [LoadRequest] = []
     var searches: [Search] = []
+    /// What closes the connections that an operator wants closed.
+    var closings: [@Sendable () -> Void] = []
     var hasNews = false
     var wakesWriter = false
     var wakesTimekeeper = false
@@ -63,6 +65,8 @@ struct EngineState: ~Copyable {
 
     var core: BrokerCore
     var outlets: [SessionID: Outlet] = [:]
+    /// How to have a connection closed; called outside all locks.
+    var closers: [ConnectionID: @Sendable (_ reason: String) -> Void] = [:]
     var paused: [Outlet] = []
     var listeners: [UInt64: AsyncStream<BrokerEvent>.Continuation] = [:]
     var nextListener: UInt64 = 0
@@ -89,6 +93,10 @@ struct EngineState: ~Copyable {
         let outputs = core.takeOutputs()
         for id in outputs.wakes {
             if let outlet = outlets[id] { followUp.wakes.append(outlet) }
+        }
+        for closing in outputs.closings {
+            guard let closer = closers[closing.connection] else { continue }
+            followUp.closings.append { closer(closing.reason) }
         }
         loads.pass(outputs.loads, committed: committed, to: &followUp.loads)
         searches.pass(outputs.searches, committed: committed, to: &followUp.searches)
@@ -195,6 +203,7 @@ final class Engine: Sendable {
         if !followUp.loads.isEmpty { reader.request(followUp.loads) }
         if !followUp.searches.isEmpty { searcher.request(followUp.searches) }
         for outlet in followUp.wakes { outlet.wake() }
+        for close in followUp.closings { close() }
         if followUp.wakesTimekeeper { timekeeperSignal.raise() }
         if followUp.hasNews { tellListeners() }
     }
@@ -215,9 +224,11 @@ final class Engine: Sendable {
     /// Tells the core how big the file and the process are, for its status.
     func refreshFacts() {
         let databaseBytes = store.fileBytes()
+        let diskFreeBytes = store.diskFreeBytes()
         let residentBytes = residentMemoryBytes()
         enter { state, _ in
             state.core.facts.databaseBytes = databaseBytes
+            state.core.facts.diskFreeBytes = diskFreeBytes
             state.core.facts.residentBytes = residentBytes
         }
     }

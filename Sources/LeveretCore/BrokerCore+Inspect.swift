@@ -78,6 +78,7 @@ extension BrokerCore {
         status.version = facts.version
         status.database = facts.database
         status.databaseBytes = facts.databaseBytes
+        status.diskFreeBytes = facts.diskFreeBytes
         status.residentBytes = facts.residentBytes
         status.messageBytes = messageBytes
         status.queues = queuesByID.count

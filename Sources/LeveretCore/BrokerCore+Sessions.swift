@@ -3,9 +3,12 @@
 import DequeModule
 
 extension BrokerCore {
-    /// A client is there. `name` is what listings call it.
-    public mutating func openConnection(name: String, now: Instant) -> ConnectionID {
-        let connection = Connection(id: ConnectionID(nextConnection), name: name, since: now)
+    /// A client is there. `name` is what listings call it; who opens it `isClosable` obeys `outputs.closings`.
+    public mutating func openConnection(
+        name: String, isClosable: Bool = false, now: Instant
+    ) -> ConnectionID {
+        let connection = Connection(
+            id: ConnectionID(nextConnection), name: name, since: now, isClosable: isClosable)
         nextConnection += 1
         connections.append(connection)
         connectionsByID[connection.id] = connection
@@ -23,6 +26,24 @@ extension BrokerCore {
         for queue in queues { dispatch(queue, now: now) }
         connections.removeAll { $0 === connection }
         settleDying(now: now)
+    }
+
+    /// Has connections closed by those who opened them: the one of this number, or those of this name.
+    private mutating func close(
+        _ name: String, reason: String, _ ticket: Ticket, _ session: Session
+    ) {
+        let numbered = UInt64(name).flatMap { connectionsByID[ConnectionID($0)] }
+        let chosen = numbered.map { [$0] } ?? connections.filter { $0.name == name }
+        guard !chosen.isEmpty else {
+            let text = "no connection has the number or the name '\(name)'; LIST connections shows them"
+            return answer(session, ticket, .refused(BrokerError(.notFound, text)))
+        }
+        if let own = chosen.first(where: { !$0.isClosable }) {
+            let text = "connection '\(own.name)' is of the program that the broker runs in; end it there"
+            return answer(session, ticket, .refused(BrokerError(.accessRefused, text)))
+        }
+        outputs.closings += chosen.map { Closing(connection: $0.id, reason: reason) }
+        answer(session, ticket, .count(chosen.count))
     }
 
     /// Opens a session of a connection.
@@ -158,6 +179,7 @@ extension BrokerCore {
         case .setPolicy(let policy): setPolicy(policy, ticket, session, now: now)
         case .deletePolicy(let name, let isOperator):
             deletePolicy(name, isOperator: isOperator, ticket, session, now: now)
+        case .closeConnection(let name, let reason): close(name, reason: reason, ticket, session)
         case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message, let after): route(message, after: after, ticket, session)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,

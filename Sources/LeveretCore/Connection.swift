@@ -6,12 +6,15 @@ final class Connection {
     let id: ConnectionID
     let name: String
     let since: Instant
+    /// Somebody outside closes it when it is told to; the program's own is not.
+    let isClosable: Bool
     var sessions: [Session] = []
     var exclusiveQueues: [MessageQueue] = []
 
-    init(id: ConnectionID, name: String, since: Instant) {
+    init(id: ConnectionID, name: String, since: Instant, isClosable: Bool) {
         self.id = id
         self.name = name
         self.since = since
+        self.isClosable = isClosable
     }
 }

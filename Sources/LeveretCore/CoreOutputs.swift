@@ -35,6 +35,14 @@ public enum CommitWish: Int, Sendable, Comparable {
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 }
 
+/// A connection that an operator wants closed.
+public struct Closing: Sendable, Hashable {
+    /// Which.
+    public var connection: ConnectionID
+    /// Why, in the operator's words.
+    public var reason: String
+}
+
 /// What the owner of the core must do once it has let go of the lock.
 public struct CoreOutputs: Sendable {
     /// Reads to make; each answer goes to `loaded`.
@@ -43,6 +51,8 @@ public struct CoreOutputs: Sendable {
     public var searches: [Search] = []
     /// Sessions that have events waiting and don't know it; each is named once until it is drained.
     public var wakes: [SessionID] = []
+    /// Connections that whoever opened them is to close.
+    public var closings: [Closing] = []
     /// For those who listen.
     public var events: [BrokerEvent] = []
 
@@ -58,6 +68,8 @@ public struct BrokerFacts: Sendable {
     public var database = ""
     /// Bytes of the database file and its write-ahead log.
     public var databaseBytes = 0
+    /// Bytes that are free on its disk; `nil` where nobody knows.
+    public var diskFreeBytes: Int?
     /// Resident memory of the process in bytes.
     public var residentBytes = 0
 

@@ -238,6 +238,8 @@ public struct BrokerStatus: Sendable, Hashable {
     public var database = ""
     /// Bytes of the database file and its write-ahead log.
     public var databaseBytes = 0
+    /// Bytes that are free on its disk; `nil` where nobody knows.
+    public var diskFreeBytes: Int?
     /// Resident memory of the process in bytes.
     public var residentBytes = 0
     /// Bytes of messages that the core keeps in memory.

@@ -277,6 +277,8 @@ public enum Request: Sendable {
     indirect case list(Listing, match: String?, after: ListCursor? = nil)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).
     case status(QueueName?)
+    /// Closes the connection of this number, or all of this name, telling them the reason; answered by `.count`.
+    indirect case closeConnection(String, reason: String)
     /// Why messages of a queue stand still; answered by `.reasons`.
     case why(QueueName)
     /// Which queues a message would reach, and how; answered by a `.page` of `.routes`.

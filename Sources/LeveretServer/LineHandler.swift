@@ -245,9 +245,11 @@ final class LineHandler: ChannelDuplexHandler {
     private func openDoor(_ context: ChannelHandlerContext) -> BrokerSession {
         if let door { return door }
         let name = session.clientName.map { "\($0) \(peer)" } ?? peer
-        let connection = broker.openConnection(name: name)
         let loop = context.eventLoop
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+        let connection = broker.openConnection(name: name) { reason in
+            loop.execute { bound.value.handler.kill(bound.value.context, reason: reason) }
+        }
         let door = connection.openSession {
             loop.execute { bound.value.handler.turn(bound.value.context) }
         }
@@ -369,6 +371,18 @@ final class LineHandler: ChannelDuplexHandler {
         }
         session.drain(out: &out)
         turn(context)
+    }
+
+    /// An operator wants it closed: what it holds goes back at once, and what it asked is not answered any more.
+    private func kill(_ context: ChannelHandlerContext, reason: String) {
+        guard context.channel.isActive, !isClosing else { return }
+        logger.info("connection killed", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        leaveRoom()
+        door?.close()
+        connection?.close()
+        session.kill(reason: reason, out: &out)
+        flush(context)
+        close(context)
     }
 
     /// Closes once everything written has left. The client's bytes are read and dropped until it has closed,

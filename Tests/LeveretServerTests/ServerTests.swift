@@ -206,3 +206,78 @@ import Testing
         #expect(ListenAddress(text) == address)
     }
 }
+
+@Suite struct KillTests {
+    @Test func `a killed connection is told why, gives back what it held, and is closed`() async throws {
+        try await withServer { port in
+            let worker = try LineSocket(port: port)
+            #expect(try worker.ask("HELLO name=worker").words.first == "OK")
+            #expect(try worker.ask("QUEUE jobs").words.first == "OK")
+            #expect(try worker.ask("SUB jobs as=w").line == "OK w")
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
+            #expect(try worker.waitForNext()?.words.first == "MSG")
+            client.say("LIST connections match=worker* fields=id,unacked")
+            let row = try client.waitForNext()?.line ?? ""
+            let id = try #require(row.firstMatch(of: /"id":(\d+),"unacked":1}/)?.1)
+            #expect(try client.waitForNext()?.line == "OK 1")
+            #expect(try client.ask("KILL connection \(id) reason=\"stuck\\n since noon\"").line == "OK 1")
+            #expect(try worker.waitForNext()?.line == "NOTE killed stuck? since noon")
+            #expect(try worker.waitForNext() == nil)
+            let again = try client.ask("GET jobs wait=60000")
+            #expect(again["redelivered"] == "1")
+        }
+    }
+
+    @Test func `a client that does not read is killed all the same`() async throws {
+        try await withServer { port in
+            let deaf = try LineSocket(port: port)
+            #expect(try deaf.ask("HELLO name=deaf").words.first == "OK")
+            #expect(try deaf.ask("QUEUE jobs").words.first == "OK")
+            #expect(try deaf.ask("SUB jobs prefetch=0").words.first == "OK")
+            let client = try LineSocket(port: port)
+            let body = [UInt8](repeating: 1, count: 4 << 20)
+            for _ in 0..<8 { #expect(try client.ask("PUB \"\" jobs", body: body).line == "OK 1") }
+            client.say("LIST connections match=deaf* fields=name")
+            let row = try client.waitForNext()?.line ?? ""
+            let name = try #require(row.firstMatch(of: /"name":"(deaf [^"]+)"/)?.1)
+            #expect(try client.waitForNext()?.line == "OK 1")
+            #expect(try client.ask("KILL connection \"\(name)\"").line == "OK 1")
+            #expect(try client.ask("GET jobs wait=60000").words.first == "MSG")
+        }
+    }
+
+    @Test func `what can't be killed is refused`() async throws {
+        try await withServer { port in
+            let client = try LineSocket(port: port)
+            let refusals = [
+                (
+                    "KILL connection 99999",
+                    "ERR 404 NOT_FOUND no connection has the number or the name '99999'; "
+                ),
+                (
+                    "KILL connection embedded",
+                    "ERR 403 ACCESS_REFUSED connection 'embedded' is of the program "
+                ),
+                ("KILL queue jobs", "ERR 502 SYNTAX_ERROR KILL knows connection, not 'queue'; "),
+            ]
+            for (request, reply) in refusals {
+                let line = try client.ask(request).line
+                #expect(line.hasPrefix(reply), "\(line)")
+            }
+        }
+    }
+
+    @Test func `a connection may kill itself`() async throws {
+        try await withServer { port in
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("HELLO name=me").words.first == "OK")
+            client.say("LIST connections match=me* fields=id")
+            let id = try #require((try client.waitForNext()?.line ?? "").firstMatch(of: /"id":(\d+)}/)?.1)
+            #expect(try client.waitForNext()?.line == "OK 1")
+            #expect(try client.ask("KILL connection \(id)").line == "OK 1")
+            #expect(try client.waitForNext()?.line == "NOTE killed an operator closed this connection")
+            #expect(try client.waitForNext() == nil)
+        }
+    }
+}

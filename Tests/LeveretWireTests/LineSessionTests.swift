@@ -29,6 +29,38 @@ import Testing
         #expect(talk.send("PING\n") == "OK\n")
     }
 
+    @Test func `a listing has the fields that were asked for, on every page`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("LIST exchanges fields=type,name,none\n") == "")
+        #expect(
+            talk.hear(.answer(0, page(["a"], next: "a"))) == #"ROW {"name":"a","type":"direct"}"# + "\n")
+        _ = talk.run()
+        #expect(
+            talk.hear(.answer(0, page(["b"], next: nil)))
+                == #"ROW {"name":"b","type":"direct"}"# + "\nOK 2\n")
+        #expect(
+            talk.send("LIST exchanges fields\n").hasPrefix("ERR 502 SYNTAX_ERROR option fields needs a value")
+        )
+    }
+
+    @Test func `KILL names a connection, and a killed talk ends with the reason on one line`() {
+        var talk = Talk()
+        talk.answersAtOnce = false
+        #expect(talk.send("KILL connection \"a b\" reason=why\nKILL connection 7\n") == "")
+        guard case .closeConnection("a b", reason: "why")? = talk.submissions.first?.request,
+            case .closeConnection("7", reason: "an operator closed this connection")? = talk.submissions.last?
+                .request
+        else {
+            Issue.record("\(talk.submissions)")
+            return
+        }
+        var out = ByteBuffer()
+        talk.session.kill(reason: "stuck\nOK 1", out: &out)
+        #expect(String(buffer: out) == "NOTE killed stuck?OK 1\n")
+        #expect(!talk.session.isInsideRequest && talk.send("PING\n") == "")
+    }
+
     /// A page of a listing.
     private func page(_ names: [String], next: String?) -> Answer {
         .page(

@@ -151,6 +151,12 @@ final class Store: Sendable {
     /// Bytes of the database file and its write-ahead log.
     func fileBytes() -> Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
 
+    /// Bytes that are free on the disk of the file; `nil` where nobody knows.
+    func diskFreeBytes() -> Int? {
+        let bytes = FileSize.freeBytes(at: path)
+        return bytes > 0 || shortage != nil ? bytes : nil
+    }
+
     // MARK: Keeping in shape
 
     /// One small step of what an idle store has to do: gives free pages back to the file system, writes the log

@@ -5,37 +5,45 @@ import LeveretCore
 /// Writes a JSON object.
 struct JSONRow {
     private(set) var text = "{"
+    /// The names of the fields to write; `nil` is all.
+    private let fields: Set<String>?
 
-    private mutating func key(_ name: String) {
+    /// An object of the fields that these name; `nil` is all.
+    init(fields: Set<String>? = nil) { self.fields = fields }
+
+    /// Begins a field; false where it is left out.
+    private mutating func key(_ name: String) -> Bool {
+        if let fields, !fields.contains(name) { return false }
         if text.utf8.count > 1 { text += "," }
         JSONText.write(name, into: &text)
         text += ":"
+        return true
     }
 
     mutating func field(_ name: String, _ value: String) {
-        key(name)
+        guard key(name) else { return }
         JSONText.write(value, into: &text)
     }
 
     mutating func field(_ name: String, _ value: some BinaryInteger) {
-        key(name)
+        guard key(name) else { return }
         text += String(value)
     }
 
     mutating func field(_ name: String, _ value: Bool) {
-        key(name)
+        guard key(name) else { return }
         text += value ? "true" : "false"
     }
 
     /// A number per second, with one decimal.
     mutating func field(_ name: String, rate: Double) {
-        key(name)
+        guard key(name) else { return }
         let tenths = rate.isFinite && rate >= 0 && rate < 1e15 ? Int((rate * 10).rounded()) : 0
         text += "\(tenths / 10).\(tenths % 10)"
     }
 
     mutating func field(_ name: String, _ value: FieldValue) {
-        key(name)
+        guard key(name) else { return }
         JSONText.write(value, into: &text)
     }
 
@@ -49,7 +57,7 @@ struct JSONRow {
     }
 
     mutating func null(_ name: String) {
-        key(name)
+        guard key(name) else { return }
         text += "null"
     }
 

@@ -39,6 +39,8 @@ public struct LineLimits: Sendable, Hashable {
     static let prefetchMax: Int64 = 65_535
     static let peekCountMax: Int64 = 1000
     static let errorTextBytesMax = 1024
+    /// Bytes of the names in `fields=`.
+    static let fieldNamesBytesMax = 1024
     /// Bytes of a condition or a query; a line is never longer.
     static let queryTextBytesMax = 8192
 }

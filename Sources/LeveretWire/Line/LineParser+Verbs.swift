@@ -131,6 +131,15 @@ extension LineArguments {
         .cancelMessage(QueueName(try name(0, "queue's name")), try position())
     }
 
+    /// KILL.
+    func kill() throws(BrokerError) -> Request {
+        guard positional[0].text?.lowercased() == "connection" else {
+            throw wrongSyntax("KILL knows connection, not '\(positional[0].shown)'")
+        }
+        let name = try name(1, "connection's number or name", bytesMax: 2 * LineLimits.nameBytesMax)
+        return .closeConnection(name, reason: try text("reason") ?? "an operator closed this connection")
+    }
+
     private func position() throws(BrokerError) -> MessageNumber {
         guard let position = Int64(positional[1].shown), position > 0 else {
             throw BrokerError(
@@ -164,6 +173,12 @@ extension LineArguments {
             }
             return .list(listing, match: try text("match"))
         }
+    }
+
+    /// Which fields a listing is asked for.
+    func listingForm() throws(BrokerError) -> LineReplyForm {
+        guard let fields = try text("fields", bytesMax: LineLimits.fieldNamesBytesMax) else { return .rows }
+        return .fields(Set(fields.split(separator: ",").map(String.init)))
     }
 
     /// GET, SUB, ACK, NACK, REJECT and TOUCH.

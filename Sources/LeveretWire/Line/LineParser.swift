@@ -41,13 +41,18 @@ public enum LineReplyForm: Sendable, Hashable {
     case withoutBodies
     /// Rows of a listing.
     case rows
+    /// Rows of a listing, and of each only the fields of these names.
+    case fields(Set<String>)
     /// A GET that may wait.
     case waiting
     /// A transaction; the tags of its requests, by their place.
     case transaction(tags: [Int: String])
 
     /// The reply may be long.
-    var isListing: Bool { self == .rows || self == .withoutBodies }
+    var isListing: Bool { self == .rows || self == .withoutBodies || fields != nil }
+
+    /// The names of the fields that its rows have; `nil` is all.
+    var fields: Set<String>? { if case .fields(let fields) = self { fields } else { nil } }
 }
 
 /// A request as far as its line says it: the body is still to come.
@@ -133,7 +138,9 @@ extension LineHead {
             return .complete(.submit(.peek(try arguments.peek()), form))
         case .edit: return try arguments.edit(hasBody: hasBody)
         case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
-        case .list, .stat, .why, .route, .sql: return .complete(.submit(try arguments.listing(), .rows))
+        case .kill: return .complete(.submit(try arguments.kill(), .plain))
+        case .list, .stat, .why, .route, .sql:
+            return .complete(.submit(try arguments.listing(), try arguments.listingForm()))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:
             return .complete(.submit(try arguments.topology(), .plain))
         case .get, .sub, .ack, .nack, .reject, .touch:

@@ -165,6 +165,11 @@ enum LineRows {
         json.field("uptime", row.now.milliseconds - row.started.milliseconds)
         json.field("database", row.database)
         json.field("database_bytes", row.databaseBytes)
+        if let free = row.diskFreeBytes {
+            json.field("disk_free_bytes", free)
+        } else {
+            json.null("disk_free_bytes")
+        }
         json.field("resident_bytes", row.residentBytes)
         json.field("message_bytes", row.messageBytes)
         json.field("queues", row.queues)

@@ -40,7 +40,7 @@ public struct LineSession: Sendable {
     private var taggedNext = Self.taggedBit
     private var listingsWaiting = 0
     /// Listings that may have more than a page: what was asked last, and how many rows were written.
-    private var paged: [UInt64: (request: Request, rows: Int)] = [:]
+    private var paged: [UInt64: (request: Request, form: LineReplyForm, rows: Int)] = [:]
     /// Requests for next pages, which go before all else.
     private var nextPages: [Submission] = []
     /// Tickets of the GETs that may wait.
@@ -118,8 +118,8 @@ public struct LineSession: Sendable {
                 submissions.append(submission)
                 // Its rows may be many: they leave before more is asked.
                 if form.isListing {
-                    if case .list = request { paged[submission.ticket.rawValue] = (request, 0) }
-                    if case .route = request { paged[submission.ticket.rawValue] = (request, 0) }
+                    if case .list = request { paged[submission.ticket.rawValue] = (request, form, 0) }
+                    if case .route = request { paged[submission.ticket.rawValue] = (request, form, 0) }
                     return .batchFull
                 }
             case .request(let tag, let command):
@@ -168,6 +168,12 @@ public struct LineSession: Sendable {
     public mutating func drain(out: inout ByteBuffer) {
         takeNoMore()
         for ticket in waiting.sorted() { answered(ticket, .empty, out: &out) }
+    }
+
+    /// Ends the talk at once: no more requests are taken, and what is owed stays unanswered.
+    public mutating func kill(reason: String, out: inout ByteBuffer) {
+        takeNoMore()
+        LineWriter.line("NOTE killed \(LineWriter.oneLine(reason))", to: &out)
     }
 
     /// Writes what the broker says. Every answer must come here once.
@@ -366,8 +372,8 @@ public struct LineSession: Sendable {
         guard case .page(let page, let cursor?) = answer, let listing = paged[ticket],
             let next = listing.request.goingOn(after: cursor)
         else { return false }
-        let rows = Self.rows(page, .rows, prefix: prefix, out: &out)
-        paged[ticket] = (next, listing.rows + rows)
+        let rows = Self.rows(page, listing.form, prefix: prefix, out: &out)
+        paged[ticket] = (next, listing.form, listing.rows + rows)
         nextPages.append(Submission(Ticket(ticket), next))
         return true
     }
@@ -428,7 +434,9 @@ public struct LineSession: Sendable {
         _ answer: Answer, _ form: LineReplyForm, prefix: [UInt8], out: inout ByteBuffer
     ) -> Int {
         func list<Row>(_ rows: [Row], _ write: (Row, inout JSONRow) -> Void) -> Int {
-            LineWriter.rows(rows.count, prefix: prefix, to: &out) { write(rows[$0], &$1) }
+            LineWriter.rows(rows.count, fields: form.fields, prefix: prefix, to: &out) {
+                write(rows[$0], &$1)
+            }
             return rows.count
         }
         switch answer {

@@ -8,7 +8,7 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
+    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql, kill,
         ping,
         help,
         quit
@@ -69,11 +69,14 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .resume: "RESUME queue"
         case .purge: "PURGE queue [n=n] [where=condition]"
         case .drop: "DROP queue|exchange|policy name [if-empty] [if-unused] [operator]"
-        case .list: "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob]"
-        case .stat: "STAT [queue]"
+        case .list:
+            "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob] "
+                + "[fields=a,b]"
+        case .stat: "STAT [queue] [fields=a,b]"
         case .why: "WHY queue"
         case .route: "ROUTE exchange key [h.NAME=v]"
         case .sql: "SQL query"
+        case .kill: "KILL connection number|name [reason=text]"
         case .ping: "PING"
         case .help: "HELP [verb]"
         case .quit: "QUIT"
@@ -88,7 +91,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
             .why, .sql:
             1...1
-        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel: 2...2
+        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
         case .replay: 1...3
@@ -133,11 +136,11 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .move, .replay: ["exchange", "key", "n", "where", "position", "if"]
         case .purge: ["n", "where"]
         case .drop: ["if-empty", "if-unused", "operator"]
-        case .list: ["match"]
+        case .list: ["match", "fields"]
+        case .stat: ["fields"]
+        case .kill: ["reason"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .stat, .why, .route, .sql,
-            .ping,
-            .help, .quit:
+            .why, .route, .sql, .ping, .help, .quit:
             []
         }
     }
@@ -159,6 +162,6 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
         "auth", "vhost",
-        "user", "permission", "kill", "log", "backup", "export", "import",
+        "user", "permission", "log", "backup", "export", "import",
     ]
 }

@@ -109,22 +109,25 @@ struct LineWriter: Sendable {
 
     /// Writes a refusal.
     static func error(_ error: BrokerError, prefix: [UInt8] = [], to out: inout ByteBuffer) {
-        // An error text may quote a client's words: it stays one line whatever they held.
-        let text = String(
-            String.UnicodeScalarView(error.text.unicodeScalars.map { $0.value < 0x20 ? "?" : $0 })
-        )
+        let text = oneLine(error.text)
         line("ERR \(error.code.rawValue) \(error.code.name) \(text)", prefix: prefix, to: &out)
     }
 
-    /// Writes rows.
+    /// A text that may quote a client's words: it stays one line whatever they held.
+    static func oneLine(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 ? "?" : $0 }))
+    }
+
+    /// Writes rows, of each the fields that are named, or with `nil` all.
     static func rows(
         _ count: Int,
+        fields: Set<String>? = nil,
         prefix: [UInt8],
         to out: inout ByteBuffer,
         row: (Int, inout JSONRow) -> Void
     ) {
         for index in 0..<count {
-            var json = JSONRow()
+            var json = JSONRow(fields: fields)
             row(index, &json)
             out.writeBytes(prefix)
             out.writeString("ROW ")
