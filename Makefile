@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run release test demo bench load soak fuzz sanitize lint crash clean
+.PHONY: help run release test demo bench load soak fuzz sanitize lint crash man clean
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
@@ -77,6 +77,12 @@ bench: ## measure speed and memory in release builds, beside the disk's own limi
 load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check the counts
 	@.ci/setup test
 	Benchmarks/load "$(FLIGHTS)"
+
+man: ## write the man pages, made from the help, to .build/man
+	@.ci/setup run
+	swift package generate-manual --multi-page
+	mkdir -p .build/man
+	cp .build/plugins/GenerateManual/outputs/LeveretCLI/*.1 .build/man/
 
 clean: ## remove everything that was built
 	rm -rf .build .build-tsan .build-asan .build-soak Benchmarks/.build FuzzTesting/.build-fuzz

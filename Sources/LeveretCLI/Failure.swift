@@ -11,6 +11,8 @@ enum CommandStatus: Int32 {
     case usage = 2
     /// No server answers, or it is shutting down.
     case unreachable = 3
+    /// `check` found a threshold crossed.
+    case crossed = 4
     /// The queue, exchange or file named isn't there.
     case notFound = 5
     /// It exists in another shape, is held by someone else, or is in use.
@@ -31,8 +33,11 @@ enum CommandStatus: Int32 {
 struct Failure: Error, Equatable {
     /// What the shell gets.
     var status: CommandStatus
-    /// What failed, on what, why, and what to do: lower case, no full stop.
+    /// What failed, on what, why, and what to do: lower case, no full stop. Empty where there is no more to say.
     var text: String
+
+    /// A status whose reason has been printed as what was asked for.
+    init(_ status: CommandStatus) { self.init(status, "") }
 
     /// A failure with a status and a sentence.
     init(_ status: CommandStatus, _ text: String) {

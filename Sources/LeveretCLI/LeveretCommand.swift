@@ -20,11 +20,20 @@ import Leveret
             Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url leveret://host:port. Those \
             that only read also take --db FILE and then need no server.
 
-            Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 5 not found, 6 conflict.
+            Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 a threshold is \
+            crossed, 5 not found, 6 conflict.
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Server", subcommands: [ServeCommand.self, StatusCommand.self]),
+            CommandGroup(
+                name: "Server",
+                subcommands: [ServeCommand.self, StatusCommand.self, CheckCommand.self, DoctorCommand.self]),
+            CommandGroup(
+                name: "Watching",
+                subcommands: [
+                    TopCommand.self, WhyCommand.self, ConsumersCommand.self, ConnectionsCommand.self,
+                ]
+            ),
             CommandGroup(
                 name: "Messages",
                 subcommands: [
@@ -38,7 +47,7 @@ import Leveret
             CommandGroup(
                 name: "Topology",
                 subcommands: [
-                    QueuesCommand.self, QueueCommand.self, WhyCommand.self, PolicyCommand.self,
+                    QueuesCommand.self, QueueCommand.self, BindingsCommand.self, PolicyCommand.self,
                     PauseCommand.self,
                     ResumeCommand.self,
                     ExchangesCommand.self, ExchangeCommand.self, BindCommand.self, UnbindCommand.self,
@@ -62,8 +71,10 @@ import Leveret
             }
         } catch {
             let (text, status) = report(error)
-            if status == .done { Terminal.write((text + "\n").utf8, to: Terminal.standardOutput) }
-            if status != .done { Terminal.complain(text) }
+            if status == .done, !text.isEmpty {
+                Terminal.write((text + "\n").utf8, to: Terminal.standardOutput)
+            }
+            if status != .done, !text.isEmpty { Terminal.complain(text) }
             Terminal.exit(status)
         }
     }
@@ -71,7 +82,9 @@ import Leveret
     /// What to print for an error, and the status to leave with.
     static func report(_ error: any Error) -> (text: String, status: CommandStatus) {
         if let error = error as? BrokerError { return report(Failure(error)) }
-        if let failure = error as? Failure { return ("leveret: \(failure.text)", failure.status) }
+        if let failure = error as? Failure {
+            return (failure.text.isEmpty ? "" : "leveret: \(failure.text)", failure.status)
+        }
         let status: CommandStatus = exitCode(for: error).isSuccess ? .done : .usage
         return (fullMessage(for: error), status)
     }

@@ -65,20 +65,23 @@ import Testing
     }
 
     /// Every command, as its words.
-    private static let commands = [
-        "serve", "status", "queues", "queue show", "queue declare", "queue delete", "exchanges",
-        "exchange show",
-        "exchange declare", "exchange delete", "bind", "unbind", "route", "publish", "get", "peek", "sql",
-        "move",
-        "purge",
-        "pause", "resume", "why", "grep", "delayed", "dead list", "dead show", "dead replay", "dead drop",
-        "consume", "tail", "msg show", "msg edit", "msg cancel", "policy list",
-        "policy set", "policy delete",
-    ]
+    private static let commands = leaves(of: LeveretCommand.self, words: [])
+
+    private static func leaves(of command: any ParsableCommand.Type, words: [String]) -> [String] {
+        let inner = command.configuration.subcommands
+        if inner.isEmpty { return [words.joined(separator: " ")] }
+        return inner.flatMap { leaves(of: $0, words: words + [name(of: $0)]) }
+    }
+
+    private static func name(of command: any ParsableCommand.Type) -> String {
+        command.configuration.commandName ?? String(describing: command).lowercased()
+    }
 
     /// The page's part on a command.
     private static func section(of command: String) -> String? {
-        guard let start = page.firstIndex(where: { $0.hasPrefix("### `leveret \(command)") }) else {
+        let heading = "### `leveret \(command)"
+        guard let start = page.firstIndex(where: { $0.hasPrefix(heading + " ") || $0 == heading + "`" })
+        else {
             return nil
         }
         return page[(start + 1)...].prefix { !$0.hasPrefix("#") }.joined(separator: "\n")
@@ -113,14 +116,20 @@ import Testing
         #expect(usage.contains("--db") == (readers.contains("`\(command)`") || command == "serve"))
     }
 
-    @Test func `every command is in the page and in the help`() {
+    @Test func `every command is in the page and in the help, with examples`() {
+        #expect(Self.commands.count > 30)
         let headings = Self.page.filter { $0.hasPrefix("### `leveret ") }
         #expect(headings.count == Self.commands.count)
-        for command in Self.commands { #expect(Self.section(of: command) != nil, "\(command)") }
+        for command in Self.commands {
+            #expect(Self.section(of: command) != nil, "\(command)")
+            #expect(Self.help(of: command).contains(/Examples?:\n/), "\(command)")
+        }
     }
 
     @Test(arguments: [
         ("status", Columns.status), ("queues", Columns.queues), ("queue show", Columns.queue),
+        ("check", Columns.check), ("doctor", Columns.doctor), ("bindings", Columns.allBindings),
+        ("consumers", Columns.allConsumers), ("connections list", Columns.connections),
         ("exchanges", Columns.exchanges), ("exchange show", Columns.exchange), ("why", Columns.why),
         ("policy list", Columns.policies),
         ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get), ("grep", Columns.grep),

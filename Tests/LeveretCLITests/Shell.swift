@@ -40,6 +40,11 @@ final class Shell {
         try Program("leveret", arguments, environment: environment)
     }
 
+    /// Starts a program of the system's.
+    func start(path: String, _ arguments: [String]) throws -> Program {
+        try Program(path, arguments, environment: environment)
+    }
+
     /// Runs a command against the server; `status` is what it must end with.
     @discardableResult
     func run(

@@ -29,6 +29,7 @@ struct FileSource: Source {
         return .object([
             .init(name: "database", value: .string(path)),
             .init(name: "database_bytes", value: .int(Input.size(at: path) + Input.size(at: path + "-wal"))),
+            .init(name: "disk_free_bytes", value: Input.freeBytes(at: path).map(JSON.int) ?? .null),
             .init(name: "queues", value: .int(queues.count)),
             .init(name: "exchanges", value: .int(exchanges)),
             .init(name: "ready", value: .int(queues.reduce(0) { $0 + $1.ready })),
@@ -37,7 +38,7 @@ struct FileSource: Source {
         ])
     }
 
-    func queues(match: String?, each: (JSON) throws -> Void) throws {
+    func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws {
         let glob = match.map { Glob($0) }
         for queue in try inspector.queues() where glob?.matches(queue.definition.name.rawValue) ?? true {
             try each(try row(queue))
@@ -73,13 +74,11 @@ struct FileSource: Source {
         }
     }
 
-    func bindings(of queue: String) throws -> [JSON] {
-        try inspector.bindings().filter { $0.target == .queue(QueueName(queue)) }.map {
-            try row(ListingRow.binding($0))
-        }
+    func bindings(each: (JSON) throws -> Void) throws {
+        for binding in try inspector.bindings() { try each(try row(ListingRow.binding(binding))) }
     }
 
-    func consumers(of queue: String) throws -> [JSON] { [] }
+    func consumers(match: String?, each: (JSON) throws -> Void) throws {}
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
         let messages = try inspector.peek(

@@ -26,21 +26,29 @@ final class LineClient {
     /// Gathered requests leave at this many bytes.
     private static let outgoingBytesMax = 64 << 10
     private static let greetingMilliseconds: CInt = 5000
+    /// So many milliseconds of silence are waited for; -1 is for ever.
+    private let patience: CInt
     /// A greeting is short; whoever says more before it ends a line is no Leveret server.
     private static let greetingBytesMax = 4096
 
     /// Connects, and makes sure that a Leveret server answers.
     ///
-    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds.
-    init(_ server: ServerAddress) throws(Failure) {
+    /// - Parameter patience: how many milliseconds of silence are waited for; -1 is for ever.
+    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds, or within `patience`.
+    init(_ server: ServerAddress, patience: CInt = -1) throws(Failure) {
         self.server = server
-        socket = try Self.connect(to: server)
+        self.patience = patience
+        socket = try Self.connect(to: server, milliseconds: Self.greeting(within: patience))
         send(LineRequest("HELLO").option("name", "leveret"))
         try flush()
         try greet()
     }
 
     deinit { close(socket) }
+
+    private static func greeting(within patience: CInt) -> CInt {
+        patience < 0 ? greetingMilliseconds : min(patience, greetingMilliseconds)
+    }
 
     /// Gathers a request.
     func send(_ request: LineRequest) { request.append(to: &outgoing) }
@@ -67,7 +75,9 @@ final class LineClient {
                 sent += count
             } else if errno == EAGAIN {
                 // The server may be waiting for us to read its replies.
-                if try wait(for: CShort(POLLIN | POLLOUT)) & CShort(POLLIN) != 0 { _ = fill() }
+                if try wait(for: CShort(POLLIN | POLLOUT), milliseconds: patience) & CShort(POLLIN) != 0 {
+                    _ = fill()
+                }
             } else if errno != EINTR {
                 isClosed = true
             }
@@ -195,7 +205,7 @@ extension LineClient {
     }
 
     private func fillBlocking() throws(Failure) {
-        _ = try wait(for: CShort(POLLIN))
+        _ = try wait(for: CShort(POLLIN), milliseconds: patience)
         if let why = fill() { throw lost(why) }
     }
 
@@ -220,7 +230,7 @@ extension LineClient {
 
     /// Waits until the socket can be read or written, and returns which.
     @discardableResult
-    private func wait(for events: CShort, milliseconds: CInt = -1) throws(Failure) -> CShort {
+    private func wait(for events: CShort, milliseconds: CInt) throws(Failure) -> CShort {
         var entry = pollfd(fd: socket, events: events, revents: 0)
         while true {
             let count = poll(&entry, 1, milliseconds)
@@ -232,7 +242,7 @@ extension LineClient {
 
     private func greet() throws(Failure) {
         while !incoming.contains(.lineFeed) {
-            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greeting(within: patience))
             if let why = fill() { throw lost(why) }
             if incoming.count > Self.greetingBytesMax { throw outOfStep() }
         }
@@ -266,7 +276,7 @@ extension LineClient {
 // MARK: - The socket
 
 extension LineClient {
-    private static func connect(to server: ServerAddress) throws(Failure) -> CInt {
+    private static func connect(to server: ServerAddress, milliseconds: CInt) throws(Failure) -> CInt {
         var hints = addrinfo()
         #if canImport(Darwin)
         hints.ai_socktype = SOCK_STREAM
@@ -289,7 +299,7 @@ extension LineClient {
         while let address = next {
             let entry = address.pointee
             next = entry.ai_next
-            let descriptor = connect(entry)
+            let descriptor = connect(entry, milliseconds: milliseconds)
             if descriptor >= 0 { return descriptor }
             lastError = -descriptor
         }
@@ -301,7 +311,7 @@ extension LineClient {
     }
 
     /// A connected socket that never blocks, or the negated `errno`.
-    private static func connect(_ address: addrinfo) -> CInt {
+    private static func connect(_ address: addrinfo, milliseconds: CInt) -> CInt {
         let descriptor = makeSocket(address.ai_family, address.ai_socktype, address.ai_protocol)
         if descriptor < 0 { return -errno }
         var one: CInt = 1
@@ -316,7 +326,7 @@ extension LineClient {
         if problem == EINPROGRESS {
             var entry = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
             var size = socklen_t(MemoryLayout<CInt>.size)
-            problem = poll(&entry, 1, greetingMilliseconds) == 1 ? 0 : ETIMEDOUT
+            problem = poll(&entry, 1, milliseconds) == 1 ? 0 : ETIMEDOUT
             if problem == 0 { getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &problem, &size) }
             if problem == 0 { return descriptor }
         }

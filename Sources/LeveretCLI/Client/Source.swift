@@ -6,16 +6,16 @@
 protocol Source {
     /// The broker as a whole.
     func status() throws -> JSON
-    /// The queues whose names match a glob; `nil` is all.
-    func queues(match: String?, each: (JSON) throws -> Void) throws
+    /// The queues whose names match a glob, and of each the fields of these names at least; `nil` is all.
+    func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws
     /// One queue; fails with `.notFound` where there is none.
     func queue(_ name: String) throws -> JSON
     /// The exchanges whose names match a glob; `nil` is all.
     func exchanges(match: String?, each: (JSON) throws -> Void) throws
-    /// The bindings that lead to a queue.
-    func bindings(of queue: String) throws -> [JSON]
-    /// The consumers of a queue.
-    func consumers(of queue: String) throws -> [JSON]
+    /// All bindings.
+    func bindings(each: (JSON) throws -> Void) throws
+    /// The consumers of the queues whose names match a glob; `nil` is all.
+    func consumers(match: String?, each: (JSON) throws -> Void) throws
     /// The first messages of a queue from a position on, at most 1,000 at a time.
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws
     /// The rows of a read-only query.
@@ -52,6 +52,24 @@ enum PeekState: String, CaseIterable {
 }
 
 extension Source {
+    /// The bindings that lead to a queue.
+    func bindings(of queue: String) throws -> [JSON] {
+        var rows: [JSON] = []
+        try bindings {
+            guard $0["destination"]?.text == queue, $0["destination_type"]?.text == "queue" else { return }
+            rows.append($0)
+        }
+        return rows
+    }
+
+    /// The consumers of a queue.
+    func consumers(of queue: String) throws -> [JSON] {
+        var rows: [JSON] = []
+        // As a glob a name finds itself, and perhaps others.
+        try consumers(match: queue) { if $0["queue"]?.text == queue { rows.append($0) } }
+        return rows
+    }
+
     /// One exchange; fails with `.notFound` where there is none.
     func exchange(_ name: String) throws -> JSON {
         var found: JSON?
@@ -72,8 +90,9 @@ struct ServerSource: Source {
 
     func status() throws -> JSON { try one(LineRequest("STAT")) }
 
-    func queues(match: String?, each: (JSON) throws -> Void) throws {
-        try client.rows(LineRequest("LIST").word("queues").option("match", match), each: each)
+    func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws {
+        let request = LineRequest("LIST").word("queues").option("match", match)
+        try client.rows(request.option("fields", fields?.joined(separator: ",")), each: each)
     }
 
     func queue(_ name: String) throws -> JSON { try one(LineRequest("STAT").argument(name)) }
@@ -82,14 +101,12 @@ struct ServerSource: Source {
         try client.rows(LineRequest("LIST").word("exchanges").option("match", match), each: each)
     }
 
-    func bindings(of queue: String) throws -> [JSON] {
-        try all(LineRequest("LIST").word("bindings")) {
-            $0["destination"]?.text == queue && $0["destination_type"]?.text == "queue"
-        }
+    func bindings(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("bindings"), each: each)
     }
 
-    func consumers(of queue: String) throws -> [JSON] {
-        try all(LineRequest("LIST").word("consumers")) { $0["queue"]?.text == queue }
+    func consumers(match: String?, each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("consumers").option("match", match), each: each)
     }
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
@@ -111,6 +128,12 @@ struct ServerSource: Source {
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("ROUTE").argument(exchange).argument(key).headers(headers), each: each)
     }
+
+    /// Why messages of a queue stand still.
+    func why(_ queue: String) throws -> [JSON] { try all(LineRequest("WHY").argument(queue)) { _ in true } }
+
+    /// Asks for something to be done.
+    func ask(_ request: LineRequest) throws(Failure) { try client.ask(request) }
 
     /// Messages of a queue that are ready; fails with `.notFound` where there is no such queue.
     func ready(in queue: String) throws -> Int { try self.queue(queue)["ready"]?.int ?? 0 }

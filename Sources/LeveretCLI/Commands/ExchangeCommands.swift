@@ -14,7 +14,9 @@ struct ExchangesCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "Only exchanges whose name matches; * and ? stand for any characters and any one.")
+    @Argument(
+        help: "Only exchanges whose name matches; * and ? stand for any characters and any one.",
+        completion: .exchanges)
     var pattern: String?
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
@@ -44,7 +46,7 @@ struct ExchangeCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The exchange.")
+        @Argument(help: "The exchange.", completion: .exchanges)
         var name: String
         @OptionGroup var source: SourceOptions
         @OptionGroup var output: OutputOptions
@@ -105,7 +107,7 @@ struct ExchangeCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The exchange.")
+        @Argument(help: "The exchange.", completion: .exchanges)
         var name: String
         @Flag(help: "Only when nothing is bound to it.")
         var ifUnused = false
@@ -128,9 +130,11 @@ struct ExchangeCommand: ParsableCommand {
 
 /// The rule that `bind` adds and `unbind` removes.
 struct BindingOptions: ParsableArguments {
-    @Argument(help: "The queue that gets the messages; with --to-exchange, the exchange that does.")
+    @Argument(
+        help: "The queue that gets the messages; with --to-exchange, the exchange that does.",
+        completion: .queues)
     var target: String
-    @Argument(help: "The exchange that hands them on.")
+    @Argument(help: "The exchange that hands them on.", completion: .exchanges)
     var exchange: String
     @Argument(help: "The routing key, or a topic exchange's pattern.")
     var pattern: String = ""

@@ -29,7 +29,7 @@ struct GetCommand: ParsableCommand {
         }
     }
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 1

@@ -26,7 +26,7 @@ struct MessageCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.")
+        @Argument(help: "The queue.", completion: .queues)
         var name: String
         @Argument(help: "The message's position.")
         var position: Int
@@ -103,7 +103,7 @@ struct MessageCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.")
+        @Argument(help: "The queue.", completion: .queues)
         var name: String
         @Argument(help: "The message's position.")
         var position: Int

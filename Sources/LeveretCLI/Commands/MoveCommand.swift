@@ -18,9 +18,9 @@ struct MoveCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue they leave.")
+    @Argument(help: "The queue they leave.", completion: .queues)
     var from: String
-    @Argument(help: "The queue they go to.")
+    @Argument(help: "The queue they go to.", completion: .queues)
     var to: String?
     @Option(help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"))
     var exchange: String?

@@ -58,6 +58,12 @@ struct OutputOptions: ParsableArguments {
         )
     }
 
+    /// The fields that are needed to print these columns; `nil` is all, also those of later versions.
+    func fields(of columns: [Column]) throws(Failure) -> [String]? {
+        if output == .json, chosen == nil { return nil }
+        return try Column.choose(chosen, of: columns, all: output != .table).map(\.name)
+    }
+
     /// Prints one thing: its facts below each other on a table, else a row.
     func printFacts(_ row: JSON, of columns: [Column]) throws(Failure) {
         guard output == .table else {

@@ -15,7 +15,7 @@ struct PauseCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @OptionGroup var server: ServerOptions
 
@@ -35,7 +35,7 @@ struct ResumeCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @OptionGroup var server: ServerOptions
 

@@ -18,7 +18,7 @@ struct PeekCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 10

@@ -47,7 +47,7 @@ struct PolicyCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The policy.")
+        @Argument(help: "The policy.", completion: .policies)
         var name: String
         @Argument(help: "A regular expression, found anywhere in a name.")
         var pattern: String
@@ -87,7 +87,7 @@ struct PolicyCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The policy.")
+        @Argument(help: "The policy.", completion: .policies)
         var name: String
         @Flag(name: .customLong("operator"), help: "It is an operator policy.")
         var isOperator = false

@@ -19,7 +19,9 @@ struct PublishCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The exchange; \"\" is the default exchange, whose keys are names of queues.")
+    @Argument(
+        help: "The exchange; \"\" is the default exchange, whose keys are names of queues.",
+        completion: .exchanges)
     var exchange: String
     @Argument(help: "The routing key; - with --lines takes it from each line.")
     var key: String

@@ -10,41 +10,79 @@ struct QueuesCommand: ParsableCommand {
             Examples:
               leveret queues
               leveret queues 'flights.*' --sort ready
+              leveret queues --sort in_rate --watch
               leveret queues -o json --columns name,ready
               leveret queues --db leveret.db
             """
     )
 
-    @Argument(help: "Only queues whose name matches; * and ? stand for any characters and any one.")
+    @Argument(
+        help: "Only queues whose name matches; * and ? stand for any characters and any one.",
+        completion: .queues)
     var pattern: String?
 
     @Option(
-        help: ArgumentHelp("Order by a column: numbers from the largest, text from A.", valueName: "column")
-    )
+        help: ArgumentHelp("Order by a column: numbers from the largest, text from A.", valueName: "column"),
+        completion: .list(Columns.queues.map(\.name)))
     var sort: String?
+
+    @Option(
+        defaultAsFlag: 2, parsing: .next,
+        help: ArgumentHelp("List them again after so many seconds, until Ctrl-C.", valueName: "seconds")
+    )
+    var watch: Double?
 
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
+    func validate() throws {
+        if let watch, !(0.1...3600).contains(watch) {
+            throw ValidationError("--watch takes 0.1 to 3600 seconds.")
+        }
+    }
+
     func run() throws {
-        var printer = try output.printer(of: Columns.queues)
         if let sort { _ = try Column.choose([sort], of: Columns.queues, all: true) }
+        _ = try output.printer(of: Columns.queues, to: Output(nil))
+        let source = try source.open()
+        guard let watch else { return try list(from: source, to: Output(Terminal.standardOutput)) }
+        while true {
+            if output.output == .table, let size = Terminal.size {
+                let drawn = Output(nil)
+                try list(from: source, to: drawn)
+                Terminal.write(Self.frame(drawn.gathered, rows: size.rows).utf8, to: Terminal.standardOutput)
+            } else {
+                try list(from: source, to: Output(Terminal.standardOutput))
+            }
+            Terminal.wait(milliseconds: Int(watch * 1000))
+        }
+    }
+
+    private func list(from source: any Source, to output: Output) throws {
+        var printer = try self.output.printer(of: Columns.queues, to: output)
+        var fields = try self.output.fields(of: Columns.queues)
+        if let sort { fields?.append(sort) }
         var sorted: [JSON] = []
-        try source.open().queues(match: pattern) { row in
+        try source.queues(match: pattern, fields: fields) { row in
             if sort == nil { printer.print(row) } else { sorted.append(row) }
         }
         if let sort { for row in Self.order(sorted, by: sort) { printer.print(row) } }
         printer.finish(none: pattern.map { "no queue matches '\($0)'" } ?? "there are no queues")
     }
 
+    /// A listing over what stands on the screen, line by line, so that nothing flickers; as many lines as fit.
+    static func frame(_ listing: [UInt8], rows: Int) -> String {
+        let lines = String(decoding: listing, as: UTF8.self).split(separator: "\n").prefix(max(1, rows - 1))
+        return "\u{1B}[H" + lines.map { "\($0)\u{1B}[K\n" }.joined() + "\u{1B}[J"
+    }
+
     /// Numbers from the largest, text from A, what is missing last.
     static func order(_ rows: [JSON], by column: String) -> [JSON] {
-        rows.sorted { a, b in
-            let (a, b) = (a[column] ?? .null, b[column] ?? .null)
-            if let a = a.double, let b = b.double { return a > b }
-            if let a = a.text, let b = b.text { return a < b }
-            return a != .null && b == .null
-        }
+        rows.map { (key: $0[column] ?? .null, row: $0) }.sorted { a, b in
+            if let a = a.key.double, let b = b.key.double { return a > b }
+            if let a = a.key.text, let b = b.key.text { return a < b }
+            return a.key != .null && b.key == .null
+        }.map(\.row)
     }
 }
 
@@ -65,7 +103,7 @@ struct QueueCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.")
+        @Argument(help: "The queue.", completion: .queues)
         var name: String
 
         @OptionGroup var source: SourceOptions
@@ -148,7 +186,7 @@ struct QueueCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.")
+        @Argument(help: "The queue.", completion: .queues)
         var name: String
         @Flag(help: "Only when no message is in it.")
         var ifEmpty = false
@@ -187,7 +225,7 @@ struct PurgeCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @OptionGroup var consent: ConsentOptions
     @OptionGroup var server: ServerOptions

@@ -16,7 +16,7 @@ struct RouteCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The exchange; \"\" is the default exchange.")
+    @Argument(help: "The exchange; \"\" is the default exchange.", completion: .exchanges)
     var exchange: String
     @Argument(help: "The routing key.")
     var key: String

@@ -15,7 +15,7 @@ struct WhyCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @OptionGroup var server: ServerOptions
     @OptionGroup var output: OutputOptions

@@ -6,8 +6,9 @@ enum Columns {
     /// `status`.
     static let status: [Column] = [
         .shown("version"), .shown("uptime", .duration), .hidden("started", .age), .hidden("now"),
-        .shown("database"), .shown("database_bytes", .bytes), .shown("resident_bytes", .bytes),
-        .shown("message_bytes", .bytes), .shown("queues", .number), .shown("exchanges", .number),
+        .shown("database"), .shown("database_bytes", .bytes), .shown("disk_free_bytes", .bytes),
+        .shown("resident_bytes", .bytes), .shown("message_bytes", .bytes),
+        .shown("queues", .number), .shown("exchanges", .number),
         .shown("connections", .number), .shown("consumers", .number), .shown("ready", .number),
         .shown("unacked", .number), .shown("delayed", .number), .shown("published", .number),
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
@@ -60,6 +61,25 @@ enum Columns {
         .shown("consumer_timeout", .number), .hidden("queue"),
     ]
 
+    /// `consumers`.
+    static let allConsumers: [Column] = [
+        .shown("queue"), .shown("name"), .shown("session"), .shown("prefetch", .number),
+        .shown("unacked", .number), .shown("auto_ack"), .hidden("exclusive"), .shown("priority", .number),
+        .shown("active"), .hidden("consumer_timeout", .number),
+    ]
+
+    /// `bindings`.
+    static let allBindings: [Column] = [
+        .shown("source"), .shown("destination"), .shown("destination_type"), .shown("pattern"),
+        .shown("arguments", .nested),
+    ]
+
+    /// `connections list`.
+    static let connections: [Column] = [
+        .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
+        .shown("unacked", .number),
+    ]
+
     /// `policy list`.
     static let policies: [Column] = [
         .shown("name"), .shown("pattern"), .shown("priority", .number), .shown("operator"),
@@ -69,6 +89,19 @@ enum Columns {
 
     /// `why`.
     static let why: [Column] = [.shown("text"), .hidden("reason"), .hidden("facts", .nested)]
+
+    /// `check`.
+    static let check: [Column] = [
+        .shown("status"), .shown("text"), .hidden("findings", .sentences), .shown("queues", .number),
+        .shown("ready", .number), .shown("unacked", .number), .shown("delayed", .number),
+        .shown("consumers", .number), .shown("dead", .number), .shown("age", .duration),
+        .shown("disk_free_bytes", .bytes),
+    ]
+
+    /// `doctor`.
+    static let doctor: [Column] = [
+        .shown("severity"), .shown("subject"), .shown("text"), .hidden("advice"), .hidden("rule"),
+    ]
 
     /// `route`.
     static let routes: [Column] = [

@@ -47,6 +47,17 @@ enum Quantity {
         return parts[first...].prefix(2).filter { $0.0 > 0 }.map { "\($0.0)\($0.1)" }.joined(separator: " ")
     }
 
+    /// The two largest units; below a second `400ms`.
+    static func duration(milliseconds: Int64) -> String {
+        milliseconds < 1000 ? "\(milliseconds)ms" : duration(seconds: Int(milliseconds / 1000))
+    }
+
+    /// Seconds with up to three digits behind the point, as programs read them.
+    static func seconds(_ milliseconds: Int64) -> String {
+        let rest = String(1000 + milliseconds % 1000).dropFirst()
+        return rest == "000" ? String(milliseconds / 1000) : "\(milliseconds / 1000).\(rest)"
+    }
+
     /// One digit behind the point, where that isn't 0 and the number is below 10.
     private static func decimal(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())

@@ -22,13 +22,21 @@ enum Terminal {
     }
 
     /// Characters in a line of standard output, where that is a terminal.
-    static var width: Int? {
-        var size = winsize()
-        guard isTerminal(standardOutput), ioctl(standardOutput, UInt(TIOCGWINSZ), &size) == 0 else {
-            return nil
-        }
-        return size.ws_col > 0 ? Int(size.ws_col) : nil
+    static var width: Int? { window.flatMap { $0.ws_col > 0 ? Int($0.ws_col) : nil } }
+
+    /// Characters in a line of standard output and its lines, where that is a terminal that says so.
+    static var size: (columns: Int, rows: Int)? {
+        guard let window, window.ws_col > 0, window.ws_row > 0 else { return nil }
+        return (Int(window.ws_col), Int(window.ws_row))
     }
+
+    private static var window: winsize? {
+        var size = winsize()
+        return isTerminal(standardOutput) && ioctl(standardOutput, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
+    }
+
+    /// Waits; a signal that comes meanwhile ends the wait.
+    static func wait(milliseconds: Int) { poll(nil, 0, CInt(clamping: milliseconds)) }
 
     /// A variable of the environment; one that is empty counts as not set.
     static func environment(_ name: String) -> String? {

@@ -1,0 +1,96 @@
+// `leveret consumers`, `connections list` and `connections close`: who is at the server, and sending them away.
+
+import ArgumentParser
+
+struct ConsumersCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "consumers",
+        abstract: "List consumers: of which queue, how much they hold and may hold.",
+        discussion: """
+            Examples:
+              leveret consumers
+              leveret consumers jobs
+              leveret consumers 'flights.*' -o json --columns queue,name,unacked
+            """
+    )
+
+    @Argument(
+        help: "Only those of queues whose names match; * and ? stand for any characters and any one.",
+        completion: .queues)
+    var queue: String?
+
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        var printer = try output.printer(of: Columns.allConsumers)
+        let source = ServerSource(try server.connect())
+        var isEmpty = true
+        try source.consumers(match: queue) {
+            printer.print($0)
+            isEmpty = false
+        }
+        // A queue that was named and isn't there is not the same as one without consumers.
+        if isEmpty, let queue, !queue.contains("*"), !queue.contains("?") { _ = try source.queue(queue) }
+        printer.finish(none: queue.map { "'\($0.printable)' has no consumer" } ?? "there are no consumers")
+    }
+}
+
+struct ConnectionsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connections",
+        abstract: "List connections, or close one.",
+        discussion: "Alone it is 'connections list'.",
+        subcommands: [List.self, Close.self],
+        defaultSubcommand: List.self
+    )
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List connections: who they are, since when, and what they hold.",
+            discussion: """
+                Examples:
+                  leveret connections
+                  leveret connections list 'worker*'
+                """
+        )
+
+        @Argument(help: "Only those whose name matches; * and ? stand for any characters and any one.")
+        var pattern: String?
+        @OptionGroup var server: ServerOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            var printer = try output.printer(of: Columns.connections)
+            let request = LineRequest("LIST").word("connections").option("match", pattern)
+            try server.connect().rows(request) { printer.print($0) }
+            printer.finish(none: pattern.map { "no connection matches '\($0.printable)'" } ?? "")
+        }
+    }
+
+    struct Close: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Close a connection; what it holds goes back to its queues.",
+            discussion: """
+                It is told the reason, and what it asked and was not answered may be done or not. Nothing keeps it \
+                from coming back: pause a queue to stop its consumers.
+
+                Examples:
+                  leveret connections close 7 --reason "stuck since noon"
+                  leveret connections close 'worker 127.0.0.1:40122'
+                """
+        )
+
+        @Argument(help: ArgumentHelp("Its number or its name, as listed.", valueName: "id"))
+        var connection: String
+        @Option(help: ArgumentHelp("What it is told.", valueName: "text"))
+        var reason: String?
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let request = LineRequest("KILL").word("connection").argument(connection)
+            let count = try server.connect().ask(request.option("reason", reason))
+            announce("\(counted(Int(count) ?? 0, "connection")) closed")
+        }
+    }
+}

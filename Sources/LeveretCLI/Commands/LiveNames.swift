@@ -1,0 +1,59 @@
+// Completion by the shell that knows the names on the server. It is quick, or quiet: where no server answers at once
+// nothing is offered.
+
+import ArgumentParser
+
+extension CompletionKind {
+    /// Names of queues.
+    static var queues: CompletionKind { live { LineRequest("LIST").word("queues").option("match", $0) } }
+    /// Names of exchanges.
+    static var exchanges: CompletionKind {
+        live { LineRequest("LIST").word("exchanges").option("match", $0) }
+    }
+    /// Names of policies.
+    static var policies: CompletionKind { live { LineRequest("LIST").word("policies").option("match", $0) } }
+
+    private static func live(
+        _ request: @escaping @Sendable (_ match: String) -> LineRequest
+    ) -> CompletionKind {
+        .custom { words, _, prefix in
+            LiveNames.find(words: words, prefix: prefix, request)
+        }
+    }
+}
+
+/// What the server has whose name begins like a word that is being typed.
+enum LiveNames {
+    /// So long the whole takes at most: a person waits for it.
+    static let millisecondsMax: CInt = 300
+    /// More than these nobody reads.
+    static let countMax = 200
+
+    /// The names; none where nobody answers.
+    static func find(
+        words: [String], prefix: String, _ request: (_ match: String) -> LineRequest
+    ) -> [String] {
+        var names: [String] = []
+        do {
+            let client = try LineClient(try address(in: words), patience: millisecondsMax)
+            // As a glob the prefix finds what begins so, and perhaps more.
+            try client.rows(request(prefix + "*").option("fields", "name")) { row in
+                guard let name = row["name"]?.text, name.hasPrefix(prefix), !name.isEmpty else { return }
+                if names.count < countMax { names.append(name.printable) }
+            }
+        } catch {
+            return []  // an error here would stand in the middle of what is typed
+        }
+        return names
+    }
+
+    /// The server that the line so far names.
+    static func address(in words: [String]) throws(Failure) -> ServerAddress {
+        for (index, word) in words.enumerated() {
+            if word == "--url", index + 1 < words.count { return try ServerAddress(words[index + 1]) }
+            if word.hasPrefix("--url=") { return try ServerAddress(String(word.dropFirst(6))) }
+        }
+        guard let url = Terminal.environment("LEVERET_URL") else { return .standard }
+        return try ServerAddress(url)
+    }
+}

@@ -1,0 +1,109 @@
+// What `doctor` looks at: rows of every listing, and the few questions whose answers no listing has. It judges
+// nothing: DoctorRules does.
+
+import Leveret
+
+/// Everything that the rules look at. Rows are those of docs/line-protocol.md.
+struct DoctorFacts {
+    /// A message that a consumer holds.
+    struct Held: Equatable {
+        var queue: String
+        var position: Int
+        var holder: String
+        /// Milliseconds since 1970.
+        var since: Int64
+    }
+
+    /// Where a dead letter would go first.
+    struct DeadLetterWay: Hashable {
+        var exchange: String
+        var key: String
+    }
+
+    var status: JSON = .object([])
+    var queues: [JSON] = []
+    var exchanges: [JSON] = []
+    var bindings: [BindingRow] = []
+    var consumers: [JSON] = []
+    /// Of queues with unacked messages, the one that is held for the longest.
+    var held: [Held] = []
+    /// Ways of dead letters on which a message would reach no queue.
+    var deadEnds: Set<DeadLetterWay> = []
+    /// This machine's clock, in milliseconds since 1970.
+    var localNow: Int64 = 0
+    /// False for a file, which knows no consumers and no rates.
+    var isLive = true
+
+    /// The server's time.
+    var now: Int64 { status.time("now") ?? localNow }
+
+    /// Queues that are asked one by one who holds what, and ways that are asked for.
+    private static let questionsMax = 200
+
+    /// Asks a source for all of it.
+    static func gather(from source: any Source, isLive: Bool) throws -> DoctorFacts {
+        var facts = DoctorFacts()
+        facts.isLive = isLive
+        facts.status = try source.status()
+        facts.localNow = Terminal.now
+        try source.queues(match: nil, fields: nil) { facts.queues.append($0) }
+        try source.exchanges(match: nil) { facts.exchanges.append($0) }
+        try source.bindings { if let binding = BindingRow($0) { facts.bindings.append(binding) } }
+        try source.consumers(match: nil) { facts.consumers.append($0) }
+        for queue in facts.queues.filter({ $0.count("unacked") > 0 }).prefix(questionsMax) {
+            if let held = try longestHeld(in: queue["name"]?.text ?? "", source) { facts.held.append(held) }
+        }
+        facts.deadEnds = try deadEnds(of: facts.queues, source)
+        return facts
+    }
+
+    private static func longestHeld(in queue: String, _ source: any Source) throws -> Held? {
+        var held: Held?
+        let peek = PeekRequest(
+            queue: queue, count: PeekRequest.countMax, from: 0, state: .unacked, condition: nil,
+            hasBodies: false)
+        try unlessGone {
+            try source.peek(peek) { row in
+                guard let since = row.time("held_since"), since < held?.since ?? .max else { return }
+                held = Held(
+                    queue: queue, position: row.count("position"), holder: row["held_by"]?.text ?? "",
+                    since: since)
+            }
+        }
+        return held
+    }
+
+    private static func deadEnds(of queues: [JSON], _ source: any Source) throws -> Set<DeadLetterWay> {
+        let ways = Set(
+            queues.compactMap { queue -> DeadLetterWay? in
+                guard let exchange = queue.deadLetterExchange, let key = queue.deadLetterKey else {
+                    return nil
+                }
+                return DeadLetterWay(exchange: exchange, key: key)
+            })
+        var ends: Set<DeadLetterWay> = []
+        for way in ways.prefix(questionsMax) {
+            var reached = false
+            let isThere = try unlessGone {
+                try source.route(exchange: way.exchange, key: way.key, headers: []) { row in
+                    if row["destination_type"]?.text == "queue" { reached = true }
+                }
+            }
+            if isThere, !reached { ends.insert(way) }
+        }
+        return ends
+    }
+
+    /// False where what was asked for isn't there any more, or is another connection's own.
+    @discardableResult
+    private static func unlessGone(_ ask: () throws -> Void) throws -> Bool {
+        do {
+            try ask()
+            return true
+        } catch let failure as Failure where [.notFound, .conflict].contains(failure.status) {
+            return false
+        } catch let error as BrokerError where [.notFound, .resourceLocked].contains(error.code) {
+            return false
+        }
+    }
+}

@@ -1,0 +1,251 @@
+// The rules of `doctor` about queues: each looks at rows and says what is wrong and what to do. Pure. The others are
+// in DoctorRules+Server.swift. To add one: a function, and its place in `all`.
+
+/// One thing that `doctor` found.
+struct DoctorFinding: Equatable {
+    /// How bad it is.
+    enum Severity: String, Comparable {
+        /// Worth knowing.
+        case info
+        /// It will cost messages or time.
+        case warning
+        /// It does so now.
+        case critical
+
+        static func < (a: Self, b: Self) -> Bool { a.rank < b.rank }
+
+        private var rank: Int {
+            switch self {
+            case .info: 0
+            case .warning: 1
+            case .critical: 2
+            }
+        }
+    }
+
+    /// The name of the rule, stable.
+    var rule: String
+    var severity: Severity
+    /// `queue 'jobs'`.
+    var subject: String
+    /// What is wrong with it.
+    var text: String
+    /// What to do.
+    var advice: String
+
+    /// As a row.
+    var row: JSON {
+        .object([
+            .init(name: "severity", value: .string(severity.rawValue)),
+            .init(name: "subject", value: .string(subject)), .init(name: "text", value: .string(text)),
+            .init(name: "advice", value: .string(advice)), .init(name: "rule", value: .string(rule)),
+        ])
+    }
+}
+
+/// The rules.
+enum DoctorRules {
+    /// A rule: what it finds.
+    typealias Rule = @Sendable (DoctorFacts) -> [DoctorFinding]
+
+    /// Every rule, by its name.
+    static let all: [(name: String, find: Rule)] = [
+        ("alarm", alarms), ("disk", disk), ("clock", clock), ("no_consumer", noConsumer),
+        ("held_long", heldLong), ("dead_end", deadEnd), ("no_dead_letters", noDeadLetters),
+        ("no_limit", noLimit), ("full", full), ("expiring", expiring), ("dead_letters", deadLetters),
+        ("paused", paused), ("prefetch_0", prefetchZero), ("auto_ack", autoAck), ("unroutable", unroutable),
+        ("unbound", unbound), ("parked", parked),
+    ]
+
+    /// What all of them find, the worst first.
+    static func findings(in facts: DoctorFacts) -> [DoctorFinding] {
+        let found = all.flatMap { $0.find(facts) }
+        return [.critical, .warning, .info].flatMap { severity in found.filter { $0.severity == severity } }
+    }
+
+    /// So many milliseconds are long to hold a message: RabbitMQ gives a consumer as many.
+    static let heldMax: Int64 = 30 * 60_000
+    /// A pause longer than this was perhaps forgotten, in milliseconds.
+    static let pausedMax: Int64 = 60 * 60_000
+
+    // MARK: - Queues
+
+    static func noConsumer(_ facts: DoctorFacts) -> [DoctorFinding] {
+        guard facts.isLive else { return [] }
+        let ends = facts.deadLetterMap.ends
+        return facts.queues.compactMap { queue in
+            guard queue.count("ready") > 0, queue.count("consumers") == 0, queue["paused_since"]?.text == nil,
+                !ends.contains(queue.name)
+            else { return nil }
+            return finding(
+                "no_consumer", .warning, queue,
+                "\(counted(queue.count("ready"), "message")) \(queue.count("ready") == 1 ? "is" : "are") ready and no "
+                    + "consumer takes them",
+                "start its consumer, or delete the queue if nobody needs it any more")
+        }
+    }
+
+    static func heldLong(_ facts: DoctorFacts) -> [DoctorFinding] {
+        facts.held.compactMap { held in
+            let time = facts.now - held.since
+            guard time > heldMax else { return nil }
+            return DoctorFinding(
+                rule: "held_long", severity: .warning, subject: "queue '\(held.queue.printable)'",
+                text: "'\(held.holder.printable)' holds message \(held.position) for "
+                    + Quantity.duration(milliseconds: time),
+                advice: "look at that consumer; 'leveret connections close' takes back what it holds, and "
+                    + "--consumer-timeout does so by itself")
+        }
+    }
+
+    static func deadEnd(_ facts: DoctorFacts) -> [DoctorFinding] {
+        let exchanges = Dictionary(facts.exchanges.map { ($0.name, $0) }) { a, _ in a }
+        return facts.queues.compactMap { queue in
+            guard let exchange = queue.deadLetterExchange else { return nil }
+            let shown = "exchange '\(exchange.printable)'"
+            if !exchange.isEmpty, !exchange.hasPrefix("amq."), exchanges[exchange] == nil {
+                return finding(
+                    "dead_end", .warning, queue, "its dead letters go to \(shown), which isn't there",
+                    "declare that exchange and bind a queue to it; till then they go to 'leveret.parked'")
+            }
+            if let key = queue.deadLetterKey {
+                guard facts.deadEnds.contains(.init(exchange: exchange, key: key)) else { return nil }
+                return finding(
+                    "dead_end", .warning, queue,
+                    "its dead letters go to \(shown) with the key '\(key.printable)' and reach no queue",
+                    exchange.isEmpty
+                        ? "declare a queue '\(key.printable)'" : "bind a queue to that exchange for this key")
+            }
+            guard let row = exchanges[exchange], !exchange.isEmpty, row.count("bindings") == 0,
+                row.effective("alternate-exchange") == nil
+            else { return nil }
+            return finding(
+                "dead_end", .warning, queue, "its dead letters go to \(shown), to which nothing is bound",
+                "bind a queue to that exchange")
+        }
+    }
+
+    static func noDeadLetters(_ facts: DoctorFacts) -> [DoctorFinding] {
+        let ends = facts.deadLetterMap.ends
+        return facts.queues.compactMap { queue in
+            guard queue.deadLetterExchange == nil, queue["durable"] == .bool(true),
+                !ends.contains(queue.name),
+                queue["exclusive"] != .bool(true)
+            else { return nil }
+            let dead = queue["dead"].map { $0.count("rejected") + $0.count("delivery_limit") } ?? 0
+            guard dead > 0 || queue.effective("x-delivery-limit") != nil else { return nil }
+            let text =
+                dead > 0
+                ? "\(counted(dead, "message")) that failed \(dead == 1 ? "was" : "were") dropped: it has no "
+                    + "dead-letter exchange"
+                : "it has a delivery limit and no dead-letter exchange: what fails too often is dropped"
+            return finding(
+                "no_dead_letters", dead > 0 ? .warning : .info, queue, text,
+                "give it one: leveret policy set NAME PATTERN --dead-letter-exchange \"\" --dead-letter-key QUEUE"
+            )
+        }
+    }
+
+    static func noLimit(_ facts: DoctorFacts) -> [DoctorFinding] {
+        facts.queues.compactMap { queue in
+            let limits = ["x-max-length", "x-max-length-bytes", "x-message-ttl"]
+            guard limits.allSatisfy({ queue.effective($0) == nil }), queue.count("ready") > 0,
+                let comes = queue["in_rate"]?.double, let goes = queue["out_rate"]?.double, comes >= 1,
+                comes > goes * 1.1
+            else { return nil }
+            return finding(
+                "no_limit", .warning, queue,
+                "it grows without limit: \(Quantity.rate(comes)) a second come in and \(Quantity.rate(goes)) go out",
+                "add consumers, or bound it: leveret policy set NAME PATTERN --max-length N --overflow reject-publish"
+            )
+        }
+    }
+
+    static func full(_ facts: DoctorFacts) -> [DoctorFinding] {
+        facts.queues.compactMap { queue in
+            let dropped = queue["dead"]?.count("maxlen") ?? 0
+            let most = queue.effective("x-max-length")?.int
+            let refuses = queue.effective("x-overflow")?.text?.hasPrefix("reject-publish") ?? false
+            if refuses, let most, queue.count("ready") >= most {
+                return finding(
+                    "full", .critical, queue,
+                    "it is full and refuses publishes: \(Quantity.count(most)) ready",
+                    "add consumers or raise its limit; 'leveret why' says what holds them up")
+            }
+            guard dropped > 0 else { return nil }
+            return finding(
+                "full", .warning, queue,
+                "\(counted(dropped, "message")) left it because it was full",
+                queue.deadLetterExchange == nil
+                    ? "add consumers or raise its limit; a dead-letter exchange keeps what leaves"
+                    : "add consumers or raise its limit; its dead letters are what left")
+        }
+    }
+
+    static func expiring(_ facts: DoctorFacts) -> [DoctorFinding] {
+        facts.queues.compactMap { queue in
+            let expired = queue["dead"]?.count("expired") ?? 0
+            let pace = queue["out_rate"]?.double ?? 0
+            if let ttl = queue.effective("x-message-ttl")?.int, pace > 0, queue.count("consumers") > 0 {
+                let needed = Double(queue.count("ready")) / pace * 1000
+                if needed > Double(ttl), needed < 1e15 {
+                    return finding(
+                        "expiring", .warning, queue,
+                        "its messages live for \(Quantity.duration(milliseconds: Int64(ttl))) and at this pace the "
+                            + "last waits for \(Quantity.duration(milliseconds: Int64(needed)))",
+                        "add consumers, or give its messages more time")
+                }
+            }
+            guard expired > 0, queue.deadLetterExchange == nil else { return nil }
+            return finding(
+                "expiring", .info, queue,
+                "\(counted(expired, "message")) expired and \(expired == 1 ? "is" : "are") gone",
+                "give it a dead-letter exchange if they matter, or more consumers")
+        }
+    }
+
+    static func deadLetters(_ facts: DoctorFacts) -> [DoctorFinding] {
+        let ends = facts.deadLetterMap.ends.subtracting([DeadLetterMap.parkingQueue])
+        return facts.queues.compactMap { queue in
+            guard ends.contains(queue.name), queue.messages > 0, queue.count("consumers") == 0 else {
+                return nil
+            }
+            return finding(
+                "dead_letters", .info, queue,
+                "\(counted(queue.messages, "dead letter")) \(queue.messages == 1 ? "waits" : "wait") in it",
+                "look at them with 'leveret peek', mend the cause and send them back with 'leveret move'")
+        }
+    }
+
+    static func paused(_ facts: DoctorFacts) -> [DoctorFinding] {
+        facts.queues.compactMap { queue in
+            guard let since = queue.time("paused_since") else { return nil }
+            let time = facts.now - since
+            return finding(
+                "paused", time > pausedMax ? .warning : .info, queue,
+                "it is paused for \(Quantity.duration(milliseconds: max(0, time)))",
+                "'leveret resume' lets it go on")
+        }
+    }
+}
+
+extension DoctorRules {
+    /// A finding about a queue.
+    private static func finding(
+        _ rule: String, _ severity: DoctorFinding.Severity, _ queue: JSON, _ text: String, _ advice: String
+    ) -> DoctorFinding {
+        DoctorFinding(
+            rule: rule, severity: severity, subject: "queue '\(queue.name.printable)'", text: text,
+            advice: advice)
+    }
+}
+
+extension DoctorFacts {
+    /// Where dead letters come to rest.
+    var deadLetterMap: DeadLetterMap { DeadLetterMap(queues: queues, bindings: bindings) }
+}
+
+extension JSON {
+    /// The name of what a row is about.
+    var name: String { self["name"]?.text ?? "" }
+}
