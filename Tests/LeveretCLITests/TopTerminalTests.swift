@@ -150,6 +150,7 @@ private final class Screen {
         #expect(
             json.hasPrefix(#"{"totals":{"version":""#)
                 && json.contains(#""queues":[{"name":"jobs","ready":0,"#))
+        #expect(try await leveret(["top", "--once", "--url", "leveret://127.0.0.1:1"]).status == 3)
         for wrong in [["-o", "json"], ["--once", "-o", "csv"]] {
             try await shell.run(["top"] + wrong, status: 2)
         }

@@ -92,6 +92,21 @@ struct BrokerSessionTests {
         try await broker.shutdown()
     }
 
+    @Test func `an operator has a connection closed by whoever opened it`() async throws {
+        let broker = try BrokerFixture.inMemory()
+        let reasons = Mutex<[String]>([])
+        let client = Client(
+            of: broker.openConnection(name: "mine") { reason in reasons.withLock { $0.append(reason) } })
+        let asked = await client.collect(
+            from: client.submit(
+                .closeConnection("mine", reason: "stuck"), .closeConnection("embedded", reason: ""),
+                .closeConnection("none", reason: ""))
+        ) { $0.count == 3 }
+        #expect(reasons.withLock { $0 } == ["stuck"])
+        #expect(asked.compactMap(\.refusal?.code) == [.accessRefused, .notFound])
+        try await broker.shutdown()
+    }
+
     @Test func `closing a connection returns its messages and deletes its exclusive queues`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")

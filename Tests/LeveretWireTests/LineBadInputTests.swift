@@ -32,6 +32,7 @@ private let longest = String(repeating: "n", count: 255)
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
         ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
+        ("KILL", "KILL connection 1"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -219,7 +220,7 @@ private let longest = String(repeating: "n", count: 255)
 
     @Test(arguments: [
         "auth u p", "VHOST v", "USER", "PERMISSION",
-        "KILL 1", "LOG debug", "BACKUP f", "EXPORT", "IMPORT {4}\nPING",
+        "LOG debug", "BACKUP f", "EXPORT", "IMPORT {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {
         let verb = request.split(separator: " ")[0].uppercased()

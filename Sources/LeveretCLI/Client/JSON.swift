@@ -93,6 +93,12 @@ extension JSON {
 
     private static func quote(_ string: String, into text: inout String) {
         text += "\""
+        // Nearly every name and body is plain.
+        if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F && $0 != .quote && $0 != .backslash }) {
+            text += string
+            text += "\""
+            return
+        }
         for scalar in string.unicodeScalars {
             switch scalar {
             case "\"": text += "\\\""
@@ -183,7 +189,17 @@ private struct JSONReader {
 
     private mutating func string() throws(Malformed) -> String {
         position += 1
-        var text: [UInt8] = []
+        let start = position
+        while let byte = peek, byte >= 0x20, byte != .quote, byte != .backslash { position += 1 }
+        if peek == .quote {
+            // Nearly every one has nothing to undo.
+            guard let string = String(validating: bytes[start..<position], as: UTF8.self) else {
+                throw Malformed()
+            }
+            position += 1
+            return string
+        }
+        var text = Array(bytes[start..<position])
         while let byte = peek {
             position += 1
             switch byte {

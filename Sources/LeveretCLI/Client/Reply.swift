@@ -54,8 +54,14 @@ struct Delivered: Equatable {
 }
 
 extension Reply {
+    private static let rowPrefix = Array("ROW ".utf8)
+
     /// What a line says, and how many bytes of body follow it; `nil` when it is no reply.
     static func parse(_ line: some BidirectionalCollection<UInt8>) -> (reply: Reply, bodyBytes: Int?)? {
+        if line.starts(with: rowPrefix) {
+            guard let row = JSON(line.dropFirst(rowPrefix.count)) else { return nil }
+            return (.row(row), nil)
+        }
         let text = String(decoding: line, as: UTF8.self)
         let (verb, rest) = split(Substring(text))
         switch verb {
@@ -68,9 +74,6 @@ extension Reply {
             let (name, sentence) = split(tail)
             guard let code = Int(code) else { return nil }
             return (.refused(Refusal(code: code, name: String(name), text: String(sentence))), nil)
-        case "ROW":
-            guard let row = JSON(rest.utf8) else { return nil }
-            return (.row(row), nil)
         case "MSG": return message(rest)
         default: return nil
         }

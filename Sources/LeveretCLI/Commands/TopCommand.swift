@@ -36,7 +36,7 @@ struct TopCommand: ParsableCommand {
         if once { return try printOnce(address) }
         var model = TopModel()
         model.server = address.description
-        var link = TopLink(address)
+        var link = try TopLink(address)
         let terminal = try TopTerminal()
         defer { terminal.restore() }
         var isNewSize = true

@@ -10,7 +10,11 @@ struct TopLink {
     private let address: ServerAddress
     private var client: LineClient?
 
-    init(_ address: ServerAddress) { self.address = address }
+    /// Connects; a server that isn't there at first is a mistake to be told of at once.
+    init(_ address: ServerAddress) throws(Failure) {
+        self.address = address
+        client = try LineClient(address, patience: Self.patience)
+    }
 
     /// Asks for what the view needs, and no more; `model` learns it, or why not.
     mutating func refresh(_ model: inout TopModel) {
