@@ -80,7 +80,7 @@ load: ## publish all departures of 2013 from FLIGHTS=flights.csv[.gz] and check 
 
 man: ## write the man pages, made from the help, to .build/man
 	@.ci/setup run
-	swift package generate-manual --multi-page
+	swift package generate-manual --multi-page --configuration debug
 	mkdir -p .build/man
 	cp .build/plugins/GenerateManual/outputs/LeveretCLI/*.1 .build/man/
 
