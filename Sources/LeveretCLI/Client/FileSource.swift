@@ -40,8 +40,9 @@ struct FileSource: Source {
 
     func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws {
         let glob = match.map { Glob($0) }
+        let wanted = fields.map { Set($0) }
         for queue in try inspector.queues() where glob?.matches(queue.definition.name.rawValue) ?? true {
-            try each(try row(queue))
+            try each(try row(queue, fields: wanted))
         }
     }
 
@@ -53,8 +54,8 @@ struct FileSource: Source {
         "unroutable",
     ]
 
-    private func row(_ queue: QueueInfo) throws(Failure) -> JSON {
-        try known(try row(ListingRow.queue(queue)))
+    private func row(_ queue: QueueInfo, fields: Set<String>? = nil) throws(Failure) -> JSON {
+        try known(try row(ListingRow.queue(queue, fields: fields)))
     }
 
     private func known(_ row: JSON) throws(Failure) -> JSON {

@@ -5,8 +5,10 @@ public import LeveretCore
 
 /// Rows as text: the JSON object behind `ROW`.
 public enum ListingRow {
-    /// A row of LIST queues and of STAT with a queue.
-    public static func queue(_ queue: QueueInfo) -> String { text { LineRows.queue(queue, to: &$0) } }
+    /// A row of LIST queues and of STAT with a queue, of the fields that are named, or with `nil` of all.
+    public static func queue(_ queue: QueueInfo, fields: Set<String>? = nil) -> String {
+        text(fields) { LineRows.queue(queue, to: &$0) }
+    }
 
     /// A row of LIST exchanges.
     public static func exchange(_ exchange: ExchangeInfo) -> String {
@@ -29,8 +31,8 @@ public enum ListingRow {
     /// A row of ROUTE.
     public static func route(_ step: RouteStep) -> String { text { LineRows.route(step, to: &$0) } }
 
-    private static func text(_ write: (inout JSONRow) -> Void) -> String {
-        var row = JSONRow()
+    private static func text(_ fields: Set<String>? = nil, _ write: (inout JSONRow) -> Void) -> String {
+        var row = JSONRow(fields: fields)
         write(&row)
         return row.text
     }
