@@ -66,7 +66,9 @@ extension BrokerCore {
     mutating func markFirst(
         _ entry: Entry, _ queue: MessageQueue, _ consumer: Consumer?, _ session: Session, now: Instant
     ) {
-        guard entry.storage == .database, alarm == nil || consumer?.countsFirst == true else { return }
+        guard entry.storage == .database, alarms[.store] == nil || consumer?.countsFirst == true else {
+            return
+        }
         let holder = session.holder(of: consumer)
         gathering.setCounters(
             CounterUpdate(

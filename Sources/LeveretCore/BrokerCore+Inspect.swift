@@ -93,7 +93,7 @@ extension BrokerCore {
             status.deliverRate += queue.deliverRate.rate(now: now)
         }
         status.publishRate = publishRate.rate(now: now)
-        status.alarms = [alarm].compactMap { $0 } + warnings
+        status.alarms = AlarmCause.allCases.compactMap { alarms[$0] } + warnings
         return status
     }
 

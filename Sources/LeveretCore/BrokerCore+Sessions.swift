@@ -98,24 +98,23 @@ extension BrokerCore {
         if giveBackSlice(of: session, now: now) { work.append(.giveBack(session)) }
     }
 
-    /// Publishes are refused with this text, or with `nil` taken again.
-    public mutating func setAlarm(_ text: String?, now: Instant) {
-        guard alarm != text else { return }
-        let wasRaised = alarm != nil
-        alarm = text
-        if let text {
-            outputs.events.append(.alarmRaised(text))
-            tellAll(.blocked(text))
-        } else if wasRaised {
-            outputs.events.append(.alarmCleared)
-            tellAll(.unblocked)
-        }
+    /// Something runs out, or with `nil` does so no more. Publishes are refused while one of those that refuse them
+    /// holds.
+    public mutating func setAlarm(_ text: String?, cause: AlarmCause = .store, now: Instant) {
+        guard alarms[cause] != text else { return }
+        alarms[cause] = text
+        if let text { outputs.events.append(.alarmRaised(text)) }
+        if alarms.isEmpty { outputs.events.append(.alarmCleared) }
+        let former = alarm
+        alarm = AlarmCause.allCases.first { $0.refusesPublishes && alarms[$0] != nil }.flatMap { alarms[$0] }
+        guard alarm != former else { return }
+        tellAll(alarm.map { .blocked($0) } ?? .unblocked)
     }
 
     /// What is wrong although all goes on: shown beside the alarm, and it refuses nothing.
     public mutating func setWarnings(_ texts: [String]) {
         for text in texts where !warnings.contains(text) { outputs.events.append(.alarmRaised(text)) }
-        if texts.isEmpty, !warnings.isEmpty, alarm == nil { outputs.events.append(.alarmCleared) }
+        if texts.isEmpty, !warnings.isEmpty, alarms.isEmpty { outputs.events.append(.alarmCleared) }
         warnings = texts
     }
 

@@ -73,6 +73,9 @@ public struct BrokerCore: ~Copyable {
     var unackedDropAt = Int.max
     var totals = BrokerStatus()
     var publishRate = RateMeter()
+    /// What is wrong, by who has found it.
+    var alarms: [AlarmCause: String] = [:]
+    /// Why publishes are refused: the first of those that refuse them.
     var alarm: String?
     var warnings: [String] = []
     var isDraining = false

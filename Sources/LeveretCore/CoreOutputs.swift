@@ -16,10 +16,25 @@ public enum BrokerEvent: Sendable, Hashable {
     case consumerRemoved(QueueName, ConsumerTag)
     /// A message that should have been dead-lettered went to the parking queue; the text says why.
     case messageParked(QueueName, String)
-    /// Publishes are refused from here on; the text says why.
+    /// Something is wrong from here on, and publishes may be refused for it; the text says what.
     case alarmRaised(String)
-    /// Publishes are taken again.
+    /// Nothing is wrong any more.
     case alarmCleared
+}
+
+/// What can run out; one alarm for each.
+public enum AlarmCause: Sendable, Hashable, CaseIterable {
+    /// The store takes no writes.
+    case store
+    /// The disk is nearly full.
+    case disk
+    /// The process has taken too much memory.
+    case memory
+    /// As many clients are connected as may be.
+    case connections
+
+    /// True where publishes make it worse.
+    var refusesPublishes: Bool { self != .connections }
 }
 
 /// How soon the writer should take what has gathered.

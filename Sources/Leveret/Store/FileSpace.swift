@@ -18,9 +18,14 @@ enum FileSize {
     }
 
     /// Bytes that are free on the disk of the file at `path`; 0 when nobody knows.
-    static func freeBytes(at path: String) -> Int {
+    static func freeBytes(at path: String) -> Int { freeBytesIfKnown(at: path) ?? 0 }
+
+    /// Bytes that are free on the disk of the file at `path`; `nil` when nobody knows.
+    static func freeBytesIfKnown(at path: String) -> Int? {
         var room = statvfs()
-        return statvfs(path, &room) == 0 ? Int(clamping: UInt64(room.f_bavail) &* UInt64(room.f_frsize)) : 0
+        guard statvfs(path, &room) == 0 else { return nil }
+        let (bytes, isOver) = UInt64(room.f_bavail).multipliedReportingOverflow(by: UInt64(room.f_frsize))
+        return isOver ? .max : Int(clamping: bytes)
     }
 }
 

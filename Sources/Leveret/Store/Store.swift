@@ -148,14 +148,11 @@ final class Store: Sendable {
         StoreSearch(bounds: bounds, path: path, spillPath: spill.pathIfThere)
     }
 
+    /// Bytes that are free on its disk; `nil` when nobody knows.
+    func diskFreeBytes() -> Int? { FileSize.freeBytesIfKnown(at: path) }
+
     /// Bytes of the database file and its write-ahead log.
     func fileBytes() -> Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
-
-    /// Bytes that are free on the disk of the file; `nil` where nobody knows.
-    func diskFreeBytes() -> Int? {
-        let bytes = FileSize.freeBytes(at: path)
-        return bytes > 0 || shortage != nil ? bytes : nil
-    }
 
     // MARK: Keeping in shape
 
