@@ -8,7 +8,7 @@ import NIOPosix
 public import ServiceLifecycle
 import Synchronization
 
-/// Serves a broker to clients over TCP.
+/// Serves a broker to clients over TCP, with TLS and without, and over sockets in the file system.
 ///
 /// ```swift
 /// let server = Server(broker: broker)
@@ -25,17 +25,30 @@ public final class Server: Service {
     private let onListening: @Sendable ([ListenAddress]) -> Void
     private let group: MultiThreadedEventLoopGroup
     private let connections: ConnectionRegistry
-    private let room: SharedRoom
+    private let parts: ServerParts
     private let refusals: RefusalLog
-    private let listeners = Mutex<[any Channel]?>([])  // guards what is bound; nil once it was stopped
+    private let measure: @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
+    private let watch: Mutex<ResourceWatch>  // guards which alarms it has raised
+    private let listeners = Mutex<[Listener]?>([])  // guards what is bound; nil once it was stopped
 
     /// A server that has not begun to listen.
     ///
     /// - Parameter onListening: called by `run()` once it listens, with the real ports.
-    public init(
+    public convenience init(
         broker: Broker, configuration: ServerConfiguration = ServerConfiguration(),
         logger: Logger = Logger(label: "leveret.server"),
         onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in }
+    ) {
+        self.init(broker: broker, configuration: configuration, logger: logger, onListening: onListening) {
+            (broker.diskFreeBytes, broker.residentBytes)
+        }
+    }
+
+    /// A server that asks `measure` what there is of disk and memory.
+    init(
+        broker: Broker, configuration: ServerConfiguration, logger: Logger,
+        onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in },
+        measure: @escaping @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
     ) {
         self.broker = broker
         self.configuration = configuration
@@ -43,8 +56,13 @@ public final class Server: Service {
         self.onListening = onListening
         group = MultiThreadedEventLoopGroup(numberOfThreads: min(max(1, configuration.eventLoops), 64))
         connections = ConnectionRegistry(countMax: configuration.limits.connectionsMax)
-        room = SharedRoom(configuration.limits)
+        parts = ServerParts(
+            broker: broker, limits: configuration.limits, room: SharedRoom(configuration.limits),
+            logger: logger,
+            tls: TLSIdentity())
         refusals = RefusalLog(logger: logger)
+        self.measure = measure
+        watch = Mutex(ResourceWatch(configuration.alarms))
     }
 
     /// Listens, and serves until the service group shuts down or the task is cancelled; then drains.
@@ -58,26 +76,59 @@ public final class Server: Service {
 
     /// Begins to listen on every address and returns them with their real ports.
     ///
-    /// Throws a `BrokerError` that names the address when one can't be had; then it listens on none.
+    /// Throws a `BrokerError` that names the address when one can't be had, or the file where the certificate is no
+    /// good; then it listens on none.
     public func start() async throws -> [ListenAddress] {
         let descriptors = FileDescriptors.raiseLimit()
         connections.limit(to: descriptors - 64)
         var bound: [ListenAddress] = []
-        for address in configuration.addresses {
-            do {
-                let channel = try await bootstrap.bind(host: address.host, port: address.port).get()
-                listeners.withLock { $0?.append(channel) }
-                bound.append(
-                    ListenAddress(host: address.host, port: channel.localAddress?.port ?? address.port))
-            } catch {
-                let refusal = Self.refusal(address, error)
-                // The broker is its owner's, who may go on without a server.
-                if await closeListeners() { try await cutOff() }
-                throw refusal
+        do {
+            if let tls = configuration.tls { try parts.tls.read(tls) }
+            for address in configuration.addresses {
+                let listener = try await listen(on: address)
+                listeners.withLock { $0?.append(listener) }
+                bound.append(address.listening(on: listener.channel.localAddress?.port))
             }
+        } catch {
+            // The broker is its owner's, who may go on without a server.
+            if await closeListeners() { try await cutOff() }
+            throw error
         }
         for address in bound { logger.info("listening", metadata: ["address": "\(address)"]) }
+        // Before the first publish can come in; it ends with the loop.
+        lookAround()
+        _ = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
+            [weak self] task in
+            if let self { lookAround() } else { task.cancel() }
+        }
         return bound
+    }
+
+    /// Raises and clears alarms as disk, memory and connections now are.
+    func lookAround() {
+        let (diskFreeBytes, residentBytes) = measure()
+        let reading = ResourceReading(
+            diskFreeBytes: diskFreeBytes, residentBytes: residentBytes, connections: connections.count)
+        let changes = watch.withLock { $0.measured(reading, connectionsMax: connections.limit) }
+        for change in changes {
+            if let text = change.text {
+                logger.warning("alarm: \(text)")
+            } else {
+                logger.notice("the alarm is over", metadata: ["cause": "\(change.cause)"])
+            }
+            broker.setAlarm(change.text, cause: change.cause)
+        }
+    }
+
+    /// Reads the certificate and the key again, from these files; connections from here on use them. For a server
+    /// that has been started with TLS.
+    ///
+    /// - Throws: a `BrokerError` that names the file and what is wrong with it; what was in use stays in use.
+    public func renewCertificate(_ settings: TLSSettings) throws(BrokerError) {
+        guard parts.tls.current != nil else {
+            throw BrokerError(.preconditionFailed, "the server was started without TLS; restart it")
+        }
+        try parts.tls.read(settings)
     }
 
     /// Stops: no new connections, clients are told with `NOTE draining`, what they asked is answered, what
@@ -109,7 +160,8 @@ public final class Server: Service {
         guard let bound else { return false }
         for listener in bound {
             // Closing fails only for what is closed already.
-            try? await listener.close().get()
+            try? await listener.channel.close().get()
+            listener.socket?.remove()
         }
         return true
     }
@@ -121,31 +173,62 @@ public final class Server: Service {
         try await group.shutdownGracefully()
     }
 
-    private var bootstrap: ServerBootstrap {
+    private func listen(on address: ListenAddress) async throws -> Listener {
+        switch address {
+        case .tcp(let host, let port):
+            return Listener(channel: try await bind(address, .open, host, port))
+        case .tls(let host, let port):
+            guard parts.tls.current != nil else {
+                let text = "can't listen on \(address): there is no certificate; give one, and its key"
+                throw BrokerError(.preconditionFailed, text)
+            }
+            return Listener(channel: try await bind(address, .tlsOnly, host, port))
+        case .unix(let path):
+            let socket = try UnixSocket(path: path, mode: configuration.unixSocketMode)
+            do {
+                let channel = try await bootstrap(address, .open).withBoundSocket(socket.descriptor).get()
+                return Listener(channel: channel, socket: socket)
+            } catch {
+                socket.remove()
+                throw Self.refusal(address, error)
+            }
+        }
+    }
+
+    private func bind(
+        _ address: ListenAddress, _ leg: SniffingHandler.Leg, _ host: String, _ port: Int
+    ) async throws -> any Channel {
+        let bootstrap = bootstrap(address, leg)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        do { return try await bootstrap.bind(host: host, port: port).get() } catch {
+            throw Self.refusal(address, error)
+        }
+    }
+
+    private func bootstrap(_ address: ListenAddress, _ leg: SniffingHandler.Leg) -> ServerBootstrap {
         let limits = configuration.limits
         let water = ChannelOptions.Types.WriteBufferWaterMark(
             low: max(1, limits.outputBytesMax / 4), high: max(1, limits.outputBytesMax)
         )
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: water)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 256 << 10)
             )
-            .childChannelInitializer { [broker, limits, logger, connections, room, refusals] channel in
+            .childChannelInitializer { [parts, connections, refusals] channel in
                 guard connections.add(channel) else {
                     refusals.refused(limit: connections.limit, on: channel.eventLoop)
                     return Self.turnAway(channel, connections.limit)
                 }
                 channel.closeFuture.whenComplete { _ in connections.remove(channel) }
+                let peer = address.port == nil ? "\(address)" : channel.remoteAddress?.description ?? "?"
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        SniffingHandler(broker: broker, limits: limits, room: room, logger: logger)
-                    )
+                        SniffingHandler(parts, leg: leg, peer: peer))
                 }
             }
     }
@@ -175,4 +258,11 @@ public final class Server: Service {
             error.errnoCode == FileDescriptors.addressInUse ? .resourceLocked : .internalError
         return BrokerError(code, "can't listen on \(address): \(advice)")
     }
+}
+
+/// What the server listens on.
+private struct Listener: Sendable {
+    let channel: any Channel
+    /// The file to remove at the end.
+    var socket: UnixSocket?
 }

@@ -2,45 +2,6 @@
 
 public import LeveretWire
 
-/// A TCP address to listen on.
-public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
-    /// A name or an address; `127.0.0.1` is this machine only, `0.0.0.0` and `::` are every network.
-    public var host: String
-    /// 0–65,535; 0 asks the system for a free one.
-    public var port: Int
-
-    /// The address `host`:`port`.
-    public init(host: String = "127.0.0.1", port: Int = 5672) {
-        self.host = host
-        self.port = port
-    }
-
-    /// Reads `HOST:PORT`, `[V6]:PORT` or a bare `PORT`; `nil` when it is none of these.
-    public init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":") else {
-            guard let port = Self.port(text[...]) else { return nil }
-            self.init(port: port)
-            return
-        }
-        var host = text[..<colon]
-        if host.first == "[", host.last == "]" {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        guard !host.isEmpty, let port = Self.port(text[text.index(after: colon)...]) else { return nil }
-        self.init(host: String(host), port: port)
-    }
-
-    private static func port(_ text: Substring) -> Int? {
-        guard let port = UInt16(text), text.utf8.first != UInt8(ascii: "+") else { return nil }
-        return Int(port)
-    }
-
-    /// `HOST:PORT`, as it is read.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-}
-
 /// Every limit of the server beside those of the protocol.
 public struct ServerLimits: Hashable, Sendable {
     /// Connections at one time; one more is told so with `ERR 506` and closed. The system's limit on file
@@ -75,8 +36,14 @@ public struct ServerLimits: Hashable, Sendable {
 public struct ServerConfiguration: Hashable, Sendable {
     /// Where it listens; every protocol is spoken on each.
     public var addresses = [ListenAddress()]
+    /// Who may connect to sockets in the file system, as permissions of a file: 0o600 is this user alone.
+    public var unixSocketMode: UInt32 = 0o600
+    /// What it proves who it is with; without, it speaks no TLS.
+    public var tls: TLSSettings?
     /// What a client may use.
     public var limits = ServerLimits()
+    /// When it says that something runs out.
+    public var alarms = AlarmThresholds()
     /// Threads that serve sockets, 1–64. One serves over a million messages a second.
     public var eventLoops = 1
 

@@ -1,10 +1,13 @@
 // Looks at the first bytes of a connection, puts the handler of that protocol in its place, and goes. Other
-// protocols on the same port get their branch here.
+// protocols on the same port get their branch here. Where the first bytes are TLS, what comes out of it is sniffed
+// in its turn, so every protocol is spoken inside TLS as outside.
 
 import Leveret
 import LeveretWire
 import Logging
 import NIOCore
+import NIOSSL
+import NIOTLS
 
 /// What a client speaks, as its first bytes tell.
 enum SniffedProtocol: Equatable {
@@ -43,26 +46,57 @@ enum SniffedProtocol: Equatable {
     }
 }
 
+/// What all connections of a server work with.
+struct ServerParts: Sendable {
+    let broker: Broker
+    let limits: ServerLimits
+    let room: SharedRoom
+    let logger: Logger
+    /// What TLS is spoken with, where it is.
+    let tls: TLSIdentity
+}
+
 /// The first handler of every connection.
 final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
+    /// What the bytes are that it sees.
+    enum Leg {
+        /// The socket's, of a listener for everything.
+        case open
+        /// The socket's, of a listener for TLS.
+        case tlsOnly
+        /// What TLS has deciphered; nothing comes before the handshake is done.
+        case insideTLS
+    }
+
     /// RFC 8446 §6: a fatal alert, handshake_failure, so that a client blames the protocol, not the network.
     private static let tlsAlert: [UInt8] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28]
 
-    private let broker: Broker
-    private let limits: ServerLimits
-    private let room: SharedRoom
-    private let logger: Logger
+    private let parts: ServerParts
+    private let leg: Leg
+    /// Whom listings and the log name.
+    private let peer: String
+    private var isHandshaking: Bool
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
 
-    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger) {
-        self.broker = broker
-        self.limits = limits
-        self.room = room
-        self.logger = logger
+    init(_ parts: ServerParts, leg: Leg = .open, peer: String) {
+        self.parts = parts
+        self.leg = leg
+        self.peer = peer
+        isHandshaking = leg == .insideTLS
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        guard isHandshaking else { return }
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(
+            in: .seconds(Int64(parts.limits.stalledSeconds))
+        ) {
+            [self] in
+            handshakeFailed(context, "it took longer than \(parts.limits.stalledSeconds) s")
+        }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
@@ -70,7 +104,9 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var incoming = unwrapInboundIn(data)
         bytes.writeBuffer(&incoming)
-        switch SniffedProtocol(bytes.readableBytesView, lineBytesMax: limits.line.lineBytesMax) {
+        let spoken = SniffedProtocol(bytes.readableBytesView, lineBytesMax: parts.limits.line.lineBytesMax)
+        if leg == .tlsOnly, spoken != .tls { return sendAway(context) }
+        switch spoken {
         case .undecided: waitForMore(context)
         case .line: handOver(context)
         case .amqp:
@@ -81,7 +117,10 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
                         "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet; send HELP for the line protocol\n"
                 ))
         case .tls:
-            farewell(context, "TLS", ByteBuffer(bytes: Self.tlsAlert))
+            guard leg != .insideTLS, let identity = parts.tls.current else {
+                return farewell(context, "TLS", ByteBuffer(bytes: Self.tlsAlert))
+            }
+            startTLS(context, identity)
         case .http:
             let text = "this port speaks the line protocol, not HTTP; try HELP with nc"
             let head = "HTTP/1.0 501 Not Implemented\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
@@ -92,18 +131,58 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case is DrainEvent: context.close(promise: nil)
+        case ChannelEvent.inputClosed where isHandshaking: context.close(promise: nil)
         case ChannelEvent.inputClosed: handOver(context, then: event)
+        case TLSUserEvent.handshakeCompleted:
+            isHandshaking = false
+            deadline?.cancel()
+            deadline = nil
         default: context.fireUserInboundEventTriggered(event)
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if isHandshaking { handshakeFailed(context, "\(error)") } else { context.close(promise: nil) }
+    }
+
+    // MARK: TLS
+
+    private func startTLS(_ context: ChannelHandlerContext, _ identity: NIOSSLContext) {
+        let inside = SniffingHandler(parts, leg: .insideTLS, peer: peer + " tls")
+        do {
+            let pipeline = context.pipeline.syncOperations
+            try pipeline.addHandler(inside, position: .after(self))
+            try pipeline.addHandler(NIOSSLServerHandler(context: identity), position: .after(self))
+        } catch {
+            return context.close(promise: nil)
+        }
+        context.fireChannelRead(wrapInboundOut(bytes))
+        context.fireChannelReadComplete()
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    private func handshakeFailed(_ context: ChannelHandlerContext, _ why: String) {
+        isHandshaking = false
+        parts.logger.info("TLS handshake failed", metadata: ["peer": "\(peer)", "error": "\(why)"])
+        context.close(promise: nil)
+    }
+
+    private func sendAway(_ context: ChannelHandlerContext) {
+        let error = BrokerError(
+            .notAllowed, "only TLS is spoken here; connect with TLS, or to another address")
+        farewell(context, "something else than TLS", ByteBuffer(string: "ERR \(error)\n"))
+    }
+
+    // MARK: the others
 
     private func waitForMore(_ context: ChannelHandlerContext) {
         guard deadline == nil else { return }
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(Int64(limits.stalledSeconds)))
-        { [self] in
-            let text = "no bytes for \(limits.stalledSeconds) s within a request, which was not run; closing"
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(
+            in: .seconds(Int64(parts.limits.stalledSeconds))
+        ) {
+            [self] in
+            let text =
+                "no bytes for \(parts.limits.stalledSeconds) s within a request, which was not run; closing"
             let error = BrokerError(.frameError, text)
             farewell(context, "nothing known", ByteBuffer(string: "ERR \(error)\n"))
         }
@@ -111,9 +190,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func handOver(_ context: ChannelHandlerContext, then event: Any? = nil) {
         let handler = LineHandler(
-            broker: broker, limits: limits, room: room, logger: logger,
-            peer: context.channel.remoteAddress?.description ?? "?"
-        )
+            broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger, peer: peer)
         replace(context, with: handler)
         context.fireChannelRead(wrapInboundOut(bytes))
         context.fireChannelReadComplete()
@@ -122,12 +199,9 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func farewell(_ context: ChannelHandlerContext, _ spoken: String, _ answer: ByteBuffer) {
-        let peer = context.channel.remoteAddress?.description ?? "?"
-        logger.info(
+        parts.logger.info(
             "connection closed: it does not speak the line protocol",
-            metadata: [
-                "peer": "\(peer)", "protocol": "\(spoken)",
-            ])
+            metadata: ["peer": "\(peer)", "protocol": "\(spoken)"])
         replace(context, with: FarewellHandler(answer))
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }

@@ -91,7 +91,7 @@ import Testing
         configuration.addresses = [ListenAddress(port: 0)]
         configuration.limits.connectionsMax = 1
         let server = Server(broker: broker, configuration: configuration, logger: logger)
-        let port = UInt16(try await server.start()[0].port)
+        let port = UInt16(try await server.start()[0].port ?? 0)
         try Self.talk(port)
         try await server.stop()
         try await broker.shutdown()

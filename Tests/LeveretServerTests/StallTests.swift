@@ -24,7 +24,9 @@ import Testing
     private static func hold(_ broker: Broker, _ body: (EmbeddedChannel) throws -> Void) throws {
         let limits = ServerLimits()
         let handler = SniffingHandler(
-            broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet)
+            ServerParts(
+                broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet, tls: TLSIdentity()),
+            peer: "test")
         let channel = EmbeddedChannel(handler: handler)
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         try body(channel)

@@ -24,7 +24,7 @@ func withServer(
     configuration.addresses = [ListenAddress(port: 0)]
     change(&configuration.limits)
     let server = Server(broker: broker, configuration: configuration, logger: quiet.logger)
-    let port = try await server.start()[0].port
+    let port = try await server.start()[0].port ?? 0
     do {
         try await body(UInt16(port), server)
         try await server.stop()

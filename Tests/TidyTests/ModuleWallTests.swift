@@ -18,14 +18,16 @@ import Testing
         (
             "LeveretServer",
             [
-                "LeveretCore", "Leveret", "LeveretWire", "NIOCore", "NIOPosix", "Logging",
-                "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials", "Glibc",
+                "LeveretCore", "Leveret", "LeveretWire", "NIOCore", "NIOPosix", "NIOSSL", "NIOTLS",
+                "Logging", "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials",
+                "Glibc",
                 "Darwin", "Musl",
             ]
         ),
         (
             "LeveretCLI",
             [
+                "CYAML", "NIOEmbedded", "NIOSSL", "NIOTLS",
                 "LeveretCore", "Leveret", "LeveretWire", "LeveretServer", "NIOCore", "NIOPosix",
                 "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals", "Synchronization",
                 "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl",

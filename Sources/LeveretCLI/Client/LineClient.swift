@@ -1,5 +1,6 @@
 // A connection to a server's line protocol: one socket, no threads. Requests gather in a buffer and leave
-// together; replies are read in order. While it writes it also reads, so neither side can wait for the other.
+// together; replies are read in order. While it writes it also reads, so neither side can wait for the other. With
+// TLS, what is sent and received goes through a TLSTalk on its way.
 
 #if canImport(Darwin)
 import Darwin
@@ -12,6 +13,8 @@ final class LineClient {
     /// Whom it talks to.
     let server: ServerAddress
     private let socket: CInt
+    /// What ciphers, where the server is spoken to so.
+    private let tls: TLSTalk?
     private var outgoing: [UInt8] = []
     private var incoming: [UInt8] = []
     /// What has been read of `incoming`.
@@ -38,7 +41,13 @@ final class LineClient {
     init(_ server: ServerAddress, patience: CInt = -1) throws(Failure) {
         self.server = server
         self.patience = patience
+        var tls: TLSTalk?
+        if case .tls(let host, _) = server {
+            tls = try TLSTalk(host: host, authorityPath: Terminal.environment("LEVERET_CA"))
+        }
+        self.tls = tls
         socket = try Self.connect(to: server, milliseconds: Self.greeting(within: patience))
+        if let tls { try shakeHands(tls) }
         send(LineRequest("HELLO").option("name", "leveret"))
         try flush()
         try greet()
@@ -67,6 +76,7 @@ final class LineClient {
     /// Sends all that has gathered. Where the server has closed, `receive` says so, after its last words.
     func flush() throws(Failure) {
         var sent = 0
+        if let tls { outgoing = tls.ciphered(outgoing) }
         while sent < outgoing.count, !isClosed {
             let count = outgoing.withUnsafeBytes { bytes in
                 Self.write(socket, UnsafeRawBufferPointer(rebasing: bytes[sent...]))
@@ -218,10 +228,20 @@ extension LineClient {
             incoming.removeSubrange(..<read)
             read = 0
         }
+        var problem: String?
         let count = withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
             let count = recv(socket, buffer.baseAddress, buffer.count, 0)
-            if count > 0 { incoming.append(contentsOf: buffer[..<count]) }
+            guard count > 0 else { return count }
+            if let tls {
+                problem = tls.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]), into: &incoming)
+            } else {
+                incoming.append(contentsOf: buffer[..<count])
+            }
             return count
+        }
+        if let problem {
+            isClosed = true
+            return problem
         }
         if count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR) { return nil }
         isClosed = true
@@ -237,6 +257,17 @@ extension LineClient {
             if count > 0 { return entry.revents & events == 0 ? CShort(POLLIN) : entry.revents }
             if count == 0 { throw silent }
             if errno != EINTR { throw lost(Self.reason(errno)) }
+        }
+    }
+
+    /// Lets both sides say what TLS wants said before anything else.
+    private func shakeHands(_ tls: TLSTalk) throws(Failure) {
+        try flush()
+        while !tls.isReady {
+            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+            let problem = fill()
+            try flush()
+            if let problem { throw Failure(.unreachable, "no TLS with \(server): \(problem)") }
         }
     }
 
@@ -277,6 +308,39 @@ extension LineClient {
 
 extension LineClient {
     private static func connect(to server: ServerAddress, milliseconds: CInt) throws(Failure) -> CInt {
+        switch server {
+        case .tcp(let host, let port), .tls(let host, let port):
+            return try connect(to: host, port, of: server, milliseconds: milliseconds)
+        case .unix(let path):
+            let descriptor = connect(toFile: path, milliseconds: milliseconds)
+            if descriptor < 0 { throw absent(server, -descriptor) }
+            return descriptor
+        }
+    }
+
+    /// A connected socket that never blocks, or the negated `errno`.
+    private static func connect(toFile path: String, milliseconds: CInt) -> CInt {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return -ENAMETOOLONG }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        #if canImport(Darwin)
+        let type = SOCK_STREAM
+        #else
+        let type = CInt(SOCK_STREAM.rawValue)
+        #endif
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(
+                    AF_UNIX, type, 0, $0, socklen_t(MemoryLayout<sockaddr_un>.size),
+                    milliseconds: milliseconds)
+            }
+        }
+    }
+
+    private static func connect(
+        to host: String, _ port: UInt16, of server: ServerAddress, milliseconds: CInt
+    ) throws(Failure) -> CInt {
         var hints = addrinfo()
         #if canImport(Darwin)
         hints.ai_socktype = SOCK_STREAM
@@ -285,11 +349,11 @@ extension LineClient {
         #endif
         hints.ai_flags = AI_ADDRCONFIG
         var found: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(server.host, String(server.port), &hints, &found)
+        let code = getaddrinfo(host, String(port), &hints, &found)
         guard code == 0 else {
             throw Failure(
                 .unreachable,
-                "the host '\(server.host.printable)' is unknown: \(String(cString: gai_strerror(code))); check --url "
+                "the host '\(host.printable)' is unknown: \(String(cString: gai_strerror(code))); check --url "
                     + "and LEVERET_URL"
             )
         }
@@ -299,29 +363,39 @@ extension LineClient {
         while let address = next {
             let entry = address.pointee
             next = entry.ai_next
-            let descriptor = connect(entry, milliseconds: milliseconds)
+            let descriptor = connect(
+                entry.ai_family, entry.ai_socktype, entry.ai_protocol, entry.ai_addr, entry.ai_addrlen,
+                milliseconds: milliseconds)
             if descriptor >= 0 { return descriptor }
             lastError = -descriptor
         }
-        throw Failure(
+        throw absent(server, lastError)
+    }
+
+    private static func absent(_ server: ServerAddress, _ code: CInt) -> Failure {
+        Failure(
             .unreachable,
-            "no server answers at \(server): \(reason(lastError)); start one with 'leveret serve', or name another"
+            "no server answers at \(server): \(reason(code)); start one with 'leveret serve', or name another"
                 + " with --url leveret://host:port"
         )
     }
 
     /// A connected socket that never blocks, or the negated `errno`.
-    private static func connect(_ address: addrinfo, milliseconds: CInt) -> CInt {
-        let descriptor = makeSocket(address.ai_family, address.ai_socktype, address.ai_protocol)
+    private static func connect(
+        _ family: CInt, _ type: CInt, _ kind: CInt, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t,
+        milliseconds: CInt
+    ) -> CInt {
+        let descriptor = makeSocket(family, type, kind)
         if descriptor < 0 { return -errno }
         var one: CInt = 1
+        // A socket in the file system has no such option, and needs none.
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
         #if canImport(Darwin)
         setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<CInt>.size))
         #endif
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)  // programs that a command starts don't have it
-        if openConnection(descriptor, address.ai_addr, address.ai_addrlen) == 0 { return descriptor }
+        if openConnection(descriptor, address, length) == 0 { return descriptor }
         var problem = errno
         if problem == EINPROGRESS {
             var entry = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)

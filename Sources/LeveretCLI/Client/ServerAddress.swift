@@ -1,22 +1,35 @@
 // Where a server is: the value of `--url` and LEVERET_URL.
 
-/// A host and a port, from `leveret://host:port`.
-struct ServerAddress: Equatable, CustomStringConvertible {
-    /// A name or an address, without the brackets of IPv6.
-    var host: String
-    /// 1–65,535.
-    var port: UInt16
+/// What a client connects to.
+enum ServerAddress: Equatable, CustomStringConvertible {
+    /// A name or an address, without the brackets of IPv6, and a port of 1–65,535.
+    case tcp(host: String, port: UInt16)
+    /// The same, with TLS.
+    case tls(host: String, port: UInt16)
+    /// A socket in the file system.
+    case unix(path: String)
 
     /// Where a server listens unless told otherwise.
-    static let standard = ServerAddress(host: "127.0.0.1", port: 5672)
+    static let standard = ServerAddress.tcp(host: "127.0.0.1", port: 5672)
+    /// Where AMQP's servers speak TLS (IANA).
+    private static let portForTLS: UInt16 = 5671
 
-    /// Reads `leveret://host[:port]`, or `host[:port]`.
+    /// Reads `leveret://host[:port]`, `leverets://host[:port]`, `host[:port]` or `unix:path`.
     ///
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
     init(_ url: String) throws(Failure) {
+        for scheme in ["unix:", "leveret+unix:"] where url.hasPrefix(scheme) {
+            var path = url.dropFirst(scheme.utf8.count)
+            if path.hasPrefix("///") { path = path.dropFirst(2) }
+            if path.isEmpty { throw Self.wrong(url, "there is no path") }
+            self = .unix(path: String(path))
+            return
+        }
         var rest = Substring(url)
+        var hasTLS = false
         if let scheme = url.firstRange(of: "://") {
-            guard url[..<scheme.lowerBound] == "leveret" else {
+            hasTLS = url[..<scheme.lowerBound] == "leverets"
+            guard hasTLS || url[..<scheme.lowerBound] == "leveret" else {
                 throw Self.wrong(url, "the scheme is '\(url[..<scheme.lowerBound])'")
             }
             rest = url[scheme.upperBound...]
@@ -24,6 +37,17 @@ struct ServerAddress: Equatable, CustomStringConvertible {
         if rest.last == "/" { rest.removeLast() }
         if rest.contains("@") { throw Self.wrong(url, "this version knows no users") }
         if rest.contains("/") { throw Self.wrong(url, "the virtual host is always '/'") }
+        let (host, port) = try Self.hostAndPort(rest, url)
+        self =
+            hasTLS
+            ? .tls(host: host, port: port ?? Self.portForTLS)
+            : .tcp(host: host, port: port ?? 5672)
+    }
+
+    private static func hostAndPort(
+        _ rest: Substring, _ url: String
+    ) throws(Failure) -> (host: String, port: UInt16?) {
+        let host: String
         var port: Substring?
         if rest.first == "[", let end = rest.firstIndex(of: "]") {
             host = String(rest[rest.index(after: rest.startIndex)..<end])
@@ -35,24 +59,23 @@ struct ServerAddress: Equatable, CustomStringConvertible {
         } else {
             host = String(rest)
         }
-        if host.isEmpty { throw Self.wrong(url, "there is no host") }
-        guard let port else {
-            self.port = Self.standard.port
-            return
-        }
+        if host.isEmpty { throw wrong(url, "there is no host") }
+        guard let port else { return (host, nil) }
         guard let number = UInt16(port), number > 0 else {
-            throw Self.wrong(url, "'\(port)' is no port (1 to 65535)")
+            throw wrong(url, "'\(port)' is no port (1 to 65535)")
         }
-        self.port = number
+        return (host, number)
     }
 
-    private init(host: String, port: UInt16) {
-        self.host = host
-        self.port = port
+    /// As sentences name it.
+    var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .tls(let host, let port):
+            host.contains(":") ? "leverets://[\(host)]:\(port)" : "leverets://\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
     }
-
-    /// `host:port`, as sentences name it.
-    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     private static func wrong(_ url: String, _ why: String) -> Failure {
         Failure(.usage, "'\(url)' is no server's address: \(why); write leveret://host:port")

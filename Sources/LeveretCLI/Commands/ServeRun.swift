@@ -1,0 +1,143 @@
+// The life of a server process: it opens the broker, listens, says so, hears signals, and ends in good order. The
+// service manager is told of each step.
+
+import Leveret
+import LeveretServer
+import LeveretWire
+import Logging
+import Synchronization
+import UnixSignals
+
+/// One run of `leveret serve`.
+struct ServeRun {
+    private let settings: ServeSettings
+    /// Reads all settings again.
+    private let reread: () throws(Failure) -> ServeSettings
+    private let level: LogLevel
+    private let logger: Logger
+    private let notifier = ServiceNotifier()
+
+    /// Sets the process's log up for these settings; once in a process.
+    init(_ settings: ServeSettings, reread: @escaping () throws(Failure) -> ServeSettings) {
+        self.settings = settings
+        self.reread = reread
+        let level = LogLevel(settings.logLevel)
+        self.level = level
+        LoggingSystem.bootstrap { LeveledLog(label: $0, level: level) }
+        logger = Logger(label: "leveret")
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    func run() async throws {
+        var configuration = Broker.Configuration()
+        configuration.store.durability = settings.durability
+        configuration.limits.bodyBytesMax = settings.server.limits.line.bodyBytesMax
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        let broker: Broker
+        do { broker = try Broker(.file(settings.database), configuration: configuration) } catch {
+            throw Failure(error)
+        }
+        let server = Server(broker: broker, configuration: settings.server)
+        do {
+            let addresses = try await server.start()
+            Terminal.write(Self.greeting(addresses).utf8, to: Terminal.standardOutput)
+            let status = "listening on " + addresses.map(\.description).joined(separator: ", ")
+            notifier.ready(status)
+            try await untilStopped(signals, broker, reload: { reload(server, status) }) {
+                notifier.stopping()
+                try await server.stop()
+                try await broker.shutdown()
+            }
+        } catch let error as BrokerError {
+            // The first error is the one to tell.
+            try? await broker.shutdown()
+            throw Failure(error)
+        }
+    }
+
+    /// Waits for a signal, then stops; a second signal meanwhile ends the process at once.
+    private func untilStopped(
+        _ signals: UnixSignalsSequence, _ broker: Broker, reload: () -> Void, stop: () async throws -> Void
+    ) async throws {
+        let (heard, hear) = AsyncStream.makeStream(of: UnixSignal.self)
+        try await withThrowingTaskGroup { group in
+            group.addTask {
+                var isStopping = false
+                for await signal in signals {
+                    if signal != .sighup {
+                        if isStopping { Terminal.endAtOnce() }
+                        isStopping = true
+                    }
+                    hear.yield(signal)
+                }
+            }
+            if let microseconds = notifier.watchdogMicroseconds {
+                group.addTask { [notifier] in try await Self.watch(broker, notifier, every: microseconds / 2)
+                }
+            }
+            for await signal in heard {
+                guard signal == .sighup else { break }
+                reload()
+            }
+            try await stop()
+            group.cancelAll()
+        }
+    }
+
+    /// Tells the service manager that all is well, as often as it wants, while the broker answers.
+    private static func watch(
+        _ broker: Broker, _ notifier: ServiceNotifier, every microseconds: Int
+    ) async throws {
+        while !Task.isCancelled {
+            do { _ = try await broker.status() } catch { return }  // it is being shut down
+            notifier.alive()
+            do { try await Task.sleep(for: .microseconds(microseconds)) } catch { return }  // we are
+        }
+    }
+
+    /// SIGHUP: takes over what can change in a running server.
+    private func reload(_ server: Server, _ status: String) {
+        notifier.reloading()
+        defer { notifier.ready(status) }
+        do {
+            let new = try reread()
+            if let tls = new.server.tls { try server.renewCertificate(tls) }
+            level.set(new.logLevel)
+            logger.notice(
+                "configuration read again",
+                metadata: [
+                    "log-level": "\(new.logLevel)",
+                    "tls": new.server.tls == nil ? "off" : "certificate read again",
+                ])
+            let late = new.needingRestart(since: settings)
+            if !late.isEmpty {
+                logger.warning(
+                    "these settings have changed and wait for a restart",
+                    metadata: ["settings": "\(late.joined(separator: ", "))"])
+            }
+        } catch {
+            let text = (error as? Failure)?.text ?? (error as? BrokerError)?.text ?? "\(error)"
+            logger.error("the configuration was read again and is wrong; what was in force stays: \(text)")
+        }
+    }
+
+    /// What a person reads when the server is up.
+    static func greeting(_ addresses: [ListenAddress]) -> String {
+        var text = addresses.map { "listening on \($0)\n" }.joined()
+        switch addresses.first {
+        case .tcp(let bound, let port):
+            let host = ["0.0.0.0", "::"].contains(bound) ? "localhost" : bound
+            text += "try it: echo HELP | nc \(host) \(port)\n"
+            let isStandard = port == 5672 && host == "127.0.0.1"
+            text += "or: leveret queue declare jobs"
+            text += isStandard ? "\n" : " --url leveret://\(ListenAddress(host: host, port: port))\n"
+        case .tls(let host, let port):
+            text +=
+                "try it: echo HELP | openssl s_client -quiet -connect \(ListenAddress(host: host, port: port))\n"
+        case .unix(let path):
+            text += "try it: echo HELP | nc -U \(path)\nor: leveret queue declare jobs --url unix:\(path)\n"
+        case nil: break
+        }
+        return text
+    }
+}
