@@ -24,8 +24,11 @@ run: ## start the server on ./leveret.db, listening on 127.0.0.1:5672 (ARGS="--l
 	exec .build/release/leveret serve $(ARGS)
 
 # Without symbols for others to link to, where the system puts it, and without tables for unwinding, which only C++
-# exceptions use (profilers follow the frame pointers): a quarter smaller, and less of it in memory.
-SMALL := -Xswiftc -use-ld=lld -Xlinker --no-pie -Xlinker --no-export-dynamic \
+# exceptions use (profilers follow the frame pointers): a quarter smaller, and less of it in memory. And with each C
+# function in a section of its own, so that the linker leaves out what of BoringSSL nobody calls.
+SECTIONS := -ffunction-sections -fdata-sections
+SMALL := $(foreach flag,$(SECTIONS),-Xcc $(flag) -Xcxx $(flag)) \
+    -Xswiftc -use-ld=lld -Xlinker --no-pie -Xlinker --no-export-dynamic \
     -Xlinker --no-eh-frame-hdr -Xlinker -T.ci/small.ld
 
 release: ## build the server as one stripped program, .build/leveret, that needs no Swift where it runs
