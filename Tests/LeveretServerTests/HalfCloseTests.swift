@@ -34,7 +34,10 @@ import Testing
         _ broker: Broker, _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void
     ) throws {
         let limits = ServerLimits()
-        let handler = SniffingHandler(broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet)
+        let handler = SniffingHandler(
+            ServerParts(
+                broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet, tls: TLSIdentity()),
+            peer: "test")
         let channel = EmbeddedChannel(handler: handler)
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         let publisher = broker.openConnection(name: "publisher").openSession {}
