@@ -264,7 +264,7 @@ extension LineClient {
     private func shakeHands(_ tls: TLSTalk) throws(Failure) {
         try flush()
         while !tls.isReady {
-            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greetingMilliseconds)
+            _ = try wait(for: CShort(POLLIN), milliseconds: Self.greeting(within: patience))
             let problem = fill()
             try flush()
             if let problem { throw Failure(.unreachable, "no TLS with \(server): \(problem)") }

@@ -29,7 +29,7 @@ struct ConsumeCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @Option(help: ArgumentHelp("Run this line of shell for each message.", valueName: "command"))
     var exec: String?

@@ -32,7 +32,7 @@ struct DeadCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue that holds them; without it, all queues.")
+        @Argument(help: "The queue that holds them; without it, all queues.", completion: .queues)
         var name: String?
         @OptionGroup var source: SourceOptions
         @OptionGroup var output: OutputOptions

@@ -6,7 +6,7 @@ import LeveretCore
 
 /// Options that choose dead letters.
 struct DeadFilter: ParsableArguments {
-    @Argument(help: "The queue that holds the dead letters.")
+    @Argument(help: "The queue that holds the dead letters.", completion: .queues)
     var name: String
     @Option(help: ArgumentHelp("Only the one at this position.", valueName: "position"))
     var position: Int?

@@ -19,7 +19,7 @@ struct DelayedCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue; without it, all of them.")
+    @Argument(help: "The queue; without it, all of them.", completion: .queues)
     var name: String?
     @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 20
@@ -44,7 +44,7 @@ struct DelayedCommand: ParsableCommand {
         let source = try source.open()
         var queues = name.map { [$0] } ?? []
         if name == nil {
-            try source.queues(match: nil) { row in
+            try source.queues(match: nil, fields: ["name", "delayed"]) { row in
                 if row["delayed"]?.int ?? 0 > 0, let name = row["name"]?.text { queues.append(name) }
             }
         }

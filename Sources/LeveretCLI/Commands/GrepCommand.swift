@@ -20,7 +20,7 @@ struct GrepCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @Argument(help: "The text, taken literally.")
     var pattern: String

@@ -26,7 +26,7 @@ extension MessageCommand {
 
 /// One message, and how it is shown.
 struct MessageOptions: ParsableArguments {
-    @Argument(help: "The queue.")
+    @Argument(help: "The queue.", completion: .queues)
     var name: String
     @Argument(help: "The message's position.")
     var position: Int

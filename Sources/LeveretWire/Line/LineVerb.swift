@@ -8,7 +8,8 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
-    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql, kill,
+    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
+        kill,
         ping,
         help,
         quit
