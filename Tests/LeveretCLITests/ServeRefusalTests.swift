@@ -217,7 +217,12 @@ import Testing
         let last = try LineSocket(port: third.port)
         let ready = try #require(try last.ask("QUEUE jobs")["ready"].flatMap { Int($0) })
         #expect(ready >= confirmed - 1)
-        let published = try last.ask("PUB \"\" jobs", body: [1]).line
+        var published = try answer(last, "PUB \"\" jobs {1}\nx").line
+        if published.contains("506") {
+            // A file system may count what was removed as free only after a while.
+            while try last.waitForNext()?.line.hasPrefix("NOTE unblocked") == false {}
+            published = try answer(last, "PUB \"\" jobs {1}\nx").line
+        }
         #expect(published == "OK 1")
         #expect(third.stop().status == 0)
     }
