@@ -52,6 +52,19 @@ import Testing
         #expect(each.output.hasPrefix("3 messages published"))
     }
 
+    @Test func `peek pages through what was delayed, each message once`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "mails"])
+        try await shell.run(["publish", "", "mails", "hello", "--count", "1500", "--delay", "1"])
+        while try await shell.run(["queues", "-o", "csv", "--columns", "ready"]).output != "ready\n1500\n" {}
+        let all = try await shell.run([
+            "peek", "mails", "-n", "3000", "-o", "csv", "--columns", "position",
+        ])
+        let positions = all.output.split(separator: "\n").dropFirst().compactMap { Int($0) }
+        #expect(positions.count == 1500)
+        #expect(Set(positions).count == 1500)
+    }
+
     @Test func `a body comes from a file, and goes out byte for byte`() async throws {
         let shell = try Shell()
         let file = shell.folder.path("body")

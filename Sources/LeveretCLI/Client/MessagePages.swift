@@ -91,13 +91,8 @@ struct MessagePages {
         case .delayed:
             let due = SQLText.literal(last["due"]?.text ?? "")
             behind = "due > \(due) OR (due = \(due) AND position > \(position))"
-        case .ready where last["headers"]?["x-delay"] != nil:
-            var place = max(position, from)
-            try source.query("SELECT place FROM message WHERE id = \(position)") { row in
-                place = max(place, row["place"]?.int ?? 0)
-            }
-            from = place.adding(1)
-        case .ready, .unacked, .all: from = max(from, position.adding(1))
+        case .ready: from = try source.place(behind: last, from: from)
+        case .unacked, .all: from = max(from, position.adding(1))
         }
     }
 
@@ -136,6 +131,20 @@ struct MessagePages {
         }
         let between = (1..<most).reversed().map { "priority = \($0)" }
         return ["priority >= \(most)"] + between + ["coalesce(priority, 0) = 0"]
+    }
+}
+
+extension Source {
+    /// From which place a PEEK of ready messages that began at `from` goes on behind the last one it showed.
+    func place(behind last: JSON, from: Int) throws -> Int {
+        var place = max(last.position, from)
+        // What was delayed when it was published stands further behind than its position says.
+        if last["headers"]?["x-delay"] != nil {
+            try query("SELECT place FROM message WHERE id = \(last.position)") { row in
+                place = max(place, row["place"]?.int ?? 0)
+            }
+        }
+        return place.adding(1)
     }
 }
 

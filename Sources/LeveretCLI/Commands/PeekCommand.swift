@@ -55,13 +55,14 @@ struct PeekCommand: ParsableCommand {
             let count = min(left, PeekRequest.countMax)
             var seen = 0
             var bytes = 0
+            var last: JSON?
             let request = PeekRequest(
                 queue: name, count: count, from: next, state: state, condition: condition
             )
             try source.peek(request) { row in
                 seen += 1
                 bytes += row["size"]?.int ?? 0
-                next = (row["position"]?.int ?? next) + 1
+                last = row
                 printer.print(row)
             }
             left -= seen
@@ -69,6 +70,7 @@ struct PeekCommand: ParsableCommand {
             // Delayed ones come in order of due times, so that there is no position to go on from.
             if seen == 0 || state == .delayed || state == .all { break }
             if condition != nil, bytes < PeekRequest.bytesMax { break }
+            if left > 0, let last { next = try source.place(behind: last, from: next) }
         }
         let what = condition == nil ? "" : " and meets the condition"
         printer.finish(
