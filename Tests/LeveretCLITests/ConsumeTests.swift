@@ -73,7 +73,8 @@ import Testing
         let publish =
             #"PUB "" jobs id=a1 content-type=text/x h.tenant=red h."odd name!"=5 h.PATH=/bad h.n=json:"[1]""#
         #expect(try socket.ask(publish, body: bytes).line == "OK 1")
-        let command = "od -An -tx1; env | grep ^LEVERET_ | grep -v URL | sort; echo \"path $PATH\""
+        let command =
+            "od -An -tx1; env | grep ^LEVERET_ | grep -Ev '^LEVERET_(URL|SIM_|CRASH_)' | sort; echo \"path $PATH\""
         let ran = try await shell.run(["consume", "jobs", "-n", "1", "--exec", command])
         let lines = ran.output.split(separator: "\n")
         #expect(lines.first == " 00 ff 0a 41")

@@ -164,8 +164,8 @@ extension Shell {
 
     @Test func `Ctrl-C ends a replay between two batches and says how many went`() async throws {
         let shell = try Shell()
-        try await shell.declareDead(20)
-        let replay = try shell.start(["dead", "replay", "jobs.dead", "--rate", "2"])
+        try await shell.declareDead(100)
+        let replay = try shell.start(["dead", "replay", "jobs.dead", "--rate", "1"])
         while try await shell.bodies("jobs").isEmpty {}
         replay.kill(SIGINT)
         let ended = replay.finish()
@@ -173,6 +173,6 @@ extension Shell {
         let went = try await shell.bodies("jobs").count
         let counted = went == 1 ? "1 dead letter" : "\(went) dead letters"
         #expect(ended.errors.hasPrefix("leveret: interrupted; \(counted) replayed"), "\(ended.errors)")
-        #expect(try await shell.bodies("jobs.dead").count == 20 - went)
+        #expect(try await shell.bodies("jobs.dead").count == 100 - went)
     }
 }
