@@ -121,7 +121,9 @@ extension BrokerCore {
         if let since = queue.pausedSince {
             reasons.append(
                 QueueReason(
-                    .paused, "queue '\(queue.name)' is paused since \(since.iso8601); RESUME lets it go on",
+                    .paused,
+                    "queue '\(queue.name)' is paused since \(since.iso8601); RESUME, or 'leveret resume', lets it "
+                        + "go on",
                     ["since": .string(since.iso8601)]))
         }
         let waitsForStore = queue.first == nil ? queue.isLoading : queue.isFetching

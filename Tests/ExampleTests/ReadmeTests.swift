@@ -43,9 +43,8 @@ import Testing
             let server = try ServerProcess(database: folder.path("leveret.db"))
             let socket = try LineSocket(port: server.port)
             _ = try socket.ask("QUEUE jobs")
-            _ = try socket.ask("PUB \"\" jobs :resize cat.png")
             let lines = box.filter { !$0.hasPrefix("PATH=") }
-            #expect(lines.count == 3)
+            #expect(lines.count == 4)
             return try Program(
                 "/bin/bash", ["-ec", lines.joined(separator: "\n")],
                 environment: ["LEVERET_URL": server.url, "PATH": "\(Program.folder.path()):\(path)"],
@@ -54,7 +53,7 @@ import Testing
         }
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.output.contains("jobs      1"), "\(result.output)")
-        #expect(result.output.contains("resize cat.png"))
+        #expect(result.output.contains("resize dog.png"))
         #expect(result.output.contains("jobs|1|0"), "\(result.output)")
     }
 }

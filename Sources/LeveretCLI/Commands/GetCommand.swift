@@ -67,7 +67,15 @@ struct GetCommand: ParsableCommand {
         // Said out loud: messages held when a connection ends count as failed.
         if outcome == .requeue, let last { try settle(last, "NACK", on: client) }
         if let refusal { throw Failure(refusal) }
-        printer.finish(none: "queue '\(name.printable)' has no message that is ready")
+        let isPaused = try left == number && isPaused(client)
+        printer.finish(
+            none: isPaused
+                ? "queue '\(name.printable)' is paused; 'leveret resume' lets it go on"
+                : "queue '\(name.printable)' has no message that is ready")
+    }
+
+    private func isPaused(_ client: LineClient) throws -> Bool {
+        try ServerSource(client).queue(name)["paused_since"]?.text != nil
     }
 
     private func settle(_ tag: String, _ verb: StaticString, on client: LineClient) throws(Failure) {
