@@ -104,7 +104,7 @@ extension BrokerCore {
         guard alarms[cause] != text else { return }
         alarms[cause] = text
         if let text { outputs.events.append(.alarmRaised(text)) }
-        if alarms.isEmpty { outputs.events.append(.alarmCleared) }
+        if alarms.isEmpty, warnings.isEmpty { outputs.events.append(.alarmCleared) }
         let former = alarm
         alarm = AlarmCause.allCases.first { $0.refusesPublishes && alarms[$0] != nil }.flatMap { alarms[$0] }
         guard alarm != former else { return }

@@ -5,10 +5,13 @@
 extension String {
     /// True where both are the same bytes of UTF-8.
     public func hasSameBytes(as other: String) -> Bool {
-        // The same storage, or the same few bytes: so it is with nearly all that are equal.
+        #if _pointerBitWidth(_64)
+        // A String is two words; equal words are the same text, unequal ones say nothing. Of nearly all texts that are
+        // equal the words are.
         if unsafeBitCast(self, to: SIMD2<UInt64>.self) == unsafeBitCast(other, to: SIMD2<UInt64>.self) {
             return true
         }
+        #endif
         let count = utf8.count
         guard count == other.utf8.count else { return false }
         let found = utf8.withContiguousStorageIfAvailable { a in

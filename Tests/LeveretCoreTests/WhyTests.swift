@@ -155,6 +155,18 @@ import Testing
         #expect(reasons.first?.facts["held_by_others"] == .int(1))
     }
 
+    @Test func `all is well once neither an alarm nor a warning stands`() {
+        let broker = CoreHarness()
+        func told() -> [BrokerEvent] { broker.core.takeOutputs().events }
+        broker.core.setWarnings(["something else writes"])
+        broker.core.setAlarm("the disk is full", now: broker.now)
+        #expect(told() == [.alarmRaised("something else writes"), .alarmRaised("the disk is full")])
+        broker.core.setAlarm(nil, now: broker.now)
+        #expect(told() == [])
+        broker.core.setWarnings([])
+        #expect(told() == [.alarmCleared])
+    }
+
     @Test func `a full queue, an alarm and a shutdown`() {
         let broker = broker(["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
         _ = broker.publish("a", to: "jobs")
