@@ -24,6 +24,8 @@ public final class Server: Service {
     private let logger: Logger
     private let onListening: @Sendable ([ListenAddress]) -> Void
     private let group: MultiThreadedEventLoopGroup
+    /// Looks around: a disk may take its time, and clients are not to wait for that.
+    private let lookout = NIOThreadPool(numberOfThreads: 1)
     private let connections: ConnectionRegistry
     private let parts: ServerParts
     private let refusals: RefusalLog
@@ -95,11 +97,17 @@ public final class Server: Service {
             throw error
         }
         for address in bound { logger.info("listening", metadata: ["address": "\(address)"]) }
-        // Before the first publish can come in; it ends with the loop.
+        // Before the first publish can come in; the others end with the loop.
         lookAround()
-        _ = group.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
+        lookout.start()
+        let loop = group.next()
+        _ = loop.scheduleRepeatedAsyncTask(initialDelay: .seconds(1), delay: .seconds(1)) {
             [weak self] task in
-            if let self { lookAround() } else { task.cancel() }
+            guard let self else {
+                task.cancel()
+                return loop.makeSucceededVoidFuture()
+            }
+            return lookout.runIfActive(eventLoop: loop) { self.lookAround() }
         }
         return bound
     }
@@ -147,6 +155,7 @@ public final class Server: Service {
         }
         await connections.drain()
         cutOff.cancel()
+        try await lookout.shutdownGracefully()
         try await group.shutdownGracefully()
         logger.info("stopped")
     }
@@ -196,9 +205,9 @@ public final class Server: Service {
     }
 
     private func bind(
-        _ address: ListenAddress, _ leg: SniffingHandler.Leg, _ host: String, _ port: Int
+        _ address: ListenAddress, _ layer: SniffingHandler.Layer, _ host: String, _ port: Int
     ) async throws -> any Channel {
-        let bootstrap = bootstrap(address, leg)
+        let bootstrap = bootstrap(address, layer)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         do { return try await bootstrap.bind(host: host, port: port).get() } catch {
@@ -206,7 +215,7 @@ public final class Server: Service {
         }
     }
 
-    private func bootstrap(_ address: ListenAddress, _ leg: SniffingHandler.Leg) -> ServerBootstrap {
+    private func bootstrap(_ address: ListenAddress, _ layer: SniffingHandler.Layer) -> ServerBootstrap {
         let limits = configuration.limits
         let water = ChannelOptions.Types.WriteBufferWaterMark(
             low: max(1, limits.outputBytesMax / 4), high: max(1, limits.outputBytesMax)
@@ -222,21 +231,25 @@ public final class Server: Service {
             .childChannelInitializer { [parts, connections, refusals] channel in
                 guard connections.add(channel) else {
                     refusals.refused(limit: connections.limit, on: channel.eventLoop)
-                    return Self.turnAway(channel, connections.limit)
+                    return Self.turnAway(channel, connections.limit, layer)
                 }
                 channel.closeFuture.whenComplete { _ in connections.remove(channel) }
                 let peer = address.port == nil ? "\(address)" : channel.remoteAddress?.description ?? "?"
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        SniffingHandler(parts, leg: leg, peer: peer))
+                        SniffingHandler(parts, layer: layer, peer: peer))
                 }
             }
     }
 
-    /// Tells a client that there is no room for it.
-    private static func turnAway(_ channel: any Channel, _ limit: Int) -> EventLoopFuture<Void> {
+    /// Tells a client that there is no room for it; where it expects TLS, without a word.
+    private static func turnAway(
+        _ channel: any Channel, _ limit: Int, _ layer: SniffingHandler.Layer
+    ) -> EventLoopFuture<Void> {
         let text =
-            "ERR 506 RESOURCE_ERROR \(limit) connections are open, as many as there may be; try again later\n"
+            layer == .tlsOnly
+            ? ""
+            : "ERR 506 RESOURCE_ERROR \(limit) connections are open, as many as there may be; try again later\n"
         return channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(FarewellHandler(ByteBuffer(string: text)))
         }

@@ -62,7 +62,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundOut = ByteBuffer
 
     /// What the bytes are that it sees.
-    enum Leg {
+    enum Layer {
         /// The socket's, of a listener for everything.
         case open
         /// The socket's, of a listener for TLS.
@@ -75,18 +75,18 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     private static let tlsAlert: [UInt8] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28]
 
     private let parts: ServerParts
-    private let leg: Leg
+    private let layer: Layer
     /// Whom listings and the log name.
     private let peer: String
     private var isHandshaking: Bool
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
 
-    init(_ parts: ServerParts, leg: Leg = .open, peer: String) {
+    init(_ parts: ServerParts, layer: Layer = .open, peer: String) {
         self.parts = parts
-        self.leg = leg
+        self.layer = layer
         self.peer = peer
-        isHandshaking = leg == .insideTLS
+        isHandshaking = layer == .insideTLS
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -105,7 +105,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         var incoming = unwrapInboundIn(data)
         bytes.writeBuffer(&incoming)
         let spoken = SniffedProtocol(bytes.readableBytesView, lineBytesMax: parts.limits.line.lineBytesMax)
-        if leg == .tlsOnly, spoken != .tls { return sendAway(context) }
+        if layer == .tlsOnly, spoken != .tls { return sendAway(context) }
         switch spoken {
         case .undecided: waitForMore(context)
         case .line: handOver(context)
@@ -117,7 +117,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
                         "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet; send HELP for the line protocol\n"
                 ))
         case .tls:
-            guard leg != .insideTLS, let identity = parts.tls.current else {
+            guard layer != .insideTLS, let identity = parts.tls.current else {
                 return farewell(context, "TLS", ByteBuffer(bytes: Self.tlsAlert))
             }
             startTLS(context, identity)
@@ -148,7 +148,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     // MARK: TLS
 
     private func startTLS(_ context: ChannelHandlerContext, _ identity: NIOSSLContext) {
-        let inside = SniffingHandler(parts, leg: .insideTLS, peer: peer + " tls")
+        let inside = SniffingHandler(parts, layer: .insideTLS, peer: peer + " tls")
         do {
             let pipeline = context.pipeline.syncOperations
             try pipeline.addHandler(inside, position: .after(self))

@@ -17,13 +17,15 @@ import Testing
 
     /// A server that listens for everything, and for TLS only.
     private static func withServer(
-        _ tls: TLSSettings, _ body: (Server, _ open: UInt16, _ tlsOnly: UInt16) async throws -> Void
+        _ tls: TLSSettings, connectionsMax: Int = 10_000,
+        _ body: (Server, _ open: UInt16, _ tlsOnly: UInt16) async throws -> Void
     ) async throws {
         let quiet = Broker.Configuration.quiet
         let broker = try Broker(.memory, configuration: quiet)
         var configuration = ServerConfiguration()
         configuration.addresses = [ListenAddress(port: 0), .tls(host: "127.0.0.1", port: 0)]
         configuration.tls = tls
+        configuration.limits.connectionsMax = connectionsMax
         let server = Server(broker: broker, configuration: configuration, logger: quiet.logger)
         let ports = try await server.start().map { UInt16($0.port ?? 0) }
         try await body(server, ports[0], ports[1])
@@ -60,6 +62,17 @@ import Testing
             let refused = try LineSocket(port: tlsOnly)
             #expect(try refused.ask("PING").line.hasPrefix("ERR 530 NOT_ALLOWED only TLS is spoken here"))
             #expect(try refused.waitForNext() == nil)
+        }
+    }
+
+    @Test func `where only TLS is spoken one too many is closed without a word`() async throws {
+        let certificates = try TestCertificates()
+        let settings = Self.settings(try certificates.pair("server"))
+        try await Self.withServer(settings, connectionsMax: 1) { _, open, tlsOnly in
+            let first = try LineSocket(port: open)
+            #expect(try first.ask("PING").line == "OK")
+            #expect(try LineSocket(port: tlsOnly).waitForNext() == nil)
+            #expect(try LineSocket(port: open).waitForNext()?.line.hasPrefix("ERR 506") == true)
         }
     }
 
