@@ -21,7 +21,7 @@ final class LineHandler: ChannelDuplexHandler {
     private static let pagesInTurnMax = 4
 
     /// Where a large body stands that is being received.
-    private enum Reception {
+    enum Reception {
         /// There is none, or it is small.
         case small
         /// Nothing is read until it is this one's turn: the request of this number.
@@ -31,37 +31,37 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     private let broker: Broker
-    private let limits: ServerLimits
-    private let room: SharedRoom
+    let limits: ServerLimits
+    let room: SharedRoom
     private let logger: Logger
     private let peer: String
     /// Past this many bytes, replies leave before the end of the turn.
     private let writeBytesMax: Int
-    private var session: LineSession
+    var session: LineSession
     private var connection: BrokerConnection?
-    private var door: BrokerSession?
+    var door: BrokerSession?
     private var submissions: [Submission] = []
     private var events: [SessionEvent] = []
-    private var out = ByteBuffer()
-    private var reception = Reception.small
+    var out = ByteBuffer()
+    var reception = Reception.small
     /// What the shared room counts of this connection's open transaction.
-    private var transactionBytes = 0
+    var transactionBytes = 0
     /// Something came since the last turn for what was read.
     private var hasRead = false
     /// The pipeline wants to read and was told to wait.
     private var isReadPending = false
     private var isInputClosed = false
-    private var isClosing = false
+    var isClosing = false
     /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
-    private var isStalled = false
+    var isStalled = false
     private var isTurning = false
     private var isTurnWanted = false
     /// A turn comes after those of other connections.
     private var isTurnDue = false
-    private var lastRead = NIODeadline.uptimeNanoseconds(0)
+    var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// From where a large body's pace is measured; `nil` while none comes, or the broker waits for the disk.
-    private var pace: (since: NIODeadline, arrivedBytes: Int)?
-    private var stallTimer: Scheduled<Void>?
+    var pace: (since: NIODeadline, arrivedBytes: Int)?
+    var stallTimer: Scheduled<Void>?
     /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
     private var closeTimer: Scheduled<Void>?
 
@@ -136,7 +136,7 @@ final class LineHandler: ChannelDuplexHandler {
     // MARK: a turn
 
     /// Runs what was read, hands out what waits, and writes all of it.
-    private func turn(_ context: ChannelHandlerContext) {
+    func turn(_ context: ChannelHandlerContext) {
         // Writing may make the socket writable again, and NIO says so from within.
         guard !isTurning else {
             isTurnWanted = true
@@ -258,109 +258,7 @@ final class LineHandler: ChannelDuplexHandler {
         return door
     }
 
-    // MARK: shared room
-
-    /// A large body is received once there is room for it; until then nothing more is read.
-    private func askForRoom(_ context: ChannelHandlerContext) {
-        let bytes = session.awaitedBytes
-        let request = session.requestsRead
-        switch reception {
-        case .small: break
-        case .waiting(request) where bytes > 0, .admitted(request) where bytes > 0: return
-        case .waiting, .admitted: leaveReception()
-        }
-        guard bytes > limits.smallRequestBytesMax else { return }
-        let loop = context.eventLoop
-        let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
-        let isAdmitted = room.take(bytes, for: ObjectIdentifier(self)) {
-            loop.execute { bound.value.handler.admitted(request, bound.value.context) }
-        }
-        reception = isAdmitted ? .admitted(request: request) : .waiting(request: request)
-    }
-
-    private func admitted(_ request: UInt64, _ context: ChannelHandlerContext) {
-        guard case .waiting(request) = reception else { return }
-        reception = .admitted(request: request)
-        turn(context)
-    }
-
-    private func leaveReception() {
-        pace = nil
-        guard case .small = reception else {
-            reception = .small
-            return room.leave(ObjectIdentifier(self))
-        }
-    }
-
-    private func countTransaction() {
-        let grown = session.transactionBytes - transactionBytes
-        guard grown != 0 else { return }
-        transactionBytes += grown
-        if !room.transactionChanged(by: grown) {
-            session.spoilTransaction(with: room.transactionRefusal)
-            countTransaction()
-        }
-    }
-
-    private func leaveRoom() {
-        leaveReception()
-        _ = room.transactionChanged(by: -transactionBytes)
-        transactionBytes = 0
-    }
-
     // MARK: the end
-
-    /// True while it is for the client to go on with a request.
-    private var isClientsTurn: Bool {
-        switch reception {
-        case .waiting: false
-        // Whatever else holds it up: others wait for its room.
-        case .admitted: door?.shouldPause != true
-        case .small: session.isInsideRequest && !isStalled
-        }
-    }
-
-    /// A client that stops in the middle of a request, or is too slow with a large one, is closed in the end.
-    private func watchForStall(_ context: ChannelHandlerContext) {
-        guard isClientsTurn else {
-            pace = nil
-            return
-        }
-        if pace == nil, case .admitted = reception {
-            pace = (context.eventLoop.now, session.arrivedBytes)
-        }
-        guard stallTimer == nil else { return }
-        let begin = pace.map { min($0.since, lastRead) } ?? lastRead
-        let deadline = begin + .seconds(Int64(limits.stalledSeconds))
-        stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
-            stallTimer = nil
-            guard !isClosing else { return }
-            guard isClientsTurn, let stall = stall(now: context.eventLoop.now) else {
-                return watchForStall(context)
-            }
-            session.end(with: BrokerError(.frameError, stall), out: &out)
-            turn(context)
-        }
-    }
-
-    /// How the client holds up a request, if it does.
-    private func stall(now: NIODeadline) -> String? {
-        let seconds = limits.stalledSeconds
-        func isOver(_ begin: NIODeadline) -> Bool { begin + .seconds(Int64(seconds)) <= now }
-        guard !isOver(lastRead) else {
-            return "no bytes for \(seconds) s within a request, which was not run; closing"
-        }
-        guard let pace, isOver(pace.since) else { return nil }
-        let bytes = session.arrivedBytes - pace.arrivedBytes
-        let share = session.awaitedBytes / max(1, limits.receivingSecondsMax / max(1, seconds))
-        let least = max(limits.smallRequestBytesMax, share)
-        guard bytes < least else {
-            self.pace = nil
-            return nil
-        }
-        return "\(bytes) bytes in \(seconds) s of a large request, which was not run; send at least "
-            + "\(least) in that time; closing"
-    }
 
     /// Answers what is owed, then closes.
     private func drain(_ context: ChannelHandlerContext) {
