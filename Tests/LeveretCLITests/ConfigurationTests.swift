@@ -136,5 +136,12 @@ import Testing
         let before = try ServeSettings(flags: [:]) { _ in nil }
         let after = try ServeSettings(flags: ["stalled": ["5"], "log-level": ["debug"]]) { _ in nil }
         #expect(after.needingRestart(since: before) == ["stalled"])
+        let pair = ["tls-certificate": ["a"], "tls-key": ["b"]]
+        let plain = try ServeSettings(flags: [:]) { _ in nil }
+        let ciphered = try ServeSettings(flags: pair) { _ in nil }
+        let renewed = try ServeSettings(flags: pair.merging(["tls-min": ["1.3"]]) { $1 }) { _ in nil }
+        #expect(renewed.needingRestart(since: ciphered) == [])
+        #expect(ciphered.needingRestart(since: plain) == ["tls-certificate", "tls-key"])
+        #expect(plain.needingRestart(since: renewed) == ["tls-certificate", "tls-key", "tls-min"])
     }
 }

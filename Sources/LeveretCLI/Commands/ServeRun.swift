@@ -101,13 +101,14 @@ struct ServeRun {
         defer { notifier.ready(status) }
         do {
             let new = try reread()
-            if let tls = new.server.tls { try server.renewCertificate(tls) }
+            let isRenewed = settings.server.tls != nil && new.server.tls != nil
+            if isRenewed, let tls = new.server.tls { try server.renewCertificate(tls) }
             level.set(new.logLevel)
             logger.notice(
                 "configuration read again",
                 metadata: [
                     "log-level": "\(new.logLevel)",
-                    "tls": new.server.tls == nil ? "off" : "certificate read again",
+                    "tls": isRenewed ? "certificate read again" : "as before",
                 ])
             let late = new.needingRestart(since: settings)
             if !late.isEmpty {

@@ -21,7 +21,8 @@ struct ServeSettings {
     /// - Parameters:
     ///   - flags: What the command line says, by the names of the settings.
     ///   - configPath: What `--config` says; else LEVERET_CONFIG names the file, else there is none.
-    /// - Throws: `Failure` with `.usage`, naming what is wrong and where it stands.
+    /// - Throws: `Failure` with `.usage`, naming what is wrong and where it stands; with `.notFound` or `.refused`
+    ///   where the file can't be read.
     init(
         flags: [String: [String]], configPath: String? = nil, environment: (String) -> String?
     ) throws(Failure) {
@@ -122,7 +123,11 @@ struct ServeSettings {
 
     /// The settings that differ from `other` and take effect at a start only.
     func needingRestart(since other: ServeSettings) -> [String] {
-        let renewed: [SettingKey] = [.logLevel, .tlsCertificate, .tlsKey, .tlsClientCA, .tlsClients, .tlsMin]
+        var renewed: [SettingKey] = [.logLevel]
+        // Certificates are renewed where there are any; TLS is not turned on or off.
+        if (server.tls == nil) == (other.server.tls == nil) {
+            renewed += [.tlsCertificate, .tlsKey, .tlsClientCA, .tlsClients, .tlsMin]
+        }
         return zip(values, other.values)
             .filter { now, then in now.texts != then.texts && !renewed.contains(now.key) }
             .map { $0.0.key.name }

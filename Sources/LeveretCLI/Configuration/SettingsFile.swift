@@ -21,7 +21,8 @@ struct SettingsFile {
 
     /// Reads a file.
     ///
-    /// - Throws: `Failure` with `.usage`, naming the line and what is wrong there.
+    /// - Throws: `Failure` with `.usage`, naming the line and what is wrong there; with `.notFound` or `.refused`
+    ///   where the file can't be read.
     init(path: String) throws(Failure) {
         let bytes = try Input.contents(of: path)
         try self.init(bytes, path: path)
