@@ -9,39 +9,27 @@ import Darwin
 import Glibc
 #endif
 
-/// SIGINT, SIGTERM and SIGCHLD as bytes in a pipe.
+/// SIGINT, SIGTERM, SIGHUP and SIGCHLD as bytes in a pipe.
 enum SignalPipe {
     private static let writeEnd = Atomic<CInt>(-1)
     private static let endings = Atomic<Int>(0)
     private static let lastEnding = Atomic<CInt>(0)
 
-    /// How often the command was asked to end, by SIGINT or SIGTERM.
+    /// How often the command was asked to end, by SIGINT, SIGTERM or SIGHUP.
     static var endingsAsked: Int { endings.load(ordering: .relaxed) }
 
     /// True where Ctrl-C was the last to ask.
     static var isInterrupted: Bool { lastEnding.load(ordering: .relaxed) == SIGINT }
 
-    /// Begins to listen, and returns the descriptor that becomes readable.
+    /// Begins to listen, and returns the descriptor that becomes readable. A SIGHUP that is ignored, as under `nohup`,
+    /// stays so.
     static func open() throws(Failure) -> CInt {
         let (reading, writing) = try Pipe.make()
         _ = fcntl(writing, F_SETFL, fcntl(writing, F_GETFL) | O_NONBLOCK)
         writeEnd.store(writing, ordering: .relaxed)
         _ = (endingsAsked, isInterrupted)  // so that the handler finds them made
-        for number in [SIGINT, SIGTERM, SIGCHLD] {
-            var action = sigaction()
-            #if canImport(Darwin)
-            action.__sigaction_u.__sa_handler = cameIn
-            #else
-            action.__sigaction_handler.sa_handler = cameIn
-            #endif
-            action.sa_flags = CInt(SA_RESTART)
-            sigaction(number, &action, nil)
-        }
-        // Whoever started us may have them blocked.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        for number in [SIGINT, SIGTERM, SIGCHLD] { sigaddset(&signals, number) }
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        let hangup = SignalHandler.isIgnored(SIGHUP) ? [] : [SIGHUP]
+        SignalHandler.install(cameIn, for: [SIGINT, SIGTERM, SIGCHLD] + hangup, flags: CInt(SA_RESTART))
         return reading
     }
 
@@ -52,7 +40,7 @@ enum SignalPipe {
         _ = Pipe.take(from: signals)
     }
 
-    /// Ends the process as the signal that asked would have; a SIGTERM that was obeyed is no failure.
+    /// Ends the process as the signal that asked would have; another that was obeyed is no failure.
     static func endAsAsked() { if isInterrupted { Interrupt.end() } }
 
     fileprivate static func note(_ number: CInt) {

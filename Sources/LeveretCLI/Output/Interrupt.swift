@@ -19,19 +19,7 @@ enum Interrupt {
     /// waits is woken.
     static func listen() {
         _ = hasCome  // so that the handler finds it made
-        var action = sigaction()
-        #if canImport(Darwin)
-        action.__sigaction_u.__sa_handler = interrupted
-        #else
-        action.__sigaction_handler.sa_handler = interrupted
-        #endif
-        action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND))
-        sigaction(SIGINT, &action, nil)
-        // Whoever started us may have it blocked.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGINT)
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        SignalHandler.install(interrupted, for: [SIGINT], flags: CInt(bitPattern: UInt32(SA_RESETHAND)))
     }
 
     /// Waits so long, or until it comes.

@@ -96,15 +96,7 @@ enum TopSignals {
     /// Takes SIGINT, SIGTERM and SIGHUP as wishes to end in good order, and notices SIGWINCH.
     static func listen() {
         _ = ending  // so that the handler finds it made
-        for number in [SIGINT, SIGTERM, SIGHUP, SIGWINCH] {
-            var action = sigaction()
-            #if canImport(Darwin)
-            action.__sigaction_u.__sa_handler = noticed
-            #else
-            action.__sigaction_handler.sa_handler = noticed
-            #endif
-            sigaction(number, &action, nil)
-        }
+        SignalHandler.install(noticed, for: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
     }
 
     /// Ends the process as the signal would have.
