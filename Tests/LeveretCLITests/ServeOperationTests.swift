@@ -12,7 +12,7 @@ import Testing
         let server = try ServerProcess(
             database: folder.path("leveret.db"),
             arguments: ["--listen", "unix:\(path)", "--unix-mode", "0660"])
-        for url in ["unix:\(path)", "leveret+unix:\(path)", "leveret+unix://\(path)"] {
+        for url in ["unix:\(path)", "unix://\(path)"] {
             let result = try await runProgram("leveret", ["queues", "--url", url, "-o", "json"])
             #expect(result.status == 0, "\(result.errors)")
         }
@@ -57,6 +57,39 @@ import Testing
         #expect(
             strange.status == 3 && strange.errors.contains("signed by nobody this system trusts"),
             "\(strange.errors)")
+        #expect(server.stop().status == 0)
+    }
+
+    @Test func `last words over TLS are heard`() async throws {
+        let folder = try TemporaryFolder()
+        let certificates = try TestCertificates()
+        let server = try serve(folder, try certificates.pair("server"))
+        // A line that is too long is refused, and the connection closed with the answer.
+        let query = "SELECT '" + String(repeating: "x", count: 9000) + "'"
+        let result = try await runProgram(
+            "leveret", ["sql", query, "--url", "leverets://localhost:\(server.port)"],
+            environment: ["LEVERET_CA": certificates.authority])
+        #expect(result.status == 1 && result.errors.contains("501 FRAME_ERROR"), "\(result.errors)")
+        #expect(server.stop().status == 0)
+    }
+
+    @Test func `SIGHUP does not turn TLS off, and says so`() async throws {
+        let folder = try TemporaryFolder()
+        let certificates = try TestCertificates()
+        let pair = try certificates.pair("server")
+        let config = URL(filePath: folder.path("leveret.yaml"))
+        let files = "tls-certificate: \(pair.certificate)\ntls-key: \(pair.key)\n"
+        try Data(files.utf8).write(to: config)
+        let server = try ServerProcess(
+            database: folder.path("leveret.db"), arguments: ["--config", config.path()])
+        try Data("log-level: debug\n".utf8).write(to: config)
+        server.program.kill(SIGHUP)
+        try waitForLog(server.program, "settings=tls-certificate, tls-key")
+        #expect(server.program.errorText.contains("log-level=debug tls=as before"))
+        let result = try await runProgram(
+            "leveret", ["queues", "--url", "leverets://localhost:\(server.port)"],
+            environment: ["LEVERET_CA": certificates.authority])
+        #expect(result.status == 0, "\(result.errors)")
         #expect(server.stop().status == 0)
     }
 

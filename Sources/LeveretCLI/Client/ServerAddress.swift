@@ -18,8 +18,8 @@ enum ServerAddress: Equatable, CustomStringConvertible {
     ///
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
     init(_ url: String) throws(Failure) {
-        for scheme in ["unix:", "leveret+unix:"] where url.hasPrefix(scheme) {
-            var path = url.dropFirst(scheme.utf8.count)
+        if url.hasPrefix("unix:") {
+            var path = url.dropFirst(5)
             if path.hasPrefix("///") { path = path.dropFirst(2) }
             if path.isEmpty { throw Self.wrong(url, "there is no path") }
             self = .unix(path: String(path))
@@ -78,6 +78,9 @@ enum ServerAddress: Equatable, CustomStringConvertible {
     }
 
     private static func wrong(_ url: String, _ why: String) -> Failure {
-        Failure(.usage, "'\(url)' is no server's address: \(why); write leveret://host:port")
+        Failure(
+            .usage,
+            "'\(url)' is no server's address: \(why); write leveret://host:port, leverets://host:port or unix:path"
+        )
     }
 }

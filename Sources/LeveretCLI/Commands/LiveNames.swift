@@ -24,10 +24,12 @@ extension CompletionKind {
 
 /// What the server has whose name begins like a word that is being typed.
 enum LiveNames {
-    /// So long the whole takes at most: a person waits for it.
+    /// So long a server may be silent: a person waits for it.
     static let millisecondsMax: CInt = 300
     /// More than these nobody reads.
     static let countMax = 200
+
+    private struct Enough: Error {}
 
     /// The names; none where nobody answers.
     static func find(
@@ -35,12 +37,15 @@ enum LiveNames {
     ) -> [String] {
         var names: [String] = []
         do {
-            let client = try LineClient(try address(in: words), patience: millisecondsMax)
+            let client = try LineClient(try address(in: words), silenceMillisecondsMax: millisecondsMax)
             // As a glob the prefix finds what begins so, and perhaps more.
             try client.rows(request(prefix + "*").option("fields", "name")) { row in
                 guard let name = row["name"]?.text, name.hasPrefix(prefix), !name.isEmpty else { return }
-                if names.count < countMax { names.append(name.printable) }
+                names.append(name.printable)
+                if names.count == countMax { throw Enough() }
             }
+        } catch is Enough {
+            return names
         } catch {
             return []  // an error here would stand in the middle of what is typed
         }

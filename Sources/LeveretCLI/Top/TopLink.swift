@@ -3,7 +3,7 @@
 
 /// A connection for `top`.
 struct TopLink {
-    private static let patience: CInt = 2000
+    private static let silenceMillisecondsMax: CInt = 2000
     /// Messages that the peek view shows.
     private static let messagesMax = 100
 
@@ -13,7 +13,7 @@ struct TopLink {
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
     init(_ address: ServerAddress) throws(Failure) {
         self.address = address
-        client = try LineClient(address, patience: Self.patience)
+        client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
     }
 
     /// Asks for what the view needs, and no more; `model` learns it, or why not.
@@ -72,7 +72,7 @@ struct TopLink {
 
     private mutating func open() throws(Failure) -> ServerSource {
         if let client { return ServerSource(client) }
-        let client = try LineClient(address, patience: Self.patience)
+        let client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
         self.client = client
         return ServerSource(client)
     }

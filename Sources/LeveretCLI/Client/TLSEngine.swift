@@ -7,7 +7,7 @@ import NIOSSL
 import NIOTLS
 
 /// One TLS connection, as seen by the client.
-final class TLSTalk {
+final class TLSEngine {
     /// Notes that the server has shown who it is.
     private final class Greeter: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
@@ -18,6 +18,9 @@ final class TLSTalk {
             context.fireUserInboundEventTriggered(event)
         }
     }
+
+    /// The other end has said all that it will.
+    static let closedByServer = "the server closed it"
 
     private let channel = EmbeddedChannel()
     private let greeter = Greeter()
@@ -67,7 +70,7 @@ final class TLSTalk {
             while let buffer = try channel.readInbound(as: ByteBuffer.self) {
                 plain.append(contentsOf: buffer.readableBytesView)
             }
-            return channel.isActive ? nil : "the server closed it"
+            return channel.isActive ? nil : Self.closedByServer
         } catch {
             return Self.reason(error)
         }
@@ -79,7 +82,9 @@ final class TLSTalk {
             return
                 "its certificate is signed by nobody this system trusts; name the authority's file in LEVERET_CA"
         }
-        if text.contains("WRONG_VERSION_NUMBER") { return "it does not speak TLS there; use leveret://" }
+        if text.contains("WRONG_VERSION_NUMBER") {
+            return "it does not speak TLS there (use leveret://), or it is full; see its log"
+        }
         if text.contains("Hostname") || text.contains("hostname") {
             return "its certificate is for another name"
         }
