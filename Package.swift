@@ -113,7 +113,7 @@ let package = Package(
         .testTarget(
             name: "LeveretCLITests",
             dependencies: [
-                "LeveretCLI", "LeveretTestSupport",
+                "Leveret", "LeveretCLI", "LeveretCore", "LeveretTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict

@@ -61,4 +61,12 @@ struct Failure: Error, Equatable {
         default: ""
         }
     }
+
+    /// True where a search or a query took too long or too much, or found too much: over fewer messages it may do.
+    /// One code stands for many reasons, so the words tell (Store/Search/GuardedDatabase.swift, StoreSearch.swift).
+    var isSearchTooLong: Bool {
+        status == .refused
+            && (text.contains(" was stopped after ") || text.contains(" was stopped: it takes more than ")
+                || text.contains("give it a LIMIT"))
+    }
 }

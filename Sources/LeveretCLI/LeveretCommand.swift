@@ -17,8 +17,9 @@ import Leveret
               leveret publish "" jobs "resize cat.png"
               leveret get jobs --ack
 
-            Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url leveret://host:port. Those \
-            that only read also take --db FILE and then need no server.
+            Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://host:port, \
+            leverets://host:port with TLS, or unix:path. Those that only read also take --db FILE and then need no \
+            server.
 
             Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 a threshold is \
             crossed, 5 not found, 6 conflict.

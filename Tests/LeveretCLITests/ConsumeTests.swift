@@ -35,14 +35,15 @@ import Testing
         #expect(try await shell.run(["consume", "none"], status: 5).errors.contains("'none'"))
     }
 
-    @Test func `it shows what comes while it waits, and ends at SIGTERM`() async throws {
+    @Test(arguments: [SIGTERM, SIGHUP])
+    func `it shows what comes while it waits, and ends when it is told to`(signal: Int32) async throws {
         let shell = try await shell(["one"])
         let consume = try shell.start(["consume", "jobs", "-o", "csv", "--columns", "body"])
         #expect(consume.readLine() == "body")
         #expect(consume.readLine() == "one")
         try await shell.run(["publish", "", "jobs", "two"])
         #expect(consume.readLine() == "two")
-        consume.kill(SIGTERM)
+        consume.kill(signal)
         #expect(consume.finish().status == 0)
         #expect(try await depths(shell) == "name,ready,unacked\njobs,0,0\njobs.dead,0,0\n")
     }
@@ -128,6 +129,14 @@ import Testing
         #expect(ended.errors.contains("1 given back"), "\(ended.errors)")
         let left = try await shell.run(["peek", "jobs", "-o", "csv", "--columns", "body,failed"])
         #expect(left.output == "body,failed\n2,0\n")
+    }
+
+    @Test func `with --auto-ack what fails is counted as that`() async throws {
+        let shell = try await shell(["0", "75", "3"])
+        let ran = try await shell.run([
+            "consume", "jobs", "-n", "3", "--auto-ack", "--exec", "read status; exit $status",
+        ])
+        #expect(ran.errors.hasSuffix("leveret: 1 message acked, 2 failed and gone\n"), "\(ran.errors)")
     }
 
     @Test func `it ends when its queue or its server goes, and says so`() async throws {

@@ -4,6 +4,8 @@ import Foundation
 import LeveretTestSupport
 import Testing
 
+@testable import LeveretCLI
+
 extension Shell {
     /// Makes the queue `jobs` with the dead-letter queue `jobs.dead`, and lets `count` messages of it die, `0` and so on;
     /// every third with another error than the others.
@@ -126,6 +128,27 @@ extension Shell {
         try await shell.run(["bind", "jobs", "amq.direct", "jobs"])
         try await shell.run(["dead", "replay", "jobs.dead", "--exchange", "amq.direct"])
         #expect(try await shell.bodies("jobs") == ["0", "1", "2"])
+    }
+
+    @Test func `many errors are put together, and no origin is overlooked`() throws {
+        var survey = DeadSurvey(condition: "1")
+        for index in 0..<100 {
+            let text = #"{"origin":"q\#(index % 50)","reason":"rejected","error":"no \#(index)"}"#
+            survey.add(try #require(JSON(text.utf8)))
+        }
+        #expect(survey.origins == Set((0..<50).map { "q\($0)" }))
+        #expect(survey.groups[["q0", "rejected", "no 0"]] == 1)
+        #expect(survey.groups[["q49", "rejected", "(other errors)"]] == 2)
+        #expect(survey.groups.values.reduce(0, +) == 100)
+    }
+
+    @Test func `nobody to edit leaves no copy of the body behind`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(1)
+        let edit = "mkdir copies; TMPDIR=copies leveret dead replay jobs.dead --edit; ls copies"
+        let refused = try await shell.script(edit)
+        #expect(refused.output.contains("there is no terminal to edit on"), "\(refused.output)")
+        #expect(!refused.output.contains("leveret-"))
     }
 
     @Test func `a body is mended in an editor on its way, or stays where it is`() async throws {

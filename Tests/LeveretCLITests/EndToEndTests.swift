@@ -5,6 +5,8 @@ import Foundation
 import LeveretTestSupport
 import Testing
 
+@testable import LeveretCLI
+
 @Suite struct EndToEndTests {
     @Test func `messages go in, are seen, and come out once`() async throws {
         let shell = try Shell()
@@ -63,6 +65,33 @@ import Testing
         let positions = all.output.split(separator: "\n").dropFirst().compactMap { Int($0) }
         #expect(positions.count == 1500)
         #expect(Set(positions).count == 1500)
+    }
+
+    @Test func `peek pages through a queue with priorities, the highest first`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs", "--max-priority", "5"])
+        let publisher = try LineSocket(port: shell.server.port)
+        for priority in [0, 9, 3] {
+            for _ in 0..<700 { publisher.say("PUB \"\" jobs priority=\(priority) :x") }
+            for _ in 0..<700 { #expect(try publisher.waitForNext()?.words[0] == "OK") }
+        }
+        let expected = Array(701...2100) + Array(100...700)
+        for more in [[], ["--where", "size = 1"]] {
+            let peek = ["peek", "jobs", "-n", "3000", "--from", "100", "-o", "csv", "--columns", "position"]
+            let all = try await shell.run(peek + more)
+            #expect(all.output.split(separator: "\n").dropFirst().compactMap { Int($0) } == expected)
+        }
+        let some = try await shell.run(["peek", "jobs", "-n", "1500", "-o", "csv", "--columns", "position"])
+        #expect(some.output.split(separator: "\n").count == 1501)
+    }
+
+    @Test func `what goes wrong with a file is a failure as from a server`() async throws {
+        let shell = try Shell()
+        let source = try FileSource(path: shell.database)
+        let gone = #expect(throws: Failure.self) { try source.queue("none") }
+        #expect(gone?.status == .notFound)
+        let wrong = #expect(throws: Failure.self) { try source.query("frob") { _ in } }
+        #expect(wrong?.status == .refused)
     }
 
     @Test func `a body comes from a file, and goes out byte for byte`() async throws {

@@ -106,6 +106,15 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
                 " 'it''s_1 ready'=2;;5;0 'it''s_1 unacked'=0;;;0 'it''s_1 consumers'=0;;;0"))
     }
 
+    @Test func `numbers that no count can be don't stop it`() throws {
+        let most = "\"ready\":\(Int.max),\"unacked\":\(Int.max)"
+        let check = HealthCheck(
+            status: .object([]), rows: [try queue("a", most), try queue("b", most)],
+            deadLetters: [try queue("a", most), try queue("b", most)], limits: HealthLimits(deadMax: 1),
+            now: now)
+        #expect(check.ready == .max && check.dead == .max)
+    }
+
     @Test func `times and sizes are read as people write them`() {
         let times: [(String, Int64?)] = [
             ("90", 90_000), ("90s", 90_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000),

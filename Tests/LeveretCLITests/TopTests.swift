@@ -208,6 +208,7 @@ extension TopModel {
     @Test func `sparklines are as high as what they show`() {
         #expect(TopModel.sparkline([], columns: 4) == "")
         #expect(TopModel.sparkline([0, 0], columns: 4) == "▁▁")
+        #expect(TopModel.sparkline([1, .infinity, .nan], columns: 4) == "▁▁▁")
         #expect(TopModel.sparkline([9, 0, 1, 5, 10], columns: 4) == "▁▂▅█")
     }
 

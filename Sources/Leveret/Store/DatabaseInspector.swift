@@ -40,6 +40,12 @@ public final class DatabaseInspector: Sendable {
         try read { database throws(BrokerError) in try Migrator().check(database, path: path) }
     }
 
+    /// Bytes that are free on the file's disk; `nil` when nobody knows.
+    public var diskFreeBytes: Int? { FileSize.freeBytesIfKnown(at: path) }
+
+    /// Bytes of the file and its write-ahead log.
+    public var fileBytes: Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
+
     /// Every queue in the file, by name. Counters that count from a broker's start are 0.
     public func queues() throws(BrokerError) -> [QueueInfo] {
         try read { database throws(BrokerError) in

@@ -9,10 +9,15 @@ struct ConsumeRun {
         var retried = 0
         var rejected = 0
         var givenBack = 0
+        /// Of messages that were done as they were sent: their commands failed, or were ended.
+        var failed = 0
 
         /// `3 messages acked, 1 rejected`.
         var sentence: String {
-            let others = [(retried, "to be retried"), (rejected, "rejected"), (givenBack, "given back")]
+            let others = [
+                (retried, "to be retried"), (rejected, "rejected"), (givenBack, "given back"),
+                (failed, "failed and gone"),
+            ]
             return counted(acked, "message") + " acked"
                 + others.filter { $0.0 > 0 }.map { ", \(Quantity.count($0.0)) \($0.1)" }.joined()
         }
@@ -90,6 +95,7 @@ struct ConsumeRun {
             let worker = workers.remove(at: index)
             switch end {
             case .exited(0): totals.acked += 1
+            case _ where autoAck: totals.failed += 1
             case .exited(75): totals.retried += 1
             case .exited, .killed: totals.rejected += 1
             }
@@ -108,10 +114,10 @@ struct ConsumeRun {
         }
     }
 
-    /// Ends the commands; what they worked on goes back with the end of the subscription.
+    /// Ends the commands; what they worked on goes back with the end of the subscription, if it isn't done already.
     private mutating func giveBack() {
         for worker in workers { worker.stop() }
-        totals.givenBack += workers.count
+        if autoAck { totals.failed += workers.count } else { totals.givenBack += workers.count }
         workers = []
     }
 }

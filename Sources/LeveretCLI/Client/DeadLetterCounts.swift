@@ -65,7 +65,7 @@ struct DeadLetterCounts {
                 let found = try add(stretch: "\(filter) LIMIT \(size)", cursor: cursor)
                 last = max(last, found.last)
                 if found.seen < size { return }
-            } catch let failure as Failure where failure.isTooMuch && size > 500 {
+            } catch let failure as Failure where failure.isSearchTooLong && size > 500 {
                 size /= 10
             }
         }
@@ -136,12 +136,5 @@ struct DeadLetterCounts {
         tally.first = tally.first.isEmpty ? first : min(tally.first, first)
         tally.last = max(tally.last, last)
         groups[group] = tally
-    }
-}
-
-extension Failure {
-    /// A query looked at too much, or answered too much.
-    fileprivate var isTooMuch: Bool {
-        status == .refused && (text.contains("was stopped") || text.contains("give it a LIMIT"))
     }
 }

@@ -12,6 +12,8 @@ struct Editor {
     /// The file that holds it.
     let path: String
     private let original: [UInt8]
+    /// The user's editor.
+    private let program: String
 
     /// Writes `body` to a file.
     ///
@@ -21,21 +23,10 @@ struct Editor {
             throw Failure(.refused, "the body is no text; give the new one with --file")
         }
         original = body
-        let folder = Terminal.environment("TMPDIR") ?? "/tmp"
-        var template = Array("\(folder)/leveret-\(String(repeating: "X", count: 6))".utf8CString)
-        let descriptor = mkstemp(&template)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        guard descriptor >= 0 else {
-            throw Failure(
-                .refused,
-                "no file can be made in '\(folder.printable)': \(LineClient.reason(errno)); set TMPDIR")
-        }
-        let isWritten = Terminal.write(body, to: descriptor)
-        close(descriptor)
-        guard isWritten else {
-            discard()
-            throw Failure(.refused, "the body can't be written to '\(folder.printable)'; set TMPDIR")
-        }
+        program = try Self.program()
+        let file = try TemporaryFile(holding: body)
+        close(file.descriptor)
+        path = file.path
     }
 
     /// Opens the file in `$VISUAL`, else `$EDITOR`, else vi, and returns what it holds then; `nil` where that
@@ -43,12 +34,11 @@ struct Editor {
     ///
     /// - Throws: `Failure` where the editor fails; the file is gone where nothing was changed in it.
     func edit() throws(Failure) -> [UInt8]? {
-        let line = try Self.program()
         let before = signal(SIGINT, SIG_IGN)  // it is the editor's
         defer { signal(SIGINT, before) }
         let end: ChildProgram.End
         do {
-            end = try ChildProgram(shell: "\(line) \"$1\"", [path], group: .ours).wait()
+            end = try ChildProgram(shell: "\(program) \"$1\"", [path], group: .ours).wait()
         } catch {
             discard()
             throw error
@@ -60,7 +50,7 @@ struct Editor {
         guard end == .exited(0) else {
             if !isChanged { discard() }
             let kept = isChanged ? "; \(kept)" : ""
-            throw Failure(.refused, "the editor '\(line.printable)' failed, so nothing was done\(kept)")
+            throw Failure(.refused, "the editor '\(program.printable)' failed, so nothing was done\(kept)")
         }
         if !isChanged { discard() }
         return isChanged ? text : nil

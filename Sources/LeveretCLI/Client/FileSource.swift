@@ -20,7 +20,7 @@ struct FileSource: Source {
     }
 
     func status() throws -> JSON {
-        let queues = try inspector.queues()
+        let queues = try read(inspector.queues)
         var exchanges = 0
         // The file leaves out those that every broker has.
         try pages(of: .list(.exchanges, match: nil)) {
@@ -28,8 +28,8 @@ struct FileSource: Source {
         }
         return .object([
             .init(name: "database", value: .string(path)),
-            .init(name: "database_bytes", value: .int(Input.size(at: path) + Input.size(at: path + "-wal"))),
-            .init(name: "disk_free_bytes", value: Input.freeBytes(at: path).map(JSON.int) ?? .null),
+            .init(name: "database_bytes", value: .int(inspector.fileBytes)),
+            .init(name: "disk_free_bytes", value: inspector.diskFreeBytes.map(JSON.int) ?? .null),
             .init(name: "queues", value: .int(queues.count)),
             .init(name: "exchanges", value: .int(exchanges)),
             .init(name: "ready", value: .int(queues.reduce(0) { $0 + $1.ready })),
@@ -41,12 +41,14 @@ struct FileSource: Source {
     func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws {
         let glob = match.map { Glob($0) }
         let wanted = fields.map { Set($0) }
-        for queue in try inspector.queues() where glob?.matches(queue.definition.name.rawValue) ?? true {
+        for queue in try read(inspector.queues) where glob?.matches(queue.definition.name.rawValue) ?? true {
             try each(try row(queue, fields: wanted))
         }
     }
 
-    func queue(_ name: String) throws -> JSON { try row(try inspector.queue(QueueName(name))) }
+    func queue(_ name: String) throws -> JSON {
+        try row(try read { () throws(BrokerError) in try inspector.queue(QueueName(name)) })
+    }
 
     /// What only a running server counts; a file gives null.
     static let unknownFields: Set<String> = [
@@ -69,38 +71,34 @@ struct FileSource: Source {
 
     func exchanges(match: String?, each: (JSON) throws -> Void) throws {
         let glob = match.map { Glob($0) }
-        for exchange in try inspector.exchanges()
+        for exchange in try read(inspector.exchanges)
         where glob?.matches(exchange.definition.name.rawValue) ?? true {
             try each(try known(try row(ListingRow.exchange(exchange))))
         }
     }
 
     func bindings(each: (JSON) throws -> Void) throws {
-        for binding in try inspector.bindings() { try each(try row(ListingRow.binding(binding))) }
+        for binding in try read(inspector.bindings) { try each(try row(ListingRow.binding(binding))) }
     }
 
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
-        let messages = try inspector.peek(
-            Peek(
-                QueueName(peek.queue), state: Peek.State(rawValue: peek.state.rawValue),
-                from: MessageNumber(Int64(peek.from)),
-                countMax: peek.count,
-                where: peek.condition
-            )
-        )
+        let wanted = Peek(
+            QueueName(peek.queue), state: Peek.State(rawValue: peek.state.rawValue),
+            from: MessageNumber(Int64(peek.from)), countMax: peek.count, where: peek.condition)
+        let messages = try read { () throws(BrokerError) in try inspector.peek(wanted) }
         for message in messages { try each(try row(ListingRow.message(message))) }
     }
 
     func query(_ sql: String, each: (JSON) throws -> Void) throws {
-        let result = try inspector.query(sql)
+        let result = try read { () throws(BrokerError) in try inspector.query(sql) }
         for row in result.rows { try each(try self.row(ListingRow.query(row, columns: result.columns))) }
     }
 
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
         var properties = MessageProperties()
-        for header in headers { properties.headers[header.name] = try header.fieldValue() }
+        for header in headers { properties.headers[header.name] = try read(header.fieldValue) }
         let message = Message(
             exchange: ExchangeName(exchange), routingKey: key,
             properties: properties.isEmpty ? nil : properties, body: []
@@ -114,10 +112,10 @@ struct FileSource: Source {
     /// What a broker's core says that knows the file's topology and nothing else.
     private func pages(of first: Request, each: (Answer) throws -> Void) throws {
         var state = RecoveredState()
-        state.exchanges = try inspector.exchanges().map(\.definition)
-        state.bindings = try inspector.bindings()
-        state.policies = try inspector.policies()
-        state.queues = try inspector.queues().enumerated().map { index, queue in
+        state.exchanges = try read(inspector.exchanges).map(\.definition)
+        state.bindings = try read(inspector.bindings)
+        state.policies = try read(inspector.policies)
+        state.queues = try read(inspector.queues).enumerated().map { index, queue in
             RecoveredQueue(id: QueueID(Int64(index + 1)), definition: queue.definition)
         }
         state.nextQueueID = QueueID(Int64(state.queues.count + 1))
@@ -137,6 +135,11 @@ struct FileSource: Source {
                 request = next.flatMap { asked.goingOn(after: $0) }
             }
         }
+    }
+
+    /// Asks the file, or reads what is asked of it; what goes wrong is a `Failure` as from a server.
+    private func read<T>(_ ask: () throws(BrokerError) -> T) throws(Failure) -> T {
+        do { return try ask() } catch { throw Failure(error) }
     }
 
     private func row(_ text: String) throws(Failure) -> JSON {

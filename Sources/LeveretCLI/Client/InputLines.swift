@@ -107,19 +107,6 @@ enum Input {
         return Int(facts.st_size)
     }
 
-    /// Bytes of a file; 0 where there is none.
-    static func size(at path: String) -> Int {
-        var facts = stat()
-        return stat(path, &facts) == 0 ? Int(facts.st_size) : 0
-    }
-
-    /// Bytes that are free on the disk of a file; `nil` where nobody knows.
-    static func freeBytes(at path: String) -> Int? {
-        var room = statvfs()
-        guard statvfs(path, &room) == 0 else { return nil }
-        return Int(clamping: UInt64(room.f_bavail) &* UInt64(room.f_frsize))
-    }
-
     private static func systemRead(_ descriptor: CInt, _ chunk: UnsafeMutableRawBufferPointer) -> Int {
         #if canImport(Darwin)
         Darwin.read(descriptor, chunk.baseAddress, chunk.count)

@@ -1,5 +1,5 @@
-// All messages of a queue that meet a condition, page by page: what `grep` and `dead` go through. A page is one
-// PEEK. Where a search runs out of its time, the rest is searched in stretches of positions.
+// All messages of a queue that meet a condition, page by page: what `grep`, `dead` and a long `peek` go through. A page
+// is one PEEK. Where a search runs out of its time, the rest is searched in stretches of positions.
 
 /// Pages of messages in one state, in order of delivery; in stretches, stretch by stretch.
 struct MessagePages {
@@ -9,15 +9,17 @@ struct MessagePages {
     private let hasBodies: Bool
     private let condition: String?
     /// Conditions that part the queue, for PEEK pages one of its priorities at a time.
-    private var levels: ArraySlice<String?>
+    private var levels: ArraySlice<Level>
     /// Only messages at these positions.
     private var positions = 0..<Int.max
     /// How many positions a stretch has, once one is needed.
     private var stretch: Int?
     /// The highest position there was when that began.
     private var lastPosition = Int.max
+    /// Where each priority and each state begins.
+    private let first: Int
     /// Where the next page begins: a place, or a position.
-    private var from = 0
+    private var from: Int
     /// Behind which message the next page begins, where messages come in order of due times.
     private var behind: String?
     /// The positions of the page before: a message that was delayed when it was published stands further behind
@@ -29,22 +31,29 @@ struct MessagePages {
     /// - Parameters:
     ///   - condition: What the user gave; it is tried alone first, so that its errors name the right place.
     ///   - more: A condition of the command's own.
+    ///   - from: The first position that counts.
+    ///   - last: Only what comes behind this message, which a PEEK from there has shown.
     /// - Throws: `Failure` where there is no such queue, or the condition is refused.
     init(
         of queue: String, state: PeekState, where condition: String?, and more: String? = nil,
-        hasBodies: Bool = true, in source: any Source
+        hasBodies: Bool = true, from: Int = 0, behind last: JSON? = nil, in source: any Source
     ) throws {
         self.source = source
         self.queue = queue
         self.state = state
         self.hasBodies = hasBodies
         self.condition = SQLText.all([condition, more])
+        (first, self.from) = (from, from)
         levels = try Self.levels(of: queue, state, in: source)[...]
         if let condition, more != nil {
             let probe = PeekRequest(
                 queue: queue, count: 1, from: .max, state: .ready, condition: condition, hasBodies: false)
             try source.peek(probe) { _ in }
         }
+        guard let last else { return }
+        let priority = last["priority"]?.int ?? 0
+        levels = levels.drop { $0.least > priority }
+        try advance(behind: last)
     }
 
     /// The next messages, at least one; `nil` when there are no more.
@@ -53,11 +62,11 @@ struct MessagePages {
             var rows: [JSON] = []
             var bytes = 0
             do {
-                try source.peek(request(level)) { row in
+                try source.peek(request(level.condition)) { row in
                     rows.append(row)
-                    bytes += row["size"]?.int ?? 0
+                    bytes = bytes.adding(row["size"]?.int ?? 0)
                 }
-            } catch let failure as Failure where failure.isOutOfTime {
+            } catch let failure as Failure where failure.isSearchTooLong {
                 try narrow(failure)
                 continue
             }
@@ -98,7 +107,7 @@ struct MessagePages {
 
     /// Goes on with the next stretch, or the next priority.
     private mutating func endStretch() {
-        (from, behind) = (0, nil)
+        (from, behind) = (first, nil)
         if let stretch, positions.upperBound <= lastPosition, positions.upperBound < .max {
             positions = positions.upperBound..<positions.upperBound.adding(stretch)
         } else {
@@ -120,17 +129,27 @@ struct MessagePages {
         positions = positions.lowerBound..<positions.lowerBound.adding(width)
     }
 
-    /// Conditions that part a queue of several priorities; one that parts nothing for any other queue.
+    /// The messages of a queue that have some priority.
+    private struct Level {
+        /// `nil` is all.
+        var condition: String?
+        /// The least priority that one of them may have.
+        var least: Int
+    }
+
+    /// Parts a queue of several priorities, the highest first; any other queue is one part.
     private static func levels(
         of queue: String, _ state: PeekState, in source: any Source
-    ) throws -> [String?] {
-        guard state == .ready else { return [nil] }
+    ) throws -> [Level] {
+        let whole = [Level(condition: nil, least: 0)]
+        guard state == .ready else { return whole }
         let row = try source.queue(queue)
         guard let most = row["arguments"]?["x-max-priority"]?.int, (1...255).contains(most) else {
-            return [nil]
+            return whole
         }
-        let between = (1..<most).reversed().map { "priority = \($0)" }
-        return ["priority >= \(most)"] + between + ["coalesce(priority, 0) = 0"]
+        let between = (1..<most).reversed().map { Level(condition: "priority = \($0)", least: $0) }
+        return [Level(condition: "priority >= \(most)", least: most)] + between
+            + [Level(condition: "coalesce(priority, 0) = 0", least: 0)]
     }
 }
 
@@ -146,22 +165,4 @@ extension Source {
         }
         return place.adding(1)
     }
-}
-
-extension JSON {
-    /// The position of a message's row.
-    var position: Int { self["position"]?.int ?? 0 }
-}
-
-extension Int {
-    /// The sum, or the largest number where that is larger still.
-    func adding(_ other: Int) -> Int {
-        let (sum, isTooLarge) = addingReportingOverflow(other)
-        return isTooLarge ? .max : sum
-    }
-}
-
-extension Failure {
-    /// A search was stopped because it took too long.
-    fileprivate var isOutOfTime: Bool { status == .refused && text.contains("was stopped after") }
 }

@@ -52,6 +52,17 @@ enum PeekState: String, CaseIterable {
 }
 
 extension Source {
+    /// Asks; false where what was asked for isn't there any more, or is another connection's own.
+    @discardableResult
+    func unlessGone(_ ask: () throws -> Void) throws -> Bool {
+        do {
+            try ask()
+            return true
+        } catch let failure as Failure where [.notFound, .conflict].contains(failure.status) {
+            return false
+        }
+    }
+
     /// The bindings that lead to a queue.
     func bindings(of queue: String) throws -> [JSON] {
         var rows: [JSON] = []

@@ -101,25 +101,6 @@ struct TextPattern: Equatable {
     }
 }
 
-extension JSON {
-    /// The body of a message's row.
-    var bodyBytes: [UInt8] {
-        if let text = self["body"]?.text { return Array(text.utf8) }
-        return self["body64"]?.text.flatMap(Base64.decode) ?? []
-    }
-
-    /// An object with a field more at its end, or in the place of the one of its name.
-    func with(_ name: String, _ value: JSON) -> JSON {
-        guard case .object(var fields) = self else { return self }
-        if let index = fields.firstIndex(where: { $0.name == name }) {
-            fields[index].value = value
-        } else {
-            fields.append(Field(name: name, value: value))
-        }
-        return .object(fields)
-    }
-}
-
 extension String {
     /// With the letters A to Z made small, as SQLite's `lower` does.
     fileprivate var lowercasedASCII: String { String(decoding: utf8.map(\.lowercasedASCII), as: UTF8.self) }

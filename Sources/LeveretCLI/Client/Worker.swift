@@ -11,6 +11,8 @@ import Glibc
 struct Worker {
     /// Bytes of standard error that are kept.
     static let errorBytesMax = 1024
+    /// Reads of standard error in one turn: the others and the server wait meanwhile.
+    private static let readsMax = 16
 
     /// What it works on.
     let message: Delivered
@@ -38,9 +40,9 @@ struct Worker {
         errors = reading
     }
 
-    /// Takes what it said on standard error, and says it, too.
+    /// Takes what it said on standard error, and says it, too; of one that talks without end, 1 MiB at a time.
     mutating func listen() {
-        while isTalking {
+        for _ in 0..<Self.readsMax where isTalking {
             guard let bytes = Pipe.take(from: errors) else {
                 isTalking = false
                 return
@@ -101,7 +103,7 @@ struct Worker {
                 name.hasPrefix("h.")
                 ? "LEVERET_HEADER_" + sanitised(name.dropFirst(2)) : "LEVERET_" + sanitised(name[...])
             let text = value.text ?? value.compact
-            // The system takes no longer ones, and none with a NUL in it.
+            // The system bounds all of them together, and takes none with a NUL in it.
             guard text.utf8.count <= 32 << 10, !text.utf8.contains(0), taken.insert(variable).inserted else {
                 continue
             }
@@ -124,20 +126,8 @@ struct Worker {
 
     /// A file without a name that holds the bytes, to be read from its beginning.
     private static func file(holding bytes: [UInt8]) throws(Failure) -> CInt {
-        let folder = Terminal.environment("TMPDIR") ?? "/tmp"
-        var template = Array("\(folder)/leveret-\(String(repeating: "X", count: 6))".utf8CString)
-        let descriptor = mkstemp(&template)
-        guard descriptor >= 0 else {
-            throw Failure(
-                .refused,
-                "no file can be made in '\(folder.printable)': \(LineClient.reason(errno)); set TMPDIR")
-        }
-        unlink(template)
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        guard Terminal.write(bytes, to: descriptor), lseek(descriptor, 0, SEEK_SET) == 0 else {
-            close(descriptor)
-            throw Failure(.refused, "a body can't be written to '\(folder.printable)'; set TMPDIR")
-        }
-        return descriptor
+        let file = try TemporaryFile(holding: bytes)
+        unlink(file.path)
+        return file.descriptor
     }
 }

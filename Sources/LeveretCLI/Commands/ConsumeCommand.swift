@@ -70,12 +70,14 @@ struct ConsumeCommand: ParsableCommand {
         while left > 0, SignalPipe.endingsAsked == 0 {
             var last: String?
             var problem: Failure?
-            while left > 0, problem == nil, let event = try subscription.next() {
+            var count = 0
+            // What comes without end is shown by and by.
+            while left > 0, count < 1000, problem == nil, let event = try subscription.next() {
                 switch event {
                 case .message(let message):
                     printer.print(message.row)
                     last = message.tag
-                    left -= 1
+                    (left, count) = (left - 1, count + 1)
                 case .ended(let reason): problem = subscription.failure(reason)
                 case .row: continue
                 }
@@ -85,7 +87,7 @@ struct ConsumeCommand: ParsableCommand {
                 if !autoAck { try subscription.send(LineRequest("ACK").argument(last).word("multiple")) }
             }
             if let problem { throw problem }
-            if left > 0 { SignalPipe.wait(signals, or: [subscription.descriptor]) }
+            if left > 0, count < 1000 { SignalPipe.wait(signals, or: [subscription.descriptor]) }
         }
         try subscription.end()
         SignalPipe.endAsAsked()
@@ -110,9 +112,7 @@ struct ConsumeCommand: ParsableCommand {
 
     /// Says so where what the command fails on would be gone.
     private func warn(_ client: LineClient) throws {
-        let queue = try ServerSource(client).queue(name)
-        let names = ["dead_letter_exchange": queue, "x-dead-letter-exchange": queue["effective"] ?? .null]
-        if names.contains(where: { name, row in row[name] != nil && row[name] != .null }) { return }
+        guard try ServerSource(client).queue(name).deadLetterExchange == nil else { return }
         Terminal.complain(
             "leveret: queue '\(name.printable)' has no dead-letter exchange: what the command fails on is dropped; "
                 + "'leveret policy set' can give it one"

@@ -77,7 +77,7 @@ struct DeadCommand: ParsableCommand {
         func run() throws {
             let found = try message.find()
             if found["origin"] == nil || found["origin"] == .null {
-                let (name, position) = (message.name.printable, message.position)
+                let (name, position) = (message.place.name.printable, message.place.position)
                 throw Failure(
                     .notFound,
                     "message \(position) of queue '\(name)' has never died; 'leveret msg show \(name) \(position)' "

@@ -61,8 +61,8 @@ struct DeadBatches {
             while left > 0, !Interrupt.hasCome {
                 // A quarter of a second of it at a time.
                 let count = min(left, rate.map { max(1, min(Self.batchMax, Int($0 / 4))) } ?? Self.batchMax)
-                let got = Int(try request(count)) ?? 0
-                done += got
+                let got = max(0, Int(try request(count)) ?? 0)
+                done = done.adding(got)
                 left -= got
                 progress.update(messages: done, bytes: 0)
                 if got < count { break }

@@ -19,11 +19,7 @@ struct DeadFilter: ParsableArguments {
     var reason: DeadReason?
     @Option(help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
     var olderThan: TimeArgument?
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only what meets this SQL expression over a message's fields.", valueName: "expression"))
-    var condition: String?
+    @OptionGroup var filter: ConditionOptions
     @Option(help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
     var limit: Int?
 
@@ -50,10 +46,10 @@ struct DeadFilter: ParsableArguments {
             throw Failure(.refused, "the server doesn't tell its time; is it of another version?")
         }
         let own = ownCondition(now: now)
-        var survey = DeadSurvey(condition: SQLText.all([condition, own]) ?? own)
+        var survey = DeadSurvey(condition: SQLText.all([filter.condition, own]) ?? own)
         let most = min(limit ?? .max, DeadSurvey.countMax)
         var pages = try MessagePages(
-            of: name, state: .ready, where: condition, and: own, hasBodies: false, in: source)
+            of: name, state: .ready, where: filter.condition, and: own, hasBodies: false, in: source)
         while survey.count < most, let messages = try pages.next() {
             for message in messages.prefix(most - survey.count) { survey.add(message) }
         }
@@ -74,10 +70,14 @@ struct DeadSurvey {
     /// No more are looked at beforehand.
     static let countMax = 10_000
 
+    /// Past so many groups errors are not told apart.
+    static let groupsMax = 20
+
     /// What the dead letters meet.
     let condition: String
     private(set) var count = 0
-    private var groups: [[String]: Int] = [:]
+    /// How many there are of each origin, reason and error.
+    private(set) var groups: [[String]: Int] = [:]
 
     init(condition: String) { self.condition = condition }
 
@@ -85,7 +85,7 @@ struct DeadSurvey {
     var isCut: Bool { count == Self.countMax }
 
     /// The queues that they died in first.
-    var origins: [String] { Set(groups.keys.map { $0[0] }).sorted() }
+    private(set) var origins: Set<String> = []
 
     /// `12 dead letters`, `at least 10,000 dead letters`.
     func described(limit: Int?) -> String {
@@ -96,8 +96,10 @@ struct DeadSurvey {
     mutating func add(_ message: JSON) {
         count += 1
         let group = ["origin", "reason", "error"].map { message[$0]?.text ?? "" }
-        // Errors that differ in every message are told by their number only.
-        let key = groups[group] == nil && groups.count >= 20 ? ["…", "", "others"] : group
+        origins.insert(group[0])
+        // Errors that differ in every message are counted together.
+        let isOneMore = groups[group] == nil && groups.count >= Self.groupsMax
+        let key = isOneMore ? [group[0], group[1], DeadLetterCounts.otherErrors] : group
         groups[key, default: 0] += 1
     }
 

@@ -94,7 +94,7 @@ struct DeadReplayCommand: ParsableCommand {
         } else if let exchange {
             _ = try source.exchange(exchange)
         } else {
-            for origin in survey.origins where origin != "…" {
+            for origin in survey.origins.sorted() {
                 do {
                     _ = try source.queue(origin)
                 } catch let failure as Failure where failure.status == .notFound {

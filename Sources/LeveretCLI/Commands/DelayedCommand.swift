@@ -23,12 +23,7 @@ struct DelayedCommand: ParsableCommand {
     var name: String?
     @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 20
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only messages that meet this SQL expression over their fields.", valueName: "expression")
-    )
-    var condition: String?
+    @OptionGroup var filter: ConditionOptions
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
@@ -51,14 +46,16 @@ struct DelayedCommand: ParsableCommand {
         var soonest: [JSON] = []
         for queue in queues {
             let request = PeekRequest(
-                queue: queue, count: number, from: 0, state: .delayed, condition: condition)
-            try source.peek(request) { soonest.append($0.with("queue", .string(queue))) }
+                queue: queue, count: number, from: 0, state: .delayed, condition: filter.condition)
+            let look = { try source.peek(request) { soonest.append($0.with("queue", .string(queue))) } }
+            // Of all queues, one may be gone meanwhile, or another connection's own.
+            if name == nil { try source.unlessGone(look) } else { try look() }
             soonest.sort { ($0["due"]?.text ?? "", $0.position) < ($1["due"]?.text ?? "", $1.position) }
             soonest.removeSubrange(min(number, soonest.count)...)
         }
         for message in soonest { printer.print(message) }
         let place = name.map { " in queue '\($0.printable)'" } ?? ""
-        let what = condition == nil ? "" : " and meets the condition"
+        let what = filter.condition == nil ? "" : " and meets the condition"
         printer.finish(none: "nothing is delayed\(place)\(what)")
     }
 }

@@ -32,12 +32,7 @@ struct GrepCommand: ParsableCommand {
     var state: PeekState = .all
     @Option(name: .short, help: ArgumentHelp("End after so many messages.", valueName: "n"))
     var number: Int?
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only messages that meet this SQL expression over their fields.", valueName: "expression")
-    )
-    var condition: String?
+    @OptionGroup var filter: ConditionOptions
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
@@ -59,7 +54,8 @@ struct GrepCommand: ParsableCommand {
         let states: [PeekState] = state == .all ? [.ready, .unacked, .delayed] : [state]
         search: for state in states {
             var pages = try MessagePages(
-                of: name, state: state, where: condition, and: pattern.condition(in: fields), in: source)
+                of: name, state: state, where: filter.condition, and: pattern.condition(in: fields),
+                in: source)
             while let messages = try pages.next() {
                 for message in messages {
                     let place = pattern.find(in: message, fields)
@@ -74,7 +70,7 @@ struct GrepCommand: ParsableCommand {
             }
         }
         if found == 0 {
-            let what = condition == nil ? "" : " among the messages that meet the condition"
+            let what = filter.condition == nil ? "" : " among the messages that meet the condition"
             throw Failure(
                 .refused, "'\(self.pattern.printable)' stands nowhere in queue '\(name.printable)'\(what)")
         }

@@ -26,10 +26,7 @@ struct MessageCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.", completion: .queues)
-        var name: String
-        @Argument(help: "The message's position.")
-        var position: Int
+        @OptionGroup var place: PlaceOptions
         @Option(help: ArgumentHelp("Its new body.", valueName: "text"))
         var body: String?
         @Option(help: ArgumentHelp("Take the body from a file; - is standard input.", valueName: "path"))
@@ -50,7 +47,6 @@ struct MessageCommand: ParsableCommand {
         @OptionGroup var server: ServerOptions
 
         func validate() throws {
-            if position < 1 { throw ValidationError("A position is 1 or more.") }
             if body != nil, file != nil { throw ValidationError("Say --body or --file, not both.") }
         }
 
@@ -61,22 +57,24 @@ struct MessageCommand: ParsableCommand {
             let content =
                 try file.map { path throws(Failure) in try Input.contents(of: path) }
                 ?? body.map { Array($0.utf8) }
-            let request = LineRequest("EDIT").argument(name).argument(position).option("if", version)
-                .option("key", key).option("ttl", ttl).option("delay", delay).headers(headers.headers)
+            let request = LineRequest("EDIT").argument(place.name).argument(place.position).option(
+                "if", version
+            )
+            .option("key", key).option("ttl", ttl).option("delay", delay).headers(headers.headers)
             try server.connect().ask(request, body: content)
-            announce("message \(position) of queue '\(name.printable)' is changed")
+            announce("message \(place.position) of queue '\(place.name.printable)' is changed")
         }
 
         /// Opens the body in the user's editor.
         private func editByHand() throws {
             let client = try server.connect()
-            let message = try MessageOptions.find(position, of: name, in: ServerSource(client))
+            let message = try MessageOptions.find(place.position, of: place.name, in: ServerSource(client))
             let current = message["version"]?.int
             if let version, version != current {
                 throw Failure(
                     .conflict,
-                    "message \(position) of queue '\(name.printable)' has version \(current ?? 0), not \(version); "
-                        + "look at it again"
+                    "message \(place.position) of queue '\(place.name.printable)' has version \(current ?? 0), not "
+                        + "\(version); look at it again"
                 )
             }
             let editor = try Editor(message.bodyBytes)
@@ -84,13 +82,14 @@ struct MessageCommand: ParsableCommand {
                 return announce("nothing was changed")
             }
             do {
-                let request = LineRequest("EDIT").argument(name).argument(position).option("if", current)
+                let request = LineRequest("EDIT").argument(place.name).argument(place.position).option(
+                    "if", current)
                 try client.ask(request, body: body)
             } catch {
                 throw error.keeping(editor)
             }
             editor.discard()
-            announce("message \(position) of queue '\(name.printable)' is changed")
+            announce("message \(place.position) of queue '\(place.name.printable)' is changed")
         }
     }
 
@@ -103,19 +102,12 @@ struct MessageCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "The queue.", completion: .queues)
-        var name: String
-        @Argument(help: "The message's position.")
-        var position: Int
+        @OptionGroup var place: PlaceOptions
         @OptionGroup var server: ServerOptions
 
-        func validate() throws {
-            if position < 1 { throw ValidationError("A position is 1 or more.") }
-        }
-
         func run() throws {
-            try server.connect().ask(LineRequest("CANCEL").argument(name).argument(position))
-            announce("message \(position) of queue '\(name.printable)' is removed")
+            try server.connect().ask(LineRequest("CANCEL").argument(place.name).argument(place.position))
+            announce("message \(place.position) of queue '\(place.name.printable)' is removed")
         }
     }
 }

@@ -26,21 +26,14 @@ extension MessageCommand {
 
 /// One message, and how it is shown.
 struct MessageOptions: ParsableArguments {
-    @Argument(help: "The queue.", completion: .queues)
-    var name: String
-    @Argument(help: "The message's position.")
-    var position: Int
+    @OptionGroup var place: PlaceOptions
     @Option(help: "The body as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
-    func validate() throws {
-        if position < 1 { throw ValidationError("A position is 1 or more.") }
-    }
-
     /// The message as PEEK shows it.
-    func find() throws -> JSON { try Self.find(position, of: name, in: source.open()) }
+    func find() throws -> JSON { try Self.find(place.position, of: place.name, in: source.open()) }
 
     /// The message at a position of a queue, in any state.
     static func find(_ position: Int, of name: String, in source: any Source) throws -> JSON {

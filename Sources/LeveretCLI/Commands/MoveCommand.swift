@@ -30,14 +30,7 @@ struct MoveCommand: ParsableCommand {
     var key: String?
     @Option(name: .short, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
     var number: Int?
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only messages that meet this SQL expression over their fields.",
-            valueName: "expression"
-        )
-    )
-    var condition: String?
+    @OptionGroup var filter: ConditionOptions
     @OptionGroup var consent: ConsentOptions
     @OptionGroup var server: ServerOptions
 
@@ -54,17 +47,17 @@ struct MoveCommand: ParsableCommand {
         let target = to.map { "queue '\($0.printable)'" } ?? "exchange '\((exchange ?? "").printable)'"
         if consent.dryRun || number == nil {
             let source = ServerSource(client)
-            let ready = try condition.map { try matching($0, source) } ?? source.ready(in: from)
+            let ready = try filter.condition.map { try matching($0, source) } ?? source.ready(in: from)
             let what = "from queue '\(from.printable)' to \(target)"
             if consent.dryRun {
                 if let to { _ = try source.queue(to) } else { _ = try source.exchange(exchange ?? "") }
                 let count = min(ready, number ?? ready)
                 // No more is looked for than one answer holds.
-                let some = condition != nil && count == PeekRequest.countMax ? "at least " : ""
+                let some = filter.condition != nil && count == PeekRequest.countMax ? "at least " : ""
                 return announce("this would move \(some)\(counted(count, "message")) \(what)")
             }
             let question =
-                condition == nil
+                filter.condition == nil
                 ? "this moves all ready messages \(what): \(counted(ready, "message")) ready"
                 : "this moves all ready messages that meet the condition \(what)"
             try Terminal.confirm(question, yes: consent.yes)
@@ -73,7 +66,7 @@ struct MoveCommand: ParsableCommand {
         if let to { request = request.argument(to) }
         let count = try client.ask(
             request.option("exchange", exchange).option("key", key).option("n", number)
-                .option("where", condition)
+                .option("where", filter.condition)
         )
         announce("\(counted(Int(count) ?? 0, "message")) moved from queue '\(from.printable)' to \(target)")
     }

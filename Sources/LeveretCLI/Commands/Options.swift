@@ -6,7 +6,8 @@ import ArgumentParser
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server, leveret://host:port. Else LEVERET_URL, else 127.0.0.1:5672.",
+            "The server: leveret://host:port, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
+                + "127.0.0.1:5672.",
             valueName: "url"
         )
     )
@@ -21,6 +22,27 @@ struct ServerOptions: ParsableArguments {
             guard let url = url ?? Terminal.environment("LEVERET_URL") else { return .standard }
             return try ServerAddress(url)
         }
+    }
+}
+
+/// `--where`, of commands that look for messages.
+struct ConditionOptions: ParsableArguments {
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only messages that meet this SQL expression over their fields.", valueName: "expression"))
+    var condition: String?
+}
+
+/// A queue and a position in it, of commands about one message.
+struct PlaceOptions: ParsableArguments {
+    @Argument(help: "The queue.", completion: .queues)
+    var name: String
+    @Argument(help: "The message's position.")
+    var position: Int
+
+    func validate() throws {
+        if position < 1 { throw ValidationError("A position is 1 or more.") }
     }
 }
 

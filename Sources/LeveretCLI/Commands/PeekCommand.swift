@@ -26,12 +26,7 @@ struct PeekCommand: ParsableCommand {
     var from = 0
     @Option(help: "Messages that wait (ready), that consumers hold (unacked), that are delayed, or all.")
     var state: PeekState = .ready
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only messages that meet this SQL expression over their fields.", valueName: "expression")
-    )
-    var condition: String?
+    @OptionGroup var filter: ConditionOptions
     @Option(help: "Bodies as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
     @OptionGroup var source: SourceOptions
@@ -49,33 +44,33 @@ struct PeekCommand: ParsableCommand {
         let standardOutput = Output(Terminal.standardOutput)
         var printer = try MessagePrinter(output, body: body, columns: Columns.peek, to: standardOutput)
         let source = try source.open()
+        let first = PeekRequest(
+            queue: name, count: min(number, PeekRequest.countMax), from: from, state: state,
+            condition: filter.condition)
         var left = number
-        var next = from
-        while left > 0 {
-            let count = min(left, PeekRequest.countMax)
-            var seen = 0
-            var bytes = 0
-            var last: JSON?
-            let request = PeekRequest(
-                queue: name, count: count, from: next, state: state, condition: condition
-            )
-            try source.peek(request) { row in
-                seen += 1
-                bytes += row["size"]?.int ?? 0
-                last = row
-                printer.print(row)
-            }
-            left -= seen
-            // Fewer than asked for: the rest may be too long for one answer.
-            // Delayed ones come in order of due times, so that there is no position to go on from.
-            if seen == 0 || state == .delayed || state == .all { break }
-            if condition != nil, bytes < PeekRequest.bytesMax { break }
-            if left > 0, let last { next = try source.place(behind: last, from: next) }
+        var bytes = 0
+        var last: JSON?
+        try source.peek(first) { row in
+            left -= 1
+            bytes = bytes.adding(row["size"]?.int ?? 0)
+            last = row
+            printer.print(row)
         }
-        let what = condition == nil ? "" : " and meets the condition"
+        // One answer holds so much and no more; of all states together there is no place to go on from.
+        let isFull = number - left == PeekRequest.countMax || bytes >= PeekRequest.bytesMax
+        if left > 0, isFull, state != .all, let last {
+            var pages = try MessagePages(
+                of: name, state: state, where: filter.condition, from: from, behind: last, in: source)
+            while left > 0, let messages = try pages.next() {
+                for message in messages.prefix(left) { printer.print(message) }
+                left -= min(left, messages.count)
+            }
+        }
+        let what = filter.condition == nil ? "" : " and meets the condition"
         printer.finish(
             none: state == .all
-                ? "no message of queue '\(name.printable)'" + (condition == nil ? "" : " meets the condition")
+                ? "no message of queue '\(name.printable)'"
+                    + (filter.condition == nil ? "" : " meets the condition")
                 : "no message of queue '\(name.printable)' is \(state.rawValue)\(what)"
         )
     }

@@ -109,9 +109,10 @@ struct TailCommand: ParsableCommand {
 
     /// Says how many messages the queue had no room for since that was told.
     private static func tell(_ row: JSON, told: inout Int) {
-        let count = (row["dead"]?["maxlen"]?.int ?? 0) - told
-        guard count > 0 else { return }
-        told += count
+        let all = row["dead"]?["maxlen"]?.int ?? 0
+        guard all > told else { return }
+        let count = all - told
+        told = all
         let were = count == 1 ? "was" : "were"
         Terminal.complain(
             "leveret: \(counted(count, "message")) \(were) left out: they came faster than they could be shown"

@@ -1,8 +1,6 @@
 // What `doctor` looks at: rows of every listing, and the few questions whose answers no listing has. It judges
 // nothing: DoctorRules does.
 
-import Leveret
-
 /// Everything that the rules look at. Rows are those of docs/line-protocol.md.
 struct DoctorFacts {
     /// A message that a consumer holds.
@@ -62,7 +60,7 @@ struct DoctorFacts {
         let peek = PeekRequest(
             queue: queue, count: PeekRequest.countMax, from: 0, state: .unacked, condition: nil,
             hasBodies: false)
-        try unlessGone {
+        try source.unlessGone {
             try source.peek(peek) { row in
                 guard let since = row.time("held_since"), since < held?.since ?? .max else { return }
                 held = Held(
@@ -84,7 +82,7 @@ struct DoctorFacts {
         var ends: Set<DeadLetterWay> = []
         for way in ways.prefix(questionsMax) {
             var reached = false
-            let isThere = try unlessGone {
+            let isThere = try source.unlessGone {
                 try source.route(exchange: way.exchange, key: way.key, headers: []) { row in
                     if row["destination_type"]?.text == "queue" { reached = true }
                 }
@@ -92,18 +90,5 @@ struct DoctorFacts {
             if isThere, !reached { ends.insert(way) }
         }
         return ends
-    }
-
-    /// False where what was asked for isn't there any more, or is another connection's own.
-    @discardableResult
-    private static func unlessGone(_ ask: () throws -> Void) throws -> Bool {
-        do {
-            try ask()
-            return true
-        } catch let failure as Failure where [.notFound, .conflict].contains(failure.status) {
-            return false
-        } catch let error as BrokerError where [.notFound, .resourceLocked].contains(error.code) {
-            return false
-        }
     }
 }

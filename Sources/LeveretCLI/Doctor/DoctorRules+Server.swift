@@ -51,8 +51,8 @@ extension DoctorRules {
                 rule: "parked", severity: .warning, subject: "queue '\(DeadLetterMap.parkingQueue)'",
                 text: "\(counted(waiting, "dead letter")) could go nowhere else",
                 advice:
-                    "'leveret peek \(DeadLetterMap.parkingQueue)' has the reasons; mend them and send them on with "
-                    + "'leveret move'")
+                    "'leveret dead list \(DeadLetterMap.parkingQueue)' has the reasons; mend them and send them back "
+                    + "with 'leveret dead replay'")
         ]
     }
 

@@ -106,7 +106,8 @@ enum DoctorRules {
             if !exchange.isEmpty, !exchange.hasPrefix("amq."), exchanges[exchange] == nil {
                 return finding(
                     "dead_end", .warning, queue, "its dead letters go to \(shown), which isn't there",
-                    "declare that exchange and bind a queue to it; till then they go to 'leveret.parked'")
+                    "declare that exchange and bind a queue to it; till then they go to "
+                        + "'\(DeadLetterMap.parkingQueue)'")
             }
             if let key = queue.deadLetterKey {
                 guard facts.deadEnds.contains(.init(exchange: exchange, key: key)) else { return nil }
@@ -132,7 +133,7 @@ enum DoctorRules {
                 !ends.contains(queue.name),
                 queue["exclusive"] != .bool(true)
             else { return nil }
-            let dead = queue["dead"].map { $0.count("rejected") + $0.count("delivery_limit") } ?? 0
+            let dead = queue["dead"].map { $0.count("rejected").adding($0.count("delivery_limit")) } ?? 0
             guard dead > 0 || queue.effective("x-delivery-limit") != nil else { return nil }
             let text =
                 dead > 0
@@ -213,7 +214,8 @@ enum DoctorRules {
             return finding(
                 "dead_letters", .info, queue,
                 "\(counted(queue.messages, "dead letter")) \(queue.messages == 1 ? "waits" : "wait") in it",
-                "look at them with 'leveret peek', mend the cause and send them back with 'leveret move'")
+                "look at them with 'leveret dead list', mend the cause and send them back with 'leveret dead replay'"
+            )
         }
     }
 
@@ -243,9 +245,4 @@ extension DoctorRules {
 extension DoctorFacts {
     /// Where dead letters come to rest.
     var deadLetterMap: DeadLetterMap { DeadLetterMap(queues: queues, bindings: bindings) }
-}
-
-extension JSON {
-    /// The name of what a row is about.
-    var name: String { self["name"]?.text ?? "" }
 }

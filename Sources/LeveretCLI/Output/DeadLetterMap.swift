@@ -1,10 +1,12 @@
 // Where dead letters come to rest, as far as rows of queues and bindings tell. `check` counts what waits there, and
 // `doctor` leaves such queues alone. Pure.
 
+import LeveretCore
+
 /// Which queues take the dead letters of which.
 struct DeadLetterMap {
     /// Where the broker puts what can't be dead-lettered.
-    static let parkingQueue = "leveret.parked"
+    static let parkingQueue = QueueName.parked.rawValue
 
     /// The queues that dead letters of a queue go to, by its name.
     private(set) var targets: [String: Set<String>] = [:]
@@ -40,21 +42,4 @@ struct DeadLetterMap {
         let led = queues.reduce(into: queues) { $0.formUnion(targets[$1] ?? []) }
         return ends.intersection(led)
     }
-}
-
-extension JSON {
-    /// In a row of a queue: an argument that counts for it.
-    func effective(_ argument: String) -> JSON? { self["effective"]?[argument] }
-
-    /// In a row of a queue: where its dead letters go; `nil` where it has no such exchange.
-    var deadLetterExchange: String? { effective("x-dead-letter-exchange")?.text }
-
-    /// In a row of a queue: the key its dead letters go with; `nil` where they keep their own.
-    var deadLetterKey: String? { effective("x-dead-letter-routing-key")?.text }
-
-    /// A whole number of a row; 0 where it isn't known.
-    func count(_ name: String) -> Int { self[name]?.int ?? 0 }
-
-    /// A moment of a row, in milliseconds since 1970.
-    func time(_ name: String) -> Int64? { self[name]?.text.flatMap(Time.milliseconds) }
 }

@@ -103,10 +103,10 @@ struct HealthCheck: Equatable {
         let name = "queue '\((row["name"]?.text ?? "").printable)'"
         let age = row.time("oldest").map { max(0, now - $0) } ?? 0
         queues += 1
-        ready += row.count("ready")
-        unacked += row.count("unacked")
-        delayed += row.count("delayed")
-        consumers += row.count("consumers")
+        ready = ready.adding(row.count("ready"))
+        unacked = unacked.adding(row.count("unacked"))
+        delayed = delayed.adding(row.count("delayed"))
+        consumers = consumers.adding(row.count("consumers"))
         self.age = max(self.age, age)
         if let most = limits.readyMax, row.count("ready") > most {
             let count = Quantity.count(row.count("ready"))
@@ -132,7 +132,7 @@ struct HealthCheck: Equatable {
 
     private mutating func look(atDeadLetters rows: [JSON]) {
         let waiting = rows.filter { $0.messages > 0 }.sorted { $0.messages > $1.messages }
-        dead = waiting.reduce(0) { $0 + $1.messages }
+        dead = waiting.reduce(0) { $0.adding($1.messages) }
         guard let most = limits.deadMax, dead > most, let first = waiting.first?["name"]?.text else { return }
         let others = waiting.count > 1 ? " and \(waiting.count - 1) more" : ""
         let many = counted(dead, "dead letter")
@@ -206,9 +206,4 @@ struct HealthCheck: Equatable {
             .init(name: "disk_free_bytes", value: diskFree.map(JSON.int) ?? .null),
         ])
     }
-}
-
-extension JSON {
-    /// In a row of a queue: everything that is in it.
-    var messages: Int { count("ready") + count("unacked") + count("delayed") }
 }

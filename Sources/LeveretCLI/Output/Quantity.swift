@@ -64,3 +64,11 @@ enum Quantity {
         return value >= 10 || tenths % 10 == 0 ? count(Int(value.rounded())) : "\(tenths / 10).\(tenths % 10)"
     }
 }
+
+extension Int {
+    /// The sum, or the largest number where that is larger still: what a server counts may be any number.
+    func adding(_ other: Int) -> Int {
+        let (sum, isTooLarge) = addingReportingOverflow(other)
+        return isTooLarge ? (other > 0 ? .max : .min) : sum
+    }
+}

@@ -159,7 +159,7 @@ extension TopModel {
         let shown = values.suffix(columns)
         let most = shown.max() ?? 0
         let bars = shown.map { value -> Character in
-            guard most > 0, value > 0 else { return blocks[0] }
+            guard most > 0, most.isFinite, value > 0 else { return blocks[0] }
             return blocks[min(blocks.count - 1, Int(value / most * Float(blocks.count - 1) + 0.5))]
         }
         return String(bars)

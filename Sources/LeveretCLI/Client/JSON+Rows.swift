@@ -1,0 +1,54 @@
+// Readers of rows: what commands ask of the objects that a server or a file lists (docs/line-protocol.md, Rows).
+
+// MARK: - Any row
+
+extension JSON {
+    /// The name of what a row is about.
+    var name: String { self["name"]?.text ?? "" }
+
+    /// A whole number of a row; 0 where it isn't known.
+    func count(_ name: String) -> Int { self[name]?.int ?? 0 }
+
+    /// A moment of a row, in milliseconds since 1970.
+    func time(_ name: String) -> Int64? { self[name]?.text.flatMap(Time.milliseconds) }
+}
+
+// MARK: - Rows of queues
+
+extension JSON {
+    /// In a row of a queue: an argument that counts for it.
+    func effective(_ argument: String) -> JSON? { self["effective"]?[argument] }
+
+    /// In a row of a queue: where its dead letters go; `nil` where it has no such exchange.
+    var deadLetterExchange: String? { effective("x-dead-letter-exchange")?.text }
+
+    /// In a row of a queue: the key its dead letters go with; `nil` where they keep their own.
+    var deadLetterKey: String? { effective("x-dead-letter-routing-key")?.text }
+
+    /// In a row of a queue: everything that is in it.
+    var messages: Int { count("ready").adding(count("unacked")).adding(count("delayed")) }
+}
+
+// MARK: - Rows of messages
+
+extension JSON {
+    /// The position of a message's row.
+    var position: Int { self["position"]?.int ?? 0 }
+
+    /// The body of a message's row.
+    var bodyBytes: [UInt8] {
+        if let text = self["body"]?.text { return Array(text.utf8) }
+        return self["body64"]?.text.flatMap(Base64.decode) ?? []
+    }
+
+    /// An object with a field more at its end, or in the place of the one of its name.
+    func with(_ name: String, _ value: JSON) -> JSON {
+        guard case .object(var fields) = self else { return self }
+        if let index = fields.firstIndex(where: { $0.name == name }) {
+            fields[index].value = value
+        } else {
+            fields.append(Field(name: name, value: value))
+        }
+        return .object(fields)
+    }
+}

@@ -1,0 +1,42 @@
+// Values of options as people write them: times and sizes.
+
+import ArgumentParser
+
+/// A time as `90s`, `5m`, `2h` or `1d`; a bare number is seconds.
+struct TimeArgument: ExpressibleByArgument, Equatable {
+    var milliseconds: Int64
+
+    init?(argument: String) {
+        let units: [(String, Int64)] = [
+            ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+        ]
+        let unit = units.first { argument.hasSuffix($0.0) }
+        let digits = unit.map { argument.dropLast($0.0.count) } ?? argument[...]
+        guard let number = Int64(digits), number >= 0 else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit?.1 ?? 1000)
+        if overflow { return nil }
+        milliseconds = product
+    }
+}
+
+/// A number of bytes as `500M`, `5G` or `5GiB`, in powers of 1024.
+struct SizeArgument: ExpressibleByArgument, Equatable {
+    var bytes: Int
+
+    init?(argument: String) {
+        var text = argument.uppercased()[...]
+        for ending in ["IB", "B"] where text.hasSuffix(ending) {
+            text = text.dropLast(ending.count)
+            break
+        }
+        var factor = 1
+        if let place = ["K", "M", "G", "T"].firstIndex(where: { text.hasSuffix($0) }) {
+            factor = 1 << (10 * (place + 1))
+            text = text.dropLast()
+        }
+        guard let number = Int(text), number >= 0 else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+        if overflow { return nil }
+        bytes = product
+    }
+}
