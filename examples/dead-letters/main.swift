@@ -38,7 +38,7 @@ for letter in try await broker.peek("orders.dead") {
     print("  \(body): \(deaths.firstReason.rawValue) in \(deaths.originQueue), \(deaths.errorText ?? "")")
 }
 
-let replayed = try await broker.move(from: "orders.dead", to: "orders")
+let replayed = try await broker.replay(from: "orders.dead")
 print("the worker has learned to count;", replayed, "replayed")
 try await work { _ in true }
 try await broker.shutdown()
