@@ -16,8 +16,10 @@ struct MessagePages {
     private var stretch: Int?
     /// The highest position there was when that began.
     private var lastPosition = Int.max
-    /// Where each priority and each state begins.
+    /// The first position that counts.
     private let first: Int
+    /// Where each stretch of the priority at hand begins: at `first`, or behind what was shown before.
+    private var start: (from: Int, behind: String?)
     /// Where the next page begins: a place, or a position.
     private var from: Int
     /// Behind which message the next page begins, where messages come in order of due times.
@@ -44,6 +46,7 @@ struct MessagePages {
         self.hasBodies = hasBodies
         self.condition = SQLText.all([condition, more])
         (first, self.from) = (from, from)
+        start = (from, nil)
         levels = try Self.levels(of: queue, state, in: source)[...]
         if let condition, more != nil {
             let probe = PeekRequest(
@@ -54,6 +57,7 @@ struct MessagePages {
         let priority = last["priority"]?.int ?? 0
         levels = levels.drop { $0.least > priority }
         try advance(behind: last)
+        start = (self.from, behind)
     }
 
     /// The next messages, at least one; `nil` when there are no more.
@@ -107,13 +111,14 @@ struct MessagePages {
 
     /// Goes on with the next stretch, or the next priority.
     private mutating func endStretch() {
-        (from, behind) = (first, nil)
         if let stretch, positions.upperBound <= lastPosition, positions.upperBound < .max {
             positions = positions.upperBound..<positions.upperBound.adding(stretch)
         } else {
             positions = 0..<(stretch ?? .max)
             levels = levels.dropFirst()
+            start = (first, nil)
         }
+        (from, behind) = start
     }
 
     /// Takes a shorter stretch.
