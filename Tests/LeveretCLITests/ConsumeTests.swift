@@ -131,6 +131,18 @@ import Testing
         #expect(left.output == "body,failed\n2,0\n")
     }
 
+    @Test func `what a command worked on when the connection was lost is not said to be acked`() async throws {
+        let shell = try await shell(["1"])
+        let command = "echo began; until [ -e \(shell.folder.path("go")) ]; do :; done"
+        let consume = try shell.start(["consume", "jobs", "--exec", command])
+        #expect(consume.readLine() == "began")
+        shell.server.crash()
+        #expect(FileManager.default.createFile(atPath: shell.folder.path("go"), contents: nil))
+        let ended = consume.finish()
+        #expect(ended.status == 3)
+        #expect(!ended.errors.contains("1 message acked"), "\(ended.errors)")
+    }
+
     @Test func `with --auto-ack what fails is counted as that`() async throws {
         let shell = try await shell(["0", "75", "3"])
         let ran = try await shell.run([

@@ -59,7 +59,7 @@ struct ConsumeRun {
                 try reap()
                 if !isLost { try take() }
             } catch {
-                (problem, isLost) = (error, true)
+                lose(error)
             }
             startWaiting()
             if SignalPipe.endingsAsked > 1 { giveBack() }
@@ -87,19 +87,33 @@ struct ConsumeRun {
         }
     }
 
+    /// The connection is gone: what the commands that still run work on can't be settled any more.
+    private mutating func lose(_ failure: Failure) {
+        if !isLost, !workers.isEmpty {
+            let count = workers.count == 1 ? "1 command" : "\(workers.count) commands"
+            Terminal.complain(
+                "leveret: the connection is lost; \(count) may end what was begun, and the messages come again")
+        }
+        (problem, isLost) = (failure, true)
+    }
+
     /// Settles what the commands that have ended worked on.
     private mutating func reap() throws(Failure) {
         for index in workers.indices.reversed() {
             workers[index].listen()
             guard let end = workers[index].endIfAny() else { continue }
             let worker = workers.remove(at: index)
+            if isLost, !autoAck {
+                totals.givenBack += 1
+                continue
+            }
             switch end {
             case .exited(0): totals.acked += 1
             case _ where autoAck: totals.failed += 1
             case .exited(75): totals.retried += 1
             case .exited, .killed: totals.rejected += 1
             }
-            if !autoAck, !isLost { try subscription.send(worker.settlement(end)) }
+            if !autoAck { try subscription.send(worker.settlement(end)) }
         }
     }
 
