@@ -202,17 +202,18 @@ extension BrokerCore {
         return nil
     }
 
-    /// Moves a message that stands behind the window and has been read. It leaves first: where it moves within its
-    /// queue, it must not make that too long for a moment. Returns why it stays.
+    /// Moves a message that stands behind the window and has been read. It is no longer counted first: where it moves
+    /// within its queue, it must not make that too long for a moment. Returns why it stays; then all is as it was.
     mutating func transferStored(
         _ row: LoadedRow, _ message: Message?, of source: MessageQueue, to target: MoveTarget, now: Instant
     ) -> BrokerError? {
         let entry = Entry(row)
-        removeStored(row, of: source)
+        source[entry.priority].forgetStored(bytes: row.message.body.count)
         if let refusal = transfer(entry, to: target, message, now: now) {
             source[entry.priority].store(entry)
             return refusal
         }
+        noteRemoved(from: source)
         removeRow(of: entry)
         forgetID(of: entry.number)
         return nil

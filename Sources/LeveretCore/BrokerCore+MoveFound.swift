@@ -103,6 +103,7 @@ extension BrokerCore {
             found.found.removeFirst()
             // One of a lower priority may be in memory and nowhere else.
             if let refusal = moveFound(next, rows[next.number], of: move, now: now) {
+                dispatch(source, now: now)
                 return end(move, refusal)
             }
         }

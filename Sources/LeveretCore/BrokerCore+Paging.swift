@@ -290,6 +290,11 @@ extension BrokerCore {
     /// caller in this batch, which must be committed before the queue is read again.
     mutating func removeStored(_ row: LoadedRow, of queue: MessageQueue) {
         queue[row.priority ?? 0].forgetStored(bytes: row.message.body.count)
+        noteRemoved(from: queue)
+    }
+
+    /// What is being read of the queue's window may hold a message that is removed in this batch.
+    mutating func noteRemoved(from queue: MessageQueue) {
         queue.removals += 1
         queue.barrier = gathering.batch.number
         if queue.isLoading { dropAnswersUnderWay(for: queue) }

@@ -20,13 +20,17 @@ import Testing
     }
 
     /// Moves what a search finds.
-    private func move(_ found: [FoundPlace], to target: QueueName = "to", in broker: CoreHarness) {
+    private func move(
+        _ found: [FoundPlace], to target: QueueName = "to", in broker: CoreHarness,
+        lastReadFirst: Bool = false
+    ) {
         broker.ask(.move(Move(from: "from", to: .queue(target), where: "1")))
         let outputs = broker.core.takeOutputs()
         broker.loads += outputs.loads
         for search in outputs.searches {
             broker.core.searched(search.number, .success(.places(found)), now: broker.now)
         }
+        broker.serveLoads(lastFirst: lastReadFirst)
         broker.settle()
     }
 
@@ -56,6 +60,19 @@ import Testing
         broker.settle()
         move([place(3)], to: "from", in: broker)
         #expect(broker.bodies(of: "from") == ["1", "2", "3"])
+    }
+
+    @Test(arguments: [1, 2])
+    func `a move that is refused half way keeps no consumer waiting for what is being read`(room: Int64) {
+        let before = broker([:])
+        before.queue("full", ["x-max-length": .int(room), "x-overflow": .string("reject-publish")])
+        for body in ["1", "2", "3", "4"] { _ = before.publish(body, to: "from") }
+        _ = before.publish("0", to: "full")
+        before.settle()
+        let broker = before.crashed()
+        broker.ask(.consume(Consume(queue: "from", tag: "c")))
+        move([place(3), place(4)], to: "full", in: broker, lastReadFirst: true)
+        #expect(broker.deliveries().map(\.text) == (room == 1 ? ["1", "2", "3", "4"] : ["1", "2", "4"]))
     }
 
     @Test func `a move of nothing is no use of an empty queue`() {

@@ -53,6 +53,17 @@ import Testing
         #expect(broker.bodies(of: "to") == ["e"])
     }
 
+    @Test func `a move that is refused keeps no consumer waiting for what is being read`() {
+        let broker = broker().crashed()
+        broker.ask(.consume(Consume(queue: "from", tag: "c")))
+        var move = Move(from: "from", to: .exchange("", routingKey: "nowhere"))
+        move.position = 4
+        broker.ask(.move(move))
+        broker.serveLoads(lastFirst: true)
+        broker.settle()
+        #expect(broker.deliveries().map(\.text) == ["1", "2", "3", "4", "5"])
+    }
+
     @Test func `an edit that comes between a move and its read counts`() {
         let broker = broker()
         var edit = MessageEdit("from", 4)

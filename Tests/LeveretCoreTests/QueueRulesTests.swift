@@ -405,7 +405,7 @@ import Testing
         #expect(peek(from: 4, .unacked) == [4, 5])
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a GET that waits costs the same however many wait before it`() {
+    @Test(.timeLimit(.minutes(5))) func `a GET that waits costs the same however many wait before it`() {
         let broker = CoreHarness()
         broker.queue("jobs")
         let get = Request.get("jobs", autoAck: true, waitMilliseconds: 1000)

@@ -49,6 +49,9 @@ final class TLSEngine {
         }
     }
 
+    // A channel and its handlers hold each other until it is finished; what it still has to say comes too late.
+    deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
+
     /// True once both sides are sure of each other.
     var isReady: Bool { greeter.isDone }
 
