@@ -17,8 +17,11 @@ struct IDLookup {
     var asked: Set<DedupKey>
     /// Messages that left their queues since it was asked.
     var left: Set<MessageNumber> = []
-    /// The same, as stretches of queues.
-    var purged: [RangeRemoval] = []
+    /// Stretches of queues that were being purged when it was asked, or have been since: a long one is removed in
+    /// parts, and the store may have answered between two of them.
+    var purged: [RangeRemoval]
+    /// Where messages stand that have moved within their queues since.
+    var places: [MessageNumber: MessageNumber] = [:]
     /// How the store answered.
     var found: [DedupKey: StoredID] = [:]
 }
@@ -139,11 +142,10 @@ extension BrokerCore {
     /// The row of a message that was purged may still be there for a while.
     private func isPurged(_ found: StoredID) -> Bool {
         guard found.number != 0, case .queue(let queue) = found.key.scope else { return false }
-        let ranges = gathering.batch.ranges + (inFlight?.batch.ranges ?? []) + (idLookup?.purged ?? [])
-        return ranges.contains {
+        let place = idLookup?.places[found.number] ?? found.place
+        return (idLookup?.purged ?? []).contains {
             $0.queue == queue && ($0.priority == nil || $0.priority == found.priority)
-                && $0.after < found.place
-                && found.place <= $0.through
+                && $0.after < place && place <= $0.through
         }
     }
 
@@ -311,7 +313,7 @@ extension BrokerCore {
                 for key in unknown where asked.insert(key).inserted { keys.append(key) }
             }
         }
-        idLookup = IDLookup(asked: asked)
+        idLookup = IDLookup(asked: asked, purged: gathering.batch.ranges + (inFlight?.batch.ranges ?? []))
         ask(
             LoadRequest(
                 queue: 0, kind: .ids(keys), countMax: keys.count, bytesMax: .max, epoch: 0,

@@ -52,6 +52,7 @@ extension BrokerCore {
     mutating func keepPlace(of entry: Entry, in queue: MessageQueue, due: Instant? = nil) {
         guard entry.storage != .memory else { return }
         let place = PlaceUpdate(entry, due: due)
+        if idLookup != nil { idLookup?.places[entry.number] = place.place }
         if entry.batch != 0, entry.batch == gathering.batch.number {
             gathering.batch.inserts[Int(entry.row)].move(to: place)
         } else {

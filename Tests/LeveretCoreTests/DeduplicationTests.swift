@@ -237,6 +237,55 @@ import Testing
         #expect(routed(publish(broker, "a", persistent: false)) == 1)
     }
 
+    @Test func `an id is gone with what came due and was purged while the store was asked`() {
+        var limits = CoreLimits()
+        (limits.windowCountMax, limits.windowCountMin) = (1, 1)
+        let before = CoreHarness(limits: limits)
+        before.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for id in ["x", "y"] { #expect(routed(publish(before, id)) == 1) }
+        #expect(routed(publish(before, "a", delay: 500)) == 1)
+        before.settle()
+        let broker = before.crashed()
+        broker.advance(milliseconds: 1)
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        broker.core.submit(1000, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+        broker.now = broker.now.advanced(byMilliseconds: 500)
+        broker.core.timeReached(now: broker.now)
+        broker.ask(.purge("jobs"))
+        broker.serveLoads()
+        broker.settle()
+        #expect(routed(broker.answer(1000, of: broker.session)) == 1)
+    }
+
+    @Test func `an id is gone with what a purge removes while the store is asked`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        #expect(routed(publish(before, "a")) == 1)
+        before.settle()
+        let broker = before.crashed()
+        broker.ask(.purge("jobs"))
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        broker.core.submit(1000, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+        // The store answers between two parts of what the purge removes.
+        guard let batch = broker.core.takeBatch(now: broker.now),
+            let load = broker.core.takeOutputs().loads.last, case .ids(let keys) = load.kind
+        else {
+            Issue.record("the store was not asked for ids")
+            return
+        }
+        broker.core.committed(batch.number, unfinished: batch.ranges, now: broker.now)
+        var result = LoadResult(request: load, rows: [])
+        result.ids = keys.map { StoredID(key: $0, expires: .distantFuture, number: 1, place: 1) }
+        broker.commit()
+        broker.core.loaded(result, now: broker.now)
+        broker.settle()
+        #expect(routed(broker.answer(1000, of: broker.session)) == 1)
+    }
+
     @Test func `an id outlives a purge while a session that is closed still hands its message back`() {
         var limits = CoreLimits()
         limits.sliceCount = 1
