@@ -145,9 +145,13 @@ final class ModelQueue {
     var isLimited: Bool { overflow == .dropHead && (lengthMax != nil || bytesMax != nil) }
 
     /// It holds more than it may.
-    var isOverfull: Bool {
+    var isOverfull: Bool { isOverfull(with: 0, bytes: 0) }
+
+    /// It holds more than it may with so many others, of so many bytes.
+    func isOverfull(with others: Int, bytes: Int) -> Bool {
         guard isLimited else { return false }
-        return lengthMax.map { ready.count > $0 } ?? false || bytesMax.map { readyBytes > $0 } ?? false
+        return lengthMax.map { ready.count + others > $0 } ?? false
+            || bytesMax.map { readyBytes + bytes > $0 } ?? false
     }
 
     var readyBytes: Int { ready.reduce(0) { $0 + $1.message.size } }

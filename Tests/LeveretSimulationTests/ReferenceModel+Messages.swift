@@ -11,10 +11,9 @@ extension ReferenceModel {
         let copy = Copy(
             message, queue: queue, number: 0, entered: now, expires: expiry(of: message, in: queue),
             deaths: deaths)
-        let seen = arrivals.firstIndex {
-            $0.queue == queue.name && $0.messageID == message.id && $0.deaths == deaths
+        if let seen = arrival(of: message, in: queue, deaths) {
+            copy.number = arrivals.remove(at: seen).number
         }
-        if let seen { copy.number = arrivals.remove(at: seen).number }
         copy.place = copy.number
         if copy.number > 0 {
             try require(
@@ -30,6 +29,15 @@ extension ReferenceModel {
         return copy
     }
 
+    /// Where among the arrivals a copy is that enters the queue next. If something else did, it was removed at
+    /// once, and one like it that comes later is another.
+    private func arrival(of message: ModelMessage, in queue: ModelQueue, _ deaths: [ModelDeath]) -> Int? {
+        let next = arrivals.firstIndex { $0.queue == queue.name }
+        return next.flatMap {
+            arrivals[$0].messageID == message.id && arrivals[$0].deaths == deaths ? $0 : nil
+        }
+    }
+
     /// When a message that comes in now expires.
     func expiry(of message: ModelMessage, in queue: ModelQueue) -> Int64 {
         var ttl = queue.ttl
@@ -43,10 +51,13 @@ extension ReferenceModel {
         let queue = copy.queue
         try require(
             queue.isLimited, "message \(copy.message.id) should be in \(queue.name) and never arrived")
-        for old in queue.ready.prefix(while: { $0 !== copy }) where old.number <= highestNumber {
+        for old in queue.ready.prefix(while: { $0 !== copy })
+        where old.number <= highestNumber && !isMoving(old) {
             remove(old, to: .maxlen)
         }
         remove(copy, to: .maxlen)
+        // It was in the queue, if not for long.
+        queue.wasEmpty = false
     }
 
     func isFull(_ queue: ModelQueue, for message: ModelMessage) -> Bool {
@@ -133,9 +144,11 @@ extension ReferenceModel {
     }
 
     /// The queues in the order in which the message was seen to arrive.
-    func inOrderSeen(_ reached: [ModelQueue], _ message: ModelMessage) -> [ModelQueue] {
+    func inOrderSeen(
+        _ reached: [ModelQueue], _ message: ModelMessage, _ deaths: [ModelDeath] = []
+    ) -> [ModelQueue] {
         func number(_ queue: ModelQueue) -> Int64 {
-            arrivals.first { $0.queue == queue.name && $0.messageID == message.id }?.number ?? 0
+            arrival(of: message, in: queue, deaths).map { arrivals[$0].number } ?? 0
         }
         return reached.count < 2 ? reached : reached.sorted { number($0) < number($1) }
     }
@@ -269,10 +282,8 @@ extension ReferenceModel {
 
     /// The core was seen to bring these in; they must be dead letters or messages that were moved.
     func explainArrivals() throws {
+        try explainMoves()
         while let arrival = arrivals.min(by: { $0.number < $1.number }) {
-            // What an input moves comes in before what dies by that.
-            if try explainMove(arrival) { continue }
-            if try moveUnseen(where: { !$0.source.isLimited }) { continue }
             if let dead = dead(behind: arrival) {
                 if let death = arrival.deaths.first { dead.state = .condemned(death.reason) }
                 try transfer(dead)
@@ -296,7 +307,7 @@ extension ReferenceModel {
             try transfer(copy)
             return true
         }
-        return try moveUnseen()
+        return false
     }
 
     /// Sends a dead copy on whose queue is gone, which must have been read before that.
@@ -325,7 +336,7 @@ extension ReferenceModel {
     }
 
     /// The history of a copy that dies for this reason.
-    private func deaths(of copy: Copy, _ reason: DeathReason) -> [ModelDeath] {
+    func deaths(of copy: Copy, _ reason: DeathReason) -> [ModelDeath] {
         let keys = [copy.message.key] + copy.message.cc
         var death = ModelDeath(
             queue: copy.queue.name, reason: reason, count: 1, exchange: copy.message.exchange, keys: keys,
@@ -360,7 +371,7 @@ extension ReferenceModel {
             if !targets.contains(where: { $0 === parking }) { targets.append(parking) }
         }
         var copies: [Copy] = []
-        for target in inOrderSeen(targets, letter) {
+        for target in inOrderSeen(targets, letter, history) {
             copies.append(try append(letter, to: target, deaths: history))
         }
         copy.fate = .moved(copies)

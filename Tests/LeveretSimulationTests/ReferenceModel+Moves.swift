@@ -3,28 +3,18 @@
 import LeveretCore
 
 extension ReferenceModel {
-    /// Moves the message that was seen to arrive elsewhere; false where none did by a move.
-    func explainMove(_ arrival: Arrival) throws -> Bool {
+    /// Moves what the core has moved in this step: that comes before all that dies of it.
+    func explainMoves() throws {
         for move in moves {
-            let moved = move.candidates.first {
-                $0.message.id == arrival.messageID && $0.deaths == arrival.deaths && !isCounted($0)
-            }
-            guard let moved else { continue }
-            try advance(move, moved)
-            return true
+            let left = move.candidates.filter { !isPending($0) }
+            move.leaving = Array(left.prefix(max(0, movedInCore(move.ticket) - move.moved)))
+            while !move.leaving.isEmpty { try advance(move, move.leaving.removeFirst()) }
         }
-        return false
     }
 
-    /// Moves the first message that has left the core and was not seen to arrive: a rule has removed it at once.
-    /// (Out of a queue that drops its head, one may have gone that way.)
-    func moveUnseen(where isMeant: (ModelMove) -> Bool = { _ in true }) throws -> Bool {
-        for move in moves where isMeant(move) {
-            guard let moved = move.candidates.first(where: { !isPending($0) }) else { continue }
-            try advance(move, moved)
-            return true
-        }
-        return false
+    /// True where a move takes the copy away in this step.
+    func isMoving(_ copy: Copy) -> Bool {
+        moves.contains { $0.leaving.contains { $0 === copy } }
     }
 
     private func advance(_ move: ModelMove, _ copy: Copy) throws {
@@ -33,19 +23,19 @@ extension ReferenceModel {
         move.moved += 1
         move.copies.append(copy)
         var copies: [Copy] = []
-        for (target, message) in destinations(of: move, copy.message) {
+        for (target, message) in destinations(of: move, copy) {
             copies.append(try append(message, to: target, deaths: copy.deaths))
         }
         copy.fate = .moved(copies)
     }
 
-    private func destinations(of move: ModelMove, _ message: ModelMessage) -> [(ModelQueue, ModelMessage)] {
-        if let target = move.target { return [(target, message)] }
-        let copy = message.sent(
-            to: move.toExchange ?? "", key: move.key ?? message.key, cc: message.cc,
-            expiration: message.expiration)
-        let reached = route(exchange: copy.exchange, keys: [copy.key] + copy.cc, headers: copy.headers) ?? []
-        return inOrderSeen(reached.filter { !isFull($0, for: copy) }, copy).map { ($0, copy) }
+    private func destinations(of move: ModelMove, _ copy: Copy) -> [(ModelQueue, ModelMessage)] {
+        let old = copy.message
+        if let target = move.target { return [(target, old)] }
+        let sent = old.sent(
+            to: move.toExchange ?? "", key: move.key ?? old.key, cc: old.cc, expiration: old.expiration)
+        let reached = route(exchange: sent.exchange, keys: [sent.key] + sent.cc, headers: sent.headers) ?? []
+        return inOrderSeen(reached.filter { !isFull($0, for: sent) }, sent, copy.deaths).map { ($0, sent) }
     }
 
     /// Notes which moves the core has ended in this step, and what they left behind.

@@ -51,6 +51,7 @@ extension ReferenceModel {
         expire()
         shorten()
         try comeDue(due)
+        shortenGone()
         try makePendingChanges()
         var answers = step.answers
         answers.removeAll { _, ticket, answer in
@@ -102,6 +103,28 @@ extension ReferenceModel {
                 remove(head, to: .maxlen)
             }
             queue.isTooLong = queue.isOverfull || queue.condemned.contains { isCounted($0) }
+        }
+    }
+
+    /// Follows the core in dropping what was too much in a queue that went in the same input, for as long as the
+    /// dead in it counted: that is seen only by where the dropped went.
+    private func shortenGone() {
+        for queue in queues where queue.isLimited && !isThere(queue) {
+            let dead = queue.condemned
+            let bytes = dead.reduce(0) { $0 + $1.message.size }
+            while let head = queue.ready.first,
+                queue.isOverfull(with: dead.count, bytes: bytes), hasArrived(head, dropped: .maxlen)
+            {
+                remove(head, to: .maxlen)
+            }
+        }
+    }
+
+    /// True where a copy that would die of this was seen to arrive where that leads.
+    private func hasArrived(_ copy: Copy, dropped reason: DeathReason) -> Bool {
+        let history = deaths(of: copy, reason)
+        return arrivals.contains {
+            $0.messageID == copy.message.id && $0.deaths.suffix(history.count) == history[...]
         }
     }
 

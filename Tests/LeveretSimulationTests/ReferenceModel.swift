@@ -68,17 +68,19 @@ final class ModelMove {
     /// Only these, wherever they stand.
     let condition: Condition?
     var moved = 0
+    /// What it moves in this step.
+    var leaving: [Copy] = []
     var copies: [Copy] = []
     /// The core was seen to have ended it.
     var isOver = false
     /// What it should have moved, too.
     var leftBehind: Copy?
 
-    /// What may be moved next: without a condition only the first.
+    /// What may be moved, in order.
     var candidates: [Copy] {
         guard !isOver, moved < mostWanted else { return [] }
         let waiting = source.ready.filter { $0.place <= through }
-        guard let condition else { return Array(waiting.prefix(1)) }
+        guard let condition else { return waiting }
         return waiting.filter { copy in
             condition.isMet(
                 size: copy.message.size, key: copy.message.key, header: copy.message.headers["h"],
@@ -191,10 +193,14 @@ final class ReferenceModel {
     var waitingPublishes: [(call: Call, session: ModelSession, ticket: Ticket, ids: [Int])] = []
     /// True while the core has a publish wait.
     var isWaiting: (Ticket) -> Bool = { _ in false }
+    /// How many messages the core has moved so far; once it has told so, 0.
+    var movedInCore: (Ticket) -> Int = { _ in 0 }
     /// True where the core has ended a move, which may still wait to be answered.
     var isEnded: (Ticket) -> Bool = { _ in false }
     /// True while the core has a session hold a delivery.
     var isHeld: (SessionID, UInt64) -> Bool = { _, _ in true }
+    /// True where the core has a queue.
+    var isThere: (ModelQueue) -> Bool = { _ in true }
     /// True while the core counts a copy as ready.
     var isCounted: (Copy) -> Bool = { _ in true }
     /// Who asked.

@@ -31,11 +31,13 @@ extension Simulator {
         model.dueInCore = { [unowned self] in dueInCore($0) }
         model.placeInCore = { [unowned self] in placeInCore($0) }
         model.isPending = { [unowned self] in isPending($0) }
+        model.isThere = { [unowned self] in core.queue(named: QueueName($0.name)) != nil }
         model.isCounted = { [unowned self] in isCounted($0) }
         model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
         model.isEnded = { [unowned self] ticket in
             (core.gathering.answers + (core.inFlight?.answers ?? [])).contains { $0.ticket == ticket }
         }
+        model.movedInCore = { [unowned self] in movedInCore($0) }
         model.isHeld = { [unowned self] in core.sessionsByID[$0]?.holds(DeliveryTag($1)) ?? false }
         try model.step(
             step, now: now, before: before, leaving: leavingNow(), due: noLongerDelayed(), cause: cause)
@@ -64,6 +66,32 @@ extension Simulator {
         let batch = core.gathering.batch
         return !batch.removals.contains(number) && !batch.spillRemovals.contains(number)
             && !batch.inserts.contains { $0.number == number && $0.message == nil }
+    }
+
+    /// How many messages a MOVE has moved that is not answered, by the core's own count.
+    private func movedInCore(_ ticket: Ticket) -> Int {
+        var moves = core.queues.compactMap { $0 }.flatMap(\.waitingMoves)
+        moves += core.work.compactMap { work in
+            switch work {
+            case .move(let move): move
+            case .moveFound(let found): found.move
+            case .giveBack, .expire, .due, .refreshPolicies: nil
+            }
+        }
+        for case .move(let found) in core.searches.values { moves.append(found.move) }
+        for special in core.specialLoads.values {
+            if case .moveFound(let found, _) = special.purpose { moves.append(found.move) }
+        }
+        if let move = moves.first(where: { $0.ticket == ticket }) { return move.moved }
+        let answers = core.gathering.answers + (core.inFlight?.answers ?? [])
+        switch answers.first(where: { $0.ticket == ticket })?.answer {
+        case .count(let count): return count
+        case .refused(let error):
+            // It says how many "were moved before".
+            return error.text.split(separator: "; ").last?.split(separator: " ").first.flatMap { Int($0) }
+                ?? 0
+        default: return 0
+        }
     }
 
     private func leavingNow() -> [(SessionID, Int)] {
