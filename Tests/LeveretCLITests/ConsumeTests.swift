@@ -131,7 +131,8 @@ import Testing
         #expect(left.output == "body,failed\n2,0\n")
     }
 
-    @Test func `what a command worked on when the connection was lost is not said to be acked`() async throws {
+    @Test func `what a command worked on when the connection was lost is not said to be acked`() async throws
+    {
         let shell = try await shell(["1"])
         let command = "echo began; until [ -e \(shell.folder.path("go")) ]; do :; done"
         let consume = try shell.start(["consume", "jobs", "--exec", command])

@@ -92,7 +92,8 @@ struct ConsumeRun {
         if !isLost, !workers.isEmpty {
             let count = workers.count == 1 ? "1 command" : "\(workers.count) commands"
             Terminal.complain(
-                "leveret: the connection is lost; \(count) may end what was begun, and the messages come again")
+                "leveret: the connection is lost; \(count) may end what was begun, and the messages come again"
+            )
         }
         (problem, isLost) = (failure, true)
     }

@@ -49,8 +49,11 @@ final class TLSEngine {
         }
     }
 
-    // A channel and its handlers hold each other until it is finished; what it still has to say comes too late.
-    deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
+    // A channel and its handlers hold each other until it is closed. The other end's word on that is not waited for.
+    deinit {
+        channel.close(promise: nil)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(60))
+    }
 
     /// True once both sides are sure of each other.
     var isReady: Bool { greeter.isDone }
