@@ -168,7 +168,7 @@ final class Engine: Sendable {
         var generator = SystemRandomNumberGenerator()
         var core = BrokerCore(limits: configuration.limits, seed: configuration.seed ?? generator.next())
         core.facts.version = Broker.version
-        core.facts.database = path ?? ""
+        core.facts.database = path.map { Files.absolute($0) } ?? ""
         core.recover(recovered, now: now)
         // Before anybody can publish what there is no room for.
         if let shortage = store.shortage { core.setAlarm(shortage.text, now: now) }

@@ -45,6 +45,7 @@ import Leveret
                     SQLCommand.self,
                 ]
             ),
+            CommandGroup(name: "Files and load", subcommands: [BackupCommand.self, VerifyCommand.self]),
             CommandGroup(
                 name: "Topology",
                 subcommands: [

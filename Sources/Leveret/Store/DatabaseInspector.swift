@@ -8,8 +8,9 @@ public import LeveretCore
 ///
 /// Every call throws 404 for a queue that is not there and 541 when the file can't be read.
 public final class DatabaseInspector: Sendable {
-    private let path: String
-    private let reader: DatabaseQueue
+    /// Where the file is.
+    public let path: String
+    let reader: DatabaseQueue
 
     /// Opens the file at `path`.
     ///
@@ -138,7 +139,7 @@ public final class DatabaseInspector: Sendable {
 
     // MARK: Steps
 
-    private static var now: Instant {
+    static var now: Instant {
         BrokerClock.system().now()
     }
 
@@ -169,12 +170,12 @@ public final class DatabaseInspector: Sendable {
         return depths
     }
 
-    private func unknown(_ name: QueueName) -> BrokerError {
+    func unknown(_ name: QueueName) -> BrokerError {
         BrokerError(
             .notFound, "no queue '\(name)' in database '\(path)'; transient queues are not in the file")
     }
 
-    private func read<T>(_ work: (Database) throws(BrokerError) -> T) throws(BrokerError) -> T {
+    func read<T>(_ work: (Database) throws(BrokerError) -> T) throws(BrokerError) -> T {
         let result = Result { () throws(StoreFailure) in
             try reader.snapshot { database in
                 Result { () throws(BrokerError) in try work(database) }
@@ -186,7 +187,7 @@ public final class DatabaseInspector: Sendable {
         }
     }
 
-    private func stored<T>(_ work: () throws(StoreFailure) -> T) throws(BrokerError) -> T {
+    func stored<T>(_ work: () throws(StoreFailure) -> T) throws(BrokerError) -> T {
         do { return try work() } catch { throw error.brokerError(on: path) }
     }
 }

@@ -1,6 +1,6 @@
 // What the store does with files beside SQLite: looking, making and removing folders. Through the C library,
-// because Foundation would double the size of a program that embeds Leveret. None of it opens a file; why, says
-// DatabaseFile.swift.
+// because Foundation would double the size of a program that embeds Leveret. None of it opens a database; why,
+// says DatabaseFile.swift.
 
 #if canImport(Glibc)
 import Glibc
@@ -31,10 +31,31 @@ enum Files {
     /// Whether this user may write the file at `path`.
     static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
 
+    /// Whether both paths lead to the same file.
+    static func isSame(_ path: String, _ other: String) -> Bool {
+        var (found, otherFound) = (stat(), stat())
+        return stat(path, &found) == 0 && stat(other, &otherFound) == 0 && found.st_ino == otherFound.st_ino
+            && found.st_dev == otherFound.st_dev
+    }
+
+    /// Gives the file at `path` the rights of the one at `other`.
+    static func copyRights(to path: String, from other: String) {
+        if let mode = mode(of: other) { chmod(path, mode & 0o777) }
+    }
+
     /// The folder that the file at `path` lies in, or would.
     static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// The path from the root on, so that it means the same to a program in another folder.
+    static func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&bytes, bytes.count) != nil else { return path }
+        let folder = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return "\(folder)/\(path)"
     }
 
     /// Where the link at `path` leads; `nil` where there is none.
@@ -72,6 +93,31 @@ enum Files {
         }
         rmdir(path)
     }
+
+    /// Gives a file another name, in the place of what has that name, and sees that the name is on the disk.
+    /// Returns what the system says when it can't.
+    static func rename(_ path: String, to name: String) -> String? {
+        #if canImport(Darwin)
+        let code = Darwin.rename(path, name)
+        #elseif canImport(Musl)
+        let code = Musl.rename(path, name)
+        #else
+        let code = Glibc.rename(path, name)
+        #endif
+        guard code == 0 else { return String(cString: strerror(errno)) }
+        let descriptor = open(folder(of: name), O_RDONLY | O_CLOEXEC)
+        if descriptor >= 0 {
+            fsync(descriptor)
+            close(descriptor)
+        }
+        return nil
+    }
+
+    /// Removes the file at `path`, if there is one.
+    static func remove(_ path: String) { unlink(path) }
+
+    /// This process's number.
+    static var processNumber: Int32 { getpid() }
 
     private static func mode(of path: String) -> mode_t? {
         var found = stat()

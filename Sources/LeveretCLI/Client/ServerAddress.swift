@@ -77,6 +77,14 @@ enum ServerAddress: Equatable, CustomStringConvertible {
         }
     }
 
+    /// True where the host is a name of this machine for itself.
+    var isThisMachine: Bool {
+        switch self {
+        case .tcp(let host, _), .tls(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        case .unix: true
+        }
+    }
+
     private static func wrong(_ url: String, _ why: String) -> Failure {
         Failure(
             .usage,

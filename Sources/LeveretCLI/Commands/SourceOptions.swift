@@ -26,4 +26,25 @@ struct SourceOptions: ParsableArguments {
             throw Failure(error.status, "\(error.text); --db FILE reads a database without a server")
         }
     }
+
+    /// The database file that they name: `--db`, or that of a server on this machine.
+    ///
+    /// - Throws: `Failure`, saying what to do, where the server's file can't be reached from here.
+    func databasePath() throws -> String {
+        if let db { return db }
+        let path = try open().status()["database"]?.text ?? ""
+        let address = try server.address
+        guard !path.isEmpty else {
+            throw Failure(.refused, "the server at \(address) keeps nothing in a file")
+        }
+        let there = "run this on the machine of the server, or name a file with --db"
+        guard address.isThisMachine else {
+            throw Failure(.refused, "the database of \(address) is a file on another machine; \(there)")
+        }
+        guard Input.exists(path) else {
+            let what = "the database of \(address) is '\(path.printable)', which can't be seen from here"
+            throw Failure(.notFound, "\(what); \(there)")
+        }
+        return path
+    }
 }

@@ -103,6 +103,9 @@ enum Columns {
         .shown("severity"), .shown("subject"), .shown("text"), .hidden("advice"), .hidden("rule"),
     ]
 
+    /// `verify`.
+    static let faults: [Column] = [.shown("fault"), .shown("count", .number), .shown("text")]
+
     /// `route`.
     static let routes: [Column] = [
         .shown("source"), .shown("destination"), .shown("destination_type"), .shown("reason"),

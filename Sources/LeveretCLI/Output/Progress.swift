@@ -21,10 +21,19 @@ struct Progress {
 
     /// Shows where things stand, ten times a second at most.
     mutating func update(messages: Int, bytes: Int) {
+        let total = bytesTotal
+        show { Self.line(messages: messages, bytes: bytes, of: total, seconds: $0) }
+    }
+
+    /// The same, where bytes are all that counts.
+    mutating func update(bytes: Int, of total: Int) {
+        show { Self.line(Quantity.bytes(bytes), bytes: bytes, of: total, seconds: $0) }
+    }
+
+    private mutating func show(_ line: (_ seconds: Double) -> String) {
         guard isShown, shown.duration(to: .now) >= .milliseconds(100) else { return }
         shown = .now
-        let line = Self.line(messages: messages, bytes: bytes, of: bytesTotal, seconds: seconds)
-        Terminal.write("\r\u{1B}[K\(line)".utf8, to: Terminal.standardError)
+        Terminal.write("\r\u{1B}[K\(line(seconds))".utf8, to: Terminal.standardError)
     }
 
     /// Wipes the line.
@@ -36,6 +45,10 @@ struct Progress {
     static func line(messages: Int, bytes: Int, of bytesTotal: Int?, seconds: Double) -> String {
         let rate = seconds > 0 ? Quantity.count(Int(Double(messages) / seconds)) : "0"
         let counts = "\(counted(messages, "message"))  \(rate)/s"
+        return line(counts, bytes: bytes, of: bytesTotal, seconds: seconds)
+    }
+
+    private static func line(_ counts: String, bytes: Int, of bytesTotal: Int?, seconds: Double) -> String {
         guard let bytesTotal, bytesTotal > 0 else { return counts }
         let part = min(1, Double(bytes) / Double(bytesTotal))
         let bar = String(repeating: "#", count: Int(part * 20)).padded(to: 20, right: false)
