@@ -10,7 +10,7 @@ import Glibc
 #endif
 
 /// Starts a thread called `name` that runs `body` and ends with it. Returns false where the system has no room.
-func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+package func startWorkerThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }

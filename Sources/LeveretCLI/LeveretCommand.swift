@@ -45,7 +45,12 @@ import Leveret
                     SQLCommand.self,
                 ]
             ),
-            CommandGroup(name: "Files and load", subcommands: [BackupCommand.self, VerifyCommand.self]),
+            CommandGroup(
+                name: "Files and load",
+                subcommands: [
+                    BackupCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,
+                    BenchCommand.self,
+                ]),
             CommandGroup(
                 name: "Topology",
                 subcommands: [

@@ -165,6 +165,7 @@ extension BrokerCore {
             for consumer in session.consumers { dispatch(consumer.queue, now: now) }
         case .recover: recover(session, ticket, now: now)
         case .move(let move): self.move(move, ticket, session, now: now)
+        case .restore(let restored): restore(restored, ticket, session, now: now)
         case .transaction(let requests): transaction(requests, ticket, session, now: now)
         case .cancelMessage(let queue, let position):
             change(position, of: queue, .cancel, ticket, session, now: now)

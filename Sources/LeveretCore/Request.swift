@@ -167,6 +167,26 @@ public struct MessageEdit: Hashable, Sendable {
     }
 }
 
+/// A message that comes back into a queue from outside, with what it had become (IMPORT).
+public struct RestoredMessage: Sendable {
+    /// The queue that gets it, at its tail. It isn't routed.
+    public var queue: QueueName
+    /// The message as it had been published.
+    public var message: Message
+    /// Set for a dead letter.
+    public var deaths: DeathHistory?
+    /// Until when it is delayed; `nil`, or a moment that has passed, is not at all.
+    public var due: Instant?
+
+    /// A message for `queue`.
+    public init(_ message: Message, to queue: QueueName, deaths: DeathHistory? = nil, due: Instant? = nil) {
+        self.queue = queue
+        self.message = message
+        self.deaths = deaths
+        self.due = due
+    }
+}
+
 /// Which messages PEEK shows.
 public struct Peek: Hashable, Sendable {
     /// A message's state as far as it can be peeked at.
@@ -263,6 +283,8 @@ public enum Request: Sendable {
     case deletePolicy(String, isOperator: Bool)
     /// Moves messages, a transaction per slice; answered by `.count`.
     indirect case move(Move)
+    /// Puts a message into one queue, with its history; answered by `.routed(1)` when it is safe.
+    indirect case restore(RestoredMessage)
     /// Publishes and settlements together, all or nothing; answered by `.committed`.
     case transaction([Request])
     /// Removes the message at this position, which is ready or delayed; answered by `.done`.

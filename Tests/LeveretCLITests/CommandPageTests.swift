@@ -131,7 +131,7 @@ import Testing
         ("check", Columns.check), ("doctor", Columns.doctor), ("bindings", Columns.allBindings),
         ("consumers", Columns.allConsumers), ("connections list", Columns.connections),
         ("exchanges", Columns.exchanges), ("exchange show", Columns.exchange), ("why", Columns.why),
-        ("policy list", Columns.policies), ("verify", Columns.faults),
+        ("policy list", Columns.policies), ("verify", Columns.faults), ("bench", Columns.bench),
         ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get), ("grep", Columns.grep),
         ("delayed", Columns.delayed), ("msg show", Columns.message), ("dead list", Columns.deadLetters),
         ("dead show", Columns.message),

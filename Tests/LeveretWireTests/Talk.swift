@@ -47,7 +47,7 @@ struct Talk {
 
     private static func answer(_ request: Request) -> Answer {
         switch request {
-        case .publish: .routed(1)
+        case .publish, .restore: .routed(1)
         case .get: .empty
         case .consume(let consume): .consuming(consume.tag ?? "made-up")
         case .declareQueue(let queue, _): .declared(queue.name, ready: 0, consumers: 0)

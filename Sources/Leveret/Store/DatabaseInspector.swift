@@ -94,6 +94,40 @@ public final class DatabaseInspector: Sendable {
         }
     }
 
+    /// Hands over every stored message of these queues (`nil` is all), queue by queue and all as of one moment: first
+    /// those that are delayed, then the others by place. Only one message is in memory at a time.
+    ///
+    /// - Parameter each: Returns false to hear no more.
+    /// - Throws: 404 for a queue that isn't there, before anything is handed over.
+    public func messages(
+        of names: [QueueName]?, each: (QueueName, PeekedMessage) -> Bool
+    ) throws(BrokerError) {
+        try read { database throws(BrokerError) in
+            let queues = try stored { () throws(StoreFailure) in
+                try DefinitionRows(database: database).queues()
+            }
+            var wanted = queues
+            if let names {
+                wanted = []
+                for name in names {
+                    guard let queue = queues.first(where: { $0.definition.name == name }) else {
+                        throw unknown(name)
+                    }
+                    wanted.append(queue)
+                }
+            }
+            try stored { () throws(StoreFailure) in
+                let reader = MessageReader(database: database, isSpill: false)
+                for queue in wanted {
+                    let name = queue.definition.name
+                    guard try reader.all(in: queue.id, now: Self.now, each: { each(name, $0) }) else {
+                        return
+                    }
+                }
+            }
+        }
+    }
+
     /// The rows of one SELECT over the tables and views of docs/database.md, as `Broker.query` has them.
     public func query(_ sql: String) throws(BrokerError) -> QueryResult { try search.query(sql) }
 

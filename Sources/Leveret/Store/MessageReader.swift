@@ -135,6 +135,29 @@ struct MessageReader {
         WHERE m.queue = ?1 AND m.due IS NOT NULL AND m.id >= ?2 ORDER BY m.due, m.id LIMIT ?3
         """
 
+    private static let allSQL = """
+        \(columns), h.consumer, h.since FROM message AS m INDEXED BY message_place \(joins)
+        WHERE m.queue = ?1 AND (m.expires IS NULL OR m.expires > ?2) ORDER BY m.place
+        """
+
+    /// Hands over every message of a queue, one at a time, those that wait for their time first and then by place,
+    /// until `each` returns false; false then.
+    func all(
+        in queue: QueueID, now: Instant, each: (PeekedMessage) -> Bool
+    ) throws(StoreFailure) -> Bool {
+        let statement = try database.prepared(Self.allSQL)
+        defer { statement.reset() }
+        statement.bind(1, queue.rawValue)
+        statement.bind(2, now.milliseconds)
+        var names = LastNames()
+        while try statement.next() {
+            let row = try row(of: statement, &names)
+            let state: Peek.State = row.due != nil ? .delayed : statement.isNull(14) ? .ready : .unacked
+            guard each(peeked(row, state, statement)) else { return false }
+        }
+        return true
+    }
+
     private static let foundSQL = """
         \(columns), h.consumer, h.since FROM message AS m \(joins) WHERE m.id = ?2 AND m.queue = ?1
         """

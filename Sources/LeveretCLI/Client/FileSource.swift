@@ -81,6 +81,12 @@ struct FileSource: Source {
         for binding in try read(inspector.bindings) { try each(try row(ListingRow.binding(binding))) }
     }
 
+    func policies(each: (JSON) throws -> Void) throws {
+        for policy in try inspector.policies() {
+            try each(try row(ListingRow.policy(PolicyInfo(policy: policy, queues: 0, exchanges: 0))))
+        }
+    }
+
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {

@@ -9,6 +9,7 @@ import Glibc
 /// Reads a descriptor line by line.
 struct InputLines {
     private let descriptor: CInt
+    private let name: String
     private var buffer: [UInt8] = []
     private var position = 0
     /// Where the line that begins at `position` ends, once that is known.
@@ -19,8 +20,11 @@ struct InputLines {
     /// Bytes handed out so far, ends of line included.
     private(set) var bytesRead = 0
 
-    /// Lines of what a descriptor gives.
-    init(_ descriptor: CInt) { self.descriptor = descriptor }
+    /// Lines of what a descriptor gives; errors call it `name`.
+    init(_ descriptor: CInt, named name: String = "standard input") {
+        self.descriptor = descriptor
+        self.name = name
+    }
 
     /// True where `next` has no need to read, and so to wait.
     mutating func hasLine() -> Bool {
@@ -41,7 +45,7 @@ struct InputLines {
             buffer.removeSubrange(..<position)
             position = 0
             searched = buffer.count
-            atEnd = try !Input.read(descriptor, into: &buffer, named: "standard input")
+            atEnd = try !Input.read(descriptor, into: &buffer, named: name)
         }
         let end = lineEnd ?? buffer.count
         let after = min(end + 1, buffer.count)
@@ -84,17 +88,24 @@ enum Input {
         return poll(&entry, 1, 0) != 0
     }
 
+    /// A descriptor for reading a file, which `finish` closes; `-` is standard input.
+    static func begin(_ path: String) throws(Failure) -> CInt {
+        if path == "-" { return Terminal.standardInput }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            let status: CommandStatus = errno == ENOENT ? .notFound : .refused
+            throw Failure(status, "the file '\(path.printable)' can't be read: \(LineClient.reason(errno))")
+        }
+        return descriptor
+    }
+
+    /// Ends what `begin` began.
+    static func finish(_ descriptor: CInt) { if descriptor != Terminal.standardInput { close(descriptor) } }
+
     /// All of a file; `-` is standard input.
     static func contents(of path: String) throws(Failure) -> [UInt8] {
-        var descriptor = Terminal.standardInput
-        if path != "-" {
-            descriptor = open(path, O_RDONLY | O_CLOEXEC)
-            if descriptor < 0 {
-                let status: CommandStatus = errno == ENOENT ? .notFound : .refused
-                throw Failure(status, "the file '\(path)' can't be read: \(LineClient.reason(errno))")
-            }
-        }
-        defer { if path != "-" { close(descriptor) } }
+        let descriptor = try begin(path)
+        defer { finish(descriptor) }
         var bytes: [UInt8] = []
         while try read(descriptor, into: &bytes, named: "'\(path.printable)'") {}
         return bytes

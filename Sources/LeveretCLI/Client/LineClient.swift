@@ -132,6 +132,9 @@ final class LineClient {
         }
     }
 
+    /// True where something has come that `receive` can begin with at once.
+    var hasWaitingReply: Bool { read < incoming.count }
+
     /// The next reply; pushes, which answer nothing, are left out.
     func receive() throws(Failure) -> Reply {
         while true {

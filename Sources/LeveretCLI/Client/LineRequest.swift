@@ -55,6 +55,41 @@ struct LineRequest {
         return copy
     }
 
+    /// Adds `x-NAME=value`, the argument of a queue, exchange or policy by its full name. What the protocol can't write
+    /// as itself goes as text, which is refused by name where it matters.
+    func extra(_ name: String, _ value: JSON) -> Self {
+        var copy = self
+        copy.bytes.append(contentsOf: " x-".utf8)
+        LineRequest.appendToken(name.dropFirst(2).utf8, to: &copy.bytes)
+        copy.bytes.append(UInt8(ascii: "="))
+        switch value {
+        case .bool(let bool): copy.bytes.append(contentsOf: (bool ? "true" : "false").utf8)
+        case .string(let text): LineRequest.appendQuoted(text.utf8, to: &copy.bytes)
+        case .number(let spelled):
+            if let number = Int64(spelled) ?? Double(spelled).flatMap({ Int64(exactly: $0) }), number >= 0 {
+                copy.bytes.append(contentsOf: String(number).utf8)
+            } else {
+                LineRequest.appendQuoted(spelled.utf8, to: &copy.bytes)
+            }
+        case .null, .array, .object: LineRequest.appendQuoted(value.compact.utf8, to: &copy.bytes)
+        }
+        return copy
+    }
+
+    /// Adds `h.NAME=value`.
+    func header(_ name: String, _ value: JSON) -> Self {
+        var copy = self
+        copy.bytes.append(contentsOf: " h.".utf8)
+        LineRequest.appendQuoted(name.utf8, to: &copy.bytes)
+        copy.bytes.append(UInt8(ascii: "="))
+        switch value {
+        case .string(let text): HeaderArgument.Value.string(text).append(to: &copy.bytes)
+        case .null, .bool, .number: HeaderArgument.Value.bare(value.compact).append(to: &copy.bytes)
+        case .array, .object: HeaderArgument.Value.json(value.compact).append(to: &copy.bytes)
+        }
+        return copy
+    }
+
     /// Adds `h.NAME=value` for each header.
     func headers(_ headers: [HeaderArgument]) -> Self {
         var copy = self

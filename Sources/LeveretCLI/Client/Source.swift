@@ -12,8 +12,10 @@ protocol Source {
     func queue(_ name: String) throws -> JSON
     /// The exchanges whose names match a glob; `nil` is all.
     func exchanges(match: String?, each: (JSON) throws -> Void) throws
-    /// All bindings.
+    /// All bindings, in the order in which they were made.
     func bindings(each: (JSON) throws -> Void) throws
+    /// All policies.
+    func policies(each: (JSON) throws -> Void) throws
     /// The consumers of the queues whose names match a glob; `nil` is all.
     func consumers(match: String?, each: (JSON) throws -> Void) throws
     /// The first messages of a queue from a position on, at most 1,000 at a time.
@@ -114,6 +116,10 @@ struct ServerSource: Source {
 
     func bindings(each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("LIST").word("bindings"), each: each)
+    }
+
+    func policies(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("policies"), each: each)
     }
 
     func consumers(match: String?, each: (JSON) throws -> Void) throws {

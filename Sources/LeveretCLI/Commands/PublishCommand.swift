@@ -124,67 +124,6 @@ struct PublishCommand: ParsableCommand {
     }
 }
 
-/// Says how a run of publishes went.
-private struct PublishReport {
-    private let totals: PublishTotals
-    private let isLines: Bool
-    private let isOne: Bool
-
-    /// A report of these totals; `isLines` where each line was a message, `isOne` where there was one message.
-    init(_ totals: PublishTotals, isLines: Bool, isOne: Bool) {
-        self.totals = totals
-        self.isLines = isLines
-        self.isOne = isOne
-    }
-
-    private var unit: String { isLines ? "line" : "message" }
-    private var published: String { "\(counted(totals.confirmed, "message")) published" }
-
-    /// Prints the counts, or fails with them and what ended the run early.
-    func finish(_ problem: Failure?, seconds: Double) throws(Failure) {
-        if let refusal = totals.refusal { throw refused(Failure(refusal), then: problem) }
-        if let problem {
-            let before = totals.confirmed == 0 ? "nothing was published" : "\(published) before it"
-            throw Failure(problem.status, "\(problem.text); \(before)\(unanswered)")
-        }
-        if Interrupt.hasCome {
-            Terminal.complain(
-                "leveret: interrupted; \(published)\(isLines ? ", one a line from the first" : "")")
-            Interrupt.end()
-        }
-        let rate = Quantity.count(Int(Double(totals.confirmed) / max(seconds, 0.001)))
-        let isMany = totals.confirmed > 1
-        announce(isMany ? "\(published) in \(Quantity.seconds(seconds)), \(rate)/s" : published)
-        if totals.unroutable > 0 {
-            let which = isMany ? "\(Quantity.count(totals.unroutable)) of them" : "it"
-            let advice = "see 'leveret route', or use --mandatory"
-            Terminal.complain("leveret: no queue took \(which): nothing is bound that matches; \(advice)")
-        }
-    }
-
-    /// The first refusal, and enough to go on from there.
-    private func refused(_ failure: Failure, then problem: Failure?) -> Failure {
-        if isOne { return Failure(failure.status, "\(failure.text); nothing was published") }
-        let first = totals.refused.first?.lowerBound ?? 1
-        var text = "\(unit) \(first): \(failure.text); \(published)"
-        let isMany = totals.refusedCount > 1
-        text +=
-            ", \(Quantity.count(totals.refusedCount)) refused: \(unit)\(isMany ? "s" : "") \(totals.refusedNumbers)"
-        text += unanswered
-        text += "; no \(unit) after \(totals.sent) was sent"
-        if let problem { text += "; then \(problem.text)" }
-        return Failure(failure.status, text)
-    }
-
-    private var unanswered: String {
-        let count = totals.unanswered
-        if count == 0 { return "" }
-        return ", \(Quantity.count(count)) more sent but not answered, which may be stored"
-            + (isLines
-                ? ": \(count == 1 ? "line" : "lines \(totals.sent - count + 1) to") \(totals.sent)" : "")
-    }
-}
-
 extension Quantity {
     /// `0.35 s`, `12.1 s`.
     static func seconds(_ seconds: Double) -> String {

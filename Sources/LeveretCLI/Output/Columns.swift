@@ -106,6 +106,13 @@ enum Columns {
     /// `verify`.
     static let faults: [Column] = [.shown("fault"), .shown("count", .number), .shown("text")]
 
+    /// `bench`.
+    static let bench: [Column] = [
+        .shown("side"), .shown("messages", .number), .hidden("seconds"), .shown("rate", .number),
+        .shown("bytes_rate", .bytes), .shown("p50_us", .number), .shown("p95_us", .number),
+        .shown("p99_us", .number), .shown("max_us", .number), .hidden("histogram", .nested),
+    ]
+
     /// `route`.
     static let routes: [Column] = [
         .shown("source"), .shown("destination"), .shown("destination_type"), .shown("reason"),

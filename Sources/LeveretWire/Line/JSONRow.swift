@@ -47,6 +47,12 @@ struct JSONRow {
         JSONText.write(value, into: &text)
     }
 
+    /// A value that is JSON already.
+    mutating func json(_ name: String, _ text: String) {
+        guard key(name) else { return }
+        self.text += text
+    }
+
     mutating func field(_ name: String, text: String?) {
         if let text { field(name, text) } else { null(name) }
     }

@@ -269,16 +269,16 @@ public struct LineDecoder: Sendable {
         do throws(BrokerError) {
             let head = try LineHead(cut.tokens, hasBody: cut.body != .none)
             switch cut.body {
-            case .none: return .input(.request(tag: cut.tag, head.command(body: [])), used: bodyStart)
+            case .none: return .input(.request(tag: cut.tag, try head.command(body: [])), used: bodyStart)
             case .inline(let body):
-                return .input(.request(tag: cut.tag, head.command(body: body)), used: bodyStart)
+                return .input(.request(tag: cut.tag, try head.command(body: body)), used: bodyStart)
             case .counted(let length):
                 guard length <= limits.bodyBytesMax else {
                     let text = "a body of \(length) bytes is over the limit of \(limits.bodyBytesMax)"
                     throw BrokerError(.preconditionFailed, text)
                 }
                 return withBody(bytes, from: bodyStart, length: length, tag: cut.tag) {
-                    head.command(body: $0)
+                    (body) throws(BrokerError) in try head.command(body: body)
                 }
             }
         } catch {
@@ -294,7 +294,7 @@ public struct LineDecoder: Sendable {
         from start: Int,
         length: Int,
         tag: [UInt8],
-        make: ([UInt8]) -> LineCommand
+        make: ([UInt8]) throws(BrokerError) -> LineCommand
     ) -> Look {
         let end = start + length
         guard bytes.count > end else { return .more(needed: end + 1) }
@@ -302,15 +302,19 @@ public struct LineDecoder: Sendable {
         case .missing: return .more(needed: end + 2)
         case .wrong: return .input(.violation(tag: tag, noEndOfLine), used: end)
         case .length(let ending):
-            let command = make(Array(bytes.slice(start..<end)))
-            return .input(.request(tag: tag, command), used: end + ending)
+            do throws(BrokerError) {
+                let command = try make(Array(bytes.slice(start..<end)))
+                return .input(.request(tag: tag, command), used: end + ending)
+            } catch {
+                return .input(.refused(tag: tag, error), used: end + ending)
+            }
         }
     }
 }
 
 extension LineHead {
     /// The request with its body.
-    fileprivate func command(body: [UInt8]) -> LineCommand {
+    fileprivate func command(body: [UInt8]) throws(BrokerError) -> LineCommand {
         switch self {
         case .publish(let publish): return publish.command(body: body)
         case .edit(var edit):
@@ -319,6 +323,8 @@ extension LineHead {
         case .move(var move):
             move.body = body
             return .submit(.move(move), .plain)
+        case .restore(let queue):
+            return .submit(.restore(try MessageDocument.read(body, for: queue)), .plain)
         case .complete(let command): return command
         }
     }

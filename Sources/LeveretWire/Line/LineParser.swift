@@ -63,6 +63,8 @@ enum LineHead {
     case edit(MessageEdit)
     /// `MOVE` or `REPLAY` of one message that gets another body.
     case move(Move)
+    /// `IMPORT`, whose body is the message as JSON.
+    case restore(QueueName)
     /// A request without a body.
     case complete(LineCommand)
 }
@@ -123,6 +125,12 @@ extension LineHead {
             }
             return .publish(try arguments.publish())
         case .move, .replay: return try arguments.move(hasBody: hasBody)
+        case .import:
+            guard hasBody else {
+                throw BrokerError(
+                    .syntaxError, "IMPORT needs a body: the message as JSON, :json or {N} and N bytes")
+            }
+            return .restore(QueueName(try arguments.name(0, "queue's name")))
         case .hello: return .complete(.hello(name: try arguments.text("name")))
         case .ping: return .complete(.ping)
         case .begin: return .complete(.begin)

@@ -213,7 +213,7 @@ extension JSONRow {
         }
     }
 
-    fileprivate mutating func bytes(_ name: String, _ bytes: [UInt8]) {
+    mutating func bytes(_ name: String, _ bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
             field(name, text)
         } else {

@@ -8,6 +8,7 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
+    case `import`
     case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
         kill,
         ping,
@@ -66,6 +67,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .replay:
             "REPLAY queue [to queue2|exchange=e [key=k]] [n=n] [where=condition] "
                 + "[position=p [if=version] [h.NAME=v] [:text|{N}]]"
+        case .import: "IMPORT queue :json|{N}"
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
         case .purge: "PURGE queue [n=n] [where=condition]"
@@ -90,7 +92,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
-            .why, .sql:
+            .why, .sql, .import:
             1...1
         case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
@@ -141,7 +143,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .stat: ["fields"]
         case .kill: ["reason"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .why, .route, .sql, .ping, .help, .quit:
+            .why, .route, .sql, .ping, .help, .quit, .import:
             []
         }
     }
@@ -158,11 +160,11 @@ enum LineVerb: String, CaseIterable, Sendable {
     var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
-    var takesBody: Bool { [.pub, .edit, .move, .replay].contains(self) }
+    var takesBody: Bool { [.pub, .edit, .move, .replay, .import].contains(self) }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
         "auth", "vhost",
-        "user", "permission", "log", "backup", "export", "import",
+        "user", "permission", "log", "backup", "export",
     ]
 }

@@ -18,6 +18,9 @@ public enum ListingRow {
     /// A row of LIST bindings.
     public static func binding(_ binding: Binding) -> String { text { LineRows.binding(binding, to: &$0) } }
 
+    /// A row of LIST policies.
+    public static func policy(_ policy: PolicyInfo) -> String { text { LineRows.policy(policy, to: &$0) } }
+
     /// A row of PEEK, with its body.
     public static func message(_ message: PeekedMessage) -> String {
         text { LineRows.message(message, withBody: true, to: &$0) }

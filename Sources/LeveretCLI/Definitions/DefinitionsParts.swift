@@ -1,0 +1,170 @@
+// The entries of a definitions file, sorted: what is of the virtual host that counts, what Leveret has nothing for,
+// and the fields of each entry with errors that name it.
+
+/// The lists of a definitions file, of one virtual host.
+struct DefinitionsParts {
+    private(set) var exchanges: [DefinitionEntry] = []
+    private(set) var queues: [DefinitionEntry] = []
+    private(set) var bindings: [DefinitionEntry] = []
+    private(set) var policies: [DefinitionEntry] = []
+    private(set) var operatorPolicies: [DefinitionEntry] = []
+    /// What is left out, a sentence each.
+    private(set) var notes: [String] = []
+
+    /// Lists that this version has nothing for, as sentences name their entries.
+    private static let foreign = [
+        ("users", "user"), ("permissions", "permission"), ("topic_permissions", "topic permission"),
+    ]
+    private static let lists = ["exchanges", "queues", "bindings", "policies", "parameters"]
+
+    /// Sorts a file; see `DefinitionsPlan`.
+    init(_ file: JSON, vhost: String?) throws(Failure) {
+        guard Self.lists.contains(where: { file[$0] != nil }) else {
+            throw Failure(
+                .refused,
+                "this is no definitions file: it has none of \(Self.lists.joined(separator: ", ")); "
+                    + "nothing was imported"
+            )
+        }
+        exchanges = try Self.entries("exchanges", in: file)
+        queues = try Self.entries("queues", in: file)
+        bindings = try Self.entries("bindings", in: file)
+        policies = try Self.entries("policies", in: file)
+        let parameters = try Self.entries("parameters", in: file)
+        operatorPolicies = try parameters.filter { $0.json["component"]?.text == "operator_policy" }.map {
+            (entry) throws(Failure) in try entry.operatorPolicy()
+        }
+        try select(vhost)
+        note(file, parameters.filter { $0.json["component"]?.text != "operator_policy" })
+    }
+
+    private static func entries(_ list: String, in file: JSON) throws(Failure) -> [DefinitionEntry] {
+        switch file[list] {
+        case nil, .null: return []
+        case .array(let values):
+            return values.enumerated().map {
+                DefinitionEntry(list: list, place: $0.offset + 1, json: $0.element)
+            }
+        default:
+            throw Failure(.refused, "'\(list)' of the definitions file must be a list; nothing was imported")
+        }
+    }
+
+    /// Keeps what is of one virtual host.
+    private mutating func select(_ vhost: String?) throws(Failure) {
+        let all = exchanges + queues + bindings + policies + operatorPolicies
+        if let vhost {
+            // A file of a single virtual host doesn't name it.
+            guard all.isEmpty || all.contains(where: { $0.vhost == nil || $0.vhost == vhost }) else {
+                throw Failure(
+                    .notFound,
+                    "the file has nothing of virtual host '\(vhost.printable)'; nothing was imported")
+            }
+        } else if let other = all.first(where: { ($0.vhost ?? "/") != "/" }) {
+            let names = Set(all.map { $0.vhost ?? "/" }).sorted().map { "'\($0.printable)'" }
+            throw Failure(
+                .refused,
+                "\(other.name) is of virtual host '\((other.vhost ?? "").printable)', and this version has '/' only; "
+                    + "say --vhost with one of \(names.joined(separator: ", ")) to import what is of it; "
+                    + "nothing was imported"
+            )
+        }
+        func isMeant(_ entry: DefinitionEntry) -> Bool { entry.vhost == nil || entry.vhost == vhost ?? "/" }
+        exchanges = exchanges.filter(isMeant)
+        queues = queues.filter(isMeant)
+        bindings = bindings.filter(isMeant)
+        policies = policies.filter(isMeant)
+        operatorPolicies = operatorPolicies.filter(isMeant)
+        let count = exchanges.count + queues.count + bindings.count + policies.count + operatorPolicies.count
+        if count < all.count {
+            notes.append("\(counted(all.count - count, "definition")) of other virtual hosts left out")
+        }
+    }
+
+    private mutating func note(_ file: JSON, _ parameters: [DefinitionEntry]) {
+        for (list, noun) in Self.foreign {
+            if case .array(let values)? = file[list], !values.isEmpty {
+                notes.append("\(counted(values.count, noun)) left out: this version has none")
+            }
+        }
+        for parameter in parameters {
+            let component = parameter.json["component"]?.text ?? "?"
+            notes.append("\(parameter.name) of '\(component.printable)' is left out: this version has none")
+        }
+    }
+}
+
+/// One entry of a definitions file.
+struct DefinitionEntry {
+    /// The list that it stands in.
+    var list: String
+    /// Its place there, from 1.
+    var place: Int
+    var json: JSON
+
+    /// The virtual host that it is of; `nil` where the file doesn't say.
+    var vhost: String? { json["vhost"]?.text }
+
+    /// As sentences name it.
+    var name: String {
+        let noun =
+            switch list {
+            case "policies": "policy"
+            case "operator policies": "operator policy"
+            default: String(list.dropLast())
+            }
+        if list == "bindings", let source = json["source"]?.text, let target = json["destination"]?.text {
+            let kind = json["destination_type"]?.text ?? "queue"
+            let key = json["routing_key"]?.text ?? ""
+            let with = key.isEmpty ? "" : " with '\(key.printable)'"
+            return
+                "binding of exchange '\(source.printable)' to \(kind.printable) '\(target.printable)'\(with)"
+        }
+        return json["name"]?.text.map { "\(noun) '\($0.printable)'" } ?? "\(noun) \(place) of the file"
+    }
+
+    /// A parameter that is an operator policy, as the policy that it is.
+    func operatorPolicy() throws(Failure) -> DefinitionEntry {
+        guard case .object(let value)? = json["value"] else { throw wrong("value", "an object") }
+        let outer = ["name", "vhost"].compactMap { name in
+            json[name].map { JSON.Field(name: name, value: $0) }
+        }
+        return DefinitionEntry(list: "operator policies", place: place, json: .object(outer + value))
+    }
+
+    /// The text of a field, which must be there unless `fallback` is given.
+    func text(_ field: String, or fallback: String? = nil) throws(Failure) -> String {
+        if let text = json[field]?.text { return text }
+        guard json[field] == nil, let fallback else { throw wrong(field, "a string") }
+        return fallback
+    }
+
+    func flag(_ field: String, or fallback: Bool) throws(Failure) -> Bool {
+        switch json[field] {
+        case nil: return fallback
+        case .bool(let flag): return flag
+        default: throw wrong(field, "true or false")
+        }
+    }
+
+    func number(_ field: String, or fallback: Int) throws(Failure) -> Int {
+        guard let value = json[field] else { return fallback }
+        guard let number = value.int else { throw wrong(field, "a whole number") }
+        return number
+    }
+
+    /// The fields of an object; older versions of RabbitMQ write an empty one as a list.
+    func fields(_ field: String) throws(Failure) -> [JSON.Field] {
+        switch json[field] {
+        case nil, .array([]): return []
+        case .object(let fields): return fields
+        default: throw wrong(field, "an object")
+        }
+    }
+
+    /// The error for a field that is not what it must be.
+    func wrong(_ field: String, _ expected: String) -> Failure {
+        let found = json[field].map { "is \($0.compact.clipped(to: 60).printable)" } ?? "is missing"
+        return Failure(.refused, "\(name): '\(field)' \(found); it must be \(expected); nothing was imported")
+    }
+}

@@ -1,0 +1,173 @@
+// A message as one JSON object, with all that another broker needs to have it back: what `leveret export` writes a
+// line of, and IMPORT reads. The fields are a promise (docs/line-protocol.md, IMPORT): they are added to and never
+// changed. Times are milliseconds since 1970, as in the database.
+
+public import LeveretCore
+
+/// Messages as JSON objects.
+public enum MessageDocument {
+    private static let names: Set<String> = [
+        "queue", "exchange", "key", "properties", "headers", "entered", "due", "deaths", "body", "body64",
+    ]
+
+    /// The object, on one line without its end.
+    public static func write(_ message: PeekedMessage, in queue: QueueName) -> String {
+        var row = JSONRow()
+        let properties = message.message.properties ?? MessageProperties()
+        row.field("queue", queue.rawValue)
+        row.field("exchange", message.message.exchange.rawValue)
+        row.field("key", message.message.routingKey)
+        var listed = properties.listed(isPersistent: message.message.isPersistent)
+        listed["priority"] = properties.priority.map { .int(Int64($0)) }
+        row.field("properties", .table(listed))
+        if !properties.headers.isEmpty { row.field("headers", .table(properties.headers)) }
+        row.field("entered", message.entered.milliseconds)
+        if let due = message.due { row.field("due", due.milliseconds) }
+        if let deaths = message.deaths { row.json("deaths", deaths.jsonText()) }
+        row.bytes("body", message.message.body)
+        row.end()
+        return row.text
+    }
+
+    /// The message that `bytes` describe; `queue` gets it, whatever queue it was in.
+    ///
+    /// - Throws: 502 for what is no such object, naming the field.
+    static func read(_ bytes: [UInt8], for queue: QueueName) throws(BrokerError) -> RestoredMessage {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw BrokerError(.syntaxError, "the message is no JSON: it is not UTF-8")
+        }
+        let fields = DocumentFields(try JSONText.readTable(text))
+        try fields.checkNames(names)
+        var (properties, isPersistent) = try properties(fields.table("properties"))
+        properties.headers = try fields.table("headers")
+        let message = Message(
+            exchange: ExchangeName(try fields.text("exchange") ?? ""),
+            routingKey: try fields.text("key") ?? "",
+            properties: properties.isEmpty ? nil : properties, isPersistent: isPersistent,
+            body: try fields.body())
+        let deaths = try fields.table("deaths")
+        return RestoredMessage(
+            message, to: queue,
+            deaths: deaths.isEmpty ? nil : try DeathHistory(jsonText: JSONText.write(deaths)),
+            due: try fields.number("due").map { Instant(milliseconds: $0) })
+    }
+
+    private static let propertyNames: Set<String> = [
+        "delivery_mode", "priority", "timestamp", "message_id", "expiration", "type", "reply_to",
+        "correlation_id", "content_type", "content_encoding", "user_id", "app_id", "cluster_id",
+    ]
+
+    private static func properties(
+        _ table: FieldTable
+    ) throws(BrokerError) -> (MessageProperties, isPersistent: Bool) {
+        let fields = DocumentFields(table)
+        try fields.checkNames(propertyNames)
+        var properties = MessageProperties()
+        properties.messageID = try fields.text("message_id")
+        properties.expiration = try fields.text("expiration")
+        properties.type = try fields.text("type")
+        properties.replyTo = try fields.text("reply_to")
+        properties.correlationID = try fields.text("correlation_id")
+        properties.contentType = try fields.text("content_type")
+        properties.contentEncoding = try fields.text("content_encoding")
+        properties.userID = try fields.text("user_id")
+        properties.appID = try fields.text("app_id")
+        properties.clusterID = try fields.text("cluster_id")
+        properties.timestamp = try fields.number("timestamp")
+        if let priority = try fields.number("priority") {
+            guard let byte = UInt8(exactly: priority) else { throw fields.wrong("priority", "0 to 255") }
+            properties.priority = byte
+        }
+        return (properties, try fields.number("delivery_mode") != 1)
+    }
+}
+
+/// Takes typed values out of one object.
+private struct DocumentFields {
+    private let fields: FieldTable
+
+    init(_ fields: FieldTable) { self.fields = fields }
+
+    func checkNames(_ known: Set<String>) throws(BrokerError) {
+        for field in fields.fields where !known.contains(field.name) {
+            let names = known.sorted().joined(separator: ", ")
+            throw BrokerError(
+                .syntaxError,
+                "the message has a field '\(LineText.shown(field.name.utf8))', which this version doesn't know; it "
+                    + "knows \(names)")
+        }
+    }
+
+    func text(_ name: String) throws(BrokerError) -> String? {
+        switch fields[name] {
+        case nil, .void: return nil
+        case .string(let text) where text.utf8.count <= LineLimits.nameBytesMax: return text
+        default: throw wrong(name, "a string of at most \(LineLimits.nameBytesMax) bytes")
+        }
+    }
+
+    func number(_ name: String) throws(BrokerError) -> Int64? {
+        switch fields[name] {
+        case nil, .void: return nil
+        case .int(let number): return number
+        default: throw wrong(name, "a whole number")
+        }
+    }
+
+    func table(_ name: String) throws(BrokerError) -> FieldTable {
+        switch fields[name] {
+        case nil, .void: return FieldTable()
+        case .table(let table): return table
+        default: throw wrong(name, "an object")
+        }
+    }
+
+    /// The bytes of `body`, or those that `body64` stands for.
+    func body() throws(BrokerError) -> [UInt8] {
+        switch (fields["body"], fields["body64"]) {
+        case (.string(let text)?, nil): return Array(text.utf8)
+        case (nil, .string(let text)?):
+            guard let bytes = Self.bytes(base64: text) else { throw wrong("body64", "base64 (RFC 4648)") }
+            return bytes
+        default: throw BrokerError(.syntaxError, "the message needs one of 'body' and 'body64', a string")
+        }
+    }
+
+    func wrong(_ name: String, _ expected: String) -> BrokerError {
+        BrokerError(.syntaxError, "the message's field '\(name)' must be \(expected)")
+    }
+
+    /// What each byte stands for in base64; 64 for one that stands for nothing.
+    private static let digits: [UInt8] = {
+        var digits = [UInt8](repeating: 64, count: 256)
+        let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        for (value, character) in alphabet.utf8.enumerated() { digits[Int(character)] = UInt8(value) }
+        return digits
+    }()
+
+    private static func bytes(base64 text: String) -> [UInt8]? {
+        guard text.utf8.count % 4 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count / 4 * 3)
+        var bits: UInt32 = 0
+        var count = 0
+        var padding = 0
+        for character in text.utf8 {
+            let value = digits[Int(character)]
+            if character == UInt8(ascii: "="), padding < 2 {
+                padding += 1
+            } else if value == 64 || padding > 0 {
+                return nil
+            }
+            bits = bits << 6 | UInt32(value & 63)
+            count += 1
+            if count % 4 == 0 {
+                bytes.append(UInt8(truncatingIfNeeded: bits >> 16))
+                if padding < 2 { bytes.append(UInt8(truncatingIfNeeded: bits >> 8)) }
+                if padding < 1 { bytes.append(UInt8(truncatingIfNeeded: bits)) }
+                if padding > 0 { return count == text.utf8.count ? bytes : nil }
+            }
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,127 @@
+// Definitions files as RabbitMQ writes them, read without a server: what is asked of it, what is left out, and what is
+// refused before anything is.
+
+import Testing
+
+@testable import LeveretCLI
+
+@Suite struct DefinitionsTests {
+    private func plan(_ text: String, vhost: String? = nil) throws -> DefinitionsPlan {
+        try DefinitionsPlan(try #require(JSON(text.utf8)), vhost: vhost)
+    }
+
+    private func requests(_ plan: DefinitionsPlan) -> [String] {
+        plan.steps.map { String(decoding: $0.request.bytes, as: UTF8.self) }
+    }
+
+    /// As `rabbitmqctl export_definitions` of 3.13 writes it, shortened.
+    private static let cluster = """
+        {"bindings":[{"arguments":{},"destination":"orders","destination_type":"queue","routing_key":"new.*",
+        "source":"shop","vhost":"/"},{"arguments":{"x-match":"all","n":5,"deep":[1]},"destination":"archive",
+        "destination_type":"exchange","routing_key":"","source":"amq.headers","vhost":"/"}],
+        "exchanges":[{"arguments":{"alternate-exchange":"unrouted"},"auto_delete":false,"durable":true,
+        "internal":false,"name":"shop","type":"topic","vhost":"/"},{"arguments":[],"auto_delete":true,
+        "durable":false,"internal":true,"name":"archive","type":"headers","vhost":"/"}],
+        "global_parameters":[{"name":"internal_cluster_id","value":"rabbitmq-cluster-id-x"}],
+        "parameters":[{"component":"operator_policy","name":"roof","value":{"apply-to":"queues","definition":
+        {"max-length":100000,"expires":3600000},"pattern":".*","priority":1},"vhost":"/"},
+        {"component":"shovel","name":"s","value":{},"vhost":"/"}],
+        "permissions":[{"configure":".*","read":".*","user":"guest","vhost":"/","write":".*"}],
+        "policies":[{"apply-to":"all","definition":{"alternate-exchange":"spare","dead-letter-exchange":"dlx",
+        "ha-mode":"all","message-ttl":1000},"name":"p","pattern":"^o","priority":0,"vhost":"/"},
+        {"apply-to":"streams","definition":{"max-age":"1D"},"name":"s","pattern":"","priority":0,"vhost":"/"},
+        {"apply-to":"queues","definition":{"ha-mode":"all"},"name":"ha","pattern":"","priority":0,"vhost":"/"}],
+        "queues":[{"arguments":{"x-queue-type":"quorum","x-max-length":10,"x-single-active-consumer":true,
+        "x-dead-letter-exchange":"","odd":1,"x-queue-mode":"lazy","x-list":[1]},"auto_delete":false,"durable":true,
+        "name":"orders","type":"quorum","vhost":"/"},{"arguments":{},"auto_delete":false,"durable":true,
+        "name":"amq.gen-1","type":"classic","vhost":"/"},{"arguments":{},"auto_delete":true,"durable":false,
+        "name":"two words","type":"classic","vhost":"/"}],
+        "rabbit_version":"3.13.7","rabbitmq_definition_format":"cluster","rabbitmq_version":"3.13.7",
+        "topic_permissions":[],"users":[{"name":"guest","password_hash":"x"},{"name":"a"}],"vhosts":[{"name":"/"}]}
+        """
+
+    @Test func `a file of RabbitMQ becomes requests, in an order that goes`() throws {
+        #expect(
+            requests(try plan(Self.cluster)) == [
+                "EXCHANGE shop topic alternate=unrouted",
+                "EXCHANGE archive headers durable=no auto-delete internal",
+                #"QUEUE orders x-queue-type="quorum" x-max-length=10 x-single-active-consumer=true "#
+                    + #"x-dead-letter-exchange="" x-queue-mode="lazy""#,
+                #"QUEUE "two words" durable=no auto-delete"#,
+                "BIND orders shop new.*",
+                #"BINDX archive amq.headers "" h."x-match"="all" h."n"=5 h."deep"=json:"[1]""#,
+                #"POLICY p "^o" apply-to=all priority=0 alternate=spare x-dead-letter-exchange="dlx" "#
+                    + "x-message-ttl=1000",
+                "POLICY roof .* apply-to=queues priority=1 operator x-max-length=100000 x-expires=3600000",
+            ])
+    }
+
+    @Test func `what there is nothing for is left out and named`() throws {
+        let notes = try plan(Self.cluster).notes.joined(separator: "\n")
+        for words in [
+            "2 users left out", "1 permission left out", "parameter 's' of 'shovel'",
+            "queue 'amq.gen-1' has a name that only servers give", "queue 'orders' has the argument 'odd'",
+            "queue 'orders' has the argument 'x-list'", "policy 'p' sets 'ha-mode'",
+            "policy 's' is for streams",
+            "policy 'ha' sets nothing that counts here",
+        ] { #expect(notes.contains(words), "\(notes)") }
+    }
+
+    @Test func `one of several virtual hosts must be chosen`() throws {
+        let file = #"{"queues":[{"name":"a","vhost":"/"},{"name":"b","vhost":"shop"}],"exchanges":[]}"#
+        let failure = #expect(throws: Failure.self) { try plan(file) }
+        #expect(failure?.text.contains("queue 'b' is of virtual host 'shop'") == true)
+        #expect(failure?.text.contains("--vhost with one of '/', 'shop'") == true)
+        #expect(requests(try plan(file, vhost: "shop")) == ["QUEUE b"])
+        #expect(try plan(file, vhost: "shop").notes == ["1 definition of other virtual hosts left out"])
+        #expect(requests(try plan(file, vhost: "/")) == ["QUEUE a"])
+        #expect(#expect(throws: Failure.self) { try plan(file, vhost: "none") }?.status == .notFound)
+        // A file of a single virtual host doesn't name it.
+        #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#)) == ["QUEUE a"])
+        #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#, vhost: "any")) == ["QUEUE a"])
+    }
+
+    @Test func `numbers of every spelling reach the server, or its refusal`() throws {
+        let file =
+            #"{"queues":[{"name":"q","arguments":{"x-expires":1e3,"x-max-length":-5,"x-message-ttl":"60"}}]}"#
+        #expect(
+            requests(try plan(file)) == [#"QUEUE q x-expires=1000 x-max-length="-5" x-message-ttl="60""#])
+        let stream = #"{"queues":[{"name":"q","type":"stream","arguments":{}}]}"#
+        #expect(requests(try plan(stream)) == [#"QUEUE q x-queue-type="stream""#])
+    }
+
+    @Test(arguments: [
+        ("[]", "must be one JSON object"), (#"{"hello":1}"#, "it has none of exchanges, queues"),
+        (#"{"queues":{}}"#, "'queues' of the definitions file must be a list"),
+        (#"{"queues":[{"durable":true}]}"#, "queue 1 of the file: 'name' is missing; it must be a string"),
+        (
+            #"{"queues":[{"name":"q","durable":"yes"}]}"#,
+            #"queue 'q': 'durable' is "yes"; it must be true or false"#
+        ),
+        (#"{"queues":[{"name":"q","arguments":[1]}]}"#, "queue 'q': 'arguments' is [1]"),
+        (#"{"exchanges":[{"name":"e"}]}"#, "exchange 'e': 'type' is missing"),
+        (#"{"bindings":[{"source":"e"}]}"#, "binding 1 of the file: 'destination' is missing"),
+        (
+            #"{"bindings":[{"source":"e","destination":"q","destination_type":"shelf"}]}"#,
+            "binding of exchange 'e' to shelf 'q': 'destination_type'"
+        ),
+        (
+            #"{"policies":[{"name":"p","pattern":"","definition":{},"priority":"x"}]}"#,
+            "policy 'p': 'priority'"
+        ),
+        (#"{"parameters":[{"component":"operator_policy","name":"p","value":5}]}"#, "'value' is 5"),
+    ])
+    func `an entry that makes no sense is named before anything is asked`(file: String, says: String) {
+        let failure = #expect(throws: Failure.self) { try plan(file) }
+        #expect(failure?.text.contains(says) == true, "\(failure?.text ?? "")")
+        #expect(failure?.text.hasSuffix("nothing was imported") == true && failure?.status == .refused)
+    }
+
+    @Test func `a request that no server takes is refused by name`() throws {
+        let long = String(repeating: "n", count: 9000)
+        let file = #"{"queues":[{"name":"q","arguments":{"x-note":"\#(long)"}}]}"#
+        #expect(
+            #expect(throws: Failure.self) { try plan(file) }?.text.contains("queue 'q' takes a request of")
+                == true)
+    }
+}
