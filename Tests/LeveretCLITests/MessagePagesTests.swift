@@ -33,6 +33,7 @@ private struct SlowSource: Source {
     func queues(match: String?, fields: [String]?, each: (JSON) throws -> Void) throws {}
     func exchanges(match: String?, each: (JSON) throws -> Void) throws {}
     func bindings(each: (JSON) throws -> Void) throws {}
+    func policies(each: (JSON) throws -> Void) throws {}
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
     }

@@ -82,7 +82,7 @@ struct FileSource: Source {
     }
 
     func policies(each: (JSON) throws -> Void) throws {
-        for policy in try inspector.policies() {
+        for policy in try read(inspector.policies) {
             try each(try row(ListingRow.policy(PolicyInfo(policy: policy, queues: 0, exchanges: 0))))
         }
     }
