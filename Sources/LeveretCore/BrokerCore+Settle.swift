@@ -256,6 +256,7 @@ extension BrokerCore {
         case .none: break
         case _ where isInTransaction:
             gathering.confirmsOfGone.append(confirm)
+            gathering.wants(.now)
             gathering.isAwaited = true
         case .one(let session, let ticket, let routed): answer(session, ticket, .routed(Int(routed)))
         case .shared(let shared):

@@ -70,6 +70,24 @@ import Testing
         #expect(broker.info("dead")?.ready == 1)
     }
 
+    @Test func `who published what a transaction acks in a queue that is gone hears so`() throws {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        let message = Message(exchange: "", routingKey: "jobs", body: [1])
+        broker.core.submit(1000, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+        guard
+            case .delivered(let delivery, _)? = broker.ask(.get("jobs", autoAck: false, waitMilliseconds: 0))
+        else { throw BrokerError(.notFound, "nothing was delivered") }
+        broker.ask(.deleteQueue("jobs", ifUnused: false, ifEmpty: false))
+        let taken = broker.core.takeBatch(now: broker.now)
+        let batch = try #require(taken)
+        broker.ask(.transaction([.settle(Settlement(.ack, delivery.tag))]))
+        broker.core.committed(batch.number, unfinished: [], now: broker.now)
+        #expect(broker.core.commitWish == .now)
+        broker.settle()
+        #expect(broker.answer(1000, of: broker.session) != nil)
+    }
+
     @Test func `what a transaction dead-letters counts against its bytes`() throws {
         let (broker, delivery) = try bodiless { $0.transactionBytesMax = 499 }
         let refusal = broker.refusal(of: transaction(delivery))
