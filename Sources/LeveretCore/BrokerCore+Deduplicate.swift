@@ -270,6 +270,10 @@ extension BrokerCore {
                 seenIDs.mayBeStored(scope, until: idsEnd)
             } else {
                 gathering.define(.forgetIDs(scope))
+                // Of a transient queue: no other is to be called so before the store has forgotten them.
+                if case .queue(let id) = scope, id >= nextQueueID, id.rawValue < 1 << 62 {
+                    nextQueueID = QueueID(id.rawValue + 1)
+                }
             }
         }
     }

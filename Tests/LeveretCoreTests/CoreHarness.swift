@@ -29,12 +29,14 @@ final class CoreHarness {
     func crashed(after milliseconds: Int64 = 1, limits: CoreLimits? = nil) -> CoreHarness {
         let next = CoreHarness(limits: limits ?? core.limits)
         next.now = now.advanced(byMilliseconds: milliseconds)
-        (next.rows, next.counters, next.definitions) = (rows, counters, definitions)
+        (next.rows, next.counters, next.definitions, next.ids) = (rows, counters, definitions, ids)
         for (number, counter) in counters where counter.heldBy != nil {
             next.counters[number]?.failed += 1
             next.counters[number]?.heldBy = nil
         }
         var state = RecoveredState()
+        state.dedupScopes = Array(Set(ids.keys.map(\.scope)))
+        state.idsEnd = ids.values.map(\.expires).max() ?? 0
         state.nextNumber = MessageNumber(max(reservedThrough, rows.keys.max() ?? 0).rawValue + 1)
         for case .putQueue(let id, let definition) in definitions {
             let own = rows.values.filter { $0.queue == id && !$0.isSpilled }

@@ -286,6 +286,24 @@ import Testing
         #expect(routed(broker.answer(1000, of: broker.session)) == 1)
     }
 
+    @Test func `a queue does not know the ids of a transient one that a restart has taken`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-deduplicate": .int(50_000)], durable: false)
+        #expect(routed(publish(before, "a")) == 1)
+        before.settle()
+        let broker = before.crashed()
+        broker.ask(.declareQueue(QueueDefinition("jobs", durable: false), passive: false))
+        broker.ask(.setPolicy(Policy("p", pattern: "jobs", definition: ["x-deduplicate": .int(50_000)])))
+        while broker.core.hasMoreWork { broker.core.continueWork(now: broker.now) }
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        broker.core.submit(1000, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+        broker.serveLoads()
+        broker.settle()
+        #expect(routed(broker.answer(1000, of: broker.session)) == 1)
+    }
+
     @Test func `an id outlives a purge while a session that is closed still hands its message back`() {
         var limits = CoreLimits()
         limits.sliceCount = 1
