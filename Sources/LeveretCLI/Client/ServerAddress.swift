@@ -80,7 +80,8 @@ enum ServerAddress: Equatable, CustomStringConvertible {
     /// True where the host is a name of this machine for itself.
     var isThisMachine: Bool {
         switch self {
-        case .tcp(let host, _), .tls(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        case .tcp(let host, _), .tls(let host, _):
+            host == "localhost" || host == "::1" || host.hasPrefix("127.")
         case .unix: true
         }
     }
