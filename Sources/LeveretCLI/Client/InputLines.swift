@@ -121,12 +121,6 @@ enum Input {
     /// True where there is a file or a folder.
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// Bytes of a file; 0 where there is none.
-    static func size(at path: String) -> Int {
-        var facts = stat()
-        return stat(path, &facts) == 0 ? Int(facts.st_size) : 0
-    }
-
     private static func systemRead(_ descriptor: CInt, _ chunk: UnsafeMutableRawBufferPointer) -> Int {
         #if canImport(Darwin)
         Darwin.read(descriptor, chunk.baseAddress, chunk.count)
