@@ -257,13 +257,14 @@ extension BrokerCore {
         guard !queue.isLoadingExpired,
             let priority = queue.priorities.first(where: { queue[$0].storedNextExpiry <= now })
         else { return }
+        let slice = expirySlice(since: queue[priority].storedNextExpiry, now: now)
         queue.isLoadingExpired = true
         queue[priority].storedExpirySinceAsked = .distantFuture
         ask(
             LoadRequest(
                 queue: queue.id, kind: .expired(after: queue[priority].cursor, by: now),
-                priority: queue.column(priority), countMax: limits.sliceCount,
-                bytesMax: limits.windowBytesMax, epoch: queue.epoch, barrier: latestBarrier))
+                priority: queue.column(priority), countMax: slice, bytesMax: limits.windowBytesMax,
+                epoch: queue.epoch, barrier: latestBarrier))
     }
 
     private mutating func expiredLoaded(

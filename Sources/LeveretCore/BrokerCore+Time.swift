@@ -84,7 +84,8 @@ extension BrokerCore {
 
     /// Takes out what has expired in the window, a slice of it. Returns true when there is more.
     mutating func expireDue(_ queue: MessageQueue, now: Instant) -> Bool {
-        var left = limits.sliceCount
+        let slice = expirySlice(since: queue.expiries.min?.at, now: now)
+        var left = slice
         while let expiry = queue.expiries.min, expiry.at <= now {
             guard left > 0 else {
                 noteEmptied(queue, now: now)
@@ -98,11 +99,18 @@ extension BrokerCore {
                 drop(entry, from: queue, .expired)
             }
         }
-        if left < limits.sliceCount {
+        if left < slice {
             refill(queue)
             noteEmptied(queue, now: now)
         }
         return false
+    }
+
+    /// How many of a crowd go at once whose first expired at `first`. Few while they are on time: their rows make the
+    /// commit longer for whoever else waits for it. More the later they are, so that the last is not late for long.
+    func expirySlice(since first: Instant?, now: Instant) -> Int {
+        let late = first.map { max(0, now.milliseconds - $0.milliseconds) } ?? 0
+        return max(1, limits.sliceCount >> max(0, 3 - late / 500))
     }
 
     /// Takes out the head of this priority, which has expired.
