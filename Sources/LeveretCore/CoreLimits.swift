@@ -27,7 +27,7 @@ public struct CoreLimits: Sendable, Hashable {
     /// Messages that one PEEK shows.
     public var peekCountMax = 1000
     /// Bytes of these messages; the one that passes it is the last.
-    public var peekBytesMax = 4 << 20
+    public var peekBytesMax = 1 << 20
     /// Bytes of a condition (`where`) or a query.
     public var queryTextBytesMax = 8192
     /// Milliseconds that one search or query may run.

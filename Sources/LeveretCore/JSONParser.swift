@@ -5,6 +5,7 @@
 struct JSONParser {
     private let bytes: [UInt8]
     private var position = 0
+    private var count = 0
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -18,6 +19,10 @@ struct JSONParser {
 
     private mutating func value(depth: Int) throws(BrokerError) -> FieldValue {
         skipSpace()
+        count += 1
+        guard count <= JSONText.valuesMax else {
+            throw error("there are more than \(JSONText.valuesMax) values")
+        }
         switch peek {
         case UInt8(ascii: "{"): return .table(try object(depth: depth))
         case UInt8(ascii: "["): return .array(try array(depth: depth))

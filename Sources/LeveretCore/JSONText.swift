@@ -9,6 +9,8 @@
 public enum JSONText {
     /// How deep the reader lets objects and arrays stand in each other.
     public static let depthMax = 32
+    /// Values of one text, those within others among them.
+    public static let valuesMax = 65_536
 
     /// The table as a JSON object, its fields in order.
     public static func write(_ table: FieldTable) -> String {
@@ -80,7 +82,7 @@ public enum JSONText {
     }
 
     /// The value that `text` is. Throws 502, naming the place, for text that isn't one JSON value, for a
-    /// name that an object has twice, for a number beyond a double, and for nesting beyond `depthMax`.
+    /// name that an object has twice, for a number beyond a double, for nesting beyond `depthMax`, and for more values than `valuesMax`.
     public static func read(_ text: String) throws(BrokerError) -> FieldValue {
         var parser = JSONParser(Array(text.utf8))
         return try parser.document()

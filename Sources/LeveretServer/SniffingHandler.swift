@@ -142,7 +142,11 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if isHandshaking { handshakeFailed(context, "\(error)") } else { context.close(promise: nil) }
+        if isHandshaking {
+            handshakeFailed(context, TLSFailure.text(error))
+        } else {
+            context.close(promise: nil)
+        }
     }
 
     // MARK: TLS

@@ -125,6 +125,11 @@ final class TLSIdentity: Sendable {
     }
 
     private static func checkReadable(_ path: String, as what: String) throws(BrokerError) {
+        var facts = stat()
+        // A pipe would let the whole server wait for whoever writes to it.
+        if stat(path, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG {
+            throw BrokerError(.preconditionFailed, "\(what) \(path) is no file")
+        }
         guard access(path, R_OK) != 0 else { return }
         let why =
             switch errno {

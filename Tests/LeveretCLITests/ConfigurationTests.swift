@@ -2,6 +2,8 @@
 // given back.
 
 import ArgumentParser
+import Foundation
+import LeveretTestSupport
 import Testing
 
 @testable import LeveretCLI
@@ -57,6 +59,9 @@ import Testing
         ("db: x\n\tdrain: 1", "line 2: found"),
         ("db: x\n---\ndrain: 1", "line 3: a second document begins"),
         ("db: \u{1}", "line 1: control characters are not allowed"),
+        (String(repeating: "[", count: 60_000), "line 1: this is nested too deep"),
+        (String(repeating: "{a: ", count: 15_000), "line 1: this is nested too deep"),
+        ("db: x\ndrain:\n" + String(repeating: "- ", count: 30_000), "line 3: this is nested too deep"),
     ])
     func `what a file can't say is refused with its line`(text: String, words: String) {
         let failure = #expect(throws: Failure.self) { try Self.file(text) }
@@ -74,6 +79,16 @@ import Testing
         #expect(throws: Failure.self) {
             try SettingsFile([UInt8](repeating: 0x20, count: 2 << 20), path: "x")
         }
+    }
+
+    @Test func `what has no end is no file of settings`() throws {
+        let endless = #expect(throws: Failure.self) { try SettingsFile(path: "/dev/zero") }
+        #expect(endless?.text == "/dev/zero is no configuration: it is longer than 65536 bytes")
+        let folder = try TemporaryFolder()
+        let pipe = folder.path("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let failure = #expect(throws: Failure.self) { try SettingsFile(path: pipe) }
+        #expect(failure?.text == "'\(pipe)' is a pipe or a socket; name a file")
     }
 
     @Test(arguments: [

@@ -141,13 +141,14 @@ import Testing
 
     /// Pairs that are no good.
     enum Fault: String, CaseIterable, CustomTestStringConvertible {
-        case noCertificate, noKey, garbage, keyAsCertificate, mismatched, expired, early, encrypted,
+        case noCertificate, noKey, pipe, garbage, keyAsCertificate, mismatched, expired, early, encrypted,
             noAuthority, unasked
         var testDescription: String { rawValue }
 
         var words: String {
             switch self {
             case .noCertificate, .noKey: "does not exist"
+            case .pipe: "is no file"
             case .garbage: "holds no private key in PEM"
             case .keyAsCertificate: "holds no certificate in PEM"
             case .mismatched: "does not belong to the certificate"
@@ -169,6 +170,9 @@ import Testing
         switch fault {
         case .noCertificate: settings.certificatePath = certificates.path("none.pem")
         case .noKey: settings.keyPath = certificates.path("none.key")
+        case .pipe:
+            settings.keyPath = certificates.path("pipe")
+            #expect(mkfifo(settings.keyPath, 0o600) == 0)
         case .garbage: settings.keyPath = pair.certificate
         case .keyAsCertificate: settings.certificatePath = pair.key
         case .mismatched: settings.keyPath = try certificates.pair("other").key

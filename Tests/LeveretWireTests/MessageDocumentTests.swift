@@ -64,6 +64,10 @@ import Testing
         (#"{"body":"a","properties":{"colour":1}}"#, "'colour'"),
         (#"{"body":"a","properties":{"priority":256}}"#, "'priority' must be 0 to 255"),
         (#"{"body":"a","headers":[]}"#, "'headers' must be an object"),
+        (#"{"body":"a","properties":{"delivery_mode":3}}"#, "'delivery_mode' must be 1 or 2"),
+        (#"{"body":"a","due":9223372036854775807}"#, "'due' must be milliseconds since 1970"),
+        (#"{"body":"a","due":-1}"#, "in years up to 9999"),
+        ("{\"body\":\"a\",\"headers\":{\"h\":[\(String(repeating: "1,", count: 70_000))1]}}", "65536 values"),
         (#"{"body":"a","deaths":{"origin":"q"}}"#, "death history"), (#"{"body":"a","x":1}"#, "a field 'x'"),
         ("{\"body\":\"a\",\"key\":\"\(String(repeating: "k", count: 256))\"}", "at most 255 bytes"),
     ])
@@ -71,6 +75,26 @@ import Testing
         let error = #expect(throws: BrokerError.self) { try MessageDocument.read(Array(text.utf8), for: "q") }
         #expect(
             error?.code == .syntaxError && error?.text.contains(says) == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [
+        (#""origin":"q""#, #""origin":"""#, "'deaths' must be an object whose names"),
+        (
+            #""queue":"q""#, "\"queue\":\"\(String(repeating: "q", count: 300))\"",
+            "whose names have at most 255 bytes"
+        ),
+        (#""first":5"#, #""first":-1"#, "whose times are"),
+        (#""time":6"#, #""time":9223372036854775807"#, "whose times are"),
+    ])
+    func `a history that can't be is refused`(part: String, other: String, says: String) throws {
+        let deaths =
+            #"{"origin":"q","reason":"expired","exchange":"","first":5,"last":6,"deaths":["#
+            + #"{"queue":"q","reason":"expired","count":1,"exchange":"","keys":["q"],"time":6}]}"#
+        func text(_ deaths: String) -> [UInt8] { Array("{\"body\":\"a\",\"deaths\":\(deaths)}".utf8) }
+        #expect(try MessageDocument.read(text(deaths), for: "q").deaths != nil)
+        let wrong = deaths.replacing(part, with: other)
+        let error = #expect(throws: BrokerError.self) { try MessageDocument.read(text(wrong), for: "q") }
+        #expect(error?.text.contains(says) == true, "\(String(describing: error))")
     }
 
     @Test func `a refused import keeps the talk in step`() {

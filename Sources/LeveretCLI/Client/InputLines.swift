@@ -111,6 +111,19 @@ enum Input {
         return bytes
     }
 
+    /// At most about `bytesMax` bytes from the start of a file, and no pipe, which may let one wait for ever.
+    static func start(of path: String, bytesMax: Int) throws(Failure) -> [UInt8] {
+        var facts = stat()
+        if stat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFIFO || facts.st_mode & S_IFMT == S_IFSOCK {
+            throw Failure(.refused, "'\(path.printable)' is a pipe or a socket; name a file")
+        }
+        let descriptor = try begin(path)
+        defer { finish(descriptor) }
+        var bytes: [UInt8] = []
+        while bytes.count < bytesMax, try read(descriptor, into: &bytes, named: "'\(path.printable)'") {}
+        return bytes
+    }
+
     /// Bytes of the file behind a descriptor; `nil` for a pipe or a terminal.
     static func size(of descriptor: CInt) -> Int? {
         var facts = stat()

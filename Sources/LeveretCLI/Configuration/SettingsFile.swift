@@ -17,35 +17,64 @@ struct SettingsFile {
     let path: String
     private(set) var values: [String: Value] = [:]
 
-    private static let bytesMax = 1 << 20
+    private static let bytesMax = 64 << 10
+    /// A mapping, and in it a list.
+    private static let depthMax = 8
 
     /// Reads a file.
     ///
     /// - Throws: `Failure` with `.usage`, naming the line and what is wrong there; with `.notFound` or `.refused`
     ///   where the file can't be read.
     init(path: String) throws(Failure) {
-        let bytes = try Input.contents(of: path)
-        try self.init(bytes, path: path)
+        try self.init(try Input.start(of: path, bytesMax: Self.bytesMax + 1), path: path)
     }
 
     /// Reads what a file holds.
     init(_ bytes: [UInt8], path: String) throws(Failure) {
         self.path = path
         guard bytes.count <= Self.bytesMax else {
-            throw Failure(.usage, "\(path) is no configuration: it is too long")
+            throw Failure(
+                .usage, "\(path.printable) is no configuration: it is longer than \(Self.bytesMax) bytes")
         }
+        try Self.withParser(of: bytes, path) { parser throws(Failure) in try Self.checkDepth(&parser, path) }
+        values = try Self.withParser(of: bytes, path) { parser throws(Failure) in try Self.read(&parser, path)
+        }
+    }
+
+    private static func withParser<Result>(
+        of bytes: [UInt8], _ path: String, _ body: (inout yaml_parser_t) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         var parser = yaml_parser_t()
         guard yaml_parser_initialize(&parser) == 1 else {
             throw Failure(.refused, "there is no memory to read \(path)")
         }
         defer { yaml_parser_delete(&parser) }
-        let result: Result<[String: Value], Failure> = bytes.withUnsafeBufferPointer { buffer in
+        let result: Swift.Result<Result, Failure> = bytes.withUnsafeBufferPointer { buffer in
             yaml_parser_set_input_string(&parser, buffer.baseAddress, buffer.count)
-            do throws(Failure) { return .success(try Self.read(&parser, path)) } catch {
-                return .failure(error)
+            do throws(Failure) { return .success(try body(&parser)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// libyaml takes a time that grows with the square of the depth: what is nested deep is refused before it is read.
+    private static func checkDepth(_ parser: inout yaml_parser_t, _ path: String) throws(Failure) {
+        var depth = 0
+        while true {
+            var event = yaml_event_t()
+            // What is wrong otherwise, reading tells.
+            guard yaml_parser_parse(&parser, &event) == 1 else { return }
+            defer { yaml_event_delete(&event) }
+            switch event.type {
+            case YAML_STREAM_END_EVENT, YAML_NO_EVENT: return
+            case YAML_MAPPING_START_EVENT, YAML_SEQUENCE_START_EVENT: depth += 1
+            case YAML_MAPPING_END_EVENT, YAML_SEQUENCE_END_EVENT: depth -= 1
+            default: break
+            }
+            guard depth <= depthMax else {
+                throw wrong(
+                    path, event.start_mark.line, "this is nested too deep; write a 'name: value' a line")
             }
         }
-        values = try result.get()
     }
 
     private static func read(_ parser: inout yaml_parser_t, _ path: String) throws(Failure) -> [String: Value]

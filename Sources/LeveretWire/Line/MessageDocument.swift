@@ -45,11 +45,28 @@ public enum MessageDocument {
             routingKey: try fields.text("key") ?? "",
             properties: properties.isEmpty ? nil : properties, isPersistent: isPersistent,
             body: try fields.body())
-        let deaths = try fields.table("deaths")
         return RestoredMessage(
-            message, to: queue,
-            deaths: deaths.isEmpty ? nil : try DeathHistory(jsonText: JSONText.write(deaths)),
-            due: try fields.number("due").map { Instant(milliseconds: $0) })
+            message, to: queue, deaths: try deaths(fields.table("deaths")),
+            due: try fields.time("due").map { Instant(milliseconds: $0) })
+    }
+
+    private static func deaths(_ table: FieldTable) throws(BrokerError) -> DeathHistory? {
+        guard !table.isEmpty else { return nil }
+        let history = try DeathHistory(jsonText: JSONText.write(table))
+        let times = [history.firstTime, history.lastTime] + history.deaths.map(\.time)
+        let queues = [history.originQueue] + history.deaths.map(\.queue)
+        let exchanges = [history.firstExchange] + history.deaths.map(\.exchange)
+        guard times.allSatisfy({ DocumentFields.times.contains($0.milliseconds) }) else {
+            throw DocumentFields.wrong("deaths", "an object whose times are \(DocumentFields.timesText)")
+        }
+        guard queues.allSatisfy({ (1...LineLimits.nameBytesMax).contains($0.rawValue.utf8.count) }),
+            exchanges.allSatisfy({ $0.rawValue.utf8.count <= LineLimits.nameBytesMax })
+        else {
+            throw DocumentFields.wrong(
+                "deaths",
+                "an object whose names have at most \(LineLimits.nameBytesMax) bytes, queues at least one")
+        }
+        return history
     }
 
     private static let propertyNames: Set<String> = [
@@ -75,10 +92,14 @@ public enum MessageDocument {
         properties.clusterID = try fields.text("cluster_id")
         properties.timestamp = try fields.number("timestamp")
         if let priority = try fields.number("priority") {
-            guard let byte = UInt8(exactly: priority) else { throw fields.wrong("priority", "0 to 255") }
+            guard let byte = UInt8(exactly: priority) else {
+                throw DocumentFields.wrong("priority", "0 to 255")
+            }
             properties.priority = byte
         }
-        return (properties, try fields.number("delivery_mode") != 1)
+        let mode = try fields.number("delivery_mode") ?? 2
+        guard mode == 1 || mode == 2 else { throw DocumentFields.wrong("delivery_mode", "1 or 2") }
+        return (properties, mode == 2)
     }
 }
 
@@ -102,7 +123,7 @@ private struct DocumentFields {
         switch fields[name] {
         case nil, .void: return nil
         case .string(let text) where text.utf8.count <= LineLimits.nameBytesMax: return text
-        default: throw wrong(name, "a string of at most \(LineLimits.nameBytesMax) bytes")
+        default: throw Self.wrong(name, "a string of at most \(LineLimits.nameBytesMax) bytes")
         }
     }
 
@@ -110,15 +131,21 @@ private struct DocumentFields {
         switch fields[name] {
         case nil, .void: return nil
         case .int(let number): return number
-        default: throw wrong(name, "a whole number")
+        default: throw Self.wrong(name, "a whole number")
         }
+    }
+
+    func time(_ name: String) throws(BrokerError) -> Int64? {
+        let time = try number(name)
+        if let time, !Self.times.contains(time) { throw Self.wrong(name, Self.timesText) }
+        return time
     }
 
     func table(_ name: String) throws(BrokerError) -> FieldTable {
         switch fields[name] {
         case nil, .void: return FieldTable()
         case .table(let table): return table
-        default: throw wrong(name, "an object")
+        default: throw Self.wrong(name, "an object")
         }
     }
 
@@ -127,13 +154,19 @@ private struct DocumentFields {
         switch (fields["body"], fields["body64"]) {
         case (.string(let text)?, nil): return Array(text.utf8)
         case (nil, .string(let text)?):
-            guard let bytes = Self.bytes(base64: text) else { throw wrong("body64", "base64 (RFC 4648)") }
+            guard let bytes = Self.bytes(base64: text) else {
+                throw Self.wrong("body64", "base64 (RFC 4648)")
+            }
             return bytes
         default: throw BrokerError(.syntaxError, "the message needs one of 'body' and 'body64', a string")
         }
     }
 
-    func wrong(_ name: String, _ expected: String) -> BrokerError {
+    /// Years of four digits.
+    static let times: ClosedRange<Int64> = 0...253_402_300_799_999
+    static let timesText = "milliseconds since 1970, in years up to 9999"
+
+    static func wrong(_ name: String, _ expected: String) -> BrokerError {
         BrokerError(.syntaxError, "the message's field '\(name)' must be \(expected)")
     }
 
