@@ -7,6 +7,10 @@ public struct NamePattern: Sendable, Hashable {
     public let source: String
     private let states: [State]
     private let start: Int
+    /// The characters that the pattern begins with, as UTF-8: without them, nothing has to be tried.
+    private let head: [UInt8]
+    /// They stand at the beginning of the name.
+    private let isAnchored: Bool
 
     private enum State: Sendable, Hashable {
         case end
@@ -28,10 +32,12 @@ public struct NamePattern: Sendable, Hashable {
         let end = builder.add(.end)
         start = try builder.build(tree, then: end, in: source)
         states = builder.states
+        (head, isAnchored) = tree.head
     }
 
     /// True where the pattern is found in `name`. Takes time in proportion to pattern × name.
     public func matches(_ name: String) -> Bool {
+        guard hasHead(name) else { return false }
         let text = Array(name.unicodeScalars)
         var current: [Int] = []
         for place in 0...text.count {
@@ -48,6 +54,17 @@ public struct NamePattern: Sendable, Hashable {
             }
         }
         return false
+    }
+
+    private func hasHead(_ name: String) -> Bool {
+        guard !head.isEmpty else { return true }
+        var name = name
+        return name.withUTF8 { bytes in
+            guard head.count <= bytes.count else { return false }
+            for start in 0...(isAnchored ? 0 : bytes.count - head.count)
+            where bytes[start] == head[0] && bytes[start...].starts(with: head) { return true }
+            return false
+        }
     }
 
     /// Gathers the states that take a character; true where the end is reached.
@@ -145,6 +162,28 @@ indirect enum PatternTree {
     case sequence([PatternTree])
     case choice([PatternTree])
     case repetition(PatternTree, least: Int, most: Int?)
+
+    /// The characters that whatever matches has first, and whether it begins the name.
+    fileprivate var head: (bytes: [UInt8], isAnchored: Bool) {
+        guard case .sequence(var parts) = self else { return ([], false) }
+        var isAnchored = false
+        if case .beginning? = parts.first {
+            isAnchored = true
+            parts.removeFirst()
+        }
+        var text = String.UnicodeScalarView()
+        for case .characters(let characters) in parts.prefix(while: \.isOneCharacter) {
+            if let scalar = characters.ranges.first?.lowerBound { text.append(scalar) }
+        }
+        return (Array(String(text).utf8), isAnchored)
+    }
+
+    private var isOneCharacter: Bool {
+        guard case .characters(let characters) = self, !characters.isInverted, characters.ranges.count == 1,
+            let range = characters.ranges.first
+        else { return false }
+        return range.lowerBound == range.upperBound
+    }
 }
 
 /// Reads a pattern.
