@@ -33,7 +33,9 @@ extension BrokerCore {
         _ name: String, reason: String, _ ticket: Ticket, _ session: Session
     ) {
         let numbered = UInt64(name).flatMap { connectionsByID[ConnectionID($0)] }
-        let chosen = numbered.map { [$0] } ?? connections.filter { $0.name == name }
+        // A client's own name has its address behind it.
+        let chosen =
+            numbered.map { [$0] } ?? connections.filter { $0.name == name || $0.name.hasPrefix(name + " ") }
         guard !chosen.isEmpty else {
             let text = "no connection has the number or the name '\(name)'; LIST connections shows them"
             return answer(session, ticket, .refused(BrokerError(.notFound, text)))

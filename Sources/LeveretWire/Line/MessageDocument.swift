@@ -53,6 +53,9 @@ public enum MessageDocument {
     private static func deaths(_ table: FieldTable) throws(BrokerError) -> DeathHistory? {
         guard !table.isEmpty else { return nil }
         let history = try DeathHistory(jsonText: JSONText.write(table))
+        guard history.deaths.count <= CoreLimits().deathsMax else {
+            throw DocumentFields.wrong("deaths", "an object with at most \(CoreLimits().deathsMax) deaths")
+        }
         let times = [history.firstTime, history.lastTime] + history.deaths.map(\.time)
         let queues = [history.originQueue] + history.deaths.map(\.queue)
         let exchanges = [history.firstExchange] + history.deaths.map(\.exchange)
