@@ -82,7 +82,8 @@ public enum JSONText {
     }
 
     /// The value that `text` is. Throws 502, naming the place, for text that isn't one JSON value, for a
-    /// name that an object has twice, for a number beyond a double, for nesting beyond `depthMax`, and for more values than `valuesMax`.
+    /// name that an object has twice, for a number beyond a double, for nesting beyond `depthMax`, and for more
+    /// values than `valuesMax`.
     public static func read(_ text: String) throws(BrokerError) -> FieldValue {
         var parser = JSONParser(Array(text.utf8))
         return try parser.document()

@@ -15,9 +15,9 @@ public struct LineLimits: Sendable, Hashable {
     public var untaggedWaitingMax = 65_536
     /// Tagged requests whose replies wait; at this many, reading stops.
     public var taggedWaitingMax = 65_536
-    /// Listings (PEEK, LIST, STAT, ROUTE, SQL) whose rows wait; at this many, reading stops. What each has found is held
-    /// until the client reads, so they are few.
-    public var listingsWaitingMax = 2
+    /// Listings (PEEK, LIST, STAT, ROUTE, SQL) whose rows wait; at this many, reading stops. What each has
+    /// found is held until the client reads, so they are few.
+    public var listingsWaitingMax = 4
     /// Bytes of finished replies that wait for an earlier one; past this, reading stops.
     public var heldReplyBytesMax = 1 << 20
     /// Requests between BEGIN and COMMIT; one more spoils the transaction.
