@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run release test demo bench load soak fuzz sanitize lint crash man clean
+.PHONY: help run release test demo demo-incident bench load soak fuzz sanitize lint crash man clean
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
@@ -16,7 +16,7 @@ SECONDS_MAX ?= 1200
 SMALLER := LEVERET_CRASH_ROUNDS=2 LEVERET_SIM_SEEDS=4 LEVERET_SIM_STEPS=1000 timeout 3600
 
 help: ## list these targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: ## start the server on ./leveret.db, listening on 127.0.0.1:5672 (ARGS="--listen …" for more)
 	@.ci/setup run
@@ -46,6 +46,12 @@ demo: ## route two days of real departures through exchanges, TTLs and dead lett
 	@.ci/setup run
 	swift run flights
 	swift run retry-and-delay
+
+demo-incident: ## play an incident: a worker fails, an alarm, what died, mending it and sending it back
+	@.ci/setup run
+	swift build --product leveret
+	swift build --product flights
+	examples/incident/play
 
 lint: ## check the formatting of all Swift code
 	swift format lint --strict --recursive --parallel $(SOURCES)

@@ -70,7 +70,9 @@ import Leveret
     static func main() async {
         Terminal.endQuietlyOnClosedPipe()
         do {
-            var command = try parseAsRoot()
+            let words = Array(CommandLine.arguments.dropFirst())
+            if let failure = CommandGuess.failure(in: words, of: Self.self) { throw failure }
+            var command = try parseAsRoot(words)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

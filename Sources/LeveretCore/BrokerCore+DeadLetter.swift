@@ -51,6 +51,7 @@ extension BrokerCore {
         let queue = dying.queue
         queue.deaths[dying.reason, default: 0] += 1
         totals.deaths[dying.reason, default: 0] += 1
+        if dying.reason == .rejected || dying.reason == .deliveryLimit { queue.lastFailure = now }
         if let damage = dying.damage, let message = dying.entry.message {
             return park(
                 message, DeathHistory(dying, message: message, now: now), damage, confirm, now: now)

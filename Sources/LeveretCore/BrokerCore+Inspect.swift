@@ -54,10 +54,12 @@ extension BrokerCore {
         info.published = queue.published
         info.delivered = queue.delivered
         info.acked = queue.acked
+        info.returned = queue.returned
         info.deduplicated = queue.deduplicated
         info.deaths = queue.deaths
         info.publishRate = queue.publishRate.rate(now: now)
         info.deliverRate = queue.deliverRate.rate(now: now)
+        info.returnRate = queue.returnRate.rate(now: now)
         return info
     }
 

@@ -135,6 +135,8 @@ extension BrokerCore {
             messageBytes -= entry.footprint
             return nil
         }
+        queue.returned += 1
+        queue.returnRate.mark(1, now: now)
         if counted { entry.failed = entry.failed == .max ? .max : entry.failed + 1 }
         if let end = end(of: entry, in: queue, now: now) {
             let held = Held(entry: entry, queue: queue, consumer: nil, since: now)

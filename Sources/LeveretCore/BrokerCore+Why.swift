@@ -42,6 +42,10 @@ public struct QueueReason: Sendable, Hashable {
         case draining
         /// Messages expire before they are taken.
         case expiring
+        /// Consumers refuse messages for good, or these fail too often.
+        case failing
+        /// Messages come back to be handed out again and again.
+        case returning
         /// No exchange is bound to it, and nothing has come.
         case unbound
         /// What is published to an exchange it is bound to does not match.
@@ -108,8 +112,11 @@ extension BrokerCore {
         }
         reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
         reasons += waiting(in: queue, next: next) + expiring(in: queue, now: now)
+        reasons += returning(to: queue, now: now) + failing(in: queue)
         reasons += publishesThatPassBy(queue) + obstaclesToPublishing(queue)
-        let aside: Set<QueueReason.Kind> = [.held, .delayed, .retry, .expiring, .full, .doubles, .alarm]
+        let aside: Set<QueueReason.Kind> = [
+            .held, .delayed, .retry, .expiring, .failing, .returning, .full, .doubles, .alarm,
+        ]
         let standsStill = reasons.contains { !aside.contains($0.kind) }
         return standsStill ? reasons : reasons + flow(of: queue, now: now)
     }
@@ -229,7 +236,8 @@ extension BrokerCore {
             let (since, facts) = oldest(of: consumer)
             return QueueReason(
                 .prefetch,
-                "\(name) holds \(counted(consumer.unacked)), as many as its prefetch allows\(since)",
+                "\(name) holds \(counted(consumer.unacked)), as many as its prefetch allows\(since); KILL connection, "
+                    + "or 'leveret connections close', gives back what it holds",
                 facts + ["prefetch": .int(Int64(consumer.prefetch))])
         }
         if session.outgoingBytes >= limits.outgoingBytesMax {
@@ -267,20 +275,25 @@ extension BrokerCore {
         return ("", consumer.facts)
     }
 
+    /// What is held of a queue, session by session. O(all that is held).
+    func allHeld(of queue: MessageQueue) -> [(session: Session, held: Held)] {
+        connections.flatMap(\.sessions).filter { $0.heldCount > 0 }.flatMap { session in
+            session.held.compactMap { $0 }.filter { $0.queue === queue }.map { (session: session, held: $0) }
+        }
+    }
+
     /// Who holds messages of the queue; `named` have been told of already.
     private func holders(in queue: MessageQueue, butOf named: Set<String>) -> [QueueReason] {
         guard queue.unackedCount > 0 else { return [] }
         var holders: [(name: String, count: Int, first: Held)] = []
         var places: [String: Int] = [:]
-        for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
-            for case .some(let held) in session.held where held.queue === queue {
-                let name = session.holder(of: held.consumer)
-                if let place = places[name] {
-                    holders[place].count += 1
-                } else {
-                    places[name] = holders.count
-                    holders.append((name, 1, held))
-                }
+        for (session, held) in allHeld(of: queue) {
+            let name = session.holder(of: held.consumer)
+            if let place = places[name] {
+                holders[place].count += 1
+            } else {
+                places[name] = holders.count
+                holders.append((name, 1, held))
             }
         }
         return holders.filter { !named.contains($0.name) }.prefix(limits.reasonsMax).map { holder in
@@ -328,4 +341,4 @@ extension FieldTable {
 private func times(_ count: Int32) -> String { count == 1 ? "once" : "\(count) times" }
 
 /// `1 message`, `2 messages`.
-private func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }
+func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }

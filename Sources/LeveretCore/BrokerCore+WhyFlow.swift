@@ -23,6 +23,54 @@ extension BrokerCore {
         return [QueueReason(.expiring, text, facts)]
     }
 
+    /// Whether most of what is handed out comes back to be handed out again.
+    func returning(to queue: MessageQueue, now: Instant) -> [QueueReason] {
+        let (goes, back) = (queue.deliverRate.rate(now: now), queue.returnRate.rate(now: now))
+        guard back >= 1, back * 2 >= goes else { return [] }
+        var most = queue.first
+        for (_, held) in allHeld(of: queue) where held.entry.acquired > most?.acquired ?? 0 {
+            most = held.entry
+        }
+        // A consumer that went and gave back what it had is no trend.
+        guard let most, most.acquired >= 10 else { return [] }
+        let position = most.number.rawValue
+        return [
+            QueueReason(
+                .returning,
+                "of \(perSecond(goes)) deliveries a second \(perSecond(back)) come back: message \(position) was "
+                    + "handed out \(most.acquired) times; a delayed retry makes such messages wait, a delivery limit "
+                    + "ends them",
+                [
+                    "out_rate": .double(goes), "return_rate": .double(back), "position": .int(position),
+                    "deliveries": .int(Int64(most.acquired)), "failed": .int(Int64(most.failed)),
+                ])
+        ]
+    }
+
+    /// Whether messages failed for good, and where they are now.
+    func failing(in queue: MessageQueue) -> [QueueReason] {
+        let (rejected, limited) = (queue.deaths[.rejected] ?? 0, queue.deaths[.deliveryLimit] ?? 0)
+        guard rejected + limited > 0, let last = queue.lastFailure?.iso8601 else { return [] }
+        var facts: FieldTable = [
+            "rejected": .int(Int64(rejected)), "delivery_limit": .int(Int64(limited)), "last": .string(last),
+        ]
+        let refused = rejected == 0 ? nil : "\(counted(rejected)) \(rejected == 1 ? "was" : "were") rejected"
+        let tooOften =
+            limited == 0 ? nil : "\(counted(limited)) failed more often than the delivery limit allows"
+        let what = [refused, tooOften].compactMap(\.self).joined(separator: " and ")
+        var place = "what failed is gone, for the queue has no dead-letter exchange"
+        if let exchange = queue.settings.deadLetterExchange {
+            facts["exchange"] = .string(exchange.rawValue)
+            let key = queue.settings.deadLetterRoutingKey
+            if let key { facts["key"] = .string(key) }
+            let by = key.map { "the key '\($0)'" } ?? "its own key"
+            place =
+                "what failed went to exchange '\(exchange)' with \(by), and 'leveret dead list' has the "
+                + "reasons"
+        }
+        return [QueueReason(.failing, "\(what) since the start, the last at \(last); \(place)", facts)]
+    }
+
     /// What a queue says from which messages go out.
     func flow(of queue: MessageQueue, now: Instant) -> [QueueReason] {
         let (comes, goes) = (queue.publishRate.rate(now: now), queue.deliverRate.rate(now: now))
@@ -30,8 +78,8 @@ extension BrokerCore {
             "ready": .int(Int64(queue.readyCount)), "in_rate": .double(comes), "out_rate": .double(goes),
         ]
         let rates = "\(perSecond(comes)) a second come in and \(perSecond(goes)) go out"
-        let ready = queue.readyCount == 1 ? "1 message" : "\(queue.readyCount) messages"
-        let goesOn = QueueReason(.goesOn, "dispatch goes on: \(ready) ready, \(rates)", facts)
+        let goesOn = QueueReason(
+            .goesOn, "dispatch goes on: \(counted(queue.readyCount)) ready, \(rates)", facts)
         // A few messages in the last seconds are no trend.
         guard queue.readyCount > 0, comes >= 1, comes > goes * 1.1 else { return [goesOn] }
         return [goesOn, QueueReason(.behind, "its consumers do not keep up: \(rates)", facts)]
@@ -52,12 +100,11 @@ extension BrokerCore {
         return ids.compactMap { topology.records[$0] }.prefix(limits.reasonsMax).compactMap { record in
             guard let exchange = topology.states[record.source], exchange.published > 0 else { return nil }
             let binding = record.binding
-            let count = exchange.published == 1 ? "1 message" : "\(exchange.published) messages"
             let by = binding.arguments.isEmpty ? "'\(binding.routingKey)'" : "the headers"
             return QueueReason(
                 .elsewhere,
-                "\(count) came to exchange '\(binding.source)' since the start and none matched \(by), by which queue "
-                    + "'\(queue.name)' is bound; ROUTE shows the way of a message",
+                "\(counted(exchange.published)) came to exchange '\(binding.source)' since the start and none matched "
+                    + "\(by), by which queue '\(queue.name)' is bound; ROUTE shows the way of a message",
                 [
                     "exchange": .string(binding.source.rawValue), "pattern": .string(binding.routingKey),
                     "published": .int(Int64(exchange.published)),

@@ -84,6 +84,8 @@ public struct QueueInfo: Sendable, Hashable {
     public var delivered = 0
     /// Messages settled as done.
     public var acked = 0
+    /// Messages that came back from who had been handed them.
+    public var returned = 0
     /// Messages that were dropped because their ids had been seen.
     public var deduplicated = 0
     /// Messages that left by dead-lettering or were dropped, by reason.
@@ -92,6 +94,8 @@ public struct QueueInfo: Sendable, Hashable {
     public var publishRate = 0.0
     /// Deliveries made per second, over the last seconds.
     public var deliverRate = 0.0
+    /// Messages that came back per second, over the last seconds.
+    public var returnRate = 0.0
 
     /// A queue in which nothing has happened.
     public init(_ definition: QueueDefinition) { self.definition = definition }
@@ -103,9 +107,9 @@ public struct ExchangeInfo: Sendable, Hashable {
     public var definition: ExchangeDefinition
     /// Its bindings; for the default exchange, the queues.
     public var bindings: Int
-    /// Messages published to it since the broker started.
+    /// Messages that came to it since the broker started, dead letters among them.
     public var published: Int
-    /// Of these, messages that reached no queue.
+    /// Of these, messages that clients published and that reached no queue. A dead letter that reaches none is parked.
     public var unroutable: Int
     /// The policy that counts for it.
     public var policy: String?

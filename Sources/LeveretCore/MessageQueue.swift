@@ -89,6 +89,8 @@ final class MessageQueue {
     @exclusivity(unchecked) var published = 0
     @exclusivity(unchecked) var delivered = 0
     @exclusivity(unchecked) var acked = 0
+    /// Messages that came back from who had been handed them.
+    var returned = 0
     /// A policy made it deduplicate for a while.
     var hasDeduplicated = false
     /// Messages that were dropped because their ids had been seen.
@@ -96,8 +98,11 @@ final class MessageQueue {
     /// When the last of these was.
     var lastDouble: Instant?
     var deaths: [DeathReason: Int] = [:]
+    /// When a message of it last failed for good: a consumer refused it, or it did so too often.
+    var lastFailure: Instant?
     @exclusivity(unchecked) var publishRate = RateMeter()
     @exclusivity(unchecked) var deliverRate = RateMeter()
+    var returnRate = RateMeter()
 
     init(id: QueueID, slot: QueueSlot, definition: QueueDefinition, settings: QueueSettings, now: Instant) {
         self.id = id

@@ -9,7 +9,7 @@ extension Topology {
         let state = try isDeadLetter ? wantedState(of: message.exchange) : publishState(of: message.exchange)
         let route = try find(message, from: state)
         state.published += 1
-        if route.queues.isEmpty { state.unroutable += 1 }
+        if route.queues.isEmpty, !isDeadLetter { state.unroutable += 1 }
         return route
     }
 

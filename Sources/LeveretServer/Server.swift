@@ -187,10 +187,7 @@ public final class Server: Service {
         case .tcp(let host, let port):
             return Listener(channel: try await bind(address, .open, host, port))
         case .tls(let host, let port):
-            guard parts.tls.current != nil else {
-                let text = "can't listen on \(address): there is no certificate; give one, and its key"
-                throw BrokerError(.preconditionFailed, text)
-            }
+            guard parts.tls.current != nil else { throw Self.noCertificate(address) }
             return Listener(channel: try await bind(address, .tlsOnly, host, port))
         case .unix(let path):
             let socket = try UnixSocket(path: path, mode: configuration.unixSocketMode)
@@ -234,12 +231,18 @@ public final class Server: Service {
                     return Self.turnAway(channel, connections.limit, layer)
                 }
                 channel.closeFuture.whenComplete { _ in connections.remove(channel) }
-                let peer = address.port == nil ? "\(address)" : channel.remoteAddress?.description ?? "?"
+                let peer = address.port == nil ? "\(address)" : Self.name(of: channel.remoteAddress)
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         SniffingHandler(parts, layer: layer, peer: peer))
                 }
             }
+    }
+
+    /// `127.0.0.1:35284`, `[::1]:35284`.
+    private static func name(of peer: SocketAddress?) -> String {
+        guard let host = peer?.ipAddress, let port = peer?.port else { return "?" }
+        return "\(ListenAddress(host: host, port: port))"
     }
 
     /// Tells a client that there is no room for it; where it expects TLS, without a word.
@@ -255,7 +258,12 @@ public final class Server: Service {
         }
     }
 
-    private static func refusal(_ address: ListenAddress, _ error: any Error) -> BrokerError {
+    static func noCertificate(_ address: ListenAddress) -> BrokerError {
+        BrokerError(
+            .preconditionFailed, "can't listen on \(address): there is no certificate; give one, and its key")
+    }
+
+    static func refusal(_ address: ListenAddress, _ error: any Error) -> BrokerError {
         guard let error = error as? IOError else {
             return BrokerError(.internalError, "can't listen on \(address): \(error)")
         }

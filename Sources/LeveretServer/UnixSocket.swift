@@ -49,6 +49,12 @@ struct UnixSocket: Sendable {
         node = UInt64(found.st_ino)
     }
 
+    /// Lets go of it before anything listens.
+    func discard() {
+        close(descriptor)
+        remove()
+    }
+
     /// Removes the file, unless another has taken its name.
     func remove() {
         var found = stat()

@@ -52,15 +52,9 @@ import Testing
         let shell = try Shell()
         for step in box.steps {
             let output = try await shell.script(step.line).output
-            let pattern = step.output.split(separator: "…", omittingEmptySubsequences: false)
-            var rest = output[...]
-            for (index, part) in pattern.enumerated() {
-                let found = index == 0 ? rest.range(of: part, options: .anchored) : rest.range(of: part)
-                guard let found else { break }
-                rest = rest[found.upperBound...]
-                if index == pattern.count - 1, rest.isEmpty { rest = "(agrees)" }
-            }
-            #expect(rest == "(agrees)", "$ \(step.line)\n\(output)\nthe page says:\n\(step.output)")
+            #expect(
+                Transcript.agrees(output, with: step.output),
+                "$ \(step.line)\n\(output)\nthe page says:\n\(step.output)")
         }
     }
 
@@ -123,6 +117,27 @@ import Testing
         for command in Self.commands {
             #expect(Self.section(of: command) != nil, "\(command)")
             #expect(Self.help(of: command).contains(/Examples?:\n/), "\(command)")
+        }
+    }
+
+    /// Every command, those with commands inside as well.
+    private static let allCommands =
+        [LeveretCommand.self as any ParsableCommand.Type] + inner(LeveretCommand.self)
+
+    private static func inner(_ command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
+        command.configuration.subcommands.flatMap { [$0] + inner($0) }
+    }
+
+    @Test func `examples of the help can be pasted as they stand, on a terminal of 80 columns`() {
+        for command in Self.allCommands {
+            let help = LeveretCommand.helpMessage(for: command, columns: 80)
+            guard let start = help.firstRange(of: "Examples:\n") else { continue }
+            let lines = help[start.upperBound...].split(separator: "\n", omittingEmptySubsequences: false)
+            var isContinued = false
+            for line in lines.prefix(while: { !$0.isEmpty }) {
+                #expect(isContinued || line.hasPrefix("  leveret "), "\(command): '\(line)'")
+                isContinued = line.hasSuffix("\\")
+            }
         }
     }
 

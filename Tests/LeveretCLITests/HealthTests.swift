@@ -88,7 +88,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             try queue("c"),
         ]
         let check = try check([], dead: dead, .init(deadMax: 0))
-        #expect(check.line == "CRITICAL: 4 dead letters wait in queue 'b.dead' and 1 more (more than 0)")
+        #expect(check.line == "CRITICAL: 4 dead letters wait in 2 queues, most in 'b.dead' (more than 0)")
         #expect(check.row["dead"] == .int(4))
         #expect(
             try self.check([], dead: dead, .init(deadMax: 4)).line
@@ -98,7 +98,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
     @Test func `a line stays short, and its text can't be taken for figures`() throws {
         let rows = try (1...9).map { try queue("q|\($0)", #""ready":1"#) }
         let check = try check(rows, .init(readyMax: 0))
-        #expect(check.line.hasSuffix("queue 'q|5' has 1 ready (more than 0); and 4 more"))
+        #expect(check.line.hasSuffix("queue 'q|5' has 1 ready (more than 0); and 4 findings more"))
         #expect(check.nagiosLine.count { $0 == "|" } == 1)
         let named = try self.check([try queue("it's=1", #""ready":2"#)], named: true, .init(readyMax: 5))
         #expect(
@@ -202,7 +202,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             "info no_dead_letters queue 'q': it has a delivery limit and no dead-letter exchange: what fails too often is dropped"
         ),
         (
-            #""ready":9,"consumers":1,"in_rate":20.0,"out_rate":4.5"#,
+            #""ready":1200,"consumers":1,"in_rate":20.0,"out_rate":4.5"#,
             "warning no_limit queue 'q': it grows without limit: 20 a second come in and 4.5 go out"
         ),
         (
@@ -260,6 +260,55 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             ])
     }
 
+    @Test func `a burst, or a pause, is no growth without limit`() throws {
+        let growing = #""in_rate":20.0,"out_rate":4.5,"consumers":1"#
+        #expect(found(try facts([try queue("q", #""ready":1199,\#(growing)"#)])) == [])
+        let paused = #""ready":1200,\#(growing),"paused_since":"2027-01-15T07:58:20.000Z""#
+        #expect(
+            found(try facts([try queue("q", paused)])) == ["info paused queue 'q': it is paused for 1m 40s"])
+    }
+
+    @Test func `a queue whose messages fail is found, with the way to their reasons`() throws {
+        let fails =
+            #""acked":9,"dead":{"rejected":8,"expired":0,"maxlen":0,"delivery_limit":2},"#
+            + #""effective":{"x-dead-letter-exchange":"","x-dead-letter-routing-key":"two words"}"#
+        let facts = try facts([try queue("q", fails), try queue("two words")])
+        let finding = try #require(DoctorRules.findings(in: facts).first)
+        #expect(
+            "\(finding.severity) \(finding.rule): \(finding.text)"
+                == "warning failing: 10 messages failed for good and 9 got acked since the start")
+        #expect(
+            finding.advice.hasPrefix("'leveret dead list 'two words'' has the reasons"), "\(finding.advice)")
+        let fine = fails.replacing(#""acked":9"#, with: #""acked":10"#)
+        #expect(found(try self.facts([try queue("q", fine), try queue("two words")])) == [])
+    }
+
+    @Test func `messages that come back at once are found where they do so again and again`() throws {
+        let back = #""unacked":5,"consumers":1,"out_rate":700.0,"return_rate":690.0"#
+        #expect(
+            found(try facts([try queue("q", #"\#(back),"returned":51"#)])) == [
+                "warning returning queue 'q': of 700 deliveries a second 690 come back, to be tried again at once"
+            ])
+        #expect(found(try facts([try queue("q", #"\#(back),"returned":50"#)])) == [])
+    }
+
+    @Test func `consumers that hold all they may while nothing goes out are found`() throws {
+        var facts = try facts([try queue("q", #""ready":26,"unacked":4,"consumers":1"#)])
+        facts.held = [.init(queue: "q", position: 7, holder: "s/w", since: now - 90_000)]
+        func consumer(_ unacked: Int) throws -> JSON {
+            try row(
+                #"{"name":"w","queue":"q","session":"s","prefetch":4,"unacked":\#(unacked),"active":true}"#)
+        }
+        facts.consumers = [try consumer(4)]
+        #expect(
+            found(facts) == [
+                "warning all_held queue 'q': nothing goes out: its consumers hold all that their prefetch allows, 's/w' "
+                    + "message 7 for 1m 30s"
+            ])
+        facts.consumers.append(try consumer(3))
+        #expect(found(facts) == [])
+    }
+
     @Test func `messages that are held for long are found`() throws {
         var facts = try facts()
         facts.held = [
@@ -284,8 +333,8 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             found(facts) == [
                 "warning prefetch_0 consumer 'w' of 's' at queue 'q': it takes any number of messages at once (prefetch 0) "
                     + "and holds 1,500",
-                "warning unroutable the default exchange: 2 of 5 messages published to it reached no queue",
-                "warning unroutable exchange 'e': 9 of 9 messages published to it reached no queue",
+                "warning unroutable the default exchange: 2 of 5 messages that came to it reached no queue",
+                "warning unroutable exchange 'e': 9 of 9 messages that came to it reached no queue",
                 "info auto_ack consumer 'x' of 's' at queue 'q': its messages count as done when they are sent: what it "
                     + "has not worked off is lost with it",
                 "info unbound exchange 'e': nothing is bound to it: what is published to it is dropped",

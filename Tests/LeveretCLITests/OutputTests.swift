@@ -142,7 +142,7 @@ private let queues = [
         #expect(
             Columns.queues.map(\.name).joined(separator: " ")
                 == "name ready unacked delayed consumers in_rate out_rate oldest ready_bytes in_memory published "
-                + "delivered acked dead durable exclusive auto_delete dead_letter_exchange dead_letter_key arguments "
+                + "delivered acked returned return_rate dead durable exclusive auto_delete dead_letter_exchange dead_letter_key arguments "
                 + "paused_since deduplicated policy operator_policy effective origins"
         )
         #expect(

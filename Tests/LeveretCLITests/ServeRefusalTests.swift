@@ -57,6 +57,30 @@ import Testing
         )
     }
 
+    @Test func `a server that can't start leaves no new database behind, and keeps the one that was there`()
+        async throws
+    {
+        let folder = try TemporaryFolder()
+        let other = try ServerProcess(database: folder.path("other.db"))
+        let path = folder.path("new.db")
+        let socket = folder.path("other.db")
+        for (address, text) in [
+            ("127.0.0.1:\(other.port)", "the port is in use"),
+            ("tls://127.0.0.1:0", "there is no certificate"),
+            ("unix:\(socket)", "that is a file and no socket"),
+        ] {
+            let serve = ["serve", "--db", path, "--listen", "127.0.0.1:0", "--listen", address]
+            let result = try await runProgram("leveret", serve)
+            #expect(result.status == 6 && result.errors.contains(text), "\(result.errors)")
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder.url.path())
+            #expect(left.filter { $0.hasPrefix("new") } == [], "\(address)")
+        }
+        try make(path)
+        let again = ["serve", "--db", path, "--listen", "127.0.0.1:\(other.port)"]
+        #expect(try await runProgram("leveret", again).status == 6)
+        #expect(try sqlite(path, "select messages from queue_depth", readOnly: true) == "200")
+    }
+
     /// A database with a queue and messages in it.
     private func make(_ path: String) throws {
         let server = try ServerProcess(database: path)

@@ -54,6 +54,8 @@ import Testing
         #expect(consumers.output == "queue,name,prefetch,unacked\njobs,w,5,0\n")
         #expect(try await shell.run(["consumers", "mails*"]).output == "'mails*' has no consumer\n")
         try await shell.run(["consumers", "mails"], status: 5)
+        let names = try await shell.run(["connections", "worker*", "-o", "csv", "--columns", "name"])
+        #expect(names.output.contains(/^name\nworker 127\.0\.0\.1:\d+\n$/), "\(names.output)")
         let listed = try await shell.run([
             "connections", "worker*", "-o", "csv", "--columns", "id,consumers,unacked",
         ])

@@ -5,6 +5,26 @@ import Testing
 @testable import LeveretCore
 
 @Suite struct DeadLetterTests {
+    @Test func `a dead letter that reaches no queue is no unroutable publish`() throws {
+        let broker = CoreHarness()
+        broker.queue(
+            "jobs",
+            [
+                "x-dead-letter-exchange": .string("amq.direct"),
+                "x-dead-letter-routing-key": .string("nowhere"),
+            ])
+        _ = broker.publish("a", to: "jobs")
+        _ = broker.get("jobs")
+        broker.run(.settle(Settlement(.deadLetter, 1)))
+        _ = broker.run(
+            .publish(Message(exchange: "amq.direct", routingKey: "k", body: [1]), mandatory: false))
+        guard case .page(.exchanges(let rows), _)? = broker.run(.list(.exchanges, match: "amq.direct")) else {
+            Issue.record("no page")
+            return
+        }
+        #expect(rows.map(\.published) == [2] && rows.map(\.unroutable) == [1])
+    }
+
     private let broker = CoreHarness()
 
     /// A queue whose dead letters go to `key` by way of the default exchange.

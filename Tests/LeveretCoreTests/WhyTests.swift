@@ -52,7 +52,7 @@ import Testing
         #expect(
             reasons.map(\.text) == [
                 "consumer 'w' of 'test' holds 2 messages, as many as its prefetch allows; message 1 since "
-                    + "1970-01-01T00:16:40.000Z"
+                    + "1970-01-01T00:16:40.000Z; KILL connection, or 'leveret connections close', gives back what it holds"
             ])
         #expect(reasons.first?.kind == .prefetch && reasons.first?.facts["position"] == .int(1))
     }
@@ -111,6 +111,65 @@ import Testing
         let gone = why(broker)
         #expect(gone.map(\.kind) == [.empty, .expiring])
         #expect(gone.last?.text == "messages expired before they were taken: 45 since the start")
+    }
+
+    @Test func `messages that fail for good are told, and where they went`() {
+        let broker = broker()
+        func fail(_ outcome: Settlement.Outcome) {
+            _ = broker.publish("a", to: "jobs")
+            _ = broker.get("jobs")
+            broker.run(.settle(Settlement(outcome, DeliveryTag(0), multiple: true)))
+        }
+        fail(.deadLetter)
+        let gone = why(broker)
+        #expect(gone.map(\.kind) == [.empty, .failing])
+        #expect(
+            gone.last?.text
+                == "1 message was rejected since the start, the last at 1970-01-01T00:16:40.000Z; what failed "
+                + "is gone, for the queue has no dead-letter exchange")
+        let policy: FieldTable = [
+            "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead"),
+            "x-delivery-limit": .int(0),
+        ]
+        broker.run(.setPolicy(Policy("p", pattern: "jobs", definition: policy)))
+        fail(.deadLetter)
+        fail(.fail)
+        let kept = why(broker).last
+        #expect(
+            kept?.text
+                == "2 messages were rejected and 1 message failed more often than the delivery limit allows since "
+                + "the start, the last at 1970-01-01T00:16:40.000Z; what failed went to exchange '' with the key 'dead', "
+                + "and 'leveret dead list' has the reasons")
+        #expect(kept?.facts["rejected"] == .int(2) && kept?.facts["delivery_limit"] == .int(1))
+        #expect(kept?.facts["exchange"] == .string("") && kept?.facts["key"] == .string("dead"))
+    }
+
+    @Test func `messages that come back again and again are told with the one that does so most`() {
+        let broker = broker()
+        _ = broker.publish("poison", to: "jobs")
+        func tryAgain(_ times: Int) {
+            for _ in 0..<times {
+                _ = broker.get("jobs")
+                broker.run(.settle(Settlement(.fail, DeliveryTag(0), multiple: true)))
+            }
+        }
+        tryAgain(9)
+        broker.advance(milliseconds: 1_000)
+        // A few times may be chance.
+        #expect(why(broker).map(\.kind) == [.noConsumer])
+        tryAgain(11)
+        broker.advance(milliseconds: 1_000)
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.noConsumer, .returning])
+        #expect(
+            reasons.last?.text
+                == "of 11 deliveries a second 11 come back: message 1 was handed out 20 times; a delayed "
+                + "retry makes such messages wait, a delivery limit ends them")
+        #expect(reasons.last?.facts["failed"] == .int(20))
+        let info = broker.info("jobs")
+        #expect(info?.returned == 20 && info?.returnRate == 11)
+        broker.advance(milliseconds: 5_000)
+        #expect(why(broker).map(\.kind) == [.noConsumer])
     }
 
     @Test func `publishes that pass a queue by are told with their exchange`() {

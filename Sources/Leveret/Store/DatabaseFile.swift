@@ -21,8 +21,8 @@ enum DatabaseFile {
         guard Files.isWritable(path) else {
             throw BrokerError(
                 .accessRefused,
-                "database '\(path)' is read-only: give the broker the right to write it, or only look into it (--db, "
-                    + "DatabaseInspector)"
+                "database '\(path)' is read-only: give the broker the right to write it, or only read it: "
+                    + "'leveret queues --db \(path)'"
             )
         }
     }

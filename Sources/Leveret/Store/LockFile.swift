@@ -33,7 +33,7 @@ struct LockFile: Sendable {
                 throw BrokerError(
                     .resourceLocked,
                     "database '\(database)' is in use by \(owner.isEmpty ? "another process" : "process \(owner)"); "
-                        + "stop that broker, or look into it beside that (--db, DatabaseInspector)"
+                        + "stop that broker, or read the file beside it: 'leveret queues --db \(database)'"
                 )
             }
             // The holder before may have removed the file between the two calls.

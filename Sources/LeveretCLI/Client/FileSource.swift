@@ -52,8 +52,8 @@ struct FileSource: Source {
 
     /// What only a running server counts; a file gives null.
     static let unknownFields: Set<String> = [
-        "consumers", "in_rate", "out_rate", "in_memory", "published", "delivered", "acked", "dead",
-        "unroutable",
+        "consumers", "in_rate", "out_rate", "in_memory", "published", "delivered", "acked",
+        "returned", "return_rate", "dead", "unroutable",
     ]
 
     private func row(_ queue: QueueInfo, fields: Set<String>? = nil) throws(Failure) -> JSON {

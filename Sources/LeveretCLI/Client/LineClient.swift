@@ -290,7 +290,7 @@ extension LineClient {
         let why = note.map { "\(why) (it said: \($0.printable))" } ?? why
         return Failure(
             .unreachable,
-            "the connection to \(server) was lost: \(why); its log says more, try again when it is up"
+            "the connection to \(server) was lost: \(why); see its log, and try again when it is up"
         )
     }
 

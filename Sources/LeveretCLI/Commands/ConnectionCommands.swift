@@ -49,23 +49,17 @@ struct ConnectionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List connections: who they are, since when, and what they hold.",
             discussion: """
+                The one named 'embedded' is the server's own.
+
                 Examples:
                   leveret connections
                   leveret connections list 'worker*'
                 """
         )
 
-        @Argument(help: "Only those whose name matches; * and ? stand for any characters and any one.")
-        var pattern: String?
-        @OptionGroup var server: ServerOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var listing: ListingOptions
 
-        func run() throws {
-            var printer = try output.printer(of: Columns.connections)
-            let request = LineRequest("LIST").word("connections").option("match", pattern)
-            try server.connect().rows(request) { printer.print($0) }
-            printer.finish(none: pattern.map { "no connection matches '\($0.printable)'" } ?? "")
-        }
+        func run() throws { try listing.list("connections", one: "connection", Columns.connections) }
     }
 
     struct Close: ParsableCommand {

@@ -18,7 +18,7 @@ struct DeadReplayCommand: ParsableCommand {
               leveret dead replay jobs.dead --dry-run
               leveret dead replay jobs.dead --position 17 --edit
               leveret dead replay jobs.dead --reason rejected --older-than 5m --limit 10
-              leveret dead replay jobs.dead --where "error LIKE '%timeout%'" --rate 50 --yes
+              leveret dead replay jobs.dead --where "error LIKE '%timeout%'" --rate 50
               leveret dead replay jobs.dead --to jobs.slow
               leveret dead replay jobs.dead --exchange orders --key retry
             """

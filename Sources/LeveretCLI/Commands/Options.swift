@@ -25,12 +25,30 @@ struct ServerOptions: ParsableArguments {
     }
 }
 
+/// A pattern, a server and a form of output, of commands that list what a server knows by name.
+struct ListingOptions: ParsableArguments {
+    @Argument(help: "Only those whose name matches; * and ? stand for any characters and any one.")
+    var pattern: String?
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var output: OutputOptions
+
+    /// Prints what LIST calls `kind`; `one` is what one of these is called.
+    func list(_ kind: StaticString, one: String, _ columns: [Column]) throws {
+        var printer = try output.printer(of: columns)
+        let request = LineRequest("LIST").word(kind).option("match", pattern)
+        try server.connect().rows(request) { printer.print($0) }
+        printer.finish(
+            none: pattern.map { "no \(one) matches '\($0.printable)'" } ?? "there are no \(kind)")
+    }
+}
+
 /// `--where`, of commands that look for messages.
 struct ConditionOptions: ParsableArguments {
     @Option(
         name: .customLong("where"),
         help: ArgumentHelp(
-            "Only messages that meet this SQL expression over their fields.", valueName: "expression"))
+            "Only messages that meet this SQL expression over their fields: position, key, headers, json (the body) "
+                + "and so on; a wrong name has them all listed.", valueName: "expression"))
     var condition: String?
 }
 

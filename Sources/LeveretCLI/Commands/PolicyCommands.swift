@@ -20,17 +20,9 @@ struct PolicyCommand: ParsableCommand {
                 """
         )
 
-        @Argument(help: "Only policies whose name matches; * and ? stand for any characters and any one.")
-        var pattern: String?
-        @OptionGroup var server: ServerOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var listing: ListingOptions
 
-        func run() throws {
-            var printer = try output.printer(of: Columns.policies)
-            let request = LineRequest("LIST").word("policies").option("match", pattern)
-            try server.connect().rows(request) { printer.print($0) }
-            printer.finish(none: "there are no policies")
-        }
+        func run() throws { try listing.list("policies", one: "policy", Columns.policies) }
     }
 
     struct Set: ParsableCommand {
@@ -43,7 +35,7 @@ struct PolicyCommand: ParsableCommand {
                 Examples:
                   leveret policy set short-lived '^events\\.' --ttl 60000 --max-length 10000
                   leveret policy set roof '' --operator --max-bytes 1000000000
-                  leveret policy set unrouted '^orders' --apply-to exchanges --alternate unrouted
+                  leveret policy set stray '^orders' --apply-to exchanges --alternate stray
                 """
         )
 
@@ -73,8 +65,10 @@ struct PolicyCommand: ParsableCommand {
         func run() throws {
             let request = LineRequest("POLICY").argument(name).argument(pattern).option("apply-to", applyTo)
                 .option("priority", priority).word("operator", if: isOperator).option("alternate", alternate)
-            try server.connect().ask(settings.add(to: request))
-            announce("policy '\(name.printable)' is in force")
+            let client = try server.connect()
+            try client.ask(settings.add(to: request))
+            let report = try PolicyReport(name, isOperator: isOperator, from: ServerSource(client))
+            announce(report.text)
         }
     }
 

@@ -150,8 +150,10 @@ struct QueueCommand: ParsableCommand {
 
                 Examples:
                   leveret queue declare jobs
-                  leveret queue declare jobs --ttl 60000 --dead-letter-exchange "" --dead-letter-key jobs.dead
-                  leveret queue declare mails --delayed-retry-type failed --delayed-retry-min 5000
+                  leveret queue declare jobs --ttl 60000 --delivery-limit 5 \\
+                      --dead-letter-exchange "" --dead-letter-key jobs.dead
+                  leveret queue declare mails --delayed-retry-type failed \\
+                      --delayed-retry-min 5000
                 """
         )
 

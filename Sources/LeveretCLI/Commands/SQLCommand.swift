@@ -12,8 +12,8 @@ struct SQLCommand: ParsableCommand {
 
             Examples:
               leveret sql "SELECT * FROM queue_depth"
-              leveret sql "SELECT routing_key, count(*) AS n FROM message GROUP BY routing_key ORDER BY n DESC"
-              leveret sql "SELECT reason, count(*) FROM dead_letters GROUP BY reason" -o json --db leveret.db
+              leveret sql "SELECT routing_key, count(*) FROM message GROUP BY routing_key"
+              leveret sql "SELECT * FROM dead_letters" -o json --db leveret.db
             """
     )
 

@@ -18,8 +18,9 @@ struct ServeCommand: AsyncParsableCommand {
 
             Examples:
               leveret serve
-              leveret serve --listen 127.0.0.1:5672 --listen '[::1]:5672' --listen unix:leveret.sock
-              leveret serve --listen tls://0.0.0.0:5671 --tls-certificate server.pem --tls-key server.key
+              leveret serve --listen 127.0.0.1:5672 --listen unix:leveret.sock
+              leveret serve --listen tls://0.0.0.0:5671 \\
+                  --tls-certificate server.pem --tls-key server.key
               leveret serve --config leveret.yaml --print-config
             """
     )

@@ -34,13 +34,18 @@ struct ServeRun {
         configuration.limits.bodyBytesMax = settings.server.limits.line.bodyBytesMax
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let broker: Broker
-        do { broker = try Broker(.file(settings.database), configuration: configuration) } catch {
+        do {
+            // A server that can't start leaves no new database behind.
+            if !Input.exists(settings.database) { try Server.check(settings.server) }
+            broker = try Broker(.file(settings.database), configuration: configuration)
+        } catch {
             throw Failure(error)
         }
         let server = Server(broker: broker, configuration: settings.server)
         do {
             let addresses = try await server.start()
-            Terminal.write(Self.greeting(addresses).utf8, to: Terminal.standardOutput)
+            Terminal.write(
+                Self.greeting(addresses, program: Terminal.programName).utf8, to: Terminal.standardOutput)
             let status = "listening on " + addresses.map(\.description).joined(separator: ", ")
             notifier.ready(status)
             try await untilStopped(signals, broker, reload: { reload(server, status) }) {
@@ -122,21 +127,22 @@ struct ServeRun {
         }
     }
 
-    /// What a person reads when the server is up.
-    static func greeting(_ addresses: [ListenAddress]) -> String {
+    /// What a person reads when the server is up; `program` is what a shell finds this one by.
+    static func greeting(_ addresses: [ListenAddress], program: String) -> String {
         var text = addresses.map { "listening on \($0)\n" }.joined()
         switch addresses.first {
         case .tcp(let bound, let port):
             let host = ["0.0.0.0", "::"].contains(bound) ? "localhost" : bound
             text += "try it: echo HELP | nc \(host) \(port)\n"
             let isStandard = port == 5672 && host == "127.0.0.1"
-            text += "or: leveret queue declare jobs"
+            text += "or: \(program) queue declare jobs"
             text += isStandard ? "\n" : " --url leveret://\(ListenAddress(host: host, port: port))\n"
         case .tls(let host, let port):
             text +=
                 "try it: echo HELP | openssl s_client -quiet -connect \(ListenAddress(host: host, port: port))\n"
         case .unix(let path):
-            text += "try it: echo HELP | nc -U \(path)\nor: leveret queue declare jobs --url unix:\(path)\n"
+            text +=
+                "try it: echo HELP | nc -U \(path)\nor: \(program) queue declare jobs --url unix:\(path)\n"
         case nil: break
         }
         return text

@@ -50,9 +50,7 @@ extension DoctorRules {
             DoctorFinding(
                 rule: "parked", severity: .warning, subject: "queue '\(DeadLetterMap.parkingQueue)'",
                 text: "\(counted(waiting, "dead letter")) could go nowhere else",
-                advice:
-                    "'leveret dead list \(DeadLetterMap.parkingQueue)' has the reasons; mend them and send them back "
-                    + "with 'leveret dead replay'")
+                advice: replayAdvice(DeadLetterMap.parkingQueue))
         ]
     }
 
@@ -67,7 +65,7 @@ extension DoctorRules {
             return DoctorFinding(
                 rule: "unroutable", severity: .warning, subject: name,
                 text:
-                    "\(Quantity.count(lost)) of \(counted(all, "message")) published to it reached no queue",
+                    "\(Quantity.count(lost)) of \(counted(all, "message")) that came to it reached no queue",
                 advice: exchange.name.isEmpty
                     ? "publish to queues that are there; --mandatory has such publishes refused"
                     : "bind a queue for them, or catch them: leveret policy set NAME PATTERN --apply-to exchanges "

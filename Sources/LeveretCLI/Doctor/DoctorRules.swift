@@ -1,5 +1,5 @@
 // The rules of `doctor` about queues: each looks at rows and says what is wrong and what to do. Pure. The others are
-// in DoctorRules+Server.swift. To add one: a function, and its place in `all`.
+// in DoctorRules+Server.swift and DoctorRules+Failures.swift. To add one: a function, and its place in `all`.
 
 /// One thing that `doctor` found.
 struct DoctorFinding: Equatable {
@@ -51,7 +51,8 @@ enum DoctorRules {
     /// Every rule, by its name.
     static let all: [(name: String, find: Rule)] = [
         ("alarm", alarms), ("disk", disk), ("clock", clock), ("no_consumer", noConsumer),
-        ("held_long", heldLong), ("dead_end", deadEnd), ("no_dead_letters", noDeadLetters),
+        ("held_long", heldLong), ("all_held", allHeld), ("failing", failing), ("returning", returning),
+        ("dead_end", deadEnd), ("no_dead_letters", noDeadLetters),
         ("no_limit", noLimit), ("full", full), ("expiring", expiring), ("dead_letters", deadLetters),
         ("paused", paused), ("prefetch_0", prefetchZero), ("auto_ack", autoAck), ("unroutable", unroutable),
         ("unbound", unbound), ("parked", parked),
@@ -150,9 +151,10 @@ enum DoctorRules {
     static func noLimit(_ facts: DoctorFacts) -> [DoctorFinding] {
         facts.queues.compactMap { queue in
             let limits = ["x-max-length", "x-max-length-bytes", "x-message-ttl"]
-            guard limits.allSatisfy({ queue.effective($0) == nil }), queue.count("ready") > 0,
+            // What came in a burst is no trend: so much must wait as comes in a minute.
+            guard limits.allSatisfy({ queue.effective($0) == nil }), queue["paused_since"]?.text == nil,
                 let comes = queue["in_rate"]?.double, let goes = queue["out_rate"]?.double, comes >= 1,
-                comes > goes * 1.1
+                comes > goes * 1.1, Double(queue.count("ready")) >= comes * 60
             else { return nil }
             return finding(
                 "no_limit", .warning, queue,
@@ -214,8 +216,7 @@ enum DoctorRules {
             return finding(
                 "dead_letters", .info, queue,
                 "\(counted(queue.messages, "dead letter")) \(queue.messages == 1 ? "waits" : "wait") in it",
-                "look at them with 'leveret dead list', mend the cause and send them back with 'leveret dead replay'"
-            )
+                replayAdvice(queue.name))
         }
     }
 
@@ -232,8 +233,14 @@ enum DoctorRules {
 }
 
 extension DoctorRules {
+    /// What to do about dead letters in a queue.
+    static func replayAdvice(_ queue: String) -> String {
+        "'leveret dead list \(queue.shellWord)' has the reasons; mend them and send the messages back with "
+            + "'leveret dead replay \(queue.shellWord)'"
+    }
+
     /// A finding about a queue.
-    private static func finding(
+    static func finding(
         _ rule: String, _ severity: DoctorFinding.Severity, _ queue: JSON, _ text: String, _ advice: String
     ) -> DoctorFinding {
         DoctorFinding(

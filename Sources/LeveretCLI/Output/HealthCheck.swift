@@ -134,12 +134,12 @@ struct HealthCheck: Equatable {
         let waiting = rows.filter { $0.messages > 0 }.sorted { $0.messages > $1.messages }
         dead = waiting.reduce(0) { $0.adding($1.messages) }
         guard let most = limits.deadMax, dead > most, let first = waiting.first?["name"]?.text else { return }
-        let others = waiting.count > 1 ? " and \(waiting.count - 1) more" : ""
-        let many = counted(dead, "dead letter")
-        add(
-            .critical,
-            "\(many) \(dead == 1 ? "waits" : "wait") in queue '\(first.printable)'\(others) (more than "
-                + "\(Quantity.count(most)))")
+        let many = "\(counted(dead, "dead letter")) \(dead == 1 ? "waits" : "wait")"
+        let place =
+            waiting.count == 1
+            ? "queue '\(first.printable)'"
+            : "\(counted(waiting.count, "queue")), most in '\(first.printable)'"
+        add(.critical, "\(many) in \(place) (more than \(Quantity.count(most)))")
     }
 
     // MARK: - The line
@@ -159,7 +159,7 @@ struct HealthCheck: Equatable {
     private var complaint: String {
         let shown = findings.prefix(Self.findingsShown).map(\.text)
         let rest = findings.count - shown.count
-        return (shown + (rest > 0 ? ["and \(Quantity.count(rest)) more"] : [])).joined(separator: "; ")
+        return (shown + (rest > 0 ? ["and \(counted(rest, "finding")) more"] : [])).joined(separator: "; ")
     }
 
     private var summary: String {

@@ -44,6 +44,14 @@ enum Terminal {
         return String(cString: value)
     }
 
+    /// What a shell finds this program by: its name where that is in PATH, else the path that it was started with.
+    static var programName: String {
+        let path = (environment("PATH") ?? "").split(separator: ":").map { "\($0)/leveret" }
+        let started = CommandLine.arguments.first ?? ""
+        return started.contains("/") && !path.contains { access($0, X_OK) == 0 }
+            ? started.shellWord : "leveret"
+    }
+
     /// Milliseconds since 1970.
     static var now: Int64 {
         var time = timespec()
