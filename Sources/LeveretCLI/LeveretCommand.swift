@@ -17,6 +17,9 @@ import Leveret
               leveret publish "" jobs "resize cat.png"
               leveret get jobs --ack
 
+            Something is wrong? 'leveret doctor' looks for it, and 'leveret why QUEUE' says why messages of a queue \
+            stand still, fail or come back.
+
             Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://host:port, \
             leverets://host:port with TLS, or unix:path. Those that only read also take --db FILE and then need no \
             server.
@@ -28,11 +31,13 @@ import Leveret
         groupedSubcommands: [
             CommandGroup(
                 name: "Server",
-                subcommands: [ServeCommand.self, StatusCommand.self, CheckCommand.self, DoctorCommand.self]),
+                subcommands: [ServeCommand.self]),
             CommandGroup(
                 name: "Watching",
                 subcommands: [
-                    TopCommand.self, WhyCommand.self, ConsumersCommand.self, ConnectionsCommand.self,
+                    TopCommand.self, QueuesCommand.self, DoctorCommand.self, WhyCommand.self,
+                    StatusCommand.self,
+                    CheckCommand.self, ConsumersCommand.self, ConnectionsCommand.self,
                 ]
             ),
             CommandGroup(
@@ -54,7 +59,7 @@ import Leveret
             CommandGroup(
                 name: "Topology",
                 subcommands: [
-                    QueuesCommand.self, QueueCommand.self, BindingsCommand.self, PolicyCommand.self,
+                    QueueCommand.self, BindingsCommand.self, PolicyCommand.self,
                     PauseCommand.self,
                     ResumeCommand.self,
                     ExchangesCommand.self, ExchangeCommand.self, BindCommand.self, UnbindCommand.self,

@@ -37,7 +37,9 @@ extension BrokerCore {
         let chosen =
             numbered.map { [$0] } ?? connections.filter { $0.name == name || $0.name.hasPrefix(name + " ") }
         guard !chosen.isEmpty else {
-            let text = "no connection has the number or the name '\(name)'; LIST connections shows them"
+            let text =
+                "no connection has the number or the name '\(name)'; LIST connections, or 'leveret connections', "
+                + "shows them"
             return answer(session, ticket, .refused(BrokerError(.notFound, text)))
         }
         if let own = chosen.first(where: { !$0.isClosable }) {

@@ -128,6 +128,30 @@ import Testing
         #expect(try await shell.run(["route", "again", "any"]).output == "it would reach no queue\n")
     }
 
+    @Test func `a move takes what was there when it began, and ends between two batches`() async throws {
+        let shell = try Shell()
+        for queue in ["a", "b"] { try await shell.run(["queue", "declare", queue]) }
+        let lines = (1...2500).map { "\($0)\n" }.joined()
+        try await shell.run(["publish", "", "a", "--lines"], input: lines)
+        // Into itself: each goes round once.
+        #expect(
+            try await shell.run(["move", "a", "a", "--yes"]).output
+                == "2,500 messages moved from queue 'a' to queue 'a'\n")
+        let even = "CAST(body AS INTEGER) % 2 = 0"
+        #expect(
+            try await shell.run(["move", "a", "a", "--where", even, "--yes"]).output
+                == "1,250 messages moved from queue 'a' to queue 'a'\n")
+        #expect(
+            try await shell.run(["move", "a", "b", "--where", even, "-n", "1100"]).output
+                == "1,100 messages moved from queue 'a' to queue 'b'\n")
+        let wrong = try await shell.run(["move", "a", "b", "--where", "1) OR (1", "--yes"], status: 1)
+        #expect(wrong.errors.contains("where is wrong at character 2"), "\(wrong.errors)")
+        try await shell.run(["move", "a", "none", "--yes"], status: 5)
+        #expect(
+            try await shell.run(["queues", "-o", "csv", "--columns", "name,ready"]).output
+                == "name,ready\na,1400\nb,1100\n")
+    }
+
     @Test func `removing for good needs a yes`() async throws {
         let shell = try Shell()
         try await shell.run(["queue", "declare", "q"])

@@ -14,6 +14,12 @@ struct DeadLetterCounts {
         var count = 0
         var first = ""
         var last = ""
+
+        /// Both together.
+        static func + (a: Tally, b: Tally) -> Tally {
+            Tally(
+                count: a.count.adding(b.count), first: min(a.first, b.first), last: max(a.last, b.last))
+        }
     }
 
     /// Errors that differ in every message would make as many groups; past so many they are counted together.
@@ -71,9 +77,16 @@ struct DeadLetterCounts {
         }
     }
 
-    /// The groups as rows, the largest first.
+    /// The groups as rows, the largest first; errors of one shape are one where there are many.
     var rows: [JSON] {
-        let sorted = groups.sorted { a, b in
+        let standIns = ErrorShape.standIns(for: groups.keys.compactMap(\.error))
+        let merged = Dictionary(
+            groups.map { group, tally in
+                var group = group
+                group.error = group.error.map { standIns[$0] ?? $0 }
+                return (group, tally)
+            }, uniquingKeysWith: +)
+        let sorted = merged.sorted { a, b in
             if a.value.count != b.value.count { return a.value.count > b.value.count }
             return (a.key.queue, a.key.origin, a.key.reason, a.key.error ?? "")
                 < (b.key.queue, b.key.origin, b.key.reason, b.key.error ?? "")
@@ -130,11 +143,8 @@ struct DeadLetterCounts {
     private mutating func add(_ row: JSON, _ number: Int, to group: Group) {
         var group = group
         if groups[group] == nil, groups.count >= Self.groupsMax { group.error = Self.otherErrors }
-        var tally = groups[group] ?? Tally()
-        tally.count = tally.count.adding(number)
-        let (first, last) = (row["first"]?.text ?? "", row["last"]?.text ?? "")
-        tally.first = tally.first.isEmpty ? first : min(tally.first, first)
-        tally.last = max(tally.last, last)
-        groups[group] = tally
+        let tally = Tally(
+            count: number, first: row["first"]?.text ?? "", last: row["last"]?.text ?? "")
+        groups[group] = groups[group].map { $0 + tally } ?? tally
     }
 }

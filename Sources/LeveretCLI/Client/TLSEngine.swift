@@ -91,9 +91,14 @@ final class TLSEngine {
         if text.contains("WRONG_VERSION_NUMBER") {
             return "it does not speak TLS there (use leveret://), or it is full; see its log"
         }
+        if text.contains("ALERT_HANDSHAKE_FAILURE") {
+            return
+                "it has no TLS that suits this client, or no certificate at all (use leveret://); see its log"
+        }
         if text.contains("Hostname") || text.contains("hostname") {
             return "its certificate is for another name"
         }
-        return text
+        // The library's own word, without where in its sources it was said.
+        return text.firstMatch(of: /SSL routines:\w+:(\w+)/).map { String($0.1) } ?? text
     }
 }

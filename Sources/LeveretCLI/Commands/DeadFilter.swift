@@ -70,14 +70,14 @@ struct DeadSurvey {
     /// No more are looked at beforehand.
     static let countMax = 10_000
 
-    /// Past so many groups errors are not told apart.
-    static let groupsMax = 20
+    /// So many groups are shown one by one.
+    static let groupsShown = 20
 
     /// What the dead letters meet.
     let condition: String
     private(set) var count = 0
-    /// How many there are of each origin, reason and error.
-    private(set) var groups: [[String]: Int] = [:]
+    /// How many there are of each origin, reason and error text.
+    private var exactly: [[String]: Int] = [:]
 
     init(condition: String) { self.condition = condition }
 
@@ -97,10 +97,18 @@ struct DeadSurvey {
         count += 1
         let group = ["origin", "reason", "error"].map { message[$0]?.text ?? "" }
         origins.insert(group[0])
-        // Errors that differ in every message are counted together.
-        let isOneMore = groups[group] == nil && groups.count >= Self.groupsMax
-        let key = isOneMore ? [group[0], group[1], DeadLetterCounts.otherErrors] : group
-        groups[key, default: 0] += 1
+        exactly[group, default: 0] += 1
+    }
+
+    /// How many there are of each origin, reason and error, the most first; errors of one shape are one where there are
+    /// many.
+    var groups: [(names: [String], count: Int)] {
+        let standIns = ErrorShape.standIns(for: exactly.keys.map { $0[2] })
+        let merged = Dictionary(
+            exactly.map { names, count in ([names[0], names[1], standIns[names[2]] ?? names[2]], count) },
+            uniquingKeysWith: +)
+        return merged.map { (names: $0.key, count: $0.value) }
+            .sorted { ($1.count, $0.names[0], $0.names[2]) < ($0.count, $1.names[0], $1.names[2]) }
     }
 
     /// Prints the groups as a table.
@@ -108,7 +116,8 @@ struct DeadSurvey {
         var printer = try RowPrinter(
             Columns.deadSurvey, format: .table, to: Output(Terminal.standardOutput),
             colour: Terminal.hasColour(Terminal.standardOutput), width: Terminal.width)
-        for (group, count) in groups.sorted(by: { ($1.value, $0.key[0]) < ($0.value, $1.key[0]) }) {
+        let groups = groups
+        for (group, count) in groups.prefix(Self.groupsShown) {
             printer.print(
                 .object([
                     .init(name: "count", value: .int(count)),
@@ -118,5 +127,10 @@ struct DeadSurvey {
                 ]))
         }
         printer.finish(none: "")
+        let others = groups.dropFirst(Self.groupsShown)
+        if !others.isEmpty {
+            let count = others.reduce(0) { $0 + $1.count }
+            announce("and \(Quantity.count(count)) of \(counted(others.count, "other kind"))")
+        }
     }
 }

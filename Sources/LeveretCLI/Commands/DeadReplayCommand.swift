@@ -68,7 +68,7 @@ struct DeadReplayCommand: ParsableCommand {
             let many = "these are more than \(Self.unaskedMax)"
             try Terminal.confirm("this replays \(what)", yes: consent.yes, because: many)
         }
-        var batches = DeadBatches(limit: filter.limit, rate: rate)
+        var batches = Batches(of: "dead letter", limit: filter.limit, rate: rate)
         try batches.run("replayed from \(place) to \(target)") { count throws(Failure) in
             try client.ask(request.option("where", survey.condition).option("n", count))
         }

@@ -5,7 +5,7 @@ import ArgumentParser
 struct WhyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
-        abstract: "Say why messages of a queue stand still.",
+        abstract: "Say why messages of a queue stand still, fail, or come back.",
         discussion: """
             A sentence for each reason: no consumer, a pause, a prefetch that is used up and by whom, and so on.
 

@@ -68,8 +68,8 @@ extension DoctorRules {
                     "\(Quantity.count(lost)) of \(counted(all, "message")) that came to it reached no queue",
                 advice: exchange.name.isEmpty
                     ? "publish to queues that are there; --mandatory has such publishes refused"
-                    : "bind a queue for them, or catch them: leveret policy set NAME PATTERN --apply-to exchanges "
-                        + "--alternate EXCHANGE")
+                    : "'leveret tail \(exchange.name.shellWord)' shows what passes; bind a queue for it, or catch it: "
+                        + "leveret policy set NAME PATTERN --apply-to exchanges --alternate EXCHANGE")
         }
     }
 

@@ -1,0 +1,49 @@
+// Long work of `move`, `dead replay` and `dead drop`, request by request.
+
+/// Messages in batches of which each is a request: with progress, at a rate, and ended in good order by Ctrl-C.
+struct Batches {
+    private static let batchMax = 1000
+
+    private let noun: String
+    private var left: Int
+    private let rate: Double?
+    private var done = 0
+
+    /// Batches of `limit` messages, `rate` of them a second; `nil` is without bounds. `noun` is what one is called.
+    init(of noun: String, limit: Int?, rate: Double? = nil) {
+        self.noun = noun
+        left = limit ?? .max
+        self.rate = rate
+    }
+
+    /// Makes requests until there is nothing more to do, and says how many were `what`. Each request is
+    /// told for how many it is, and returns for how many it was.
+    mutating func run(_ what: String, _ request: (Int) throws(Failure) -> String) throws(Failure) {
+        Interrupt.listen()
+        var progress = Progress(bytesTotal: nil)
+        do {
+            while left > 0, !Interrupt.hasCome {
+                // A quarter of a second of it at a time.
+                let count = min(left, rate.map { max(1, min(Self.batchMax, Int($0 / 4))) } ?? Self.batchMax)
+                let got = max(0, Int(try request(count)) ?? 0)
+                done = done.adding(got)
+                left -= got
+                progress.update(messages: done, bytes: 0)
+                if got < count { break }
+                if let rate { Interrupt.wait(seconds: Double(done) / rate - progress.seconds) }
+            }
+        } catch {
+            progress.clear()
+            let before = done == 0 ? "" : "; \(counted(done, noun)) \(what) in the batches before"
+            throw Failure(error.status, error.text + before)
+        }
+        progress.clear()
+        if Interrupt.hasCome {
+            Terminal.complain(
+                "leveret: interrupted; \(counted(done, noun)) \(what), the others are where they were"
+            )
+            Interrupt.end()
+        }
+        announce("\(counted(done, noun)) \(what)")
+    }
+}
