@@ -15,6 +15,7 @@ enum FileDescriptors {
     static let addressInUse = EADDRINUSE
     static let accessDenied = EACCES
     static let addressNotAvailable = EADDRNOTAVAIL
+    static let tooManyOpen = [EMFILE, ENFILE]
 
     /// Raises this process's limit on open files as far as it may, and returns it.
     static func raiseLimit() -> Int {

@@ -273,6 +273,8 @@ public final class Server: Service {
             case FileDescriptors.accessDenied: "not allowed; ports below 1024 are for root, pick another"
             case FileDescriptors.addressNotAvailable:
                 "this machine has no such address; try 127.0.0.1 or 0.0.0.0"
+            case let code where FileDescriptors.tooManyOpen.contains(code):
+                "too many files are open; raise the limit (ulimit -n)"
             default: error.description
             }
         let code: ReplyCode =

@@ -44,7 +44,7 @@ import Testing
     @Test func `the distance counts letters that were left out, added, changed or swapped`() {
         #expect(CommandGuess.distance("queues", "queues") == 0)
         #expect(CommandGuess.distance("", "peek") == 4)
-        #expect(CommandGuess.distance("quesue", "queues") == 1)
+        #expect(CommandGuess.distance("queeus", "queues") == 1)
         #expect(CommandGuess.distance("kitten", "sitting") == 3)
     }
 }

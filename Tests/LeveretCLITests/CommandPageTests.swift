@@ -135,7 +135,8 @@ import Testing
             let lines = help[start.upperBound...].split(separator: "\n", omittingEmptySubsequences: false)
             var isContinued = false
             for line in lines.prefix(while: { !$0.isEmpty }) {
-                #expect(isContinued || line.hasPrefix("  leveret "), "\(command): '\(line)'")
+                #expect(
+                    isContinued || line.hasPrefix("  ") && line.contains("leveret "), "\(command): '\(line)'")
                 isContinued = line.hasSuffix("\\")
             }
         }
