@@ -108,7 +108,7 @@ extension BrokerCore {
         if queue.readyCount == 0 {
             reasons.append(QueueReason(.empty, "nothing is ready in queue '\(queue.name)'"))
         } else if reasons.isEmpty {
-            reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue)
+            reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue, now: now)
         }
         reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
         reasons += waiting(in: queue, next: next) + expiring(in: queue, now: now)
@@ -205,7 +205,7 @@ extension BrokerCore {
     // MARK: - Consumers
 
     /// Why each of the consumers takes nothing; empty when one does.
-    private func consumersThatWait(at queue: MessageQueue) -> [QueueReason] {
+    private func consumersThatWait(at queue: MessageQueue, now: Instant) -> [QueueReason] {
         if let active = queue.active, !queue.isHandedOver {
             let others = queue.unackedCount - queue.heldByGets - active.unacked
             let text =
@@ -215,7 +215,7 @@ extension BrokerCore {
         }
         var reasons: [QueueReason] = []
         for consumer in queue.active.map({ [$0] }) ?? queue.consumers {
-            guard let reason = reason(of: consumer) else { return [] }
+            guard let reason = reason(of: consumer, now: now) else { return [] }
             reasons.append(reason)
         }
         if let active = queue.active, queue.consumers.count > 1, !reasons.isEmpty {
@@ -229,15 +229,14 @@ extension BrokerCore {
         return Array(reasons.prefix(limits.reasonsMax))
     }
 
-    private func reason(of consumer: Consumer) -> QueueReason? {
+    private func reason(of consumer: Consumer, now: Instant) -> QueueReason? {
         let session = consumer.session
         let name = "consumer '\(consumer.tag)' of '\(session.connection.name)'"
         if consumer.prefetch > 0, consumer.unacked >= consumer.prefetch {
-            let (since, facts) = oldest(of: consumer)
+            let (since, facts) = oldest(of: consumer, now: now)
             return QueueReason(
                 .prefetch,
-                "\(name) holds \(counted(consumer.unacked)), as many as its prefetch allows\(since); KILL connection, "
-                    + "or 'leveret connections close', gives back what it holds",
+                "\(name) holds \(counted(consumer.unacked)), as many as its prefetch allows\(since)",
                 facts + ["prefetch": .int(Int64(consumer.prefetch))])
         }
         if session.outgoingBytes >= limits.outgoingBytesMax {
@@ -262,11 +261,14 @@ extension BrokerCore {
         return nil
     }
 
-    private func oldest(of consumer: Consumer) -> (text: String, facts: FieldTable) {
+    /// What a consumer holds for the longest; of one that is at it for a while, how to have it back.
+    private func oldest(of consumer: Consumer, now: Instant) -> (text: String, facts: FieldTable) {
         for case .some(let held) in consumer.session.held where held.consumer === consumer {
             let since = held.since.iso8601
+            let isLong = now.milliseconds - held.since.milliseconds >= 10_000
+            let advice = "; KILL connection, or 'leveret connections close', gives back what it holds"
             return (
-                "; message \(held.entry.number.rawValue) since \(since)",
+                "; message \(held.entry.number.rawValue) since \(since)\(isLong ? advice : "")",
                 consumer.facts + [
                     "position": .int(held.entry.number.rawValue), "since": .string(since),
                 ]

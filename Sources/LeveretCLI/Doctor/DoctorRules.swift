@@ -149,10 +149,12 @@ enum DoctorRules {
     }
 
     static func noLimit(_ facts: DoctorFacts) -> [DoctorFinding] {
-        facts.queues.compactMap { queue in
+        let ends = facts.deadLetterMap.ends
+        return facts.queues.compactMap { queue in
             let limits = ["x-max-length", "x-max-length-bytes", "x-message-ttl"]
             // What came in a burst is no trend: so much must wait as comes in a minute.
             guard limits.allSatisfy({ queue.effective($0) == nil }), queue["paused_since"]?.text == nil,
+                !ends.contains(queue.name),
                 let comes = queue["in_rate"]?.double, let goes = queue["out_rate"]?.double, comes >= 1,
                 comes > goes * 1.1, Double(queue.count("ready")) >= comes * 60
             else { return nil }
