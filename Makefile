@@ -36,7 +36,7 @@ release: ## build the server as one stripped program, .build/leveret, that needs
 	swift build -c release --static-swift-stdlib --product leveret $(SMALL)
 	strip -o .build/leveret .build/release/leveret
 
-test: ## everything that must hold: lint, tests, examples, 10 times kill -9; a few minutes
+test: ## everything that must hold: lint, tests, examples, 10 times kill -9; ten minutes or so
 	@.ci/setup test
 	@$(MAKE) --no-print-directory lint
 	swift build --build-tests

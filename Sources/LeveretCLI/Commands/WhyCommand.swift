@@ -22,7 +22,12 @@ struct WhyCommand: ParsableCommand {
 
     func run() throws {
         var printer = try output.printer(of: Columns.why)
-        try server.connect().rows(LineRequest("WHY").argument(name)) { printer.print($0) }
+        let reasons = try ServerSource(try server.connect()).why(name)
+        if output.output == .table, output.columns == nil {
+            // A table would end at the terminal's edge, in the middle of a sentence.
+            return announce(reasons.compactMap { $0["text"]?.text?.printable }.joined(separator: "\n"))
+        }
+        for reason in reasons { printer.print(reason) }
         printer.finish(none: "")
     }
 }

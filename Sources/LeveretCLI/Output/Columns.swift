@@ -152,8 +152,8 @@ enum Columns {
 
     /// `dead list`.
     static let deadLetters: [Column] = [
-        .shown("queue"), .shown("origin"), .shown("reason"), .shown("error"), .shown("count", .number),
-        .shown("first", .age), .shown("last", .age),
+        .shown("queue"), .shown("origin"), .shown("reason"), .shown("count", .number), .shown("first", .age),
+        .shown("last", .age), .shown("error"),
     ]
 
     /// What `dead replay` and `dead drop` show before they do anything.
