@@ -246,6 +246,11 @@ final class CoreHarness {
         return ask(.publish(message, mandatory: false))
     }
 
+    /// One message after the other.
+    func publish(_ bodies: [String], to queue: String) {
+        for body in bodies { _ = publish(body, to: queue) }
+    }
+
     func get(_ queue: QueueName, autoAck: Bool = false) -> Delivery? {
         guard case .delivered(let delivery, _)? = run(.get(queue, autoAck: autoAck, waitMilliseconds: 0))
         else {
@@ -269,6 +274,20 @@ final class CoreHarness {
     func info(_ queue: QueueName) -> QueueInfo? {
         guard case .queues(let rows)? = run(.status(queue)) else { return nil }
         return rows.first
+    }
+}
+
+extension FieldTable {
+    /// Arguments that send dead letters to the queue `dead`.
+    static let toDead: FieldTable = [
+        "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead"),
+    ]
+
+    /// These and more.
+    func adding(_ more: FieldTable) -> FieldTable {
+        var table = self
+        for field in more.fields { table[field.name] = field.value }
+        return table
     }
 }
 

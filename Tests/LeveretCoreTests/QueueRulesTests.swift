@@ -6,148 +6,16 @@ import Testing
 
 @Suite struct QueueRulesTests {
     private let broker = CoreHarness()
-    private let toDead: FieldTable = [
-        "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string("dead"),
-    ]
-
-    private func with(_ base: FieldTable, _ more: FieldTable) -> FieldTable {
-        var table = base
-        for field in more.fields { table[field.name] = field.value }
-        return table
-    }
-
-    private func publish(_ bodies: [String], to queue: String) {
-        for body in bodies { _ = broker.publish(body, to: queue) }
-    }
-
-    // MARK: - Length
-
-    @Test func `drop-head keeps as many as allowed and drops the oldest beyond`() {
-        broker.queue("dead")
-        broker.queue("jobs", with(toDead, ["x-max-length": .int(2)]))
-        publish(["a", "b"], to: "jobs")
-        #expect(broker.info("dead")?.ready == 0)
-        publish(["c"], to: "jobs")
-        #expect(broker.bodies(of: "jobs") == ["b", "c"])
-        let letter = broker.get("dead")
-        #expect(letter?.text == "a")
-        #expect(letter?.deaths?.deaths.first?.reason == .maxlen)
-    }
-
-    @Test func `a limit in bytes counts bodies, and one too large for it is dropped itself`() {
-        broker.queue("jobs", ["x-max-length-bytes": .int(4)])
-        publish(["aa", "bb"], to: "jobs")
-        #expect(broker.info("jobs")?.ready == 2)
-        publish(["c"], to: "jobs")
-        #expect(broker.info("jobs")?.ready == 2)
-        publish(["ddddd"], to: "jobs")
-        #expect(broker.bodies(of: "jobs") == [])
-    }
-
-    @Test func `what is held is not counted by a length limit`() {
-        broker.queue("jobs", ["x-max-length": .int(1)])
-        publish(["a"], to: "jobs")
-        #expect(broker.get("jobs")?.text == "a")
-        publish(["b"], to: "jobs")
-        #expect(broker.info("jobs")?.ready == 1)
-        broker.run(.settle(Settlement(.ack, 1)))
-        #expect(broker.bodies(of: "jobs") == ["b"])
-    }
-
-    @Test func `a queue of length 0 hands to who waits and keeps nothing`() {
-        broker.queue("dead")
-        broker.queue("jobs", with(toDead, ["x-max-length": .int(0)]))
-        publish(["a"], to: "jobs")
-        broker.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 1)))
-        publish(["b", "c"], to: "jobs")
-        broker.settle()
-        #expect(broker.deliveries().map(\.text) == ["b"])
-        #expect(broker.bodies(of: "dead") == ["a", "c"])
-    }
-
-    @Test(arguments: ["reject-publish", "reject-publish-dlx"])
-    func `a full queue refuses what others take, and dead-letters it only if told to`(overflow: String) {
-        broker.queue("dead")
-        broker.queue("mails")
-        broker.queue("jobs", with(toDead, ["x-max-length": .int(1), "x-overflow": .string(overflow)]))
-        for queue: QueueName in ["jobs", "mails"] {
-            broker.run(.bind(Binding(source: "amq.fanout", target: .queue(queue))))
-        }
-        let message = Message(exchange: "amq.fanout", routingKey: "k", body: Array("x".utf8))
-        guard case .routed(2)? = broker.run(.publish(message, mandatory: false)) else {
-            Issue.record("not taken below the limit")
-            return
-        }
-        let error = broker.refusal(of: .publish(message, mandatory: false))
-        #expect(error?.code == .resourceError)
-        #expect(error?.text.contains("'jobs'") == true)
-        broker.settle()
-        #expect(broker.info("jobs")?.ready == 1)
-        #expect(broker.info("mails")?.ready == 2)
-        #expect(broker.info("dead")?.ready == (overflow == "reject-publish" ? 0 : 1))
-    }
-
-    @Test func `a move of a full queue onto itself ends, keeps the order and drops nothing`() {
-        broker.queue("dead")
-        broker.queue("jobs", with(toDead, ["x-max-length": .int(3)]))
-        publish(["a", "b", "c"], to: "jobs")
-        guard case .count(3)? = broker.run(.move(Move(from: "jobs", to: .queue("jobs")))) else {
-            Issue.record("not all were moved")
-            return
-        }
-        #expect(broker.bodies(of: "jobs") == ["a", "b", "c"])
-        #expect(broker.info("dead")?.ready == 0)
-    }
-
-    @Test func `a transaction that a full queue would refuse settles nothing and publishes nothing`() {
-        broker.queue("jobs")
-        broker.queue("full", ["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
-        publish(["a"], to: "jobs")
-        #expect(broker.get("jobs")?.text == "a")
-        let message = Message(exchange: "", routingKey: "full", body: [1])
-        let publishes = [Request.publish(message, mandatory: false), .publish(message, mandatory: false)]
-        let settles = Request.settle(Settlement(.ack, 1))
-        #expect(broker.refusal(of: .transaction([settles] + publishes))?.code == .resourceError)
-        #expect(broker.info("full")?.ready == 0)
-        #expect(broker.info("jobs")?.unacked == 1)
-        guard case .committed([1])? = broker.run(.transaction([settles, publishes[0]])) else {
-            Issue.record("what fits was refused")
-            return
-        }
-    }
-
-    @Test func `a transaction that hands back to a queue loses nothing that it publishes there`() {
-        broker.queue("jobs", ["x-max-length": .int(1), "x-overflow": .string("reject-publish")])
-        publish(["a"], to: "jobs")
-        #expect(broker.get("jobs")?.text == "a")
-        let message = Message(exchange: "", routingKey: "jobs", body: Array("b".utf8))
-        broker.run(
-            .transaction([.settle(Settlement(.requeue, 1)), .publish(message, mandatory: false)]))
-        #expect(broker.bodies(of: "jobs") == ["a", "b"])
-    }
-
-    @Test func `a transaction that acks all it holds does not ack what it has just published`() {
-        broker.queue("jobs")
-        broker.run(.consume(Consume(queue: "jobs", tag: "c")))
-        publish(["a"], to: "jobs")
-        let message = Message(exchange: "", routingKey: "jobs", body: Array("b".utf8))
-        broker.run(
-            .transaction([
-                .publish(message, mandatory: false), .settle(Settlement(.ack, 0, multiple: true)),
-            ]))
-        #expect(broker.deliveries().map(\.text) == ["a", "b"])
-        #expect(broker.info("jobs")?.unacked == 1)
-    }
 
     // MARK: - Time
 
     @Test func `with a TTL of 0 a message is handed to who waits, or expires at once`() {
         broker.queue("dead")
-        broker.queue("jobs", with(toDead, ["x-message-ttl": .int(0)]))
-        publish(["a"], to: "jobs")
+        broker.queue("jobs", FieldTable.toDead.adding(["x-message-ttl": .int(0)]))
+        broker.publish(["a"], to: "jobs")
         #expect(broker.info("jobs")?.ready == 0)
         broker.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 1)))
-        publish(["b", "c"], to: "jobs")
+        broker.publish(["b", "c"], to: "jobs")
         broker.settle()
         #expect(broker.deliveries().map(\.text) == ["b"])
         #expect(broker.bodies(of: "dead") == ["a", "c"])
@@ -236,7 +104,7 @@ import Testing
         broker.queue("jobs", ["x-expires": .int(20)])
         broker.ask(.get("jobs", autoAck: true, waitMilliseconds: 500))
         broker.advance(milliseconds: 100)
-        publish(["a"], to: "jobs")
+        broker.publish(["a"], to: "jobs")
         broker.advance(milliseconds: 19)
         #expect(broker.core.queue(named: "jobs") != nil)
         broker.advance(milliseconds: 1)
@@ -247,7 +115,7 @@ import Testing
 
     @Test func `if-unused and if-empty keep a queue that is used or not empty`() {
         broker.queue("jobs")
-        publish(["a"], to: "jobs")
+        broker.publish(["a"], to: "jobs")
         let ifEmpty = broker.refusal(of: .deleteQueue("jobs", ifUnused: false, ifEmpty: true))
         #expect(ifEmpty?.code == .preconditionFailed)
         #expect(ifEmpty?.text.contains("not empty: 1") == true)
@@ -292,7 +160,7 @@ import Testing
         let connection = broker.core.openConnection(name: "owner", now: broker.now)
         let owner = broker.core.openSession(on: connection, now: broker.now)
         broker.run(.declareQueue(QueueDefinition("own", exclusive: true), passive: false), from: owner)
-        publish(["a", "b"], to: "own")
+        broker.publish(["a", "b"], to: "own")
         let strangers: [Request] = [
             .declareQueue(QueueDefinition("own", exclusive: true), passive: false),
             .declareQueue(QueueDefinition("own"), passive: true), .purge("own"),
@@ -341,10 +209,10 @@ import Testing
         for tag: ConsumerTag in ["a", "b"] {
             broker.run(.consume(Consume(queue: "jobs", tag: tag, prefetch: 2)))
         }
-        publish(["1", "2", "3", "4", "5"], to: "jobs")
+        broker.publish(["1", "2", "3", "4", "5"], to: "jobs")
         #expect(broker.deliveries().map { $0.source.consumer } == ["a", "b", "a", "b"])
         for tag: DeliveryTag in [2, 4] { broker.ask(.settle(Settlement(.ack, tag))) }
-        publish(["6"], to: "jobs")
+        broker.publish(["6"], to: "jobs")
         #expect(broker.deliveries().dropFirst(4).map { $0.source.consumer } == ["b", "b"])
     }
 
@@ -352,7 +220,7 @@ import Testing
         broker.queue("jobs")
         broker.run(.setSessionPrefetch(2))
         for tag: ConsumerTag in ["a", "b"] { broker.run(.consume(Consume(queue: "jobs", tag: tag))) }
-        publish(["1", "2", "3"], to: "jobs")
+        broker.publish(["1", "2", "3"], to: "jobs")
         #expect(broker.deliveries().count == 2)
         broker.run(.setSessionPrefetch(3))
         #expect(broker.deliveries().count == 3)

@@ -22,8 +22,9 @@ struct DeadCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Count dead letters by queue, origin, reason and error text.",
             discussion: """
-                The largest group comes first. `first` and `last` say when messages of it died first and last. \
-                Transient messages are not counted: `leveret peek` shows them.
+                The largest group comes first. `first` and `last` say when messages of it died first and last. Many \
+                errors that differ only in words with digits count as one, % standing for these words as in --where \
+                "error LIKE '…'". Transient messages are not counted: `leveret peek` shows them.
 
                 Examples:
                   leveret dead list
