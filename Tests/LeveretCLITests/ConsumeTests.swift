@@ -144,6 +144,33 @@ import Testing
         #expect(!ended.errors.contains("1 message acked"), "\(ended.errors)")
     }
 
+    @Test func `what the server would not settle is not said to be acked`() async throws {
+        let shell = try await shell(["1"])
+        let command = "echo began; until [ -e \(shell.folder.path("go")) ]; do :; done"
+        let consume = try shell.start(["consume", "jobs", "--exec", command])
+        #expect(consume.readLine() == "began")
+        try await shell.run(["queue", "delete", "jobs", "--yes"])
+        #expect(FileManager.default.createFile(atPath: shell.folder.path("go"), contents: nil))
+        let ended = consume.finish()
+        #expect(ended.status == 5)
+        #expect(
+            ended.errors.contains("was deleted meanwhile; 0 messages acked, 1 given back before"),
+            "\(ended.errors)")
+    }
+
+    @Test func `headers that the system has no room for are left out`() async throws {
+        let shell = try await shell()
+        let headers = (0..<100).map { "\"h\($0)\":\"\(String(repeating: "x", count: 30_000))\"" }.joined(
+            separator: ",")
+        let document = "{\"body\":\"hello\",\"headers\":{\(headers)}}"
+        let socket = try LineSocket(port: shell.server.port)
+        #expect(try socket.ask("IMPORT jobs", body: Array(document.utf8)).line == "OK 1")
+        let ran = try await shell.run([
+            "consume", "jobs", "-n", "1", "--exec", "cat; env | grep -c LEVERET_HEADER_H",
+        ])
+        #expect(ran.output == "hello2\n" && ran.status == 0, "\(ran.errors)")
+    }
+
     @Test func `with --auto-ack what fails is counted as that`() async throws {
         let shell = try await shell(["0", "75", "3"])
         let ran = try await shell.run([

@@ -73,4 +73,18 @@ extension Shell {
             "leveret peek jobs -n 20000 -o csv --columns position | head -n 1; echo ${PIPESTATUS[0]}")
         #expect(text.output == "position\n141\n")
     }
+
+    @Test func `output that can't be written is a failure, and nothing is removed for it`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs"])
+        try await shell.run(["publish", "", "jobs", "x"])
+        for command in ["queues", "consume jobs -n 1", "get jobs --ack"] {
+            let text = try await shell.script("leveret \(command) 2>&1 >/dev/full; echo $?")
+            #expect(
+                text.output
+                    == "leveret: the output can't be written, it is not whole: no space left on device\n1\n",
+                "\(command)")
+        }
+        #expect(try await shell.run(["queues", "-o", "csv", "--columns", "ready"]).output == "ready\n1\n")
+    }
 }

@@ -118,6 +118,8 @@ import Testing
         try Data("x".utf8).write(to: URL(filePath: fixture.path("other.db-wal")))
         for (path, code, says) in [
             (fixture.path, ReplyCode.preconditionFailed, "is the database itself"),
+            (fixture.path + "-wal", .preconditionFailed, "is what the database itself keeps beside it"),
+            (fixture.path + "-lock", .preconditionFailed, "is what the database itself keeps beside it"),
             (fixture.path("no/copy.db"), .invalidPath, "does not exist; make it first"),
             (fixture.path("folder"), .invalidPath, "is no regular file"), ("", .invalidPath, "has no name"),
             (fixture.path("other.db"), .preconditionFailed, "was not closed"),

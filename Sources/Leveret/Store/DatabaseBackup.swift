@@ -71,6 +71,14 @@ extension DatabaseInspector {
         guard Files.isFolder(folder) else {
             throw BrokerError(.invalidPath, "folder '\(folder)' of '\(file)' does not exist; make it first")
         }
+        for suffix in ["-wal", "-shm", "-journal", "-lock", "-reserve", "-spill"]
+        where Files.isSame(folder, Files.folder(of: path))
+            && Files.name(of: file) == Files.name(of: path) + suffix
+        {
+            throw BrokerError(
+                .preconditionFailed,
+                "'\(file)' is what the database itself keeps beside it; name another file")
+        }
         guard Files.exists(file) else { return }
         if Files.isFolder(file) || Files.isNoRegularFile(file) {
             throw BrokerError(.invalidPath, "'\(file)' is no regular file; name one for the copy")

@@ -33,16 +33,18 @@ struct ChildProgram {
     /// - Parameters:
     ///   - arguments: What the line knows as `$1`, `$2` and so on.
     ///   - variables: Variables of its environment, beside ours.
+    ///   - isDropped: Ours that it does not get.
     ///   - streams: Its standard input, output and error.
     /// - Throws: `Failure` where the system has no room for it.
     init(
         shell line: String, _ arguments: [String] = [], variables: [(name: String, value: String)] = [],
-        streams: [CInt] = [0, 1, 2], group: Group
+        without isDropped: (String) -> Bool = { _ in false }, streams: [CInt] = [0, 1, 2], group: Group
     ) throws(Failure) {
         let words = (["sh", "-c", line, "leveret"] + arguments).map { strdup($0) } + [nil]
         let names = Set(variables.map(\.name))
         let settings = Self.environment.filter { setting in
-            !names.contains(String(setting.prefix { $0 != "=" }))
+            let name = String(setting.prefix { $0 != "=" })
+            return !names.contains(name) && !isDropped(name)
         }
         let environment = (settings + variables.map { "\($0.name)=\($0.value)" }).map { strdup($0) } + [nil]
         defer { for pointer in words + environment { free(pointer) } }

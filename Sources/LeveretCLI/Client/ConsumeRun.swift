@@ -9,14 +9,33 @@ struct ConsumeRun {
         var retried = 0
         var rejected = 0
         var givenBack = 0
+        /// Settled as the connection was lost, so that nobody knows.
+        var unanswered = 0
         /// Of messages that were done as they were sent: their commands failed, or were ended.
         var failed = 0
+
+        /// What the server has answered of.
+        fileprivate var answered = 0
+
+        /// Counts a settlement that was answered.
+        fileprivate mutating func count(_ settled: Subscription.Settled, _ isDone: Bool) {
+            answered += 1
+            guard isDone else {
+                givenBack += 1
+                return
+            }
+            switch settled {
+            case .acked: acked += 1
+            case .retried: retried += 1
+            case .rejected: rejected += 1
+            }
+        }
 
         /// `3 messages acked, 1 rejected`.
         var sentence: String {
             let others = [
                 (retried, "to be retried"), (rejected, "rejected"), (givenBack, "given back"),
-                (failed, "failed and gone"),
+                (failed, "failed and gone"), (unanswered, "done without the server's answer"),
             ]
             return counted(acked, "message") + " acked"
                 + others.filter { $0.0 > 0 }.map { ", \(Quantity.count($0.0)) \($0.1)" }.joined()
@@ -37,6 +56,8 @@ struct ConsumeRun {
     /// The server has gone, and with it every message that isn't settled.
     private var isLost = false
     private(set) var totals = Totals()
+    /// Settlements that were sent.
+    private var sent = 0
 
     /// A run of `command` for each message of a subscription, `parallel` at a time, for `number` messages.
     init(
@@ -69,7 +90,18 @@ struct ConsumeRun {
             let isReading = !isLost && waiting.count < waitingMax
             SignalPipe.wait(signals, or: said + (isReading ? [subscription.descriptor] : []))
         }
-        if !isLost { try subscription.end() }
+        if !isLost {
+            var totals = totals
+            do throws(Failure) {
+                try subscription.end {
+                    if case .settled(let settled, let isDone) = $0 { totals.count(settled, isDone) }
+                }
+            } catch {
+                problem = problem ?? error
+            }
+            self.totals = totals
+        }
+        totals.unanswered = sent - totals.answered
         if let problem { throw problem }
     }
 
@@ -108,13 +140,13 @@ struct ConsumeRun {
                 totals.givenBack += 1
                 continue
             }
-            switch end {
-            case .exited(0): totals.acked += 1
-            case _ where autoAck: totals.failed += 1
-            case .exited(75): totals.retried += 1
-            case .exited, .killed: totals.rejected += 1
+            guard !autoAck else {
+                if end == .exited(0) { totals.acked += 1 } else { totals.failed += 1 }
+                continue
             }
-            if !autoAck { try subscription.send(worker.settlement(end)) }
+            sent += 1
+            let (request, settled) = worker.settlement(end)
+            try subscription.send(request, as: settled)
         }
     }
 
@@ -123,6 +155,7 @@ struct ConsumeRun {
         while waiting.count < waitingMax, let event = try subscription.next() {
             switch event {
             case .message(let message): waiting.append(message)
+            case .settled(let settled, let isDone): totals.count(settled, isDone)
             case .ended(let reason): problem = subscription.failure(reason)
             case .row: continue
             }

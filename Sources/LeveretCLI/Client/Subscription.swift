@@ -14,16 +14,21 @@ struct Subscription {
         case message(Delivered)
         /// A row of what `send` asked for.
         case row(JSON)
+        /// A settlement was answered: done, or refused.
+        case settled(Settled, isDone: Bool)
         /// No more messages will come, for this reason.
         case ended(String)
     }
+
+    /// What a settlement makes of a message.
+    enum Settled { case acked, retried, rejected }
 
     private static let name = "leveret"
 
     private let client: LineClient
     private let queue: String
-    /// Requests that the server hasn't answered.
-    private var unanswered = 0
+    /// Requests that the server hasn't answered, and which of them settle a message.
+    private var unanswered: [Settled?] = []
     private var hasEnded = false
 
     /// Subscribes to a queue; `prefetch` messages may be unsettled.
@@ -43,11 +48,11 @@ struct Subscription {
             switch reply {
             case .message(let message): return .message(message)
             case .row(let row): return .row(row)
-            case .done: unanswered -= 1
+            case .done: if let settled = answered() { return .settled(settled, isDone: true) }
             case .refused(let refusal):
-                unanswered -= 1
                 // The message went back, or the server says why not: it is where it should be.
                 Terminal.complain("leveret: \(Failure(refusal).text)")
+                if let settled = answered() { return .settled(settled, isDone: false) }
             case .push(let text) where text.hasPrefix("END "):
                 hasEnded = true
                 return .ended(text.split(separator: " ", maxSplits: 2).last.map(String.init) ?? "")
@@ -57,22 +62,25 @@ struct Subscription {
         return nil
     }
 
-    /// Sends a request that is answered later.
-    mutating func send(_ request: LineRequest) throws(Failure) {
+    /// The server has answered the next request: what it settles, if anything.
+    private mutating func answered() -> Settled? { unanswered.isEmpty ? nil : unanswered.removeFirst() }
+
+    /// Sends a request that is answered later; one that settles a message is told of when it is.
+    mutating func send(_ request: LineRequest, as settled: Settled? = nil) throws(Failure) {
         client.send(request)
-        unanswered += 1
+        unanswered.append(settled)
         try client.flush()
     }
 
     /// Ends the subscription: what is unsettled goes back to its place. Returns once everything is answered; rows
-    /// that come meanwhile are handed over.
-    mutating func end(each: (JSON) -> Void = { _ in }) throws(Failure) {
+    /// and answers that come meanwhile are handed over.
+    mutating func end(each: (Event) -> Void = { _ in }) throws(Failure) {
         if !hasEnded { try send(LineRequest("UNSUB").argument(Self.name)) }
-        while unanswered > 0 {
+        while !unanswered.isEmpty {
             switch try next() {
-            case .row(let row)?: each(row)
             case .message?, .ended?: continue
-            case nil: if unanswered > 0 { try client.waitForMore() }
+            case let event?: each(event)
+            case nil: if !unanswered.isEmpty { try client.waitForMore() }
             }
         }
     }

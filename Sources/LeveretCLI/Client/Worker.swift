@@ -11,6 +11,13 @@ import Glibc
 struct Worker {
     /// Bytes of standard error that are kept.
     static let errorBytesMax = 1024
+    /// Bytes of what the environment says of a message; the system has no room for much more.
+    private static let variablesBytesMax = 64 << 10
+    /// What a message's own variables are called: those that a command around this one has left are none of it.
+    private static let names: Set<String> = [
+        "REDELIVERED", "DELIVERIES", "POSITION", "ID", "PRIORITY", "TYPE", "REPLY_TO", "CORRELATION_ID",
+        "CONTENT_TYPE", "CONTENT_ENCODING", "USER_ID", "APP_ID", "CLUSTER_ID", "TIMESTAMP", "TTL",
+    ]
     /// Reads of standard error in one turn: the others and the server wait meanwhile.
     private static let readsMax = 16
 
@@ -32,7 +39,8 @@ struct Worker {
         defer { close(writing) }
         do {
             program = try ChildProgram(
-                shell: line, variables: Self.variables(of: message), streams: [body, 1, writing], group: .own)
+                shell: line, variables: Self.variables(of: message), without: Self.isOfMessage,
+                streams: [body, 1, writing], group: .own)
         } catch {
             close(reading)
             throw error
@@ -66,13 +74,12 @@ struct Worker {
     func stop() { program.signal(SIGTERM, group: .own) }
 
     /// What becomes of the message.
-    func settlement(_ end: ChildProgram.End) -> LineRequest {
+    func settlement(_ end: ChildProgram.End) -> (request: LineRequest, settled: Subscription.Settled) {
+        let reject = LineRequest("REJECT").argument(message.tag)
         switch end {
-        case .exited(0): return LineRequest("ACK").argument(message.tag)
-        case .exited(75):
-            return LineRequest("REJECT").argument(message.tag).word("requeue").option("error", error(end))
-        case .exited, .killed:
-            return LineRequest("REJECT").argument(message.tag).option("error", error(end))
+        case .exited(0): return (LineRequest("ACK").argument(message.tag), .acked)
+        case .exited(75): return (reject.word("requeue").option("error", error(end)), .retried)
+        case .exited, .killed: return (reject.option("error", error(end)), .rejected)
         }
     }
 
@@ -98,18 +105,27 @@ struct Worker {
             ("LEVERET_KEY", message.key),
         ]
         var taken = Set(variables.map(\.0))
+        var room = variablesBytesMax
         for (name, value) in message.options where name != "sub" {
             let variable =
                 name.hasPrefix("h.")
                 ? "LEVERET_HEADER_" + sanitised(name.dropFirst(2)) : "LEVERET_" + sanitised(name[...])
             let text = value.text ?? value.compact
             // The system bounds all of them together, and takes none with a NUL in it.
-            guard text.utf8.count <= 32 << 10, !text.utf8.contains(0), taken.insert(variable).inserted else {
-                continue
-            }
+            let bytes = variable.utf8.count + text.utf8.count
+            guard text.utf8.count <= 32 << 10, bytes <= room, !text.utf8.contains(0),
+                taken.insert(variable).inserted
+            else { continue }
+            room -= bytes
             variables.append((variable, text))
         }
         return variables.map { (name: $0.0, value: $0.1) }
+    }
+
+    private static func isOfMessage(_ variable: String) -> Bool {
+        guard variable.hasPrefix("LEVERET_") else { return false }
+        let name = String(variable.dropFirst(8))
+        return name.hasPrefix("HEADER_") || names.contains(name)
     }
 
     /// A name as the shell takes it: capitals, digits and `_`.

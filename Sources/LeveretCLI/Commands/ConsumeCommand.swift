@@ -79,7 +79,7 @@ struct ConsumeCommand: ParsableCommand {
                     last = message.tag
                     (left, count) = (left - 1, count + 1)
                 case .ended(let reason): problem = subscription.failure(reason)
-                case .row: continue
+                case .row, .settled: continue
                 }
             }
             if let last {

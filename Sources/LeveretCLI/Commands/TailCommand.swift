@@ -65,6 +65,7 @@ struct TailCommand: ParsableCommand {
                     printer.print(message.row)
                     (left, count) = (left - 1, count + 1)
                 case .row(let row): Self.tell(row, told: &dropped)
+                case .settled: continue
                 case .ended(let reason): throw subscription.failure(reason)
                 }
             }
@@ -78,7 +79,7 @@ struct TailCommand: ParsableCommand {
             }
         }
         try subscription.send(LineRequest("STAT").argument(queue))
-        try subscription.end { Self.tell($0, told: &dropped) }
+        try subscription.end { if case .row(let row) = $0 { Self.tell(row, told: &dropped) } }
         SignalPipe.endAsAsked()
     }
 

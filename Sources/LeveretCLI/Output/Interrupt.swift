@@ -1,4 +1,4 @@
-// Ctrl-C, for a command that stops where it is and says how far it got.
+// Ctrl-C and SIGTERM, for a command that stops where it is and says how far it got.
 
 import Synchronization
 
@@ -8,18 +8,19 @@ import Darwin
 import Glibc
 #endif
 
-/// SIGINT, once a command listens for it.
+/// SIGINT and SIGTERM, once a command listens for them.
 enum Interrupt {
-    private static let came = Atomic<Bool>(false)
+    private static let came = Atomic<CInt>(0)
 
-    /// True when it has come: the command should end in good order.
-    static var hasCome: Bool { came.load(ordering: .relaxed) }
+    /// True when one has come: the command should end in good order.
+    static var hasCome: Bool { came.load(ordering: .relaxed) != 0 }
 
-    /// Takes the first SIGINT as a wish to end in good order; a second one ends the process at once. A read that
+    /// Takes the first of each as a wish to end in good order; a second one ends the process at once. A read that
     /// waits is woken.
     static func listen() {
         _ = hasCome  // so that the handler finds it made
-        SignalHandler.install(interrupted, for: [SIGINT], flags: CInt(bitPattern: UInt32(SA_RESETHAND)))
+        SignalHandler.install(
+            interrupted, for: [SIGINT, SIGTERM], flags: CInt(bitPattern: UInt32(SA_RESETHAND)))
     }
 
     /// Waits so long, or until it comes.
@@ -36,11 +37,12 @@ enum Interrupt {
 
     /// Ends the process as the signal would have, so that a shell's loop ends too.
     static func end() {
-        _ = signal(SIGINT, SIG_DFL)
-        raise(SIGINT)
+        let number = came.load(ordering: .relaxed)
+        _ = signal(number, SIG_DFL)
+        raise(number)
     }
 
-    fileprivate static func note() { came.store(true, ordering: .relaxed) }
+    fileprivate static func note(_ number: CInt) { came.store(number, ordering: .relaxed) }
 }
 
-private func interrupted(_ number: CInt) { Interrupt.note() }
+private func interrupted(_ number: CInt) { Interrupt.note(number) }

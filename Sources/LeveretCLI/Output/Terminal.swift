@@ -150,11 +150,16 @@ final class Output {
         if gathered.count >= 64 << 10 { flush() }
     }
 
-    /// Hands over what has gathered; false when nobody reads any more.
+    /// Hands over what has gathered; false when nobody reads any more. What can't be written otherwise, because the
+    /// disk is full, ends the process with a word: all that follows would be missing, too.
     @discardableResult
     func flush() -> Bool {
         guard let descriptor, !gathered.isEmpty else { return true }
         defer { gathered.removeAll(keepingCapacity: true) }
-        return Terminal.write(gathered, to: descriptor)
+        if Terminal.write(gathered, to: descriptor) { return true }
+        guard errno != EPIPE else { return false }
+        Terminal.complain(
+            "leveret: the output can't be written, it is not whole: \(LineClient.reason(errno))")
+        Terminal.exit(.refused)
     }
 }
