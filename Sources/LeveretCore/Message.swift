@@ -44,6 +44,9 @@ public final class SharedProperties: Sendable {
     public let properties: MessageProperties
     /// More messages with this very object are likely to follow: what is made of it is worth keeping.
     public let isRepeated: Bool
+    /// The property list as an AMQP client wrote it, with the delivery mode of the messages: it goes on as it came,
+    /// with widths of numbers that `properties` doesn't have.
+    public let encoded: [UInt8]?
     /// Why no message may have them.
     let problem: BrokerError?
     /// The header `x-delay`, if there is one.
@@ -53,10 +56,11 @@ public final class SharedProperties: Sendable {
     /// They have a word of their own in how a message is retried.
     let overridesRetry: Bool
 
-    /// These properties.
-    public init(_ properties: MessageProperties, isRepeated: Bool = false) {
+    /// These properties, which `encoded` are if it is given.
+    public init(_ properties: MessageProperties, isRepeated: Bool = false, encoded: [UInt8]? = nil) {
         self.properties = properties
         self.isRepeated = isRepeated
+        self.encoded = encoded
         var (delay, overridesRetry) = (FieldValue?.none, false)
         for field in properties.headers.fields where field.name.hasPrefix("x-delay") {
             if field.name == HeaderName.delay { delay = field.value }

@@ -22,6 +22,12 @@ public enum PropertiesCodec {
         static let unknown: UInt16 = 0b11
     }
 
+    /// The list of a transient message of which nothing is said.
+    public static let none: [UInt8] = [0, 0]
+
+    /// True where a list says nothing, or nothing but that the message is persistent.
+    public static func isPlain(_ bytes: [UInt8]) -> Bool { bytes == none || bytes == [0x10, 0, 2] }
+
     /// Flags and values of `p`, with delivery mode 2 or 1. Strings are cut to 255 bytes: see `check`.
     public static func encode(_ p: MessageProperties?, isPersistent: Bool) -> [UInt8] {
         var flags = Flag.deliveryMode

@@ -307,9 +307,13 @@ struct MessageReader {
     ) -> Message {
         var properties: MessageProperties?
         var isPersistent = true
+        var encoded: [UInt8]?
         if !statement.isNull(3) {
             let bytes = statement.bytes(3)
-            do { (properties, isPersistent) = try PropertiesCodec.decode(bytes) } catch {
+            do {
+                (properties, isPersistent) = try PropertiesCodec.decode(bytes)
+                if !PropertiesCodec.isPlain(bytes) { encoded = bytes }
+            } catch {
                 damage.text = "its properties don't decode: \(error.text)"
                 damage.headers[HeaderName.unreadableProperties] = .bytes(bytes)
             }
@@ -317,9 +321,14 @@ struct MessageReader {
         if damage.text != nil {
             properties = properties ?? MessageProperties()
             for field in damage.headers.fields { properties?.headers[field.name] = field.value }
+            encoded = nil
+        }
+        var shared: SharedProperties?
+        if properties != nil || encoded != nil {
+            shared = SharedProperties(properties ?? MessageProperties(), encoded: encoded)
         }
         return Message(
-            exchange: ExchangeName(names.exchange), routingKey: names.routingKey, properties: properties,
+            exchange: ExchangeName(names.exchange), routingKey: names.routingKey, shared: shared,
             isPersistent: isPersistent, body: statement.bytes(9))
     }
 

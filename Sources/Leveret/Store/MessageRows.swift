@@ -124,12 +124,15 @@ struct MessageRows {
             statement.bindNull(10)
             return statement.bindNull(11)
         }
-        if let shared = message.shared, message.isPersistent {
+        if let bytes = message.shared?.encoded {
+            statement.bind(10, copying: bytes)
+        } else if let shared = message.shared, message.isPersistent {
             statement.bind(
                 10, copying: encoded.bytes(shared) { PropertiesCodec.encode($0, isPersistent: true) })
+        } else if message.hasProperties {
+            statement.bind(10, copying: PropertiesCodec.encode(message.properties, isPersistent: false))
         } else {
-            statement.bind(
-                10, copying: PropertiesCodec.encode(message.properties, isPersistent: message.isPersistent))
+            statement.bind(10, copying: PropertiesCodec.none)
         }
         if let headers = message.shared?.properties.headers, !headers.isEmpty {
             statement.bind(11, JSONText.write(headers))
