@@ -33,16 +33,20 @@ public final class BrokerConnection: Sendable {
 
     /// Opens a session (AMQP's channel). One of a closed connection refuses whatever it is asked.
     ///
+    /// - Parameter stopsAtRefusal: nothing that is submitted behind a request that was refused is done or answered, as
+    ///   on an AMQP channel, which is closed by it. That a queue is full, or publishes are refused, doesn't stop it.
     /// - Parameter wake: called when events wait that the session was not handed by `submit` or `drain`, and
     ///   when `shouldPause` has become false; once until the next `drain`. It runs on any thread, outside all
     ///   locks, and must only pass the word on (to an event loop, say): it delays whoever calls it.
-    public func openSession(wake: @escaping @Sendable () -> Void) -> BrokerSession {
+    public func openSession(
+        stopsAtRefusal: Bool = false, wake: @escaping @Sendable () -> Void
+    ) -> BrokerSession {
         let outlet = Outlet(wake: wake)
         var followUp = FollowUp()
         let session = sessions.withLock { sessions in
             let isOpen = !sessions.isClosed
             let session = engine.enter(deferring: &followUp) { state, now in
-                let session = state.core.openSession(on: id, now: now)
+                let session = state.core.openSession(on: id, stopsAtRefusal: stopsAtRefusal, now: now)
                 if isOpen { state.outlets[session] = outlet }
                 return session
             }

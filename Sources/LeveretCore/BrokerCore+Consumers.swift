@@ -54,7 +54,8 @@ extension BrokerCore {
     ) {
         guard let consumer = session.consumers.first(where: { $0.tag == tag }) else {
             let text = "no consumer '\(tag)' on this session"
-            return answer(session, ticket, .refused(BrokerError(.notFound, text)))
+            // It may have ended by itself, so no session stops at this.
+            return post(.answer(ticket, .refused(BrokerError(.notFound, text))), to: session)
         }
         let before = gathering.durableChanges
         let queue = consumer.queue

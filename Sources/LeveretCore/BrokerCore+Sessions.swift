@@ -50,15 +50,19 @@ extension BrokerCore {
         answer(session, ticket, .count(chosen.count))
     }
 
-    /// Opens a session of a connection.
-    public mutating func openSession(on connection: ConnectionID, now: Instant) -> SessionID {
+    /// Opens a session of a connection. One that `stopsAtRefusal` does nothing of what is submitted behind a request
+    /// that was refused, and answers none of it; only that a queue is full doesn't stop it.
+    public mutating func openSession(
+        on connection: ConnectionID, stopsAtRefusal: Bool = false, now: Instant
+    ) -> SessionID {
         let id = SessionID(nextSession)
         nextSession += 1
         guard let connection = connectionsByID[connection] else { return id }
-        let session = Session(id: id, connection: connection, limits: limits)
+        let session = Session(id: id, connection: connection, stopsAtRefusal: stopsAtRefusal, limits: limits)
         connection.sessions.append(session)
         sessionsByID[id] = session
         if isDraining { post(.notice(.draining), to: session) }
+        if let alarm { post(.notice(.blocked(alarm)), to: session) }
         return id
     }
 
@@ -138,7 +142,7 @@ extension BrokerCore {
 
     /// Carries out one request; what comes of it waits in the session's events.
     public mutating func submit(_ ticket: Ticket, _ request: Request, from id: SessionID, now: Instant) {
-        guard let session = sessionsByID[id] else { return }
+        guard let session = sessionsByID[id], !session.hasStopped else { return }
         perform(request, ticket, session, now: now)
     }
 
@@ -146,7 +150,7 @@ extension BrokerCore {
     public mutating func submit(_ submissions: [Submission], from id: SessionID, now: Instant) {
         guard let session = sessionsByID[id] else { return }
         submissions.withUnsafeBufferPointer { submissions in
-            for index in submissions.indices {
+            for index in submissions.indices where !session.hasStopped {
                 perform(submissions[index].request, submissions[index].ticket, session, now: now)
             }
         }

@@ -128,6 +128,8 @@ extension BrokerCore {
         if passive { throw BrokerError(.notFound, "no queue '\(definition.name)' in vhost '/'") }
         if definition.name.rawValue.isEmpty {
             definition.name = QueueName(makeName("amq.gen-"))
+        } else if definition.name == .replies {
+            definition.name = QueueName(makeName(QueueName.replies.rawValue))
         } else {
             try checkNewName(definition.name)
         }

@@ -175,6 +175,9 @@ public struct BrokerCore: ~Copyable {
 
     /// Answers a request.
     mutating func answer(_ session: Session, _ ticket: Ticket, _ answer: consuming Answer) {
+        if session.stopsAtRefusal, case .refused(let error) = answer, error.code != .resourceError {
+            session.hasStopped = true
+        }
         post(.answer(ticket, answer), to: session)
     }
 

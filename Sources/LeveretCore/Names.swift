@@ -51,6 +51,9 @@ public struct QueueName: Hashable, Comparable, Sendable, ExpressibleByStringLite
 
     /// Where a message goes that should be dead-lettered but can't be: made when first needed, bounded.
     public static let parked: QueueName = "leveret.parked"
+
+    /// Declared, it asks for a name made by the server that begins with it: a queue behind RabbitMQ's direct reply-to.
+    public static let replies: QueueName = "amq.rabbitmq.reply-to."
 }
 
 /// Names a consumer within its session (AMQP 0-9-1 §1.8.3.3 "consumer-tag").

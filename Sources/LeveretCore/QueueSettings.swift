@@ -121,9 +121,10 @@ public struct QueueSettings: Sendable, Hashable {
         -> BrokerError?
     {
         let words = Inequivalence(entity: "queue '\(current.name)'")
-        return words.attribute("durable", received: "\(received.isDurable)", current: "\(current.isDurable)")
+        return words.attribute(
+            "exclusive", received: "\(received.isExclusive)", current: "\(current.isExclusive)")
             ?? words.attribute(
-                "exclusive", received: "\(received.isExclusive)", current: "\(current.isExclusive)")
+                "durable", received: "\(received.isDurable)", current: "\(current.isDurable)")
             ?? words.attribute(
                 "auto_delete", received: "\(received.isAutoDelete)", current: "\(current.isAutoDelete)")
             ?? words.arguments(received: received.arguments, current: current.arguments)

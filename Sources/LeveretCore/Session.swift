@@ -14,6 +14,10 @@ final class Session {
     var consumers: [Consumer] = []
     var prefetch = 0
     var isClosed = false
+    /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
+    let stopsAtRefusal: Bool
+    /// It has come to one.
+    @exclusivity(unchecked) var hasStopped = false
 
     /// Events in order, until `drain` takes them.
     @exclusivity(unchecked) var outgoing: [SessionEvent] = []
@@ -53,7 +57,8 @@ final class Session {
     /// The last deliveries whose leases ended, and when, so that a late ack can be told.
     var expiredLeases: Deque<(tag: UInt64, end: Instant)> = []
 
-    init(id: SessionID, connection: Connection, limits: CoreLimits) {
+    init(id: SessionID, connection: Connection, stopsAtRefusal: Bool, limits: CoreLimits) {
+        self.stopsAtRefusal = stopsAtRefusal
         self.id = id
         self.connection = connection
         self.limits = limits
