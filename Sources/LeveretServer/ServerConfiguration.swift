@@ -25,8 +25,12 @@ public struct ServerLimits: Hashable, Sendable {
     public var receivingSecondsMax = 3600
     /// Bytes of all transactions that are open, over all connections; what would pass it is refused.
     public var openTransactionBytesMax = 128 << 20
-    /// The protocol's own limits.
+    /// How long after a wrong password the client hears of it, in milliseconds.
+    public var loginDelayMilliseconds = 500
+    /// The line protocol's own limits.
     public var line = LineLimits()
+    /// AMQP's own limits.
+    public var amqp = AMQPLimits()
 
     /// The defaults.
     public init() {}

@@ -26,6 +26,7 @@ final class SharedRoom: Sendable {
     private let transactionBytesMax: Int
     private let state = Mutex(State())  // guards who has room for a body and who waits for it
     private let transactionBytes = Atomic(0)
+    private let partialBytes = Atomic(0)
 
     init(_ limits: ServerLimits) {
         receivingBytesMax = limits.receivingBytesMax
@@ -74,6 +75,21 @@ final class SharedRoom: Sendable {
     func transactionChanged(by bytes: Int) -> Bool {
         let (_, sum) = transactionBytes.add(bytes, ordering: .relaxed)
         return bytes <= 0 || sum <= transactionBytesMax
+    }
+
+    /// Counts what a connection's half-received AMQP bodies have grown or shrunk by; false where all of them are too
+    /// much. AMQP tells a body's size before it comes, but may send several at once, so none can wait for another.
+    func partialBodiesChanged(by bytes: Int) -> Bool {
+        let (_, sum) = partialBytes.add(bytes, ordering: .relaxed)
+        return bytes <= 0 || sum <= receivingBytesMax
+    }
+
+    /// What a connection is refused with for whose bodies there is no room.
+    var partialBodiesRefusal: BrokerError {
+        BrokerError(
+            .resourceError,
+            "bodies that are being received hold \(receivingBytesMax) bytes, as many as they may; try again later"
+        )
     }
 
     /// What a transaction is refused with for which there is no room.

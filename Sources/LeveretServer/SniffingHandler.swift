@@ -109,13 +109,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         switch spoken {
         case .undecided: waitForMore(context)
         case .line: handOver(context)
-        case .amqp:
-            farewell(
-                context, "AMQP",
-                ByteBuffer(
-                    string:
-                        "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet; send HELP for the line protocol\n"
-                ))
+        case .amqp: handOver(context)
         case .tls:
             guard layer != .insideTLS, let identity = parts.tls.current else {
                 return farewell(context, "TLS", ByteBuffer(bytes: Self.tlsAlert))
@@ -193,9 +187,19 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func handOver(_ context: ChannelHandlerContext, then event: Any? = nil) {
-        let handler = LineHandler(
-            broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger, peer: peer)
-        replace(context, with: handler)
+        if bytes.readableBytesView.starts(with: "AMQP".utf8) {
+            replace(
+                context,
+                with: AMQPHandler(
+                    broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger,
+                    peer: peer))
+        } else {
+            replace(
+                context,
+                with: LineHandler(
+                    broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger,
+                    peer: peer))
+        }
         context.fireChannelRead(wrapInboundOut(bytes))
         context.fireChannelReadComplete()
         if let event { context.fireUserInboundEventTriggered(event) }

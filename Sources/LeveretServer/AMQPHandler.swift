@@ -1,0 +1,373 @@
+// One AMQP connection on its event loop: carries bytes to the session machine, its requests to the broker, events back,
+// and bytes out. It decides when to read and when to close; nothing of what is said.
+//
+// A turn is as LineHandler's: run what was read, a lock for each run of requests of one channel, and write what came of
+// it as one write. Both ways stop when the other side lags.
+
+import Leveret
+import LeveretWire
+import Logging
+import NIOCore
+
+final class AMQPHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// A drained or answered socket's buffer larger than this is given back.
+    private static let keptBytesMax = 1 << 20
+    /// How long a client may take to answer connection.close, and one that can't hear why it is refused is kept from
+    /// trying again.
+    private static let closingTime = TimeAmount.seconds(3)
+
+    private let broker: Broker
+    private let limits: ServerLimits
+    private let room: SharedRoom
+    private let logger: Logger
+    private let peer: String
+    private let writeBytesMax: Int
+    private var session: AMQPSession
+    private var connection: BrokerConnection?
+    private var doors: [UInt16: BrokerSession] = [:]
+    /// Channels for which events wait.
+    private var woken: [UInt16] = []
+    /// The channel whose door said last that the disk lags.
+    private var pausedChannel: UInt16?
+    private var submissions: [Submission] = []
+    private var events: [SessionEvent] = []
+    private var out = ByteBuffer()
+    /// What the shared room counts of this connection.
+    private var counted = (bodies: 0, transactions: 0)
+    private var hasRead = false
+    /// The pipeline wants to read and was told to wait.
+    private var isReadPending = false
+    private var isInputClosed = false
+    private var isClosing = false
+    /// The server has closed the connection, and the client is to say so, too.
+    private var isEnding = false
+    /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
+    private var isStalled = false
+    private var isTurning = false
+    private var isTurnWanted = false
+    private var lastRead = NIODeadline.uptimeNanoseconds(0)
+    /// Something was written since the last heartbeat was due.
+    private var hasWritten = false
+    private var heartbeats: RepeatedTask?
+    /// Closes a connection that takes too long to begin or to end.
+    private var timer: Scheduled<Void>?
+
+    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger, peer: String) {
+        self.broker = broker
+        self.limits = limits
+        self.room = room
+        self.logger = logger
+        self.peer = peer
+        writeBytesMax = min(512 << 10, limits.amqp.batchBytesMax)
+        session = AMQPSession(limits: limits.amqp, version: Broker.version)
+    }
+
+    // MARK: what NIO says
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        lastRead = context.eventLoop.now
+        logger.debug("connection opened", metadata: ["peer": "\(peer)", "protocol": "AMQP"])
+        closeLater(context, in: .seconds(Int64(limits.stalledSeconds)), unless: { $0.session.isOpen })
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        session.received(unwrapInboundIn(data))
+        hasRead = true
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard hasRead else { return }
+        hasRead = false
+        lastRead = context.eventLoop.now
+        turn(context)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, isStalled || isReadPending { turn(context) }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if mayRead(context) { context.read() } else { isReadPending = true }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            isInputClosed = true
+            turn(context)
+            context.close(promise: nil)
+        case is DrainEvent: end(context, reason: "broker forced connection closure with reason 'shutdown'")
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("connection failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        heartbeats?.cancel()
+        closeDoors()
+        _ = room.partialBodiesChanged(by: -counted.bodies)
+        _ = room.transactionChanged(by: -counted.transactions)
+        counted = (0, 0)
+        logger.debug("connection closed", metadata: ["peer": "\(peer)"])
+        context.fireChannelInactive()
+    }
+
+    // MARK: a turn
+
+    /// Runs what was read, hands out what waits, and writes all of it.
+    private func turn(_ context: ChannelHandlerContext) {
+        // Writing may make the socket writable again, and NIO says so from within.
+        guard !isTurning else {
+            isTurnWanted = true
+            return
+        }
+        isTurning = true
+        defer { isTurning = false }
+        repeat {
+            guard context.channel.isActive, !isClosing else { return }
+            isTurnWanted = false
+            isStalled = false
+            takeEvents(context)
+            takeSteps(context)
+            flush(context)
+        } while isTurnWanted
+        if session.isFinished { return close(context) }
+        if session.isClosing, !isEnding {
+            isEnding = true
+            timer?.cancel()
+            timer = nil
+            closeLater(context, in: Self.closingTime, unless: { _ in false })
+        }
+        if isReadPending, mayRead(context) {
+            isReadPending = false
+            lastRead = context.eventLoop.now
+            context.read()
+        }
+    }
+
+    /// Hands out what the broker has for this client's channels, while the client reads.
+    private func takeEvents(_ context: ChannelHandlerContext) {
+        var next = 0
+        while next < woken.count {
+            guard context.channel.isWritable else {
+                isStalled = true
+                break
+            }
+            let number = woken[next]
+            next += 1
+            doors[number]?.drain(into: &events)
+            hear(number)
+            if out.readableBytes >= writeBytesMax { flush(context) }
+        }
+        woken.removeFirst(next)
+    }
+
+    /// Runs requests until the bytes are used up or somebody lags.
+    private func takeSteps(_ context: ChannelHandlerContext) {
+        while context.channel.isActive {
+            guard context.channel.isWritable, !isPaused else {
+                isStalled = true
+                return
+            }
+            switch session.step(into: &submissions, out: &out) {
+            case .needsBytes, .blocked: return countRoom()
+            case .submit(let number): submit(number)
+            case .openChannel(let number): openDoor(number, context)
+            case .closeChannel(let number):
+                doors.removeValue(forKey: number)?.close()
+                session.closed(number, out: &out)
+            case .login(let login): logIn(login, context)
+            case .openHost(let host): openHost(host, context)
+            case .closeAll:
+                closeDoors()
+                session.closedAll(out: &out)
+            }
+            countRoom()
+            if out.readableBytes >= writeBytesMax { flush(context) }
+        }
+    }
+
+    /// Tells the shared room what the connection holds. One for which there is none is closed.
+    private func countRoom() {
+        let (bodies, transactions) = (session.receivingBytes, session.transactionBytes)
+        guard bodies != counted.bodies || transactions != counted.transactions else { return }
+        let hasRoom = room.partialBodiesChanged(by: bodies - counted.bodies)
+        let hasRoomForMore = room.transactionChanged(by: transactions - counted.transactions)
+        counted = (bodies, transactions)
+        if !hasRoom { session.end(for: room.partialBodiesRefusal, out: &out) }
+        if !hasRoomForMore { session.end(for: room.transactionRefusal, out: &out) }
+        // What must follow is a step of its own.
+        if !hasRoom || !hasRoomForMore { isTurnWanted = true }
+    }
+
+    private func submit(_ number: UInt16) {
+        guard let door = doors[number] else { return submissions.removeAll(keepingCapacity: true) }
+        door.submit(submissions, events: &events)
+        submissions.removeAll(keepingCapacity: true)
+        if door.shouldPause { pausedChannel = number }
+        hear(number)
+    }
+
+    private func hear(_ number: UInt16) {
+        guard !events.isEmpty else { return }
+        session.heard(events, on: number, out: &out)
+        events.removeAll(keepingCapacity: true)
+    }
+
+    private func flush(_ context: ChannelHandlerContext) {
+        guard out.readableBytes > 0 else { return }
+        hasWritten = true
+        context.writeAndFlush(wrapOutboundOut(out), promise: nil)
+        if out.capacity > Self.keptBytesMax { out = ByteBuffer() } else { out.clear() }
+    }
+
+    /// So much waits for the disk that nothing more should be submitted.
+    private var isPaused: Bool {
+        guard let pausedChannel else { return false }
+        if doors[pausedChannel]?.shouldPause == true { return true }
+        self.pausedChannel = nil
+        return false
+    }
+
+    private func mayRead(_ context: ChannelHandlerContext) -> Bool {
+        if session.isFinished || isClosing { return true }
+        return session.wantsBytes && !isStalled && context.channel.isWritable && !isPaused
+    }
+
+    // MARK: the broker
+
+    private func logIn(_ login: AMQPLogin, _ context: ChannelHandlerContext) {
+        guard let why = AMQPAccess.refusal(of: login, from: context.channel.remoteAddress) else {
+            return session.loggedIn(as: login.user, out: &out)
+        }
+        logger.warning(
+            "login refused", metadata: ["peer": "\(peer)", "user": "\(login.user)", "reason": "\(why)"])
+        // Late, so that guessing takes time.
+        let delay = TimeAmount.milliseconds(Int64(limits.loginDelayMilliseconds))
+        context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [self] in
+            guard context.channel.isActive, !isClosing else { return }
+            session.refusedLogin(login, out: &out)
+            turn(context)
+        }
+    }
+
+    private func openHost(_ host: String, _ context: ChannelHandlerContext) {
+        let refusal = AMQPAccess.refusal(ofHost: host, to: session.user)
+        if refusal == nil {
+            let name = session.clientName.map { "\($0) \(peer)" } ?? peer
+            let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+            let loop = context.eventLoop
+            connection = broker.openConnection(name: name) { reason in
+                loop.execute { bound.value.handler.end(bound.value.context, reason: reason) }
+            }
+            timer?.cancel()
+            timer = nil
+            startHeartbeats(context)
+        }
+        session.opened(host, refusal, out: &out)
+    }
+
+    private func openDoor(_ number: UInt16, _ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        doors[number] = connection?.openSession(stopsAtRefusal: true) {
+            loop.execute {
+                bound.value.handler.woken.append(number)
+                bound.value.handler.turn(bound.value.context)
+            }
+        }
+    }
+
+    private func closeDoors() {
+        for door in doors.values { door.close() }
+        doors = [:]
+        connection?.close()
+        connection = nil
+    }
+
+    // MARK: heartbeats
+
+    /// Says something twice in the time that the client wants to hear something in, and closes the connection of one
+    /// that has said nothing in twice that time.
+    private func startHeartbeats(_ context: ChannelHandlerContext) {
+        guard session.heartbeatSeconds > 0 else { return }
+        let seconds = Int64(session.heartbeatSeconds)
+        let half = TimeAmount.milliseconds(seconds * 500)
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        heartbeats = context.eventLoop.scheduleRepeatedTask(initialDelay: half, delay: half) { _ in
+            bound.value.handler.heartbeat(bound.value.context, silenceMax: .seconds(2 * seconds))
+        }
+    }
+
+    private func heartbeat(_ context: ChannelHandlerContext, silenceMax: TimeAmount) {
+        guard context.channel.isActive, !isClosing else { return }
+        // One that is not read can't be heard.
+        if isReadPending { lastRead = context.eventLoop.now }
+        guard lastRead + silenceMax > context.eventLoop.now else {
+            logger.info(
+                "connection closed",
+                metadata: [
+                    "peer": "\(peer)",
+                    "reason": "no heartbeats in \(silenceMax.nanoseconds / 1_000_000_000) s",
+                ])
+            return context.close(promise: nil)
+        }
+        if !hasWritten {
+            session.writeHeartbeat(to: &out)
+            flush(context)
+        }
+        hasWritten = false
+    }
+
+    // MARK: the end
+
+    /// The connection is to end, for this reason: what it holds goes back at once.
+    private func end(_ context: ChannelHandlerContext, reason: String) {
+        guard context.channel.isActive, !isClosing else { return }
+        logger.info("connection is being closed", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        session.end(reason: reason, out: &out)
+        turn(context)
+    }
+
+    private func closeLater(
+        _ context: ChannelHandlerContext, in time: TimeAmount, unless isFine: @escaping (AMQPHandler) -> Bool
+    ) {
+        guard timer == nil else { return }
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in
+            timer = nil
+            if !isFine(self) { context.close(promise: nil) }
+        }
+    }
+
+    /// Closes once everything written has left. The client's bytes are read and dropped until it has closed, too, for a
+    /// while at most: a socket closed on unread bytes may lose what was said last.
+    private func close(_ context: ChannelHandlerContext) {
+        isClosing = true
+        if let violation = session.violation {
+            logger.info("connection closed", metadata: ["peer": "\(peer)", "reason": "\(violation)"])
+        }
+        heartbeats?.cancel()
+        timer?.cancel()
+        timer = nil
+        closeLater(context, in: Self.closingTime, unless: { _ in false })
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in
+            if isInputClosed { return context.close(promise: nil) }
+            context.close(mode: .output, promise: nil)
+            if isReadPending {
+                isReadPending = false
+                context.read()
+            }
+        }
+    }
+}
