@@ -104,6 +104,18 @@ package final class LineSocket {
     /// Adds text to what will be sent, as it is: half a line, or no request at all.
     package func sayRaw(_ text: String) { output += text.utf8 }
 
+    /// Adds bytes to what will be sent, as they are.
+    package func sayRaw(_ bytes: [UInt8]) { output += bytes }
+
+    /// Takes all bytes that have come, for who understands them in another way than as lines.
+    package func takeBytes() -> [UInt8] {
+        defer {
+            input = []
+            consumed = 0
+        }
+        return Array(input[consumed...])
+    }
+
     /// Sends and receives what can be moved without waiting.
     package func exchange() {
         sendWhatGoes()

@@ -167,7 +167,6 @@ import Testing
     }
 
     @Test(arguments: [
-        ("AMQP\u{0}\u{0}\u{9}\u{1}", "ERR 540 NOT_IMPLEMENTED AMQP"),
         ("GET / HTTP/1.1\r\n", "HTTP/1.0 501 Not Imp"),
         ("AMQ\n", "ERR 503 COMMAND_INVALID unknown verb"), ("GET /\n", "ERR 404 NOT_FOUND"), ("P", "closed"),
     ])

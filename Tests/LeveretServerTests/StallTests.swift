@@ -101,7 +101,7 @@ import Testing
 
     @Test(arguments: [
         ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", "\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}("),
-        ("AMQP\u{0}\u{0}\u{9}\u{1}", "ERR 540 NOT_IMPLEMENTED AMQP is not spoken here yet"),
+        ("AMQP\u{0}\u{0}\u{9}\u{1}", "\u{1}\u{0}\u{0}\u{0}\u{0}\u{1}"),
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.0 501 Not Implemented\r\n"),
         ("POST /api HTTP/1.0\n", "HTTP/1.0 501 Not Implemented\r\n"), ("PING HTTP/1.1\n", "ERR 502"),
         ("AMQX\n", "ERR 503"), ("A\n", "ERR 503"),

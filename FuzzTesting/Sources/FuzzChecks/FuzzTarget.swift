@@ -5,6 +5,8 @@
 package enum FuzzTarget: String, CaseIterable, Sendable {
     /// A whole talk in the line protocol, in any pieces, with its replies.
     case line
+    /// What a client says on an open AMQP connection, in any pieces.
+    case amqp
     /// AMQP's field tables.
     case table
     /// AMQP's lists of properties.
@@ -18,6 +20,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     package func fault(in bytes: [UInt8]) -> String? {
         switch self {
         case .line: LineCheck.fault(in: bytes)
+        case .amqp: AMQPCheck.fault(in: bytes)
         case .table: CodecCheck.faultInTable(bytes)
         case .properties: CodecCheck.faultInProperties(bytes)
         case .json: CodecCheck.faultInJSON(bytes)
