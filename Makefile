@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run release test demo demo-incident bench load soak fuzz sanitize lint crash man clean
+.PHONY: help run release test demo demo-incident bench load soak fuzz sanitize lint crash interop man clean
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
@@ -60,6 +60,11 @@ crash: ## kill -9 the server under load ROUNDS times (100) and check that nothin
 	@.ci/setup test
 	swift build --build-tests
 	LEVERET_CRASH_ROUNDS=$(ROUNDS) timeout 3600 swift test --skip-build --filter LeveretCrashTests
+
+interop: ## set RabbitMQ's clients and their test suites upon the server (installs them below .build/interop)
+	@.ci/setup run
+	swift build --product leveret
+	Tests/interop/run
 
 soak: ## run the simulation on SEEDS seeds (1000), from seed FIRST on (a random one)
 	@.ci/setup test
