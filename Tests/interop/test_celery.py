@@ -62,7 +62,8 @@ def test_a_killed_worker_loses_no_task(worker):
     path = os.path.join(os.environ["INTEROP_RESULTS"], "tries")
     result = celery_app.survives.delay(path)
     victim = start_worker()
-    while not os.path.exists(path):
+    deadline = time.time() + 60
+    while not os.path.exists(path) and time.time() < deadline:
         time.sleep(0.1)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
