@@ -53,12 +53,31 @@ extension Instant {
         let dayOfMonth = dayOfYear - (153 * monthShifted + 2) / 5 + 1
         let month = monthShifted < 10 ? monthShifted + 3 : monthShifted - 9
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        func padded(_ number: Int, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        let yearDigits = max(4, String(year.magnitude).utf8.count)
+        return String(unsafeUninitializedCapacity: 21 + yearDigits) { text in
+            var place = 0
+            func put(_ byte: UInt8) {
+                text[place] = byte
+                place += 1
+            }
+            func put(_ number: Int, width: Int, then byte: Unicode.Scalar) {
+                var rest = number
+                for digit in stride(from: place + width - 1, through: place, by: -1) {
+                    text[digit] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                    rest /= 10
+                }
+                place += width
+                put(UInt8(ascii: byte))
+            }
+            if year < 0 { put(UInt8(ascii: "-")) }
+            put(abs(year), width: yearDigits, then: "-")
+            put(month, width: 2, then: "-")
+            put(dayOfMonth, width: 2, then: "T")
+            put(inDay / 3_600_000, width: 2, then: ":")
+            put(inDay / 60_000 % 60, width: 2, then: ":")
+            put(inDay / 1000 % 60, width: 2, then: ".")
+            put(inDay % 1000, width: 3, then: "Z")
+            return place
         }
-        let date = "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))"
-        let minutes = "\(padded(inDay / 3_600_000, 2)):\(padded(inDay / 60_000 % 60, 2))"
-        return "\(date)T\(minutes):\(padded(inDay / 1000 % 60, 2)).\(padded(inDay % 1000, 3))Z"
     }
 }

@@ -13,68 +13,76 @@ public enum JSONText {
     public static let valuesMax = 65_536
 
     /// The table as a JSON object, its fields in order.
-    public static func write(_ table: FieldTable) -> String {
-        var text = ""
-        write(.table(table), into: &text)
-        return text
-    }
+    public static func write(_ table: FieldTable) -> String { write(.table(table)) }
 
     /// The value as JSON.
     public static func write(_ value: FieldValue) -> String {
-        var text = ""
-        write(value, into: &text)
-        return text
+        var bytes: [UInt8] = []
+        append(value, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Appends the value as JSON.
-    public static func write(_ value: FieldValue, into text: inout String) {
+    /// Appends the value as JSON, in UTF-8.
+    public static func append(_ value: FieldValue, to bytes: inout [UInt8]) {
         switch value {
-        case .void: text += "null"
-        case .bool(let value): text += value ? "true" : "false"
-        case .int(let value), .timestamp(let value): text += String(value)
-        case .double(let value): text += value.isFinite ? value.description : "null"
-        case .decimal(let scale, let value): write(decimal: value, scale: Int(scale), into: &text)
-        case .string(let value): write(value, into: &text)
-        case .bytes(let bytes): write(base64(bytes), into: &text)
+        case .void: append(plain: "null", to: &bytes)
+        case .bool(let value): append(plain: value ? "true" : "false", to: &bytes)
+        case .int(let value), .timestamp(let value): append(plain: String(value), to: &bytes)
+        case .double(let value): append(plain: value.isFinite ? value.description : "null", to: &bytes)
+        case .decimal(let scale, let value):
+            append(plain: text(decimal: value, scale: Int(scale)), to: &bytes)
+        case .string(let value): append(value, to: &bytes)
+        case .bytes(let value): append(base64(value), to: &bytes)
         case .array(let values):
-            text += "["
+            bytes.append(UInt8(ascii: "["))
             for (index, value) in values.enumerated() {
-                if index > 0 { text += "," }
-                write(value, into: &text)
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                append(value, to: &bytes)
             }
-            text += "]"
+            bytes.append(UInt8(ascii: "]"))
         case .table(let table):
-            text += "{"
+            bytes.append(UInt8(ascii: "{"))
             for (index, field) in table.fields.enumerated() {
-                if index > 0 { text += "," }
-                write(field.name, into: &text)
-                text += ":"
-                write(field.value, into: &text)
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                append(field.name, to: &bytes)
+                bytes.append(UInt8(ascii: ":"))
+                append(field.value, to: &bytes)
             }
-            text += "}"
+            bytes.append(UInt8(ascii: "}"))
         }
     }
 
     /// Appends a JSON string: quoted, and escaped where JSON asks for it.
-    public static func write(_ string: String, into text: inout String) {
-        text += "\""
-        var start = string.startIndex
-        while let place = string.utf8[start...].firstIndex(where: { mustEscape($0) }) {
-            text += string[start..<place]
-            start = string.utf8.index(after: place)
-            switch string.utf8[place] {
-            case UInt8(ascii: "\""): text += "\\\""
-            case UInt8(ascii: "\\"): text += "\\\\"
-            case UInt8(ascii: "\n"): text += "\\n"
-            case UInt8(ascii: "\r"): text += "\\r"
-            case UInt8(ascii: "\t"): text += "\\t"
-            case let byte:
-                let hex = String(byte, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+    public static func append(_ string: String, to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: "\""))
+        var string = string
+        string.withUTF8 { text in
+            // Nearly every one is plain.
+            guard text.contains(where: mustEscape) else { return bytes.append(contentsOf: text) }
+            for byte in text {
+                if mustEscape(byte) { escape(byte, to: &bytes) } else { bytes.append(byte) }
             }
         }
-        text += string[start...]
-        text += "\""
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends what is JSON already.
+    public static func append(plain string: String, to bytes: inout [UInt8]) {
+        var string = string
+        string.withUTF8 { bytes.append(contentsOf: $0) }
+    }
+
+    private static func escape(_ byte: UInt8, to bytes: inout [UInt8]) {
+        switch byte {
+        case UInt8(ascii: "\""): append(plain: "\\\"", to: &bytes)
+        case UInt8(ascii: "\\"): append(plain: "\\\\", to: &bytes)
+        case UInt8(ascii: "\n"): append(plain: "\\n", to: &bytes)
+        case UInt8(ascii: "\r"): append(plain: "\\r", to: &bytes)
+        case UInt8(ascii: "\t"): append(plain: "\\t", to: &bytes)
+        default:
+            let hex = String(byte, radix: 16)
+            append(plain: "\\u" + String(repeating: "0", count: 4 - hex.count) + hex, to: &bytes)
+        }
     }
 
     private static func mustEscape(_ byte: UInt8) -> Bool {
@@ -113,14 +121,10 @@ public enum JSONText {
         return String(decoding: out, as: UTF8.self)
     }
 
-    private static func write(decimal value: Int32, scale: Int, into text: inout String) {
-        guard scale > 0 else {
-            text += String(value)
-            return
-        }
+    private static func text(decimal value: Int32, scale: Int) -> String {
+        guard scale > 0 else { return String(value) }
         let digits = String(value.magnitude)
         let padded = String(repeating: "0", count: max(0, scale + 1 - digits.count)) + digits
-        if value < 0 { text += "-" }
-        text += padded.dropLast(scale) + "." + padded.suffix(scale)
+        return (value < 0 ? "-" : "") + padded.dropLast(scale) + "." + padded.suffix(scale)
     }
 }

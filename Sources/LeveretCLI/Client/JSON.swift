@@ -61,34 +61,36 @@ extension JSON {
         case .number(let spelled): text += spelled
         case .string(let string): JSON.quote(string, into: &text)
         case .array(let values):
-            JSON.write(values, between: ("[", "]"), into: &text, indent: indent) { value, text, indent in
-                value.write(into: &text, indent: indent)
+            text += "["
+            let inner = indent.map { $0 + 2 }
+            for (index, value) in values.enumerated() {
+                JSON.begin(isFirst: index == 0, indent: inner, into: &text)
+                value.write(into: &text, indent: inner)
             }
+            JSON.end("]", isEmpty: values.isEmpty, indent: indent, into: &text)
         case .object(let fields):
-            JSON.write(fields, between: ("{", "}"), into: &text, indent: indent) { field, text, indent in
+            text += "{"
+            let inner = indent.map { $0 + 2 }
+            for (index, field) in fields.enumerated() {
+                JSON.begin(isFirst: index == 0, indent: inner, into: &text)
                 JSON.quote(field.name, into: &text)
                 text += indent == nil ? ":" : ": "
-                field.value.write(into: &text, indent: indent)
+                field.value.write(into: &text, indent: inner)
             }
+            JSON.end("}", isEmpty: fields.isEmpty, indent: indent, into: &text)
         }
     }
 
-    private static func write<Element>(
-        _ elements: [Element],
-        between brackets: (String, String),
-        into text: inout String,
-        indent: Int?,
-        _ writeElement: (Element, inout String, Int?) -> Void
-    ) {
-        text += brackets.0
-        let inner = indent.map { $0 + 2 }
-        for (index, element) in elements.enumerated() {
-            if index > 0 { text += "," }
-            if let inner { text += "\n" + String(repeating: " ", count: inner) }
-            writeElement(element, &text, inner)
-        }
-        if let indent, !elements.isEmpty { text += "\n" + String(repeating: " ", count: indent) }
-        text += brackets.1
+    /// What stands before a value of a list or an object.
+    private static func begin(isFirst: Bool, indent: Int?, into text: inout String) {
+        if !isFirst { text += "," }
+        if let indent { text += "\n" + String(repeating: " ", count: indent) }
+    }
+
+    /// What stands behind the last one.
+    private static func end(_ bracket: String, isEmpty: Bool, indent: Int?, into text: inout String) {
+        if let indent, !isEmpty { text += "\n" + String(repeating: " ", count: indent) }
+        text += bracket
     }
 
     private static func quote(_ string: String, into text: inout String) {
@@ -247,15 +249,21 @@ private struct JSONReader {
 
     private mutating func number() throws(Malformed) -> JSON {
         let start = position
-        let signs: [UInt8] = [
-            UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"),
-        ]
-        while let byte = peek, (0x30...0x39).contains(byte) || signs.contains(byte) { position += 1 }
-        let spelled = String(decoding: bytes[start..<position], as: UTF8.self)
-        guard let first = spelled.first, first.isNumber || first == "-", Double(spelled) != nil else {
-            throw Malformed()
+        _ = take("-")
+        try digits()
+        if take(".") { try digits() }
+        if take("e") || take("E") {
+            if !take("-") { _ = take("+") }
+            try digits()
         }
-        return .number(spelled)
+        return .number(String(decoding: bytes[start..<position], as: UTF8.self))
+    }
+
+    /// One digit or more.
+    private mutating func digits() throws(Malformed) {
+        let start = position
+        while let byte = peek, (0x30...0x39).contains(byte) { position += 1 }
+        if position == start { throw Malformed() }
     }
 
     private mutating func word(_ word: StaticString, _ value: JSON) throws(Malformed) -> JSON {

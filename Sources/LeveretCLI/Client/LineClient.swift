@@ -175,6 +175,32 @@ final class LineClient {
 // MARK: - Reading
 
 extension LineClient {
+    /// Sends one request that is answered by rows, and writes each as it came, an object a line.
+    func copyRows(_ request: LineRequest, to output: Output) throws(Failure) {
+        send(request)
+        try flush()
+        while true {
+            while let end = incoming[max(read, searched)...].firstIndex(of: .lineFeed),
+                incoming[read..<end].starts(with: Reply.rowPrefix)
+            {
+                let row = incoming[(read + Reply.rowPrefix.count)..<end]
+                // JSON spells control characters out.
+                guard row.first == UInt8(ascii: "{"), row.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                    throw outOfStep(String(decoding: row.prefix(80), as: UTF8.self))
+                }
+                output.write(bytes: incoming[(read + Reply.rowPrefix.count)...end])
+                read = end + 1
+            }
+            switch try nextIfHere() {
+            case nil: try fillBlocking()
+            case .done?: return
+            case .refused(let refusal)?: throw Failure(refusal)
+            case .push?: continue
+            case .nothing?, .message?, .row?, .text?: throw outOfStep()
+            }
+        }
+    }
+
     /// The next reply or push in `incoming`, if it is there to its end.
     private func nextIfHere() throws(Failure) -> Reply? {
         guard let end = incoming[max(read, searched)...].firstIndex(of: .lineFeed) else {

@@ -54,7 +54,8 @@ struct Delivered: Equatable {
 }
 
 extension Reply {
-    private static let rowPrefix = Array("ROW ".utf8)
+    /// How a row begins.
+    static let rowPrefix = Array("ROW ".utf8)
 
     /// What a line says, and how many bytes of body follow it; `nil` when it is no reply.
     static func parse(_ line: some BidirectionalCollection<UInt8>) -> (reply: Reply, bodyBytes: Int?)? {

@@ -35,6 +35,8 @@ struct DoctorFacts {
     /// The server's time.
     var now: Int64 { status.time("now") ?? localNow }
 
+    /// What is asked of each queue: all but what says the same once more.
+    private static let fields = Columns.queues.map(\.name).filter { !["arguments", "origins"].contains($0) }
     /// Queues that are asked one by one who holds what, and ways that are asked for.
     private static let questionsMax = 200
 
@@ -44,7 +46,7 @@ struct DoctorFacts {
         facts.isLive = isLive
         facts.status = try source.status()
         facts.localNow = Terminal.now
-        try source.queues(match: nil, fields: nil) { facts.queues.append($0) }
+        try source.queues(match: nil, fields: Self.fields) { facts.queues.append($0) }
         try source.exchanges(match: nil) { facts.exchanges.append($0) }
         try source.bindings { if let binding = BindingRow($0) { facts.bindings.append(binding) } }
         try source.consumers(match: nil) { facts.consumers.append($0) }

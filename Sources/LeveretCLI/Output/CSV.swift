@@ -18,7 +18,13 @@ enum CSV {
     }
 
     private static func quoted(_ field: String) -> String {
-        guard field.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return field }
+        let isPlain = field.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: ","), .quote, .lineFeed, 0x0D: false
+            default: true
+            }
+        }
+        if isPlain { return field }
         return "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
             + "\""
     }

@@ -58,16 +58,31 @@ struct RowPrinter {
         rows += 1
         switch format {
         case .json:
-            let fields = columns.compactMap { column in
-                row[column.name].map { JSON.Field(name: column.name, value: $0) }
+            guard isChosen else { return output.write(row.compact + "\n") }
+            let fields = zip(columns, values(of: row)).compactMap { column, value in
+                value.map { JSON.Field(name: column.name, value: $0) }
             }
-            output.write((isChosen ? .object(fields) : row).compact + "\n")
+            output.write(JSON.object(fields).compact + "\n")
         case .csv:
             if rows == 1 { output.write(CSV.line(columns.map(\.name))) }
-            output.write(CSV.line(columns.map { CSV.field(row[$0.name]) }))
+            output.write(CSV.line(values(of: row).map(CSV.field)))
         case .table:
-            waiting.append(columns.map { $0.cell(row[$0.name], now: now) })
+            waiting.append(zip(columns, values(of: row)).map { $0.cell($1, now: now) })
             if rows >= Self.rowsMeasured || !widths.isEmpty { writeWaiting() }
+        }
+    }
+
+    /// What a row has for each column. Rows mostly have their fields in the order of the columns.
+    private func values(of row: JSON) -> [JSON?] {
+        guard case .object(let fields) = row else { return columns.map { _ in nil } }
+        var next = 0
+        return columns.map { column in
+            let index =
+                fields[next...].firstIndex { $0.name == column.name }
+                ?? fields[..<next].firstIndex { $0.name == column.name }
+            guard let index else { return nil }
+            next = index + 1
+            return fields[index].value
         }
     }
 

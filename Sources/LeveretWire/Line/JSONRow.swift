@@ -4,53 +4,61 @@ import LeveretCore
 
 /// Writes a JSON object.
 struct JSONRow {
-    private(set) var text = "{"
+    /// It so far, in UTF-8.
+    private(set) var bytes: [UInt8] = []
     /// The names of the fields to write; `nil` is all.
     private let fields: Set<String>?
 
     /// An object of the fields that these name; `nil` is all.
-    init(fields: Set<String>? = nil) { self.fields = fields }
+    init(fields: Set<String>? = nil) {
+        self.fields = fields
+        bytes.reserveCapacity(1024)
+        bytes.append(UInt8(ascii: "{"))
+    }
+
+    /// The object as text.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// Begins a field; false where it is left out.
     private mutating func key(_ name: String) -> Bool {
         if let fields, !fields.contains(name) { return false }
-        if text.utf8.count > 1 { text += "," }
-        JSONText.write(name, into: &text)
-        text += ":"
+        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+        JSONText.append(name, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
         return true
     }
 
     mutating func field(_ name: String, _ value: String) {
         guard key(name) else { return }
-        JSONText.write(value, into: &text)
+        JSONText.append(value, to: &bytes)
     }
 
     mutating func field(_ name: String, _ value: some BinaryInteger) {
         guard key(name) else { return }
-        text += String(value)
+        JSONText.append(plain: String(value), to: &bytes)
     }
 
     mutating func field(_ name: String, _ value: Bool) {
         guard key(name) else { return }
-        text += value ? "true" : "false"
+        JSONText.append(plain: value ? "true" : "false", to: &bytes)
     }
 
     /// A number per second, with one decimal.
     mutating func field(_ name: String, rate: Double) {
         guard key(name) else { return }
         let tenths = rate.isFinite && rate >= 0 && rate < 1e15 ? Int((rate * 10).rounded()) : 0
-        text += "\(tenths / 10).\(tenths % 10)"
+        JSONText.append(plain: "\(tenths / 10).\(tenths % 10)", to: &bytes)
     }
 
     mutating func field(_ name: String, _ value: FieldValue) {
         guard key(name) else { return }
-        JSONText.write(value, into: &text)
+        JSONText.append(value, to: &bytes)
     }
 
     /// A value that is JSON already.
     mutating func json(_ name: String, _ text: String) {
         guard key(name) else { return }
-        self.text += text
+        JSONText.append(plain: text, to: &bytes)
     }
 
     mutating func field(_ name: String, text: String?) {
@@ -64,9 +72,9 @@ struct JSONRow {
 
     mutating func null(_ name: String) {
         guard key(name) else { return }
-        text += "null"
+        JSONText.append(plain: "null", to: &bytes)
     }
 
     /// Ends the object.
-    mutating func end() { text += "}" }
+    mutating func end() { bytes.append(UInt8(ascii: "}")) }
 }

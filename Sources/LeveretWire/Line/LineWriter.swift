@@ -131,7 +131,7 @@ struct LineWriter: Sendable {
             row(index, &json)
             out.writeBytes(prefix)
             out.writeString("ROW ")
-            out.writeString(json.text)
+            out.writeBytes(json.bytes)
             out.writeString("\n")
         }
     }
