@@ -1,6 +1,7 @@
 // The public face of an embedded broker: opening it, the doors into it, and its end. What it can do is in
 // the extensions: Broker+Topology, Broker+Publish, Broker+Consume, Broker+Inspect, Transaction.
 
+public import CoreMetrics
 @_exported public import LeveretCore
 public import Logging
 
@@ -39,6 +40,21 @@ public final class Broker: Sendable {
         case memory
     }
 
+    /// What lets clients change how much the process logs, while it runs.
+    public struct LogControl: Sendable {
+        /// The level to begin with.
+        public var initial: LogLevel
+        /// Called with each level that a client asks for, on any thread and outside all locks; it must only pass the
+        /// word on.
+        public var set: @Sendable (LogLevel) -> Void
+
+        /// Control over a log that begins at `initial`.
+        public init(initial: LogLevel, set: @escaping @Sendable (LogLevel) -> Void) {
+            self.initial = initial
+            self.set = set
+        }
+    }
+
     /// How a broker is set up.
     public struct Configuration: Sendable {
         /// How the file is written: durability, and the copy before a migration.
@@ -47,6 +63,11 @@ public final class Broker: Sendable {
         public var limits = CoreLimits()
         /// Where the broker logs: a line per event that matters, none per message.
         public var logger: Logger
+        /// Where the broker's metrics go (docs/operations.md, Metrics); `nil`, the default, is the process's backend,
+        /// as `MetricsSystem.bootstrap` has set it before the broker was opened.
+        public var metrics: (any MetricsFactory)?
+        /// How clients change what the process logs (LOG); `nil`, the default, refuses it.
+        public var logControl: LogControl?
         /// The broker's time; `nil` is the wall clock, anchored when the broker opens.
         public var clock: BrokerClock?
         /// What server-made names and jitter grow from; `nil` is a random one.
@@ -88,7 +109,10 @@ public final class Broker: Sendable {
         }
         let hasReader = startWorkerThread("leveret-reader") { engine.reader.run(for: engine) }
         let hasSearcher = startWorkerThread("leveret-search") { engine.searcher.run(for: engine) }
-        let hasTimer = startWorkerThread("leveret-timer") { Timekeeper(engine: engine).run() }
+        let hasTimer = startWorkerThread("leveret-timer") {
+            var timekeeper = Timekeeper(engine: engine)
+            timekeeper.run()
+        }
         guard !(hasWriter && hasReader && hasSearcher && hasTimer) else { return }
         // The lease ends what runs. The writer's end, which closes the store, waits for those that read it.
         if !hasReader { engine.reader.neverRuns() }

@@ -1,6 +1,7 @@
 // The lock around the core, and what must happen once it is let go. Sessions, the writer, the reader and the
 // timekeeper enter here; nobody else touches the core. Nothing in here waits.
 
+import CoreMetrics
 import LeveretCore
 import Logging
 import Synchronization
@@ -20,6 +21,8 @@ struct FollowUp: Sendable {
     var wakes: [Outlet] = []
     var loads: [LoadRequest] = []
     var searches: [Search] = []
+    /// What is to be logged from here on, where that has changed.
+    var logLevel: LogLevel?
     /// What closes the connections that an operator wants closed.
     var closings: [@Sendable () -> Void] = []
     var hasNews = false
@@ -98,6 +101,7 @@ struct EngineState: ~Copyable {
             guard let closer = closers[closing.connection] else { continue }
             followUp.closings.append { closer(closing.reason) }
         }
+        if let level = outputs.logLevel { followUp.logLevel = level }
         loads.pass(outputs.loads, committed: committed, to: &followUp.loads)
         searches.pass(outputs.searches, committed: committed, to: &followUp.searches)
         if !outputs.events.isEmpty, !listeners.isEmpty {
@@ -151,6 +155,9 @@ final class Engine: Sendable {
     let reader: Reader
     let searcher: Searcher
 
+    /// Where it tells how it is; `nil` where nobody listens.
+    let metrics: BrokerMetrics?
+    private let setLogLevel: (@Sendable (LogLevel) -> Void)?
     private let state: Mutex<EngineState>
     private let telling = Mutex(())  // keeps what is told in order; taken before the engine's lock
     let ending = Mutex(Ending())  // guards who waits for the end
@@ -159,6 +166,8 @@ final class Engine: Sendable {
     init(storage path: String?, configuration: Broker.Configuration) throws(BrokerError) {
         clock = configuration.clock ?? .system()
         logger = configuration.logger
+        metrics = BrokerMetrics(configuration.metrics ?? MetricsSystem.factory)
+        setLogLevel = configuration.logControl?.set
         let now = clock.now()
         let (store, recovered) = try Store.open(
             path: path, options: configuration.store, now: now, logger: configuration.logger)
@@ -168,6 +177,7 @@ final class Engine: Sendable {
         var generator = SystemRandomNumberGenerator()
         var core = BrokerCore(limits: configuration.limits, seed: configuration.seed ?? generator.next())
         core.facts.version = Broker.version
+        core.facts.logLevel = configuration.logControl?.initial
         core.facts.database = path.map { Files.absolute($0) } ?? ""
         core.recover(recovered, now: now)
         // Before anybody can publish what there is no room for.
@@ -204,6 +214,10 @@ final class Engine: Sendable {
         if !followUp.searches.isEmpty { searcher.request(followUp.searches) }
         for outlet in followUp.wakes { outlet.wake() }
         for close in followUp.closings { close() }
+        if let level = followUp.logLevel {
+            setLogLevel?(level)
+            logger.notice("log level changed by a client", metadata: ["log-level": "\(level)"])
+        }
         if followUp.wakesTimekeeper { timekeeperSignal.raise() }
         if followUp.hasNews { tellListeners() }
     }

@@ -1,5 +1,6 @@
 // The thread that keeps the core's appointments and goes on with its long work (purges, mass expiry), one
-// slice at a time with the lock free in between, so that no caller has to.
+// slice at a time with the lock free in between, so that no caller has to. Where there is a metrics backend, it tells
+// that how the broker is.
 
 import LeveretCore
 
@@ -11,28 +12,39 @@ struct Timekeeper {
         case end
     }
 
-    let engine: Engine
+    private let engine: Engine
+    private var report: MetricsReport?
+
+    init(engine: Engine) {
+        self.engine = engine
+        report = MetricsReport(of: engine)
+    }
 
     /// The thread's whole life.
-    func run() {
+    mutating func run() {
         while true {
+            report?.reportIfDue()
             switch step() {
             case .again: continue
             case .sleep(let until, let now): sleep(until: until, now: now)
-            case .end: return
+            case .end:
+                report?.reportIfDue(isLast: true)
+                return
             }
         }
     }
 
     private func step() -> Step {
-        engine.enter { state, now in
+        let nextReport = report?.next ?? .distantFuture
+        return engine.enter { state, now in
             state.timekeeperSleepsUntil = nil
             if state.isStopping { return .end }
             if state.core.nextWake <= now { state.core.timeReached(now: now) }
             if state.hasLongWork { state.core.continueWork(now: now) }
             if state.hasLongWork || state.core.nextWake <= now { return .again }
-            state.timekeeperSleepsUntil = state.core.nextWake
-            return .sleep(until: state.core.nextWake, now: now)
+            let until = min(state.core.nextWake, nextReport)
+            state.timekeeperSleepsUntil = until
+            return .sleep(until: until, now: now)
         }
     }
 

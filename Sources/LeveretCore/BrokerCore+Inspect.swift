@@ -74,7 +74,7 @@ extension BrokerCore {
     }
 
     /// The broker as a whole. O(queues).
-    func status(now: Instant) -> BrokerStatus {
+    package func status(now: Instant) -> BrokerStatus {
         var status = totals
         status.now = now
         status.version = facts.version
@@ -82,6 +82,8 @@ extension BrokerCore {
         status.databaseBytes = facts.databaseBytes
         status.diskFreeBytes = facts.diskFreeBytes
         status.residentBytes = facts.residentBytes
+        status.limits = facts.limits
+        status.logLevel = facts.logLevel
         status.messageBytes = messageBytes
         status.queues = queuesByID.count
         status.exchanges = topology.exchangeCount

@@ -188,6 +188,7 @@ extension BrokerCore {
         case .deletePolicy(let name, let isOperator):
             deletePolicy(name, isOperator: isOperator, ticket, session, now: now)
         case .closeConnection(let name, let reason): close(name, reason: reason, ticket, session)
+        case .setLogLevel(let level): setLogLevel(level, ticket, session)
         case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message, let after): route(message, after: after, ticket, session)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,

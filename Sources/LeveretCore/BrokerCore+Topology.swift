@@ -73,7 +73,7 @@ extension BrokerCore {
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
         case .publish, .settle, .touch, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover,
             .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
-            .why, .route, .query, .closeConnection, .restore:
+            .why, .route, .query, .closeConnection, .setLogLevel, .restore:
             break
         }
         return .done

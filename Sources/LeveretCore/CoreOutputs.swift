@@ -68,6 +68,8 @@ public struct CoreOutputs: Sendable {
     public var wakes: [SessionID] = []
     /// Connections that whoever opened them is to close.
     public var closings: [Closing] = []
+    /// What is to be logged from here on; `nil` where nobody has asked for a change.
+    public var logLevel: LogLevel?
     /// For those who listen.
     public var events: [BrokerEvent] = []
 
@@ -87,6 +89,10 @@ public struct BrokerFacts: Sendable {
     public var diskFreeBytes: Int?
     /// Resident memory of the process in bytes.
     public var residentBytes = 0
+    /// What the server in front keeps to, each by its name.
+    public var limits = FieldTable()
+    /// From which weight on the process logs; `nil` where that can't be changed by a request.
+    public var logLevel: LogLevel?
 
     /// Nothing known.
     public init() {}

@@ -280,6 +280,11 @@ public struct BrokerStatus: Sendable, Hashable {
     public var publishRate = 0.0
     /// Deliveries made per second, over the last seconds.
     public var deliverRate = 0.0
+    /// What the server in front keeps to: `connections`, `line_bytes`, `body_bytes`, `memory_bytes` and
+    /// `disk_free_bytes_min`, 0 for what is without limit; empty where there is no server.
+    public var limits = FieldTable()
+    /// From which weight on the process logs; `nil` where that is not the broker's to say.
+    public var logLevel: LogLevel?
     /// What is wrong, a sentence each; publishes may be refused.
     public var alarms: [String] = []
 

@@ -301,6 +301,9 @@ public enum Request: Sendable {
     case status(QueueName?)
     /// Closes the connection of this number, or all of this name, telling them the reason; answered by `.count`.
     indirect case closeConnection(String, reason: String)
+    /// Has the program that the broker runs in log from this weight on; answered by `.done`, or refused (540) where the
+    /// program takes no such wish.
+    case setLogLevel(LogLevel)
     /// Why messages of a queue stand still; answered by `.reasons`.
     case why(QueueName)
     /// Which queues a message would reach, and how; answered by a `.page` of `.routes`.

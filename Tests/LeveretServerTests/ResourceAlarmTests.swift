@@ -2,6 +2,7 @@
 
 import Leveret
 import LeveretTestSupport
+import LeveretWire
 import Logging
 import Synchronization
 import Testing
@@ -122,6 +123,20 @@ import Testing
             server.lookAround()
             #expect(try client.waitForNext()?.line.hasPrefix("NOTE unblocked") == true)
             #expect(try client.ask("PUB \"\" jobs :three").line == "OK 1")
+        }
+    }
+
+    @Test func `every limit is in the status`() async throws {
+        try await Self.withServer {
+            $0.limits.connectionsMax = 7
+            $0.limits.line.bodyBytesMax = 1_000
+            $0.alarms.diskFreeBytesMin = 1 << 20
+        } body: { _, _, port in
+            let row = try LineSocket(port: port).ask("STAT fields=limits").line
+            #expect(
+                row
+                    == #"ROW {"limits":{"connections":7,"line_bytes":8192,"body_bytes":1000,"memory_bytes":0,"#
+                    + #""disk_free_bytes_min":1048576}}"#)
         }
     }
 

@@ -107,6 +107,31 @@ struct BrokerSessionTests {
         try await broker.shutdown()
     }
 
+    @Test func `a client changes what is logged where the program takes such a wish`() async throws {
+        let wishes = Mutex<[LogLevel]>([])
+        var configuration = Broker.Configuration()
+        configuration.logControl = Broker.LogControl(initial: .info) { level in
+            wishes.withLock { $0.append(level) }
+        }
+        let broker = try Broker(.memory, configuration: configuration)
+        #expect(try await broker.status().logLevel == .info)
+        let client = Client(of: broker.openConnection(name: "operator"))
+        _ = client.submit(.setLogLevel(.critical))
+        #expect(try await broker.status().logLevel == .critical)
+        #expect(wishes.withLock { $0 } == [.critical])
+        // SIGHUP of a server.
+        broker.logLevelChanged(to: .notice)
+        #expect(try await broker.status().logLevel == .notice)
+        try await broker.shutdown()
+
+        let deaf = try BrokerFixture.inMemory()
+        let other = Client(of: deaf.openConnection(name: "operator"))
+        let answers = await other.collect(from: other.submit(.setLogLevel(.debug))) { $0.count == 1 }
+        #expect(answers.compactMap(\.refusal?.code) == [.notImplemented])
+        #expect(try await deaf.status().logLevel == nil)
+        try await deaf.shutdown()
+    }
+
     @Test func `closing a connection returns its messages and deletes its exclusive queues`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")

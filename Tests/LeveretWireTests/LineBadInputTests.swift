@@ -32,7 +32,7 @@ private let longest = String(repeating: "n", count: 255)
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
         ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
-        ("KILL", "KILL connection 1"),
+        ("KILL", "KILL connection 1"), ("LOG", "LOG debug"), ("EXPORT", "EXPORT q"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -211,6 +211,7 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("DROP policy p if-empty", 502, "operator is for policies"),
         Refusal("DROP queue q operator", 502, "operator is for policies"),
         Refusal("DROP exchange e if-empty", 502, "if-unused only"),
+        Refusal("LOG loud", 502, "LOG knows no level 'loud'", "the syntax is: LOG trace|debug"),
         Refusal("LIST frobs", 502, "LIST knows queues", "not 'frobs'"),
         Refusal("PUB \"\" \"half", 502, "a quote is open", "close it"),
         Refusal("PUB \"\" \"\\q\" :x", 502, "escapes"),
@@ -220,7 +221,7 @@ private let longest = String(repeating: "n", count: 255)
 
     @Test(arguments: [
         "auth u p", "VHOST v", "USER", "PERMISSION",
-        "LOG debug", "BACKUP f", "EXPORT", "USER {4}\nPING",
+        "BACKUP f", "USER {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {
         let verb = request.split(separator: " ")[0].uppercased()

@@ -10,7 +10,7 @@ import Testing
         (
             "Leveret",
             [
-                "LeveretCore", "CSQLite", "Logging", "ServiceLifecycle", "Synchronization",
+                "LeveretCore", "CSQLite", "CoreMetrics", "Logging", "ServiceLifecycle", "Synchronization",
                 "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),

@@ -5,7 +5,7 @@ import Logging
 import Synchronization
 
 /// The level from which on lines are written.
-final class LogLevel: Sendable {
+final class ProcessLogLevel: Sendable {
     private let level: Mutex<Logger.Level>  // guards the level
 
     init(_ level: Logger.Level) { self.level = Mutex(level) }
@@ -18,9 +18,9 @@ final class LogLevel: Sendable {
 /// Writes what the process's level lets through.
 struct LeveledLog: LogHandler {
     private var lines: StreamLogHandler
-    private let level: LogLevel
+    private let level: ProcessLogLevel
 
-    init(label: String, level: LogLevel) {
+    init(label: String, level: ProcessLogLevel) {
         lines = StreamLogHandler.standardError(label: label)
         lines.logLevel = .trace
         self.level = level

@@ -14,7 +14,8 @@ enum Columns {
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
         .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
-        .shown("deduplicated", .number), .shown("alarms", .sentences),
+        .shown("deduplicated", .number), .shown("limits", .tally), .hidden("log_level"),
+        .shown("alarms", .sentences),
     ]
 
     /// `queues`.

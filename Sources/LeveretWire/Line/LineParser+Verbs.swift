@@ -100,13 +100,13 @@ extension LineArguments {
         BrokerError(.syntaxError, "\(what); the syntax is: \(verb.syntax)")
     }
 
-    /// PEEK.
-    func peek() throws(BrokerError) -> Peek {
+    /// PEEK, and EXPORT; `count` is how many messages they show unless told.
+    func peek(count: Int64 = 10) throws(BrokerError) -> Peek {
         Peek(
             QueueName(try name(0, "queue's name")),
             state: try word("state", as: PeekedState.self).map(\.state) ?? .ready,
             from: MessageNumber(try number("from", in: 0...Int64.max) ?? 0),
-            countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? 10),
+            countMax: Int(try number("n", in: 1...LineLimits.peekCountMax) ?? count),
             where: try text("where", bytesMax: LineLimits.queryTextBytesMax)
         )
     }
@@ -138,6 +138,14 @@ extension LineArguments {
         }
         let name = try name(1, "connection's number or name", bytesMax: 2 * LineLimits.nameBytesMax)
         return .closeConnection(name, reason: try text("reason") ?? "an operator closed this connection")
+    }
+
+    /// LOG.
+    func logLevel() throws(BrokerError) -> Request {
+        guard let level = LogLevel(rawValue: positional[0].shown.lowercased()) else {
+            throw wrongSyntax("LOG knows no level '\(positional[0].shown)'")
+        }
+        return .setLogLevel(level)
     }
 
     private func position() throws(BrokerError) -> MessageNumber {

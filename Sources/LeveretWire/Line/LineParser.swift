@@ -39,6 +39,8 @@ public enum LineReplyForm: Sendable, Hashable {
     case named(String)
     /// Rows of PEEK without the messages' bodies.
     case withoutBodies
+    /// Rows of PEEK as IMPORT takes them, of messages of this queue.
+    case documents(QueueName)
     /// Rows of a listing.
     case rows
     /// Rows of a listing, and of each only the fields of these names.
@@ -49,7 +51,12 @@ public enum LineReplyForm: Sendable, Hashable {
     case transaction(tags: [Int: String])
 
     /// The reply may be long.
-    var isListing: Bool { self == .rows || self == .withoutBodies || fields != nil }
+    var isListing: Bool {
+        switch self {
+        case .rows, .withoutBodies, .documents, .fields: true
+        case .plain, .named, .waiting, .transaction: false
+        }
+    }
 
     /// The names of the fields that its rows have; `nil` is all.
     var fields: Set<String>? { if case .fields(let fields) = self { fields } else { nil } }
@@ -144,9 +151,13 @@ extension LineHead {
         case .peek:
             let form: LineReplyForm = try arguments.flag("body", default: true) ? .rows : .withoutBodies
             return .complete(.submit(.peek(try arguments.peek()), form))
+        case .export:
+            let peek = try arguments.peek(count: LineLimits.peekCountMax)
+            return .complete(.submit(.peek(peek), .documents(peek.queue)))
         case .edit: return try arguments.edit(hasBody: hasBody)
         case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
         case .kill: return .complete(.submit(try arguments.kill(), .plain))
+        case .log: return .complete(.submit(try arguments.logLevel(), .plain))
         case .list, .stat, .why, .route, .sql:
             return .complete(.submit(try arguments.listing(), try arguments.listingForm()))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:

@@ -190,6 +190,8 @@ enum LineRows {
         json.field("in_rate", rate: row.publishRate)
         json.field("out_rate", rate: row.deliverRate)
         json.field("deduplicated", row.deduplicated)
+        json.field("limits", .table(row.limits))
+        json.field("log_level", text: row.logLevel?.rawValue)
         json.field("alarms", .array(row.alarms.map { .string($0) }))
         json.end()
     }

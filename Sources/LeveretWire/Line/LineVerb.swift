@@ -8,9 +8,10 @@
 enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
+    case export
     case `import`
     case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
-        kill,
+        kill, log,
         ping,
         help,
         quit
@@ -67,6 +68,8 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .replay:
             "REPLAY queue [to queue2|exchange=e [key=k]] [n=n] [where=condition] "
                 + "[position=p [if=version] [h.NAME=v] [:text|{N}]]"
+        case .export:
+            "EXPORT queue [n=1000] [from=position] [state=ready|unacked|delayed|all] [where=condition]"
         case .import: "IMPORT queue :json|{N}"
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
@@ -80,6 +83,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .route: "ROUTE exchange key [h.NAME=v]"
         case .sql: "SQL query"
         case .kill: "KILL connection number|name [reason=text]"
+        case .log: "LOG trace|debug|info|notice|warning|error|critical"
         case .ping: "PING"
         case .help: "HELP [verb]"
         case .quit: "QUIT"
@@ -92,7 +96,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
-            .why, .sql, .import:
+            .why, .sql, .log, .export, .import:
             1...1
         case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
@@ -136,6 +140,7 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "delayed-retry-backoff", "delayed-retry-jitter",
             ]
         case .peek: ["n", "from", "state", "where", "body"]
+        case .export: ["n", "from", "state", "where"]
         case .move, .replay: ["exchange", "key", "n", "where", "position", "if"]
         case .purge: ["n", "where"]
         case .drop: ["if-empty", "if-unused", "operator"]
@@ -143,7 +148,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .stat: ["fields"]
         case .kill: ["reason"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .why, .route, .sql, .ping, .help, .quit, .import:
+            .why, .route, .sql, .log, .ping, .help, .quit, .import:
             []
         }
     }
@@ -165,6 +170,6 @@ enum LineVerb: String, CaseIterable, Sendable {
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
         "auth", "vhost",
-        "user", "permission", "log", "backup", "export",
+        "user", "permission", "backup",
     ]
 }
