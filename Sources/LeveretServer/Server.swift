@@ -2,6 +2,7 @@
 // what is said on a socket is the handlers' business, what becomes of messages the broker's.
 
 public import Leveret
+import LeveretWire
 public import Logging
 import NIOCore
 import NIOPosix
@@ -83,10 +84,23 @@ public final class Server: Service {
     public func start() async throws -> [ListenAddress] {
         let descriptors = FileDescriptors.raiseLimit()
         connections.limit(to: descriptors - 64)
+        broker.setServerLimits([
+            "connections": .int(Int64(connections.limit)),
+            "line_bytes": .int(Int64(configuration.limits.line.lineBytesMax)),
+            "body_bytes": .int(Int64(configuration.limits.line.bodyBytesMax)),
+            "memory_bytes": .int(Int64(configuration.alarms.residentBytesMax)),
+            "disk_free_bytes_min": .int(Int64(configuration.alarms.diskFreeBytesMin)),
+        ])
         var bound: [ListenAddress] = []
         do {
             if let tls = configuration.tls { try parts.tls.read(tls) }
-            for address in configuration.addresses {
+            for socket in configuration.inheritedSockets {
+                let address = try socket.address()
+                let listener = try await listen(on: address, through: socket)
+                listeners.withLock { $0?.append(listener) }
+                bound.append(address)
+            }
+            for address in configuration.addresses where configuration.inheritedSockets.isEmpty {
                 let listener = try await listen(on: address)
                 listeners.withLock { $0?.append(listener) }
                 bound.append(address.listening(on: listener.channel.localAddress?.port))
@@ -187,7 +201,7 @@ public final class Server: Service {
         case .tcp(let host, let port):
             return Listener(channel: try await bind(address, .open, host, port))
         case .tls(let host, let port):
-            guard parts.tls.current != nil else { throw Self.noCertificate(address) }
+            try requireCertificate(for: address)
             return Listener(channel: try await bind(address, .tlsOnly, host, port))
         case .unix(let path):
             let socket = try UnixSocket(path: path, mode: configuration.unixSocketMode)
@@ -199,6 +213,25 @@ public final class Server: Service {
                 throw Self.refusal(address, error)
             }
         }
+    }
+
+    private func listen(
+        on address: ListenAddress, through socket: InheritedSocket
+    ) async throws -> Listener {
+        if socket.isTLSOnly { try requireCertificate(for: address) }
+        var bootstrap = bootstrap(address, socket.isTLSOnly ? .tlsOnly : .open)
+        if address.port != nil {
+            bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        }
+        do {
+            return Listener(channel: try await bootstrap.withBoundSocket(socket.descriptor).get())
+        } catch {
+            throw Self.refusal(address, error)
+        }
+    }
+
+    private func requireCertificate(for address: ListenAddress) throws(BrokerError) {
+        guard parts.tls.current != nil else { throw Self.noCertificate(address) }
     }
 
     private func bind(

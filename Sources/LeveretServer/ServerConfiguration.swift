@@ -40,6 +40,8 @@ public struct ServerLimits: Hashable, Sendable {
 public struct ServerConfiguration: Hashable, Sendable {
     /// Where it listens; every protocol is spoken on each.
     public var addresses = [ListenAddress()]
+    /// What it listens on instead, where the process was started with sockets that listen already.
+    public var inheritedSockets: [InheritedSocket] = []
     /// Who may connect to sockets in the file system, as permissions of a file: 0o600 is this user alone.
     public var unixSocketMode: UInt32 = 0o600
     /// What it proves who it is with; without, it speaks no TLS.

@@ -13,7 +13,7 @@ struct ServeRun {
     private let settings: ServeSettings
     /// Reads all settings again.
     private let reread: () throws(Failure) -> ServeSettings
-    private let level: LogLevel
+    private let level: ProcessLogLevel
     private let logger: Logger
     private let notifier = ServiceNotifier()
 
@@ -21,7 +21,7 @@ struct ServeRun {
     init(_ settings: ServeSettings, reread: @escaping () throws(Failure) -> ServeSettings) {
         self.settings = settings
         self.reread = reread
-        let level = LogLevel(settings.logLevel)
+        let level = ProcessLogLevel(settings.logLevel)
         self.level = level
         LoggingSystem.bootstrap { LeveledLog(label: $0, level: level) }
         logger = Logger(label: "leveret")
@@ -29,9 +29,15 @@ struct ServeRun {
 
     /// Serves until SIGTERM or SIGINT.
     func run() async throws {
+        let inherited = try SocketActivation.sockets()
         var configuration = Broker.Configuration()
         configuration.store.durability = settings.durability
         configuration.limits.bodyBytesMax = settings.server.limits.line.bodyBytesMax
+        if let initial = LogLevel(rawValue: settings.logLevel.rawValue) {
+            configuration.logControl = Broker.LogControl(initial: initial) { [level] wanted in
+                if let wanted = Logger.Level(rawValue: wanted.rawValue) { level.set(wanted) }
+            }
+        }
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         let broker: Broker
         do {
@@ -41,14 +47,16 @@ struct ServeRun {
         } catch {
             throw Failure(error)
         }
-        let server = Server(broker: broker, configuration: settings.server)
         do {
+            var serverConfiguration = settings.server
+            serverConfiguration.inheritedSockets = inherited
+            let server = Server(broker: broker, configuration: serverConfiguration)
             let addresses = try await server.start()
             Terminal.write(
                 Self.greeting(addresses, program: Terminal.programName).utf8, to: Terminal.standardOutput)
             let status = "listening on " + addresses.map(\.description).joined(separator: ", ")
             notifier.ready(status)
-            try await untilStopped(signals, broker, reload: { reload(server, status) }) {
+            try await untilStopped(signals, broker, reload: { reload(server, broker, status) }) {
                 notifier.stopping()
                 try await server.stop()
                 try await broker.shutdown()
@@ -101,7 +109,7 @@ struct ServeRun {
     }
 
     /// SIGHUP: takes over what can change in a running server.
-    private func reload(_ server: Server, _ status: String) {
+    private func reload(_ server: Server, _ broker: Broker, _ status: String) {
         notifier.reloading()
         defer { notifier.ready(status) }
         do {
@@ -109,6 +117,7 @@ struct ServeRun {
             let isRenewed = settings.server.tls != nil && new.server.tls != nil
             if isRenewed, let tls = new.server.tls { try server.renewCertificate(tls) }
             level.set(new.logLevel)
+            if let level = LogLevel(rawValue: new.logLevel.rawValue) { broker.logLevelChanged(to: level) }
             logger.notice(
                 "configuration read again",
                 metadata: [

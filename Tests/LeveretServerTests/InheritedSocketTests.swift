@@ -1,0 +1,73 @@
+// Sockets that whoever started the process has made: the server listens on them and on nothing else.
+
+import Foundation
+import Leveret
+import LeveretTestSupport
+import Testing
+
+@testable import LeveretServer
+
+@Suite struct InheritedSocketTests {
+    /// A socket that listens on a free port, or is only bound.
+    private static func tcpSocket(listening: Bool = true) throws -> (descriptor: Int32, port: UInt16) {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) + getsockname(descriptor, $0, &length)
+            }
+        }
+        #expect(code == 0 && (!listening || listen(descriptor, 16) == 0))
+        return (descriptor, UInt16(bigEndian: address.sin_port))
+    }
+
+    private static func server(_ sockets: [InheritedSocket]) throws -> (Broker, Server) {
+        let broker = try Broker(.memory, configuration: .quiet)
+        var configuration = ServerConfiguration()
+        configuration.addresses = [.unix(path: "/nowhere/at/all")]
+        configuration.inheritedSockets = sockets
+        return (
+            broker,
+            Server(broker: broker, configuration: configuration, logger: Broker.Configuration.quiet.logger)
+        )
+    }
+
+    @Test func `a server listens on what it was handed, and on nothing else`() async throws {
+        let folder = try TemporaryFolder()
+        let (descriptor, port) = try Self.tcpSocket()
+        let path = folder.path("leveret.sock")
+        let file = try UnixSocket(path: path, mode: 0o600)
+        #expect(listen(file.descriptor, 16) == 0)
+        // It was there before the server was.
+        let early = try LineSocket(port: port)
+        let (broker, server) = try Self.server([
+            InheritedSocket(descriptor: descriptor), InheritedSocket(descriptor: file.descriptor),
+        ])
+        #expect(try await server.start() == [.tcp(host: "127.0.0.1", port: Int(port)), .unix(path: path)])
+        #expect(try early.ask("PING").line == "OK")
+        #expect(try LineSocket(path: path).ask("PING").line == "OK")
+        try await server.stop()
+        try await broker.shutdown()
+        // Whoever made the file removes it.
+        #expect(FileManager.default.fileExists(atPath: path))
+    }
+
+    @Test func `what is no listening socket is refused by its number`() async throws {
+        let (bound, _) = try Self.tcpSocket(listening: false)
+        for socket in [bound, 1 << 20] {
+            let (broker, server) = try Self.server([InheritedSocket(descriptor: socket)])
+            await #expect(throws: BrokerError.self) { try await server.start() }
+            try await broker.shutdown()
+        }
+        let (descriptor, port) = try Self.tcpSocket()
+        let (broker, server) = try Self.server([InheritedSocket(descriptor: descriptor, isTLSOnly: true)])
+        let error = await #expect(throws: BrokerError.self) { try await server.start() }
+        #expect(
+            error?.text.contains("can't listen on tls://127.0.0.1:\(port): there is no certificate") == true)
+        try await broker.shutdown()
+        for socket in [bound, descriptor] { close(socket) }
+    }
+}
