@@ -131,6 +131,9 @@ enum Input {
         return Int(facts.st_size)
     }
 
+    /// True where there is a file that this user may read.
+    static func canRead(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
     /// True where there is a file or a folder.
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

@@ -1,5 +1,7 @@
 // Readers of rows: what commands ask of the objects that a server or a file lists (docs/line-protocol.md, Rows).
 
+import Leveret
+
 // MARK: - Any row
 
 extension JSON {
@@ -39,6 +41,21 @@ extension JSON {
     var bodyBytes: [UInt8] {
         if let text = self["body"]?.text { return Array(text.utf8) }
         return self["body64"]?.text.flatMap(Base64.decode) ?? []
+    }
+
+    /// A row of EXPORT as one of PEEK, as far as pages go by it; the message itself is its `document`.
+    var rowAroundDocument: JSON {
+        guard case .object(let fields) = self else { return .null }
+        let bytes = self["body"]?.text?.utf8.count ?? bodyBytes.count
+        let due = self["due"]?.int.map { JSON.string(Instant(milliseconds: Int64($0)).iso8601) }
+        return .object([
+            Field(name: "position", value: self["position"] ?? .null),
+            Field(name: "size", value: .int(bytes)),
+            Field(name: "priority", value: self["properties"]?["priority"] ?? .null),
+            Field(name: "headers", value: self["headers"] ?? .object([])),
+            Field(name: "due", value: due ?? .null),
+            Field(name: "document", value: .object(fields.filter { $0.name != "position" })),
+        ])
     }
 
     /// An object with a field more at its end, or in the place of the one of its name.

@@ -3,7 +3,11 @@
 
 /// Pages of messages in one state, in order of delivery; in stretches, stretch by stretch.
 struct MessagePages {
+    /// Asks for one page.
+    typealias Look = (PeekRequest, (JSON) throws -> Void) throws -> Void
+
     private let source: any Source
+    private let look: Look
     private let queue: String
     private let state: PeekState
     private let hasBodies: Bool
@@ -35,12 +39,15 @@ struct MessagePages {
     ///   - more: A condition of the command's own.
     ///   - from: The first position that counts.
     ///   - last: Only what comes behind this message, which a PEEK from there has shown.
+    ///   - look: What is asked for a page; PEEK unless told.
     /// - Throws: `Failure` where there is no such queue, or the condition is refused.
     init(
         of queue: String, state: PeekState, where condition: String?, and more: String? = nil,
-        hasBodies: Bool = true, from: Int = 0, behind last: JSON? = nil, in source: any Source
+        hasBodies: Bool = true, from: Int = 0, behind last: JSON? = nil, in source: any Source,
+        by look: Look? = nil
     ) throws {
         self.source = source
+        self.look = look ?? { try source.peek($0, each: $1) }
         self.queue = queue
         self.state = state
         self.hasBodies = hasBodies
@@ -66,7 +73,7 @@ struct MessagePages {
             var rows: [JSON] = []
             var bytes = 0
             do {
-                try source.peek(request(level.condition)) { row in
+                try look(request(level.condition)) { row in
                     rows.append(row)
                     bytes = bytes.adding(row["size"]?.int ?? 0)
                 }

@@ -108,6 +108,11 @@ struct ServerSource: Source {
         try client.rows(request.option("fields", fields?.joined(separator: ",")), each: each)
     }
 
+    /// Writes all of what the server knows of these queues, an object a line.
+    func copyQueues(match: String?, to output: Output) throws(Failure) {
+        try client.copyRows(LineRequest("LIST").word("queues").option("match", match), to: output)
+    }
+
     func queue(_ name: String) throws -> JSON { try one(LineRequest("STAT").argument(name)) }
 
     func exchanges(match: String?, each: (JSON) throws -> Void) throws {
@@ -136,6 +141,13 @@ struct ServerSource: Source {
                 .option("body", peek.hasBodies ? nil : "no"),
             each: each
         )
+    }
+
+    /// The same messages as IMPORT takes them: in `document` of rows that have else only what `MessagePages` goes by.
+    func export(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {
+        let request = LineRequest("EXPORT").argument(peek.queue).option("n", peek.count)
+            .option("from", peek.from).option("state", peek.state.rawValue).option("where", peek.condition)
+        try client.rows(request) { try each($0.rowAroundDocument) }
     }
 
     func query(_ sql: String, each: (JSON) throws -> Void) throws {

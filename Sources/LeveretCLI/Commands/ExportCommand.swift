@@ -11,8 +11,9 @@ struct ExportCommand: ParsableCommand {
         abstract: "Write definitions as RabbitMQ's JSON file, and messages as JSON lines.",
         discussion: """
             Without an option the definitions go to standard output: exchanges, queues, bindings and policies, but \
-            nothing that goes with a connection. Messages always go to standard output, one a line, all as of one \
-            moment; they are read from the database file, which must be on this machine. Transient ones are not in it.
+            nothing that goes with a connection. Messages always go to standard output, one a line. Where the \
+            database is a file on this machine they are all as of one moment, without transient ones; from any \
+            other server they come page by page, while it goes on.
 
             Examples:
               leveret export > definitions.json
@@ -22,11 +23,13 @@ struct ExportCommand: ParsableCommand {
     )
 
     @Option(
-        help: ArgumentHelp("Write the definitions to this file; - is standard output.", valueName: "file"))
+        help: ArgumentHelp("Write the definitions to this file; - is standard output.", valueName: "file"),
+        completion: .file())
     var definitions: String?
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Write the messages of these queues to standard output.", valueName: "queue"))
+        help: ArgumentHelp("Write the messages of these queues to standard output.", valueName: "queue"),
+        completion: .queues)
     var messages: [String] = []
     @Flag(help: "Write the messages of all queues.")
     var all = false
@@ -53,25 +56,67 @@ struct ExportCommand: ParsableCommand {
     }
 
     private func writeMessages() throws {
-        let inspector = try DatabaseInspector(path: try source.databasePath())
-        defer { inspector.close() }
-        let output = Output(Terminal.standardOutput)
-        var progress = Progress(bytesTotal: nil)
-        var count = 0
+        var lines = ExportLines()
         Interrupt.listen()
-        try inspector.messages(of: all ? nil : messages.map { QueueName($0) }) { queue, message in
-            output.write(MessageDocument.write(message, in: queue) + "\n")
-            count += 1
-            if count % 1000 == 0 { progress.update(messages: count, bytes: 0) }
-            return !Interrupt.hasCome
+        switch try source.place() {
+        case .file(let path):
+            let inspector = try DatabaseInspector(path: path)
+            defer { inspector.close() }
+            try inspector.messages(of: all ? nil : messages.map { QueueName($0) }) { queue, message in
+                lines.write(MessageDocument.write(message, in: queue))
+            }
+        case .server(let server, _): try writeMessages(of: server, to: &lines)
         }
+        try lines.finish()
+        if Interrupt.hasCome {
+            Terminal.complain("leveret: interrupted; \(counted(lines.count, "message")) exported")
+            Interrupt.end()
+        }
+    }
+
+    /// Writes what a server has that is asked page by page: of each queue first what is delayed, then what has a place.
+    private func writeMessages(of server: ServerSource, to lines: inout ExportLines) throws {
+        var queues = messages
+        if all { try server.queues(match: nil, fields: ["name"]) { queues.append($0.name) } }
+        for queue in queues where !Interrupt.hasCome {
+            // Of those that are named one that isn't there is a mistake; of all, it has just gone.
+            if !all { _ = try server.queue(queue) }
+            for state in [PeekState.delayed, .ready, .unacked] where !Interrupt.hasCome {
+                try server.unlessGone {
+                    var pages = try MessagePages(
+                        of: queue, state: state, where: nil, in: server,
+                        by: { try server.export($0, each: $1) })
+                    while let page = try pages.next() {
+                        for row in page {
+                            guard lines.write((row["document"] ?? .null).compact) else { return }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lines of an export, one a message, and how far it is.
+private struct ExportLines {
+    private let output = Output(Terminal.standardOutput)
+    private var progress = Progress(bytesTotal: nil)
+    /// How many were written.
+    private(set) var count = 0
+
+    /// Writes a line; false where the rest is not wanted any more.
+    mutating func write(_ line: String) -> Bool {
+        output.write(line + "\n")
+        count += 1
+        if count % 1000 == 0 { progress.update(messages: count, bytes: 0) }
+        return !Interrupt.hasCome
+    }
+
+    /// Hands the last of them over.
+    mutating func finish() throws(Failure) {
         progress.clear()
         guard output.flush() else {
             throw Failure(.refused, "standard output could not be written; the export is not whole")
-        }
-        if Interrupt.hasCome {
-            Terminal.complain("leveret: interrupted; \(counted(count, "message")) exported")
-            Interrupt.end()
         }
     }
 }

@@ -1,6 +1,26 @@
-// The options of commands that only read: a server or a file.
+// The options of commands that work on a server or on a file.
 
 import ArgumentParser
+
+/// `--url`, or `--db` of a file that no server has: of commands that change what is stored.
+struct TargetOptions: ParsableArguments {
+    @OptionGroup var server: ServerOptions
+
+    @Option(
+        help: ArgumentHelp("Change this database file instead, which no server has open.", valueName: "file"),
+        completion: .file())
+    var db: String?
+
+    func validate() throws {
+        if db != nil, server.url != nil { throw ValidationError("Say --url or --db, not both.") }
+    }
+
+    /// Connects to the server, or to one of our own on the file.
+    func connect() throws(Failure) -> LineClient {
+        guard let db else { return try server.connect() }
+        return try LineClient(try FileServer.start(on: db))
+    }
+}
 
 /// `--url` or `--db`.
 struct SourceOptions: ParsableArguments {
@@ -10,7 +30,8 @@ struct SourceOptions: ParsableArguments {
         help: ArgumentHelp(
             "Read this database file instead, beside a running server or without one.",
             valueName: "file"
-        )
+        ),
+        completion: .file()
     )
     var db: String?
 
@@ -31,20 +52,41 @@ struct SourceOptions: ParsableArguments {
     ///
     /// - Throws: `Failure`, saying what to do, where the server's file can't be reached from here.
     func databasePath() throws -> String {
-        if let db { return db }
-        let path = try open().status()["database"]?.text ?? ""
+        switch try place() {
+        case .file(let path): return path
+        case .server(_, let whyNoFile):
+            let there = "run this on the machine of the server, or name a file with --db"
+            throw Failure(whyNoFile.status, "\(whyNoFile.text); \(there)")
+        }
+    }
+
+    /// Where a whole database can be read.
+    enum Place {
+        /// From its file.
+        case file(String)
+        /// From this server alone; and why not from its file.
+        case server(ServerSource, whyNoFile: Failure)
+    }
+
+    /// Where what they name can be read: the file, wherever it can be seen from here.
+    func place() throws -> Place {
+        if let db { return .file(db) }
+        let source = ServerSource(try server.connect())
+        let path = try source.status()["database"]?.text ?? ""
         let address = try server.address
-        guard !path.isEmpty else {
-            throw Failure(.refused, "the server at \(address) keeps nothing in a file")
+        if path.isEmpty {
+            return .server(
+                source, whyNoFile: Failure(.refused, "the server at \(address) keeps nothing in a file"))
         }
-        let there = "run this on the machine of the server, or name a file with --db"
         guard address.isThisMachine else {
-            throw Failure(.refused, "the database of \(address) is a file on another machine; \(there)")
+            return .server(
+                source,
+                whyNoFile: Failure(.refused, "the database of \(address) is a file on another machine"))
         }
-        guard Input.exists(path) else {
-            let what = "the database of \(address) is '\(path.printable)', which can't be seen from here"
-            throw Failure(.notFound, "\(what); \(there)")
+        guard Input.canRead(path) else {
+            let what = "the database of \(address) is '\(path.printable)', which can't be read from here"
+            return .server(source, whyNoFile: Failure(.notFound, what))
         }
-        return path
+        return .file(path)
     }
 }

@@ -149,6 +149,13 @@ extension LineSession {
         }
         switch answer {
         case .messages(let rows):
+            if case .documents(let queue) = form {
+                return list(rows) {
+                    MessageDocument.write($0, in: queue, to: &$1)
+                    $1.field("position", $0.number.rawValue)
+                    $1.end()
+                }
+            }
             return list(rows) { LineRows.message($0, withBody: form != .withoutBodies, to: &$1) }
         case .queues(let rows): return list(rows) { LineRows.queue($0, to: &$1) }
         case .exchanges(let rows): return list(rows) { LineRows.exchange($0, to: &$1) }

@@ -1,6 +1,6 @@
 // A message as one JSON object, with all that another broker needs to have it back: what `leveret export` writes a
-// line of, and IMPORT reads. The fields are a promise (docs/line-protocol.md, IMPORT): they are added to and never
-// changed. Times are milliseconds since 1970, as in the database.
+// line of, EXPORT shows and IMPORT reads. The fields are a promise (docs/line-protocol.md, IMPORT): they are added to
+// and never changed. Times are milliseconds since 1970, as in the database.
 
 public import LeveretCore
 
@@ -8,11 +8,19 @@ public import LeveretCore
 public enum MessageDocument {
     private static let names: Set<String> = [
         "queue", "exchange", "key", "properties", "headers", "entered", "due", "deaths", "body", "body64",
+        "position",
     ]
 
     /// The object, on one line without its end.
     public static func write(_ message: PeekedMessage, in queue: QueueName) -> String {
         var row = JSONRow()
+        write(message, in: queue, to: &row)
+        row.end()
+        return row.text
+    }
+
+    /// Its fields.
+    static func write(_ message: PeekedMessage, in queue: QueueName, to row: inout JSONRow) {
         let properties = message.message.properties ?? MessageProperties()
         row.field("queue", queue.rawValue)
         row.field("exchange", message.message.exchange.rawValue)
@@ -25,8 +33,6 @@ public enum MessageDocument {
         if let due = message.due { row.field("due", due.milliseconds) }
         if let deaths = message.deaths { row.json("deaths", deaths.jsonText()) }
         row.bytes("body", message.message.body)
-        row.end()
-        return row.text
     }
 
     /// The message that `bytes` describe; `queue` gets it, whatever queue it was in.
