@@ -140,6 +140,7 @@ extension TopModel {
         #expect(model.pressed(.character("y")) == .resume("b"))
         #expect(model.texts.contains { $0.hasPrefix("b (paused)") })
         #expect(model.pressed(.character("q")) == .quit && model.pressed(.interrupt) == .quit)
+        #expect(model.pressed(.control("d")) == .quit && model.pressed(.gone) == .quit)
     }
 
     @Test func `a server that is gone is told of, and what was known stays`() throws {
@@ -230,7 +231,7 @@ extension TopModel {
     }
 }
 
-@Suite struct TopKeyTests {
+@Suite struct TerminalKeyTests {
     @Test(
         arguments: [
             ("jq", [.character("j"), .character("q")]), ("\u{1B}[A\u{1B}OB", [.up, .down]),
@@ -239,14 +240,16 @@ extension TopModel {
             ("\u{1B}[H\u{1B}[4~\u{1B}[1~", [.home, .end, .home]),
             ("\r\n\u{7F}\u{8}\u{3}", [.enter, .enter, .backspace, .backspace, .interrupt]),
             ("ö長", [.character("ö"), .character("長")]),
-            ("\u{1B}[1;5C\u{1B}[<0;1", []), ("\u{1}\u{2}", []),
-        ] as [(String, [TopKey])])
-    func `bytes are understood as keys`(bytes: String, keys: [TopKey]) {
-        #expect(TopKey.decode(Array(bytes.utf8)) == keys)
+            ("\u{1B}[C\u{1B}[D\u{1B}[1;5C\u{1B}[3~", [.right, .left, .right, .delete]),
+            ("\u{1B}[<0;1", []), ("\u{1B}[2~", []), ("\u{0}\u{1F}", []),
+            ("\u{1}\u{4}\u{12}\t", [.control("a"), .control("d"), .control("r"), .tab]),
+        ] as [(String, [TerminalKey])])
+    func `bytes are understood as keys`(bytes: String, keys: [TerminalKey]) {
+        #expect(TerminalKey.decode(Array(bytes.utf8)) == keys)
     }
 
     @Test func `bytes that are nothing do no harm`() {
-        #expect(TopKey.decode([0xFF, 0xC3]).count <= 2)
-        #expect(TopKey.decode([]) == [])
+        #expect(TerminalKey.decode([0xFF, 0xC3]).count <= 2)
+        #expect(TerminalKey.decode([]) == [])
     }
 }

@@ -1,5 +1,5 @@
-// A program that a command starts by posix_spawn: an editor, or the worker of `consume --exec`. Signals reach it as
-// from a shell; of our descriptors it has only the three that it is given.
+// A program that a command starts by posix_spawn: an editor, the worker of `consume --exec`, a command of `shell`.
+// Signals reach it as from a shell; of our descriptors it has only the three that it is given.
 
 #if canImport(Darwin)
 import Darwin
@@ -40,7 +40,23 @@ struct ChildProgram {
         shell line: String, _ arguments: [String] = [], variables: [(name: String, value: String)] = [],
         without isDropped: (String) -> Bool = { _ in false }, streams: [CInt] = [0, 1, 2], group: Group
     ) throws(Failure) {
-        let words = (["sh", "-c", line, "leveret"] + arguments).map { strdup($0) } + [nil]
+        try self.init(
+            path: "/bin/sh", ["sh", "-c", line, "leveret"] + arguments, variables: variables,
+            streams: streams,
+            group: group)
+    }
+
+    /// Starts the program at `path`; the first of its words is its own name.
+    ///
+    /// - Parameters:
+    ///   - variables: Variables of its environment, beside ours.
+    ///   - streams: Its standard input, output and error.
+    /// - Throws: `Failure` where it isn't there, or the system has no room for it.
+    init(
+        path: String, _ words: [String], variables: [(name: String, value: String)] = [],
+        streams: [CInt] = [0, 1, 2], group: Group
+    ) throws(Failure) {
+        let words = words.map { strdup($0) } + [nil]
         let names = Set(variables.map(\.name))
         let settings = Self.environment.filter { setting in
             let name = String(setting.prefix { $0 != "=" })
@@ -74,9 +90,9 @@ struct ChildProgram {
         posix_spawnattr_setpgroup(&attributes, 0)
         posix_spawnattr_setflags(&attributes, Int16(truncatingIfNeeded: flags))
         var id: pid_t = 0
-        let code = posix_spawn(&id, "/bin/sh", &actions, &attributes, words, environment)
+        let code = posix_spawn(&id, path, &actions, &attributes, words, environment)
         guard code == 0 else {
-            throw Failure(.refused, "/bin/sh can't be started: \(LineClient.reason(code))")
+            throw Failure(.refused, "\(path.printable) can't be started: \(LineClient.reason(code))")
         }
         self.id = id
     }

@@ -1,4 +1,4 @@
-// How handlers of signals are set. What a signal means to a command is in SignalPipe, Interrupt and TopSignals.
+// How handlers of signals are set. What a signal means to a command is in SignalPipe, Interrupt and TerminalSignals.
 
 #if canImport(Darwin)
 import Darwin

@@ -41,7 +41,7 @@ struct TopCommand: ParsableCommand {
         defer { terminal.restore() }
         var isNewSize = true
         var next = ContinuousClock.now
-        while TopSignals.ending == 0 {
+        while TerminalSignals.ending == 0 {
             if let size = Terminal.size, size != model.size {
                 model.size = size
                 model.keepInSight()
@@ -62,7 +62,7 @@ struct TopCommand: ParsableCommand {
             }
         }
         terminal.restore()
-        TopSignals.end()
+        TerminalSignals.end()
     }
 
     private func printOnce(_ address: ServerAddress) throws {

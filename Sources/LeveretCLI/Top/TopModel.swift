@@ -168,9 +168,9 @@ struct TopModel {
     // MARK: - Keys
 
     /// Does what a key means.
-    mutating func pressed(_ key: TopKey) -> Action? {
+    mutating func pressed(_ key: TerminalKey) -> Action? {
         message = nil
-        if key == .interrupt { return .quit }
+        if [.interrupt, .control("d"), .gone].contains(key) { return .quit }
         if let question {
             self.question = nil
             if key == .character("y") || key == .character("Y") {
@@ -198,7 +198,7 @@ struct TopModel {
         return nil
     }
 
-    private mutating func pressedInList(_ key: TopKey) -> Action? {
+    private mutating func pressedInList(_ key: TerminalKey) -> Action? {
         let page = max(1, listRows)
         switch key {
         case .up, .character("k"): select(selected - 1)
@@ -219,12 +219,12 @@ struct TopModel {
         case .character("r"):
             isReversed.toggle()
             arrange()
-        case .character, .backspace, .interrupt: break
+        default: break
         }
         return nil
     }
 
-    private mutating func pressedInView(_ key: TopKey) -> Action? {
+    private mutating func pressedInView(_ key: TerminalKey) -> Action? {
         let page = max(1, size.rows - 3)
         switch key {
         case .up, .character("k"): scroll(to: scrolled - 1)
@@ -240,12 +240,12 @@ struct TopModel {
             case .queue, .list: show(.list)
             }
             return .refresh
-        case .character, .enter, .interrupt: break
+        default: break
         }
         return nil
     }
 
-    private mutating func typed(_ key: TopKey) {
+    private mutating func typed(_ key: TerminalKey) {
         switch key {
         case .character(let character): filter.append(character)
         case .backspace: _ = filter.popLast()
