@@ -21,8 +21,8 @@ import Leveret
             stand still, fail or come back.
 
             Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://host:port, \
-            leverets://host:port with TLS, or unix:path. Those that only read also take --db FILE and then need no \
-            server.
+            leverets://host:port with TLS, or unix:path. Those about what is stored also take --db FILE and then need \
+            no server.
 
             Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 a threshold is \
             crossed, 5 not found, 6 conflict.
@@ -31,13 +31,13 @@ import Leveret
         groupedSubcommands: [
             CommandGroup(
                 name: "Server",
-                subcommands: [ServeCommand.self]),
+                subcommands: [ServeCommand.self, LogLevelCommand.self]),
             CommandGroup(
                 name: "Watching",
                 subcommands: [
                     TopCommand.self, QueuesCommand.self, DoctorCommand.self, WhyCommand.self,
-                    StatusCommand.self,
-                    CheckCommand.self, ConsumersCommand.self, ConnectionsCommand.self,
+                    StatusCommand.self, CheckCommand.self, ShellCommand.self, ConsumersCommand.self,
+                    ConnectionsCommand.self,
                 ]
             ),
             CommandGroup(
@@ -83,7 +83,9 @@ import Leveret
             } else {
                 try command.run()
             }
+            FileServer.stop()
         } catch {
+            FileServer.stop()
             let (text, status) = report(error)
             if status == .done, !text.isEmpty {
                 Terminal.write((text + "\n").utf8, to: Terminal.standardOutput)

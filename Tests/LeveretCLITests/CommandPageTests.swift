@@ -106,8 +106,10 @@ import Testing
         }
         if command != "serve" { known.remove("--db") }
         #expect(written == known.subtracting(common))
-        let readers = try #require(Self.page.first { $0.hasPrefix("| `--db FILE` |") })
-        #expect(usage.contains("--db") == (readers.contains("`\(command)`") || command == "serve"))
+        let row = try #require(Self.page.firstIndex { $0.hasPrefix("| `--db FILE` |") })
+        // Those that read, and in the next row those that write.
+        let takers = Self.page[row] + Self.page[row + 1]
+        #expect(usage.contains("--db") == (takers.contains("`\(command)`") || command == "serve"))
     }
 
     @Test func `every command is in the page and in the help, with examples`() {

@@ -19,7 +19,7 @@ struct DeadDropCommand: ParsableCommand {
 
     @OptionGroup var filter: DeadFilter
     @OptionGroup var consent: ConsentOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func run() throws {
         let client = try server.connect()

@@ -10,7 +10,8 @@ struct DeadFilter: ParsableArguments {
     var name: String
     @Option(help: ArgumentHelp("Only the one at this position.", valueName: "position"))
     var position: Int?
-    @Option(help: ArgumentHelp("Only what died first in this queue.", valueName: "queue"))
+    @Option(
+        help: ArgumentHelp("Only what died first in this queue.", valueName: "queue"), completion: .queues)
     var origin: String?
     @Option(
         help: ArgumentHelp(

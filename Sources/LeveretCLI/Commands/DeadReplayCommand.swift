@@ -25,9 +25,11 @@ struct DeadReplayCommand: ParsableCommand {
     )
 
     @OptionGroup var filter: DeadFilter
-    @Option(help: ArgumentHelp("Send them to this queue instead.", valueName: "queue"))
+    @Option(help: ArgumentHelp("Send them to this queue instead.", valueName: "queue"), completion: .queues)
     var to: String?
-    @Option(help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"))
+    @Option(
+        help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"),
+        completion: .exchanges)
     var exchange: String?
     @Option(
         help: ArgumentHelp(
@@ -39,7 +41,7 @@ struct DeadReplayCommand: ParsableCommand {
     @Flag(help: "Edit each body first.")
     var edit = false
     @OptionGroup var consent: ConsentOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     /// More than these are shown before they are replayed.
     static let unaskedMax = 100

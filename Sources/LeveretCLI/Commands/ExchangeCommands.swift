@@ -79,13 +79,15 @@ struct ExchangeCommand: ParsableCommand {
         var autoDelete = false
         @Flag(help: "It takes messages from other exchanges only.")
         var `internal` = false
-        @Option(help: ArgumentHelp("Where messages go that match no binding.", valueName: "exchange"))
+        @Option(
+            help: ArgumentHelp("Where messages go that match no binding.", valueName: "exchange"),
+            completion: .exchanges)
         var alternate: String?
         @Option(help: ArgumentHelp("Drop messages whose id was seen in so long.", valueName: "ms"))
         var deduplicate: Int?
         @Option(help: ArgumentHelp("How an x-delayed-message exchange routes.", valueName: "type"))
         var delayedType: String?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             try server.connect().ask(
@@ -112,7 +114,7 @@ struct ExchangeCommand: ParsableCommand {
         @Flag(help: "Only when nothing is bound to it.")
         var ifUnused = false
         @OptionGroup var consent: ConsentOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let client = try server.connect()
@@ -141,7 +143,7 @@ struct BindingOptions: ParsableArguments {
     @Flag(help: "The target is an exchange.")
     var toExchange = false
     @OptionGroup var headers: HeaderOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     /// Sends it.
     func ask(toQueue verb: StaticString, toExchange exchangeVerb: StaticString, on client: LineClient) throws

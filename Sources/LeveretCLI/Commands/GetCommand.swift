@@ -37,7 +37,7 @@ struct GetCommand: ParsableCommand {
     var outcome: Outcome = .requeue
     @Option(help: "Bodies as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
     @OptionGroup var output: OutputOptions
 
     /// Requests under way, and messages that are settled together.

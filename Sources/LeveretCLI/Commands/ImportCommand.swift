@@ -26,7 +26,7 @@ struct ImportCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp("Of a definitions file, only what is of this virtual host.", valueName: "name"))
     var vhost: String?
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func run() throws {
         let descriptor = try Input.begin(file)

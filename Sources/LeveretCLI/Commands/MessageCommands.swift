@@ -44,7 +44,7 @@ struct MessageCommand: ParsableCommand {
         )
         var version: Int?
         @OptionGroup var headers: HeaderOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func validate() throws {
             if body != nil, file != nil { throw ValidationError("Say --body or --file, not both.") }
@@ -103,7 +103,7 @@ struct MessageCommand: ParsableCommand {
         )
 
         @OptionGroup var place: PlaceOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             try server.connect().ask(LineRequest("CANCEL").argument(place.name).argument(place.position))

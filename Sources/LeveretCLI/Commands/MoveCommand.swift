@@ -22,7 +22,9 @@ struct MoveCommand: ParsableCommand {
     var from: String
     @Argument(help: "The queue they go to.", completion: .queues)
     var to: String?
-    @Option(help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"))
+    @Option(
+        help: ArgumentHelp("Publish them to this exchange instead.", valueName: "exchange"),
+        completion: .exchanges)
     var exchange: String?
     @Option(
         help: ArgumentHelp("With --exchange: the key for all, else each keeps its own.", valueName: "key")
@@ -32,7 +34,7 @@ struct MoveCommand: ParsableCommand {
     var number: Int?
     @OptionGroup var filter: ConditionOptions
     @OptionGroup var consent: ConsentOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func validate() throws {
         if (to == nil) == (exchange == nil) {

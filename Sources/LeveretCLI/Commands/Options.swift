@@ -98,9 +98,12 @@ struct OutputOptions: ParsableArguments {
         )
     }
 
+    /// True where rows are to be printed as they come.
+    var isWhole: Bool { output == .json && chosen == nil }
+
     /// The fields that are needed to print these columns; `nil` is all, also those of later versions.
     func fields(of columns: [Column]) throws(Failure) -> [String]? {
-        if output == .json, chosen == nil { return nil }
+        if isWhole { return nil }
         return try Column.choose(chosen, of: columns, all: output != .table).map(\.name)
     }
 

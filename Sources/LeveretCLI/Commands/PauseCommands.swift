@@ -17,7 +17,7 @@ struct PauseCommand: ParsableCommand {
 
     @Argument(help: "The queue.", completion: .queues)
     var name: String
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func run() throws {
         try server.connect().ask(LineRequest("PAUSE").argument(name))
@@ -37,7 +37,7 @@ struct ResumeCommand: ParsableCommand {
 
     @Argument(help: "The queue.", completion: .queues)
     var name: String
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func run() throws {
         try server.connect().ask(LineRequest("RESUME").argument(name))

@@ -60,7 +60,7 @@ struct PolicyCommand: ParsableCommand {
         )
         var alternate: String?
         @OptionGroup var settings: QueueOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("POLICY").argument(name).argument(pattern).option("apply-to", applyTo)
@@ -85,7 +85,7 @@ struct PolicyCommand: ParsableCommand {
         var name: String
         @Flag(name: .customLong("operator"), help: "It is an operator policy.")
         var isOperator = false
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("DROP").word("policy").argument(name)

@@ -38,7 +38,7 @@ struct PublishCommand: ParsableCommand {
     @Option(help: ArgumentHelp("It is ready in its queues so much later.", valueName: "ms"))
     var delay: Int?
     @OptionGroup var headers: HeaderOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func validate() throws {
         let sources = (body == nil ? 0 : 1) + (file == nil ? 0 : 1) + (lines ? 1 : 0)

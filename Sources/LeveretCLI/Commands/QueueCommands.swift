@@ -59,6 +59,11 @@ struct QueuesCommand: ParsableCommand {
     }
 
     private func list(from source: any Source, to output: Output) throws {
+        if self.output.isWhole, sort == nil, let server = source as? ServerSource {
+            try server.copyQueues(match: pattern, to: output)
+            output.flush()
+            return
+        }
         var printer = try self.output.printer(of: Columns.queues, to: output)
         var fields = try self.output.fields(of: Columns.queues)
         if let sort { fields?.append(sort) }
@@ -168,7 +173,7 @@ struct QueueCommand: ParsableCommand {
         @Flag(help: "One consumer at a time gets the messages; the others stand by.")
         var singleActive = false
         @OptionGroup var settings: QueueOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("QUEUE").argument(name)
@@ -195,7 +200,7 @@ struct QueueCommand: ParsableCommand {
         @Flag(help: "Only when it has no consumer.")
         var ifUnused = false
         @OptionGroup var consent: ConsentOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let client = try server.connect()
@@ -230,7 +235,7 @@ struct PurgeCommand: ParsableCommand {
     @Argument(help: "The queue.", completion: .queues)
     var name: String
     @OptionGroup var consent: ConsentOptions
-    @OptionGroup var server: ServerOptions
+    @OptionGroup var server: TargetOptions
 
     func run() throws {
         let client = try server.connect()

@@ -22,8 +22,8 @@ struct QueueOptions: ParsableArguments {
     )
     var overflow: String?
     @Option(
-        help: ArgumentHelp("Where dead letters go; \"\" is the default exchange.", valueName: "exchange")
-    )
+        help: ArgumentHelp("Where dead letters go; \"\" is the default exchange.", valueName: "exchange"),
+        completion: .exchanges)
     var deadLetterExchange: String?
     @Option(help: ArgumentHelp("The key they go with, else their own.", valueName: "key"))
     var deadLetterKey: String?

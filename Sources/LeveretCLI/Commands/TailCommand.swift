@@ -19,7 +19,7 @@ struct TailCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: "The exchange.")
+    @Argument(help: "The exchange.", completion: .exchanges)
     var exchange: String
     @Argument(
         help: "Only what meets this; without it all, of a direct exchange all keys that are bound now.")
