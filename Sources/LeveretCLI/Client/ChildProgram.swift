@@ -42,19 +42,19 @@ struct ChildProgram {
     ) throws(Failure) {
         try self.init(
             path: "/bin/sh", ["sh", "-c", line, "leveret"] + arguments, variables: variables,
-            streams: streams,
-            group: group)
+            without: isDropped, streams: streams, group: group)
     }
 
     /// Starts the program at `path`; the first of its words is its own name.
     ///
     /// - Parameters:
     ///   - variables: Variables of its environment, beside ours.
+    ///   - isDropped: Ours that it does not get.
     ///   - streams: Its standard input, output and error.
     /// - Throws: `Failure` where it isn't there, or the system has no room for it.
     init(
         path: String, _ words: [String], variables: [(name: String, value: String)] = [],
-        streams: [CInt] = [0, 1, 2], group: Group
+        without isDropped: (String) -> Bool = { _ in false }, streams: [CInt] = [0, 1, 2], group: Group
     ) throws(Failure) {
         let words = words.map { strdup($0) } + [nil]
         let names = Set(variables.map(\.name))
