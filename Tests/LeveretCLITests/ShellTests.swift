@@ -213,7 +213,7 @@ extension LineEdit {
         try await screen.enter(" --columns body")
         try await screen.shows("body\nhello")
         try await screen.press("Up", "C-a", "x", "Enter")
-        try await screen.shows("Unexpected argument 'xpeek'")
+        try await screen.shows("> xpeek orders --columns body\n")
         try await screen.press("o", "C-c")
         try await screen.shows("> o^C")
         try await screen.enter("consume orders")

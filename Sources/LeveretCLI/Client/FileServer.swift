@@ -4,6 +4,8 @@
 import Leveret
 import LeveretServer
 import Logging
+import NIOCore
+import NIOPosix
 import Synchronization
 
 #if canImport(Darwin)
@@ -73,25 +75,8 @@ final class FileServer: Sendable {
 
     /// Lets `work` run on other threads, and waits for its end.
     private static func wait(_ work: @escaping @Sendable () async throws -> Void) throws(Failure) {
-        let (reading, writing) = try Pipe.make()
-        defer { close(reading) }
-        let outcome = Outcome()
-        // Not on this thread, which waits for it below.
-        Task {
-            do { try await work() } catch {
-                outcome.failure.withLock {
-                    $0 = (error as? BrokerError).map { Failure($0) } ?? Failure(.refused, "\(error)")
-                }
-            }
-            close(writing)
+        do { try MultiThreadedEventLoopGroup.singleton.any().makeFutureWithTask(work).wait() } catch {
+            throw (error as? BrokerError).map { Failure($0) } ?? Failure(.refused, "\(error)")
         }
-        var entry = pollfd(fd: reading, events: CShort(POLLIN), revents: 0)
-        while poll(&entry, 1, -1) < 1 {}
-        if let failure = outcome.failure.withLock({ $0 }) { throw failure }
-    }
-
-    /// What became of some work.
-    private final class Outcome: Sendable {
-        let failure = Mutex<Failure?>(nil)  // guards why it failed
     }
 }

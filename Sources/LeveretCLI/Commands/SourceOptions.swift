@@ -42,6 +42,10 @@ struct SourceOptions: ParsableArguments {
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
         if let db { return try FileSource(path: db) }
+        return try openServer()
+    }
+
+    private func openServer() throws(Failure) -> ServerSource {
         do { return ServerSource(try server.connect()) } catch {
             guard error.status == .unreachable else { throw error }
             throw Failure(error.status, "\(error.text); --db FILE reads a database without a server")
@@ -71,7 +75,7 @@ struct SourceOptions: ParsableArguments {
     /// Where what they name can be read: the file, wherever it can be seen from here.
     func place() throws -> Place {
         if let db { return .file(db) }
-        let source = ServerSource(try server.connect())
+        let source = try openServer()
         let path = try source.status()["database"]?.text ?? ""
         let address = try server.address
         if path.isEmpty {

@@ -27,6 +27,8 @@ struct DoctorFacts {
     var held: [Held] = []
     /// Ways of dead letters on which a message would reach no queue.
     var deadEnds: Set<DeadLetterWay> = []
+    /// Where dead letters come to rest, once the rules look.
+    var deadLetterMap = DeadLetterMap(queues: [], bindings: [])
     /// This machine's clock, in milliseconds since 1970.
     var localNow: Int64 = 0
     /// False for a file, which knows no consumers and no rates.

@@ -60,6 +60,8 @@ enum DoctorRules {
 
     /// What all of them find, the worst first.
     static func findings(in facts: DoctorFacts) -> [DoctorFinding] {
+        var facts = facts
+        facts.deadLetterMap = DeadLetterMap(queues: facts.queues, bindings: facts.bindings)
         let found = all.flatMap { $0.find(facts) }
         return [.critical, .warning, .info].flatMap { severity in found.filter { $0.severity == severity } }
     }
@@ -249,9 +251,4 @@ extension DoctorRules {
             rule: rule, severity: severity, subject: "queue '\(queue.name.printable)'", text: text,
             advice: advice)
     }
-}
-
-extension DoctorFacts {
-    /// Where dead letters come to rest.
-    var deadLetterMap: DeadLetterMap { DeadLetterMap(queues: queues, bindings: bindings) }
 }

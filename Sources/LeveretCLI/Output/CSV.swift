@@ -25,7 +25,12 @@ enum CSV {
             }
         }
         if isPlain { return field }
-        return "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-            + "\""
+        var bytes: [UInt8] = [.quote]
+        for byte in field.utf8 {
+            if byte == .quote { bytes.append(.quote) }
+            bytes.append(byte)
+        }
+        bytes.append(.quote)
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
