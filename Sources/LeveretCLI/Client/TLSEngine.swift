@@ -32,10 +32,8 @@ final class TLSEngine {
     init(host: String, authorityPath: String?) throws(Failure) {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
+        if let authorityPath { configuration.trustRoots = try Self.authority(authorityPath) }
         do {
-            if let authorityPath {
-                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authorityPath))
-            }
             let context = try NIOSSLContext(configuration: configuration)
             // Of an address the certificate is checked too, but it is no name to ask for.
             let address = try? SocketAddress(ipAddress: host, port: 0)
@@ -44,9 +42,19 @@ final class TLSEngine {
             try channel.pipeline.syncOperations.addHandlers([handler, greeter])
             channel.connect(to: try address ?? SocketAddress(ipAddress: "0.0.0.0", port: 0), promise: nil)
         } catch {
-            let file = authorityPath.map { " (LEVERET_CA is '\($0.printable)')" } ?? ""
-            throw Failure(.usage, "TLS can't be set up\(file): \(error)")
+            throw Failure(.usage, "TLS can't be set up: \(error)")
         }
+    }
+
+    private static func authority(_ path: String) throws(Failure) -> NIOSSLTrustRoots {
+        // One sentence for all that is no certificate.
+        if let found = try? NIOSSLCertificate.fromPEMFile(path), !found.isEmpty {
+            return .certificates(found)
+        }
+        throw Failure(
+            .usage,
+            "LEVERET_CA names '\(path.printable)', which can't be read or holds no certificate in PEM "
+                + "(-----BEGIN CERTIFICATE-----)")
     }
 
     // A channel and its handlers hold each other until it is closed. The other end's word on that is not waited for.
