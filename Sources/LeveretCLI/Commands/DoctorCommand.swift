@@ -5,7 +5,7 @@ import ArgumentParser
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Look for what will hurt: missing limits, dead ends, forgotten consumers.",
+        abstract: "Look for what is wrong, or will hurt, and say what to do.",
         discussion: """
             Each finding says what is wrong and what to do. The exit status is 1 where one is a warning or worse.
 
