@@ -277,10 +277,10 @@ extension BrokerCore {
         return ("", consumer.facts)
     }
 
-    /// What is held of a queue, session by session. O(all that is held).
-    func allHeld(of queue: MessageQueue) -> [(session: Session, held: Held)] {
-        connections.flatMap(\.sessions).filter { $0.heldCount > 0 }.flatMap { session in
-            session.held.compactMap { $0 }.filter { $0.queue === queue }.map { (session: session, held: $0) }
+    /// Hands over all that is held of a queue, session by session. O(all that is held).
+    func forEachHeld(of queue: MessageQueue, _ body: (Session, Held) -> Void) {
+        for session in connections.flatMap(\.sessions) where session.heldCount > 0 {
+            for case .some(let held) in session.held where held.queue === queue { body(session, held) }
         }
     }
 
@@ -289,7 +289,7 @@ extension BrokerCore {
         guard queue.unackedCount > 0 else { return [] }
         var holders: [(name: String, count: Int, first: Held)] = []
         var places: [String: Int] = [:]
-        for (session, held) in allHeld(of: queue) {
+        forEachHeld(of: queue) { session, held in
             let name = session.holder(of: held.consumer)
             if let place = places[name] {
                 holders[place].count += 1

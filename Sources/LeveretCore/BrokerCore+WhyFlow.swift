@@ -28,8 +28,8 @@ extension BrokerCore {
         let (goes, back) = (queue.deliverRate.rate(now: now), queue.returnRate.rate(now: now))
         guard back >= 1, back * 2 >= goes else { return [] }
         var most = queue.first
-        for (_, held) in allHeld(of: queue) where held.entry.acquired > most?.acquired ?? 0 {
-            most = held.entry
+        forEachHeld(of: queue) { _, held in
+            if held.entry.acquired > most?.acquired ?? 0 { most = held.entry }
         }
         // A consumer that went and gave back what it had is no trend.
         guard let most, most.acquired >= 10 else { return [] }
