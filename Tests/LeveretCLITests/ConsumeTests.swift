@@ -144,20 +144,6 @@ import Testing
         #expect(!ended.errors.contains("1 message acked"), "\(ended.errors)")
     }
 
-    @Test func `what the server would not settle is not said to be acked`() async throws {
-        let shell = try await shell(["1"])
-        let command = "echo began; until [ -e \(shell.folder.path("go")) ]; do :; done"
-        let consume = try shell.start(["consume", "jobs", "--exec", command])
-        #expect(consume.readLine() == "began")
-        try await shell.run(["queue", "delete", "jobs", "--yes"])
-        #expect(FileManager.default.createFile(atPath: shell.folder.path("go"), contents: nil))
-        let ended = consume.finish()
-        #expect(ended.status == 5)
-        #expect(
-            ended.errors.contains("was deleted meanwhile; 0 messages acked, 1 given back before"),
-            "\(ended.errors)")
-    }
-
     @Test func `headers that the system has no room for are left out`() async throws {
         let shell = try await shell()
         let headers = (0..<100).map { "\"h\($0)\":\"\(String(repeating: "x", count: 30_000))\"" }.joined(

@@ -38,7 +38,7 @@ enum Interrupt {
     /// Ends the process as the signal would have, so that a shell's loop ends too.
     static func end() {
         FileServer.stop()
-        let number = came.load(ordering: .relaxed)
+        let number = hasCome ? came.load(ordering: .relaxed) : SIGINT
         _ = signal(number, SIG_DFL)
         raise(number)
     }
