@@ -129,6 +129,12 @@ public final class BrokerSession: Sendable {
     /// stops to read its socket. `wake` is called when it has become false.
     public var shouldPause: Bool { outlet.isPaused.load(ordering: .acquiring) }
 
+    /// The virtual host that the session is in: `/` until it has entered another (`Request.enter`); `nil` once it is
+    /// closed.
+    public var virtualHost: VirtualHostName? {
+        engine.enter { state, _ in state.core.virtualHost(of: id) }
+    }
+
     /// Closes the session: its consumers end, what it holds goes back to its place, counted as failed.
     /// Whatever it submits from then on is refused.
     public func close() {

@@ -55,6 +55,7 @@ struct Failure: Error, Equatable {
     static func advice(_ code: Int, _ text: String) -> String {
         switch code {
         case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
+        case 404 where text.hasPrefix("no vhost"): "; 'leveret vhost list' lists them"
         case 404 where text.hasPrefix("no exchange"):
             "; check the name, or make it with 'leveret exchange declare'"
         case 406 where text.hasPrefix("inequivalent arg"): "; declare it as it is, or delete it first"

@@ -10,6 +10,8 @@ final class Connection {
     let isClosable: Bool
     var sessions: [Session] = []
     var exclusiveQueues: [MessageQueue] = []
+    /// In which virtual hosts its sessions are, and how many in each.
+    var sessionsByHost: [VirtualHostID: Int] = [:]
 
     init(id: ConnectionID, name: String, since: Instant, isClosable: Bool) {
         self.id = id

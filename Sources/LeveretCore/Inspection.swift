@@ -177,6 +177,8 @@ public struct ConnectionInfo: Sendable, Hashable {
     public var id: ConnectionID
     /// What it calls itself, or where it comes from.
     public var name: String
+    /// The virtual host that its first session is in.
+    public var virtualHost: VirtualHostName
     /// When it came.
     public var since: Instant
     /// Its consumers.
@@ -185,9 +187,13 @@ public struct ConnectionInfo: Sendable, Hashable {
     public var unacked: Int
 
     /// A row of these parts.
-    public init(id: ConnectionID, name: String, since: Instant, consumers: Int, unacked: Int) {
+    public init(
+        id: ConnectionID, name: String, virtualHost: VirtualHostName, since: Instant, consumers: Int,
+        unacked: Int
+    ) {
         self.id = id
         self.name = name
+        self.virtualHost = virtualHost
         self.since = since
         self.consumers = consumers
         self.unacked = unacked

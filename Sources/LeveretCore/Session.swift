@@ -10,6 +10,10 @@ import DequeModule
 final class Session {
     let id: SessionID
     unowned let connection: Connection
+    /// Where names mean something to it.
+    @exclusivity(unchecked) var host: VirtualHost
+    /// It counts there. False before its first request about names, and once its virtual host is deleted.
+    @exclusivity(unchecked) var isAdmitted = false
     let limits: CoreLimits
     var consumers: [Consumer] = []
     var prefetch = 0
@@ -53,9 +57,10 @@ final class Session {
     /// The last deliveries whose leases ended, and when, so that a late ack can be told.
     var expiredLeases: Deque<(tag: UInt64, end: Instant)> = []
 
-    init(id: SessionID, connection: Connection, limits: CoreLimits) {
+    init(id: SessionID, connection: Connection, host: VirtualHost, limits: CoreLimits) {
         self.id = id
         self.connection = connection
+        self.host = host
         self.limits = limits
     }
 

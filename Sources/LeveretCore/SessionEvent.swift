@@ -90,6 +90,8 @@ public enum Answer: Sendable {
     case reasons([QueueReason])
     /// Rows of a listing.
     case policies([PolicyInfo])
+    /// Rows of a listing.
+    case virtualHosts([VirtualHostInfo])
     /// Where a message would go.
     case routes([RouteStep])
     /// The broker as a whole.

@@ -11,7 +11,7 @@ import Testing
     }
 
     private func requests(_ plan: DefinitionsPlan) -> [String] {
-        plan.steps.map { String(decoding: $0.request.bytes, as: UTF8.self) }
+        plan.parts.flatMap(\.steps).map { String(decoding: $0.request.bytes, as: UTF8.self) }
     }
 
     /// As `rabbitmqctl export_definitions` of 3.13 writes it, shortened.
@@ -67,18 +67,34 @@ import Testing
         ] { #expect(notes.contains(words), "\(notes)") }
     }
 
-    @Test func `one of several virtual hosts must be chosen`() throws {
-        let file = #"{"queues":[{"name":"a","vhost":"/"},{"name":"b","vhost":"shop"}],"exchanges":[]}"#
-        let failure = #expect(throws: Failure.self) { try plan(file) }
-        #expect(failure?.text.contains("queue 'b' is of virtual host 'shop'") == true)
-        #expect(failure?.text.contains("--vhost with one of '/', 'shop'") == true)
+    @Test func `each thing goes into its virtual host, or only what is of one`() throws {
+        let file =
+            #"{"queues":[{"name":"a","vhost":"/"},{"name":"b","vhost":"shop"}],"vhosts":[{"name":"empty"}]}"#
+        let all = try plan(file)
+        #expect(all.parts.map(\.vhost) == ["/", "empty", "shop"] && all.notes == [])
+        #expect(all.parts.map(\.steps.count) == [1, 0, 1])
+        #expect(requests(all) == ["QUEUE a", "QUEUE b"])
         #expect(requests(try plan(file, vhost: "shop")) == ["QUEUE b"])
+        #expect(try plan(file, vhost: "empty").parts.map(\.steps.count) == [0])
         #expect(try plan(file, vhost: "shop").notes == ["1 definition of other virtual hosts left out"])
         #expect(requests(try plan(file, vhost: "/")) == ["QUEUE a"])
         #expect(#expect(throws: Failure.self) { try plan(file, vhost: "none") }?.status == .notFound)
         // A file of a single virtual host doesn't name it.
         #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#)) == ["QUEUE a"])
         #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#, vhost: "any")) == ["QUEUE a"])
+    }
+
+    @Test func `limits of virtual hosts stand among the parameters`() throws {
+        let file = #"""
+            {"parameters":[{"component":"vhost-limits","name":"limits","vhost":"shop",
+            "value":{"max-queues":5,"max-connections":-1,"max-channels":7}}]}
+            """#
+        let plan = try plan(file)
+        #expect(requests(plan) == ["LIMIT vhost shop max-queues=5"])
+        #expect(plan.notes.first?.contains("the limit 'max-channels'") == true && plan.notes.count == 1)
+        let wrong = file.replacing("5,", with: "\"x\",")
+        #expect(
+            #expect(throws: Failure.self) { try self.plan(wrong) }?.text.contains("whole numbers") == true)
     }
 
     @Test func `numbers of every spelling reach the server, or its refusal`() throws {

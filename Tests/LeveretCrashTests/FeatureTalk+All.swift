@@ -414,5 +414,49 @@ extension FeatureTalk {
                 S: ROW {"name":"short",…
                 S: OK 1
                 """),
+        FeatureTalk(
+            "virtual hosts",
+            """
+            C: CREATE vhost shop
+            S: OK
+            C: CREATE vhost gone
+            S: OK
+            C: QUEUE q
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :here
+            S: OK 1
+            C: VHOST gone
+            S: OK
+            C: QUEUE q
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :nowhere
+            S: OK 1
+            C: VHOST shop
+            S: OK
+            C: DROP vhost gone
+            S: OK 1
+            C: QUEUE q max-length=1
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :there
+            S: OK 1
+            C: LIMIT vhost shop max-queues=1
+            S: OK
+            """,
+            then: """
+                C: GET q
+                S: MSG 1 …
+                B: here
+                C: ACK 1
+                S: OK
+                C: VHOST gone
+                S: ERR 404 NOT_FOUND no vhost 'gone'
+                C: VHOST shop
+                S: OK
+                C: GET q
+                S: MSG 2 …
+                B: there
+                C: QUEUE more
+                S: ERR 406 PRECONDITION_FAILED cannot declare queue 'more' …
+                """),
     ]
 }

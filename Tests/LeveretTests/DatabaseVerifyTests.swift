@@ -14,10 +14,12 @@ import Testing
             var batch = WriteBatch.declaring(
                 QueueDefinition("orders"), QueueDefinition("urgent", arguments: ["x-max-priority": 5]))
             batch.definitions += [
-                .putExchange(ExchangeDefinition("events", type: .topic)),
-                .putBinding(Binding(source: "events", target: .queue("orders"), routingKey: "#")),
-                .putBinding(Binding(source: "amq.topic", target: .exchange("events"), routingKey: "#")),
-                .putPolicy(Policy("short", pattern: "^o", definition: ["x-max-length": 9])),
+                .putExchange(ExchangeDefinition("events", type: .topic), in: .default),
+                .putBinding(
+                    Binding(source: "events", target: .queue("orders"), routingKey: "#"), in: .default),
+                .putBinding(
+                    Binding(source: "amq.topic", target: .exchange("events"), routingKey: "#"), in: .default),
+                .putPolicy(Policy("short", pattern: "^o", definition: ["x-max-length": 9]), in: .default),
                 .pauseQueue(1, since: 5),
             ]
             batch.reserveThrough = 100
@@ -49,7 +51,9 @@ import Testing
             held.counters = [
                 CounterUpdate(number: 1, failed: 1, acquired: 3, heldBy: "worker/a", heldSince: 2_000)
             ]
-            held.ids = [StoredID(key: DedupKey(scope: .exchange("events"), id: "a"), expires: 5_000)]
+            held.ids = [
+                StoredID(key: DedupKey(scope: .exchange("events", in: .default), id: "a"), expires: 5_000)
+            ]
             _ = try store.apply(held)
         }
     }

@@ -39,7 +39,9 @@ import Testing
             Binding(source: "amq.topic", target: .exchange("events"), routingKey: "a.*"),
         ]
         var batch = WriteBatch()
-        batch.definitions = [.putQueue(7, queue), .putExchange(exchange)] + bindings.map { .putBinding($0) }
+        batch.definitions =
+            [.putQueue(7, queue, in: .default), .putExchange(exchange, in: .default)]
+            + bindings.map { .putBinding($0, in: .default) }
         let fixture = try StoreFixture()
         try fixture.use { _ = try $0.apply(batch) }
         let state = try fixture.reopened()
@@ -55,11 +57,15 @@ import Testing
             var batch = WriteBatch()
             let binding = Binding(source: "events", target: .queue("orders"), routingKey: "a")
             batch.definitions = [
-                .putQueue(9, QueueDefinition("orders")), .putExchange(ExchangeDefinition("events")),
-                .putBinding(binding),
+                .putQueue(9, QueueDefinition("orders"), in: .default),
+                .putExchange(ExchangeDefinition("events"), in: .default),
+                .putBinding(binding, in: .default),
             ]
             _ = try store.apply(batch)
-            batch.definitions = [.deleteBinding(binding), .deleteExchange("events"), .deleteQueue(9)]
+            batch.definitions = [
+                .deleteBinding(binding, in: .default), .deleteExchange("events", in: .default),
+                .deleteQueue(9),
+            ]
             _ = try store.apply(batch)
         }
         let state = try fixture.reopened()

@@ -27,6 +27,8 @@ final class LineClient {
     private var end: String?
     /// The last `NOTE` that the server pushed, such as why it will close.
     private var note: String?
+    /// The virtual host that it is in.
+    private(set) var virtualHost = "/"
     /// Bytes that a body may have, as the server's greeting says.
     private(set) var bodyBytesMax = Int.max
 
@@ -116,6 +118,15 @@ final class LineClient {
         case .refused(let refusal): throw Failure(refusal)
         case .nothing, .message, .row, .text, .push: throw outOfStep()
         }
+    }
+
+    /// Enters a virtual host, unless it is there already.
+    ///
+    /// - Throws: `Failure` with `.notFound` when there is no such virtual host.
+    func enter(_ name: String) throws(Failure) {
+        guard name != virtualHost else { return }
+        try ask(LineRequest("VHOST").argument(name))
+        virtualHost = name
     }
 
     /// Sends one request that is answered by rows, and hands each over as it comes.

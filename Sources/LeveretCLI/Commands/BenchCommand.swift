@@ -60,7 +60,7 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
         var printer = try output.printer(of: Columns.bench)
         let plan = BenchPlan(
-            server: try server.address, queue: "bench.\(getpid()).\(Terminal.now)", size: size,
+            server: try server.target, queue: "bench.\(getpid()).\(Terminal.now)", size: size,
             producers: producers, consumers: consumers, prefetch: prefetch, isDurable: durable,
             messages: messages)
         let client = try server.connect()

@@ -10,8 +10,9 @@ struct ExportCommand: ParsableCommand {
         commandName: "export",
         abstract: "Write definitions as RabbitMQ's JSON file, and messages as JSON lines.",
         discussion: """
-            Without an option the definitions go to standard output: exchanges, queues, bindings and policies, but \
-            nothing that goes with a connection. Messages always go to standard output, one a line, all as of one \
+            Without an option the definitions go to standard output: virtual hosts, exchanges, queues, bindings and \
+            policies, but nothing that goes with a connection; with --vhost, or one in the URL, what is of that one \
+            only. Messages are those of one virtual host; they always go to standard output, one a line, all as of one \
             moment; they are read from the database file, which must be on this machine. Transient ones are not in it.
 
             Examples:
@@ -28,7 +29,7 @@ struct ExportCommand: ParsableCommand {
         parsing: .upToNextOption,
         help: ArgumentHelp("Write the messages of these queues to standard output.", valueName: "queue"))
     var messages: [String] = []
-    @Flag(help: "Write the messages of all queues.")
+    @Flag(help: "Write the messages of all queues of the virtual host.")
     var all = false
     @OptionGroup var source: SourceOptions
 
@@ -42,7 +43,9 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         let hasMessages = all || !messages.isEmpty
         if definitions != nil || !hasMessages {
-            let text = try DefinitionsWriter.document(of: try source.open()).indented + "\n"
+            let text =
+                try DefinitionsWriter.document(of: try source.openAnywhere(), vhost: try source.virtualHost)
+                .indented + "\n"
             if let definitions, definitions != "-" {
                 try OutputFile.write(text.utf8, to: definitions)
             } else {
@@ -53,7 +56,8 @@ struct ExportCommand: ParsableCommand {
     }
 
     private func writeMessages() throws {
-        let inspector = try DatabaseInspector(path: try source.databasePath())
+        let vhost = VirtualHostName(try source.virtualHost ?? "/")
+        let inspector = try DatabaseInspector(path: try source.databasePath(), virtualHost: vhost)
         defer { inspector.close() }
         let output = Output(Terminal.standardOutput)
         var progress = Progress(bytesTotal: nil)

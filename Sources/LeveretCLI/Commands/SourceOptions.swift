@@ -1,4 +1,4 @@
-// The options of commands that only read: a server or a file.
+// The options of commands that only read: a server or a file, and a virtual host there.
 
 import ArgumentParser
 
@@ -20,8 +20,23 @@ struct SourceOptions: ParsableArguments {
 
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
+        if let db { return try FileSource(path: db, virtualHost: server.vhost ?? "/") }
+        return try hinting { () throws(Failure) in ServerSource(try server.connect()) }
+    }
+
+    /// The same where no virtual host counts, or all do.
+    func openAnywhere() throws(Failure) -> any Source {
         if let db { return try FileSource(path: db) }
-        do { return ServerSource(try server.connect()) } catch {
+        return try hinting { () throws(Failure) in ServerSource(try server.connectAnywhere()) }
+    }
+
+    /// The virtual host that was named; `nil` where none was.
+    var virtualHost: String? {
+        get throws(Failure) { try db == nil ? server.target.named : server.vhost }
+    }
+
+    private func hinting(_ open: () throws(Failure) -> ServerSource) throws(Failure) -> any Source {
+        do { return try open() } catch {
             guard error.status == .unreachable else { throw error }
             throw Failure(error.status, "\(error.text); --db FILE reads a database without a server")
         }
@@ -32,8 +47,8 @@ struct SourceOptions: ParsableArguments {
     /// - Throws: `Failure`, saying what to do, where the server's file can't be reached from here.
     func databasePath() throws -> String {
         if let db { return db }
-        let path = try open().status()["database"]?.text ?? ""
-        let address = try server.address
+        let path = try openAnywhere().status()["database"]?.text ?? ""
+        let address = try server.target.address
         guard !path.isEmpty else {
             throw Failure(.refused, "the server at \(address) keeps nothing in a file")
         }

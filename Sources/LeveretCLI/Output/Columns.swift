@@ -78,7 +78,14 @@ enum Columns {
     /// `connections list`.
     static let connections: [Column] = [
         .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
-        .shown("unacked", .number),
+        .shown("unacked", .number), .shown("vhost"),
+    ]
+
+    /// `vhost list`.
+    static let virtualHosts: [Column] = [
+        .shown("name"), .shown("queues", .number), .shown("ready", .number), .shown("unacked", .number),
+        .shown("delayed", .number), .shown("connections", .number), .shown("max_queues", .number),
+        .shown("max_connections", .number),
     ]
 
     /// `policy list`.

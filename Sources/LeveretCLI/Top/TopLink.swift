@@ -7,13 +7,19 @@ struct TopLink {
     /// Messages that the peek view shows.
     private static let messagesMax = 100
 
-    private let address: ServerAddress
+    private let target: ServerTarget
     private var client: LineClient?
 
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
-    init(_ address: ServerAddress) throws(Failure) {
-        self.address = address
-        client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
+    init(_ target: ServerTarget) throws(Failure) {
+        self.target = target
+        client = try Self.connect(target)
+    }
+
+    private static func connect(_ target: ServerTarget) throws(Failure) -> LineClient {
+        let client = try LineClient(target.address, silenceMillisecondsMax: silenceMillisecondsMax)
+        try client.enter(target.virtualHost)
+        return client
     }
 
     /// Asks for what the view needs, and no more; `model` learns it, or why not.
@@ -72,7 +78,7 @@ struct TopLink {
 
     private mutating func open() throws(Failure) -> ServerSource {
         if let client { return ServerSource(client) }
-        let client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
+        let client = try Self.connect(target)
         self.client = client
         return ServerSource(client)
     }

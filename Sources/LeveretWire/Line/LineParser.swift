@@ -147,6 +147,7 @@ extension LineHead {
         case .edit: return try arguments.edit(hasBody: hasBody)
         case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
         case .kill: return .complete(.submit(try arguments.kill(), .plain))
+        case .vhost, .create, .limit: return .complete(.submit(try arguments.virtualHost(), .plain))
         case .list, .stat, .why, .route, .sql:
             return .complete(.submit(try arguments.listing(), try arguments.listingForm()))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:

@@ -117,6 +117,19 @@ enum LineRows {
         json.field("since", time: row.since)
         json.field("consumers", row.consumers)
         json.field("unacked", row.unacked)
+        json.field("vhost", row.virtualHost.rawValue)
+        json.end()
+    }
+
+    static func virtualHost(_ row: VirtualHostInfo, to json: inout JSONRow) {
+        json.field("name", row.name.rawValue)
+        json.field("queues", row.queues)
+        json.field("ready", row.ready)
+        json.field("unacked", row.unacked)
+        json.field("delayed", row.delayed)
+        json.field("connections", row.connections)
+        json.field("max_queues", limit: row.limits.queuesMax)
+        json.field("max_connections", limit: row.limits.connectionsMax)
         json.end()
     }
 

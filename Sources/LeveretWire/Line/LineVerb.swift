@@ -9,7 +9,8 @@ enum LineVerb: String, CaseIterable, Sendable {
     case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
     case begin, commit, rollback
     case `import`
-    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
+    case policy, vhost, create, limit, peek, edit, cancel, move, replay, pause, resume, purge, drop, list,
+        stat, why, route, sql,
         kill,
         ping,
         help,
@@ -56,6 +57,9 @@ enum LineVerb: String, CaseIterable, Sendable {
                 + "[max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
                 + "[deduplicate=ms|while-queued] [delayed-retry-type=…] [x-NAME=v]"
+        case .vhost: "VHOST name"
+        case .create: "CREATE vhost name"
+        case .limit: "LIMIT vhost name [max-queues=n] [max-connections=n]"
         case .peek:
             "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed|all] [where=condition] "
                 + "[body=no]"
@@ -71,9 +75,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
         case .purge: "PURGE queue [n=n] [where=condition]"
-        case .drop: "DROP queue|exchange|policy name [if-empty] [if-unused] [operator]"
+        case .drop: "DROP queue|exchange|policy|vhost name [if-empty] [if-unused] [operator]"
         case .list:
-            "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob] "
+            "LIST queues|exchanges|bindings|consumers|connections|policies|vhosts [match=glob] "
                 + "[fields=a,b]"
         case .stat: "STAT [queue] [fields=a,b]"
         case .why: "WHY queue"
@@ -92,9 +96,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
-            .why, .sql, .import:
+            .why, .sql, .import, .vhost:
             1...1
-        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill: 2...2
+        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill, .create, .limit: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
         case .replay: 1...3
@@ -142,8 +146,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .list: ["match", "fields"]
         case .stat: ["fields"]
         case .kill: ["reason"]
+        case .limit: ["max-queues", "max-connections"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .why, .route, .sql, .ping, .help, .quit, .import:
+            .why, .route, .sql, .ping, .help, .quit, .import, .vhost, .create:
             []
         }
     }
@@ -164,7 +169,6 @@ enum LineVerb: String, CaseIterable, Sendable {
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "vhost",
-        "user", "permission", "log", "backup", "export",
+        "auth", "user", "permission", "log", "backup", "export",
     ]
 }
