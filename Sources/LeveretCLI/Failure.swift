@@ -54,6 +54,9 @@ struct Failure: Error, Equatable {
     /// What to do about a refusal that doesn't say so itself.
     static func advice(_ code: Int, _ text: String) -> String {
         switch code {
+        case 403 where text.hasPrefix("log in first"):
+            "; say --url leverets://user@host:port, and leveret:// where it speaks no TLS"
+        case 404 where text.hasPrefix("no user"): "; 'leveret user list' lists them"
         case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
         case 404 where text.hasPrefix("no vhost"): "; 'leveret vhost list' lists them"
         case 404 where text.hasPrefix("no exchange"):

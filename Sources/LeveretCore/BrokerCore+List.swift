@@ -33,7 +33,11 @@ extension BrokerCore {
             answer = consumers(in: host, after: after) { matches($0.queue.name.rawValue) }
         case .connections: answer = connections(after: after) { matches($0.name) }
         case .policies: answer = .policies(policyInfos(in: host, matching: glob))
-        case .virtualHosts: answer = .virtualHosts(virtualHostInfos(matching: glob))
+        case .virtualHosts:
+            answer = .virtualHosts(
+                virtualHostInfos(matching: glob).filter { session.access?.sees($0.name) ?? true })
+        case .users: answer = userPage(after: after, matches)
+        case .permissions: answer = permissionPage(after: after, matches)
         }
         self.answer(session, ticket, answer)
     }
@@ -66,7 +70,7 @@ extension BrokerCore {
     }
 
     /// The next rows of what `order` has behind `after`, and the last element looked at where there is more.
-    private func page<Element, Row>(
+    func page<Element, Row>(
         _ order: SortedRuns<Element>, after: Element?, _ row: (Element) -> Row?
     ) -> (rows: [Row], last: Element?) {
         var rows: [Row] = []
@@ -126,7 +130,7 @@ extension BrokerCore {
             guard matches(connection) else { continue }
             rows.append(
                 ConnectionInfo(
-                    id: connection.id, name: connection.name,
+                    id: connection.id, name: connection.name, user: connection.user?.definition.name,
                     virtualHost: connection.sessions.first?.host.name ?? .default, since: connection.since,
                     consumers: connection.sessions.reduce(0) { $0 + $1.consumers.count },
                     unacked: connection.sessions.reduce(0) { $0 + $1.heldCount }))
@@ -146,6 +150,6 @@ extension BrokerCore {
 }
 
 extension ListCursor {
-    fileprivate var name: String? { if case .name(let name) = place { name } else { nil } }
+    var name: String? { if case .name(let name) = place { name } else { nil } }
     fileprivate var number: Int? { if case .number(let number) = place { number } else { nil } }
 }

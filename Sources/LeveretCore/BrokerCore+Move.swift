@@ -5,8 +5,8 @@
 enum MoveTarget {
     case queue(MessageQueue)
     case exchange(ExchangeName, routingKey: String?)
-    /// For each message the queue where it died first.
-    case origin
+    /// For each message the queue where it died first, if whoever asked may write to it.
+    case origin(for: Access?)
     case nowhere
 }
 
@@ -87,7 +87,7 @@ extension BrokerCore {
                     .accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
             }
             return .exchange(name, routingKey: key)
-        case .origin: return .origin
+        case .origin: return .origin(for: session.access)
         case .nowhere: return .nowhere
         }
     }
@@ -189,7 +189,7 @@ extension BrokerCore {
                     .noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
             }
             deliver(copy, to: targets, entry.deaths, confirm, now: now)
-        case .origin:
+        case .origin(let access):
             guard let name = entry.deaths?.originQueue else {
                 return BrokerError(
                     .preconditionFailed,
@@ -200,6 +200,9 @@ extension BrokerCore {
                     .notFound,
                     "queue '\(name)', where message \(entry.number.rawValue) died first, is gone; make it again, or "
                         + "say which queue or exchange it goes to")
+            }
+            do throws(BrokerError) { try access?.require(.write, .queue(name)) } catch {
+                return error
             }
             return transfer(entry, message, to: queue, now: now)
         case .nowhere: fire(takeConfirm(of: entry))

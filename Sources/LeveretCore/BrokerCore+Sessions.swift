@@ -58,6 +58,7 @@ extension BrokerCore {
         let session = Session(id: id, connection: connection, host: defaultHost, limits: limits)
         connection.sessions.append(session)
         sessionsByID[id] = session
+        session.access = access(of: session, isNew: true)
         if isDraining { post(.notice(.draining), to: session) }
         return id
     }
@@ -154,6 +155,11 @@ extension BrokerCore {
     }
 
     private mutating func perform(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
+        if let access = session.access {
+            do throws(BrokerError) { try access.check(request) } catch {
+                return answer(session, ticket, .refused(error))
+            }
+        }
         guard session.isAdmitted || admits(request, ticket, session) else { return }
         switch request {
         case .publish(let message, let mandatory):
@@ -190,6 +196,7 @@ extension BrokerCore {
         case .limitVirtualHost(let name, let limits): limitVirtualHost(name, limits, ticket, session)
         case .deleteVirtualHost(let name): deleteVirtualHost(name, ticket, session, now: now)
         case .closeConnection(let name, let reason): close(name, reason: reason, ticket, session)
+        case .administer(let request): administer(request, ticket, session, now: now)
         case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message, let after): route(message, after: after, ticket, session)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,

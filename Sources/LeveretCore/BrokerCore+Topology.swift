@@ -78,7 +78,7 @@ extension BrokerCore {
         case .publish, .settle, .touch, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover,
             .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
             .why, .route, .query, .closeConnection, .restore, .enter, .createVirtualHost, .deleteVirtualHost,
-            .limitVirtualHost:
+            .limitVirtualHost, .administer:
             break
         }
         return .done

@@ -127,6 +127,7 @@ extension BrokerCore {
         virtualHostsByName[name] = nil
         expelSessions(from: host)
         gathering.define(.deleteVirtualHost(host.id))
+        forgetPermissions(in: name)
         let queues = forgetNames(in: host)
         outputs.events.append(.virtualHostDeleted(name))
         deleteSlice(VirtualHostDeletion(queues, session: session, ticket: ticket), now: now)
@@ -190,6 +191,7 @@ extension BrokerCore {
             let host = try virtualHost(name)
             if session.host !== host { try checkIdle(session, wanting: name) }
             if session.host !== host || !session.isAdmitted { try admit(session, to: host) }
+            session.access = access(of: session)
             answer(session, ticket, .done)
         } catch {
             answer(session, ticket, .refused(error))
@@ -259,7 +261,9 @@ extension Request {
     /// True where names in it mean something in a virtual host.
     fileprivate var isAboutNames: Bool {
         switch self {
-        case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .closeConnection, .query,
+        case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .administer,
+            .closeConnection, .query,
+            .list(.users, _, _), .list(.permissions, _, _),
             .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .settle, .touch, .endGet,
             .cancel,
             .setSessionPrefetch, .recover:

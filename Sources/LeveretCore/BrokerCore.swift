@@ -46,6 +46,8 @@ public struct BrokerCore: ~Copyable {
     /// When holds are next written down; `.distantFuture` while there are none to write.
     var nextHoldMark = Instant.distantFuture
     var work: Deque<LongWork> = []
+    var users: [UserName: UserState] = [:]
+    var userOrder = SortedRuns<UserName>()
     /// A transaction is being carried out.
     var isInTransaction = false
     /// Queues and exchanges that deduplicate.
@@ -125,6 +127,7 @@ public struct BrokerCore: ~Copyable {
         nextQueueID = state.nextQueueID
         totals.started = now
         for recovered in state.virtualHosts { recover(recovered, now: now) }
+        recoverUsers(state)
         recoverIDs(state, now: now)
         for recovered in state.virtualHosts {
             for binding in recovered.bindings {

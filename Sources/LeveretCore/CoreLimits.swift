@@ -77,6 +77,8 @@ public struct CoreLimits: Sendable, Hashable {
     public var deletedQueuesPerSlice = 64
     /// Policies over all virtual hosts, operator policies among them.
     public var policiesMax = 1000
+    /// Users.
+    public var usersMax = 10_000
     /// Queues that look at changed policies before the lock is let go.
     public var policySliceCount = 64
     /// Message numbers reserved at once, so that none is used again after a crash.

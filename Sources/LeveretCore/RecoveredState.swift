@@ -92,6 +92,10 @@ public struct RecoveredState: Sendable {
     public var virtualHosts = [RecoveredVirtualHost(id: .default, name: .default)]
     /// Queues that have messages but no definition: a crash came before their last slice was removed.
     public var orphans: [QueueID] = []
+    /// Every user.
+    public var users: [UserDefinition] = []
+    /// Every permission.
+    public var permissions: [UserPermission] = []
     /// Those that have seen ids which may still count.
     public var dedupScopes: [DedupScope] = []
     /// When the last of these ids ends.

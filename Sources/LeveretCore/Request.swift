@@ -239,6 +239,10 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
     case policies
     /// Answered by `.virtualHosts`.
     case virtualHosts = "vhosts"
+    /// Answered by `.users`.
+    case users
+    /// Answered by `.permissions`.
+    case permissions
 }
 
 /// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.
@@ -313,6 +317,8 @@ public enum Request: Sendable {
     indirect case limitVirtualHost(VirtualHostName, VirtualHostLimits)
     /// Closes the connection of this number, or all of this name, telling them the reason; answered by `.count`.
     indirect case closeConnection(String, reason: String)
+    /// Changes users and their permissions; answered by `.done`, or as the request says.
+    indirect case administer(UserRequest)
     /// Why messages of a queue stand still; answered by `.reasons`.
     case why(QueueName)
     /// Which queues a message would reach, and how; answered by a `.page` of `.routes`.

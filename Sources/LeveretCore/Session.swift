@@ -17,6 +17,8 @@ final class Session {
     let limits: CoreLimits
     var consumers: [Consumer] = []
     var prefetch = 0
+    /// What it may ask; `nil` is everything.
+    @exclusivity(unchecked) var access: Access?
     var isClosed = false
 
     /// Events in order, until `drain` takes them.

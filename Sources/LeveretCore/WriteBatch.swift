@@ -23,6 +23,14 @@ public enum DefinitionChange: Hashable, Sendable {
     case putPolicy(Policy, in: VirtualHostID)
     /// A policy is gone.
     case deletePolicy(String, isOperator: Bool, in: VirtualHostID)
+    /// A user was added, or is another now.
+    case putUser(UserDefinition)
+    /// A user is gone, and all its permissions with it.
+    case deleteUser(UserName)
+    /// A permission was set.
+    case putPermission(UserPermission)
+    /// A permission is gone.
+    case deletePermission(UserName, in: VirtualHostName)
     /// The ids that a queue or exchange has seen no longer count.
     case forgetIDs(DedupScope)
     /// A binding between durable things was added.

@@ -18,7 +18,7 @@ import Testing
         ("http://localhost", "the scheme is 'http'"), ("leveret://", "there is no host"),
         ("leveret://a:0", "'0' is no port"), ("leveret://a:65536", "'65536' is no port"),
         ("leveret://a:-1", "'-1' is no port"), ("leveret://a:x", "'x' is no port"), ("a:", "'' is no port"),
-        ("leveret://me@a", "knows no users"),
+        ("leveret://me@a", "the '@' has no place there"),
         ("[::1]x", "'x' is no port"),
     ])
     func `a wrong address is a usage error that names the wrong part`(url: String, why: String) {
@@ -54,6 +54,34 @@ import Testing
         let target = try LiveNames.target(in: ["leveret", "peek", "--vhost", "w", "--url=leveret://a/v"])
         #expect(target.address.description == "a:5672" && target.virtualHost == "w")
         #expect(try LiveNames.target(in: ["leveret", "--url", "a/v", "peek"]).virtualHost == "v")
+    }
+}
+
+@Suite struct ServerURLTests {
+    @Test(
+        arguments: [
+            ("host", "host", nil, nil), ("leveret://host:1", "leveret://host:1", nil, nil),
+            ("app@host:1", "host:1", "app", nil), ("leveret://app@host", "leveret://host", "app", nil),
+            ("leverets://app:pa:ss@[::1]:5/", "leverets://[::1]:5/", "app", "pa:ss"),
+            ("leveret://a%40b:%2F%25@host", "leveret://host", "a@b", "/%"),
+            ("leveret://a@b@host", "leveret://host", "a@b", nil),
+            ("leveret://app:@host", "leveret://host", "app", ""),
+            ("unix:/a@b", "unix:/a@b", nil, nil), ("unix:///a@b", "unix:///a@b", nil, nil),
+            ("unix://app@/a@b", "unix:///a@b", "app", nil), ("host/a@b", "host/a@b", nil, nil),
+        ] as [(String, String, String?, String?)])
+    func `the user is taken out of a URL`(
+        url: String, address: String, user: String?, password: String?
+    ) throws {
+        let parts = try ServerURL(url)
+        #expect(parts.address == address && parts.user == user && parts.password == password, "\(parts)")
+    }
+
+    @Test(arguments: [
+        "@host", "leveret://:secret@host", "leveret://a:se%2cret%zz@host", "a:secret%@host", "%FF:secret@h",
+    ])
+    func `a URL whose user makes no sense is refused without its password`(url: String) {
+        let failure = #expect(throws: Failure.self) { try ServerURL(url) }
+        #expect(failure?.status == .usage && failure?.text.contains("cret") == false)
     }
 }
 

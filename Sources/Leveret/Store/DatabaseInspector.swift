@@ -78,6 +78,28 @@ public final class DatabaseInspector: Sendable {
         return info
     }
 
+    /// Every user in the file, by name, with what stands for its password.
+    public func users() throws(BrokerError) -> [UserDefinition] {
+        try rows { (users) throws(StoreFailure) in try users.users() }
+    }
+
+    /// Every permission in the file, by user and virtual host.
+    public func permissions() throws(BrokerError) -> [UserPermission] {
+        try rows { (users) throws(StoreFailure) in try users.permissions() }
+    }
+
+    /// What a file of an older version has none of.
+    private func rows<Row>(
+        _ ask: (UserRows) throws(StoreFailure) -> [Row]
+    ) throws(BrokerError) -> [Row] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in
+                let isOld = try !DefinitionRows(database: database).hasTable("user")
+                return isOld ? [] : try ask(UserRows(database: database))
+            }
+        }
+    }
+
     /// Stored messages of a queue, in order, without those that have expired.
     public func peek(_ peek: Peek) throws(BrokerError) -> [PeekedMessage] {
         try read { database throws(BrokerError) in

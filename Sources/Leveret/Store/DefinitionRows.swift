@@ -53,6 +53,11 @@ struct DefinitionRows {
                 statement.bind(2, isOperator ? 1 : 0)
                 statement.bind(3, name)
                 try statement.run()
+            case .putUser(let user): try UserRows(database: database).put(user)
+            case .deleteUser(let name): try UserRows(database: database).delete(name)
+            case .putPermission(let permission): try UserRows(database: database).put(permission)
+            case .deletePermission(let name, let vhost):
+                try UserRows(database: database).deletePermission(of: name, in: vhost)
             case .forgetIDs(let scope): try IDRows(database: database).forget(scope)
             case .putBinding(let binding, let vhost): try put(binding, in: vhost)
             case .deleteBinding(let binding, let vhost): try delete(binding, in: vhost)
@@ -337,7 +342,7 @@ struct DefinitionRows {
     }
 
     /// False for a table that a file is too old to have, which a reader may have opened.
-    private func hasTable(_ name: StaticString) throws(StoreFailure) -> Bool {
+    func hasTable(_ name: StaticString) throws(StoreFailure) -> Bool {
         try database.number("SELECT count(*) FROM sqlite_schema WHERE name = '\(name)'") > 0
     }
 

@@ -55,6 +55,9 @@ struct Recovery {
             state.virtualHosts[index].bindings = bindings[id]?.map(\.value) ?? []
             state.virtualHosts[index].policies = policies[id]?.map(\.value) ?? []
         }
+        let users = UserRows(database: database)
+        state.users = try users.users()
+        state.permissions = try users.permissions()
         state.orphans = levels.keys.sorted()
         state.dedupScopes = try IDRows(database: database).scopes()
         state.idsEnd = Instant(

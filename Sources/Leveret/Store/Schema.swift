@@ -8,7 +8,9 @@ enum Schema {
     static let applicationID: Int64 = 0x4C76_7274
 
     /// What leads from version n to version n + 1, from the empty file on.
-    static let migrations = [version1, version2, version3, version4, version5, version6, version7]
+    static let migrations = [
+        version1, version2, version3, version4, version5, version6, version7, version8,
+    ]
 
     /// Where messages are kept in the spill file: the same tables as in the database.
     static let spillTables = messageTables + priorityIndex + messageIDs
@@ -291,6 +293,25 @@ enum Schema {
                 LEFT JOIN queue AS q ON q.id = h.queue
                 LEFT JOIN vhost AS v ON v.id = q.vhost
             WHERE h.consumer IS NOT NULL;
+        """
+
+    /// Who may log in, and what each may do where.
+    private static let version8 = """
+        CREATE TABLE user (
+            name TEXT PRIMARY KEY,
+            password_hash TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            max_connections INTEGER,
+            max_channels INTEGER
+        ) WITHOUT ROWID;
+        CREATE TABLE permission (
+            user TEXT NOT NULL,
+            vhost TEXT NOT NULL,
+            configure TEXT NOT NULL,
+            write TEXT NOT NULL,
+            read TEXT NOT NULL,
+            PRIMARY KEY (user, vhost)
+        ) WITHOUT ROWID;
         """
 
     private static let state = """

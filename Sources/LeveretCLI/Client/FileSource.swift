@@ -101,6 +101,16 @@ struct FileSource: Source {
         }
     }
 
+    func users(each: (JSON) throws -> Void) throws {
+        for user in try read(inspector.users) { try each(try row(ListingRow.user(user))) }
+    }
+
+    func permissions(each: (JSON) throws -> Void) throws {
+        for permission in try read(inspector.permissions) {
+            try each(try row(ListingRow.permission(permission)))
+        }
+    }
+
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {

@@ -40,11 +40,14 @@ final class LineClient {
     /// A greeting is short; whoever says more before it ends a line is no Leveret server.
     private static let greetingBytesMax = 4096
 
-    /// Connects, and makes sure that a Leveret server answers.
+    /// Connects, makes sure that a Leveret server answers, and logs in.
     ///
-    /// - Parameter silenceMillisecondsMax: how many milliseconds of silence are waited for; -1 is for ever.
-    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds, or within that.
-    init(_ server: ServerAddress, silenceMillisecondsMax: CInt = -1) throws(Failure) {
+    /// - Parameters:
+    ///   - login: Who logs in; `nil` where nobody does.
+    ///   - silenceMillisecondsMax: How many milliseconds of silence are waited for; -1 is for ever.
+    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds, or within that; with `.refused` for a
+    ///   wrong password.
+    init(_ server: ServerAddress, as login: Login? = nil, silenceMillisecondsMax: CInt = -1) throws(Failure) {
         self.server = server
         self.silenceMillisecondsMax = silenceMillisecondsMax
         var tls: TLSEngine?
@@ -58,6 +61,7 @@ final class LineClient {
         send(LineRequest("HELLO").option("name", "leveret"))
         try flush()
         try greet()
+        if let login { try ask(LineRequest("AUTH").argument(login.user), body: login.password) }
     }
 
     deinit { close(socket) }

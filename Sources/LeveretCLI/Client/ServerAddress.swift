@@ -35,7 +35,7 @@ enum ServerAddress: Equatable, CustomStringConvertible {
             }
             rest = url[scheme.upperBound...]
         }
-        if rest.contains("@") { throw Self.wrong(url, "this version knows no users") }
+        if rest.contains("@") { throw Self.wrong(url, "the '@' has no place there") }
         let (host, port) = try Self.hostAndPort(rest, url)
         self =
             hasTLS

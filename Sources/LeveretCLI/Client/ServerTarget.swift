@@ -46,7 +46,7 @@ struct ServerTarget: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The text that is percent-encoded; `nil` where it is not, or is no UTF-8.
-    private static func decoded(_ text: Substring) -> String? {
+    static func decoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8
         while let byte = rest.popFirst() {

@@ -22,6 +22,10 @@ protocol Source {
     func entering(_ virtualHost: String) throws -> any Source
     /// All policies.
     func policies(each: (JSON) throws -> Void) throws
+    /// All users, with what stands for their passwords.
+    func users(each: (JSON) throws -> Void) throws
+    /// All permissions.
+    func permissions(each: (JSON) throws -> Void) throws
     /// The consumers of the queues whose names match a glob; `nil` is all.
     func consumers(match: String?, each: (JSON) throws -> Void) throws
     /// The first messages of a queue from a position on, at most 1,000 at a time.
@@ -137,6 +141,14 @@ struct ServerSource: Source {
 
     func policies(each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("LIST").word("policies"), each: each)
+    }
+
+    func users(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("USER").word("export"), each: each)
+    }
+
+    func permissions(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("permissions"), each: each)
     }
 
     func consumers(match: String?, each: (JSON) throws -> Void) throws {

@@ -22,6 +22,9 @@ extension CompletionKind {
         }
     }
 
+    /// Names of users.
+    static var users: CompletionKind { live { LineRequest("LIST").word("users").option("match", $0) } }
+
     private static func live(
         _ request: @escaping @Sendable (_ match: String) -> LineRequest
     ) -> CompletionKind {
@@ -47,7 +50,9 @@ enum LiveNames {
         var names: [String] = []
         do {
             let target = try target(in: words)
-            let client = try LineClient(target.address, silenceMillisecondsMax: millisecondsMax)
+            let login = try place(in: words).flatMap { (url) throws(Failure) in try Login(url, ask: false) }
+            let client = try LineClient(
+                target.address, as: login, silenceMillisecondsMax: millisecondsMax)
             if !anywhere { try client.enter(target.virtualHost) }
             // As a glob the prefix finds what begins so, and perhaps more.
             try client.rows(request(prefix + "*").option("fields", "name")) { row in
@@ -66,10 +71,17 @@ enum LiveNames {
     /// The server and the virtual host that the line so far names.
     static func target(in words: [String]) throws(Failure) -> ServerTarget {
         let vhost = value(of: "--vhost", in: words)
-        guard let url = value(of: "--url", in: words) ?? Terminal.environment("LEVERET_URL") else {
+        guard let place = try place(in: words) else {
             return ServerTarget(address: .standard, named: vhost)
         }
-        return try ServerTarget(url, vhost: vhost)
+        return try ServerTarget(place.address, vhost: vhost)
+    }
+
+    private static func place(in words: [String]) throws(Failure) -> ServerURL? {
+        guard let url = value(of: "--url", in: words) ?? Terminal.environment("LEVERET_URL") else {
+            return nil
+        }
+        return try ServerURL(url)
     }
 
     private static func value(of option: String, in words: [String]) -> String? {

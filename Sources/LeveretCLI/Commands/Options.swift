@@ -7,8 +7,8 @@ import ArgumentParser
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server: leveret://host:port/vhost, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
-                + "127.0.0.1:5672.",
+            "The server: leveret://user@host:port/vhost, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
+                + "127.0.0.1:5672. The password is LEVERET_PASSWORD, or asked for.",
             valueName: "url"
         )
     )
@@ -27,24 +27,46 @@ struct ServerOptions: ParsableArguments {
         }
     }
 
-    /// Connects to the server and enters the virtual host.
+    /// Connects to the server, logs in and enters the virtual host.
     func connect() throws(Failure) -> LineClient {
-        let target = try target
-        let client = try LineClient(target.address)
-        try client.enter(target.virtualHost)
+        let client = try connectAnywhere()
+        try client.enter(try target.virtualHost)
         return client
     }
 
-    /// Connects to the server for what is about no virtual host, or about several.
-    func connectAnywhere() throws(Failure) -> LineClient { try LineClient(try target.address) }
+    /// Connects to the server and logs in, for what is about no virtual host, or about several.
+    func connectAnywhere() throws(Failure) -> LineClient {
+        try LineClient(try target.address, as: try login())
+    }
 
     /// What the options, the environment or the default say.
     var target: ServerTarget {
         get throws(Failure) {
-            guard let url = url ?? Terminal.environment("LEVERET_URL") else {
-                return ServerTarget(address: .standard, named: vhost)
+            guard let place = try place else { return ServerTarget(address: .standard, named: vhost) }
+            return try ServerTarget(place.address, vhost: vhost)
+        }
+    }
+
+    /// Who logs in there; `nil` where nobody does. May ask for the password.
+    func login() throws(Failure) -> Login? {
+        guard let place = try place else { return nil }
+        return try Login(place)
+    }
+
+    private var place: ServerURL? {
+        get throws(Failure) {
+            guard let url else {
+                guard let url = Terminal.environment("LEVERET_URL") else { return nil }
+                return try ServerURL(url)
             }
-            return try ServerTarget(url, vhost: vhost)
+            let place = try ServerURL(url)
+            guard place.password == nil else {
+                throw Failure(
+                    .usage,
+                    "a password in --url can be seen by everybody on this machine; set LEVERET_PASSWORD or LEVERET_URL"
+                )
+            }
+            return place
         }
     }
 }

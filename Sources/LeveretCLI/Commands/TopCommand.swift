@@ -36,7 +36,7 @@ struct TopCommand: ParsableCommand {
         if once { return try printOnce(target) }
         var model = TopModel()
         model.server = target.description
-        var link = try TopLink(target)
+        var link = try TopLink(target, as: try server.login())
         let terminal = try TopTerminal()
         defer { terminal.restore() }
         var isNewSize = true

@@ -5,6 +5,7 @@
 struct DefinitionsParts {
     /// Its name.
     let vhost: String
+    private(set) var permissions: [DefinitionEntry] = []
     private(set) var exchanges: [DefinitionEntry] = []
     private(set) var queues: [DefinitionEntry] = []
     private(set) var bindings: [DefinitionEntry] = []
@@ -18,6 +19,7 @@ struct DefinitionsParts {
         func own(_ entries: [DefinitionEntry]) -> [DefinitionEntry] {
             entries.filter { ($0.vhost ?? all.here) == vhost }
         }
+        permissions = own(all.permissions)
         exchanges = own(all.exchanges)
         queues = own(all.queues)
         bindings = own(all.bindings)
@@ -26,15 +28,17 @@ struct DefinitionsParts {
         limits = own(all.limits)
     }
 
-    /// Sorts a file; see `DefinitionsPlan`. Returns its virtual hosts by name, and what is left out, a sentence each.
+    /// Sorts a file; see `DefinitionsPlan`. Returns its users, which are of no virtual host, its virtual hosts by name,
+    /// and what is left out, a sentence each.
     static func read(
         _ file: JSON, vhost: String?
-    ) throws(Failure) -> (parts: [DefinitionsParts], notes: [String]) {
+    ) throws(Failure) -> (users: [DefinitionEntry], parts: [DefinitionsParts], notes: [String]) {
         // A file of a single virtual host doesn't name it.
         let entries = try DefinitionEntries(file, here: vhost ?? "/")
         var notes = entries.notes
         guard let vhost else {
-            return (entries.virtualHosts.map { DefinitionsParts($0, of: entries) }, notes)
+            let parts = entries.virtualHosts.map { DefinitionsParts($0, of: entries) }
+            return (entries.users, parts, notes)
         }
         guard entries.declared.isEmpty || entries.virtualHosts.contains(vhost) else {
             throw Failure(
@@ -42,12 +46,17 @@ struct DefinitionsParts {
         }
         let others = entries.declared.count { ($0.vhost ?? vhost) != vhost }
         if others > 0 { notes.append("\(counted(others, "definition")) of other virtual hosts left out") }
-        return ([DefinitionsParts(vhost, of: entries)], notes)
+        if !entries.users.isEmpty {
+            notes.append("\(counted(entries.users.count, "user")) left out: they are of no virtual host")
+        }
+        return ([], [DefinitionsParts(vhost, of: entries)], notes)
     }
 }
 
 /// The entries of a whole file.
 private struct DefinitionEntries {
+    let users: [DefinitionEntry]
+    let permissions: [DefinitionEntry]
     let exchanges: [DefinitionEntry]
     let queues: [DefinitionEntry]
     let bindings: [DefinitionEntry]
@@ -62,10 +71,10 @@ private struct DefinitionEntries {
     private(set) var notes: [String] = []
 
     /// Lists that this version has nothing for, as sentences name their entries.
-    private static let foreign = [
-        ("users", "user"), ("permissions", "permission"), ("topic_permissions", "topic permission"),
+    private static let foreign = [("topic_permissions", "topic permission")]
+    private static let lists = [
+        "exchanges", "queues", "bindings", "policies", "parameters", "users", "permissions",
     ]
-    private static let lists = ["exchanges", "queues", "bindings", "policies", "parameters"]
 
     init(_ file: JSON, here: String) throws(Failure) {
         guard Self.lists.contains(where: { file[$0] != nil }) else {
@@ -77,6 +86,8 @@ private struct DefinitionEntries {
         }
         self.here = here
         named = try Self.entries("vhosts", in: file)
+        users = try Self.entries("users", in: file)
+        permissions = try Self.entries("permissions", in: file)
         exchanges = try Self.entries("exchanges", in: file)
         queues = try Self.entries("queues", in: file)
         bindings = try Self.entries("bindings", in: file)
@@ -106,7 +117,7 @@ private struct DefinitionEntries {
 
     /// All that is of a virtual host.
     var declared: [DefinitionEntry] {
-        exchanges + queues + bindings + policies + operatorPolicies + limits
+        exchanges + queues + bindings + policies + operatorPolicies + limits + permissions
     }
 
     /// The names of all virtual hosts of the file.
@@ -156,6 +167,9 @@ struct DefinitionEntry {
             let with = key.isEmpty ? "" : " with '\(key.printable)'"
             return
                 "binding of exchange '\(source.printable)' to \(kind.printable) '\(target.printable)'\(with)"
+        }
+        if list == "permissions", let user = json["user"]?.text {
+            return "permission of user '\(user.printable)'"
         }
         return json["name"]?.text.map { "\(noun) '\($0.printable)'" } ?? "\(noun) \(place) of the file"
     }

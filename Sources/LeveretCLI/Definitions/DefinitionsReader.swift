@@ -24,9 +24,9 @@ struct DefinitionsPlan {
 
     private(set) var parts: [Part] = []
     /// What the part that is being read declares.
-    private var steps: [Step] = []
+    var steps: [Step] = []
     /// What is left out and why, a sentence each.
-    private(set) var notes: [String] = []
+    var notes: [String] = []
 
     /// Reads a file.
     ///
@@ -39,17 +39,25 @@ struct DefinitionsPlan {
         }
         let read = try DefinitionsParts.read(file, vhost: vhost)
         notes = read.notes
+        for entry in read.users { try addUser(entry) }
+        if !steps.isEmpty { try finishPart("/") }
         for part in read.parts {
-            steps = []
+            for entry in part.permissions { try addPermission(entry, in: part.vhost) }
             for entry in part.exchanges { try addExchange(entry) }
             for entry in part.queues { try addQueue(entry) }
             for entry in part.bindings { try addBinding(entry) }
             for entry in part.policies { try addPolicy(entry, isOperator: false) }
             for entry in part.operatorPolicies { try addPolicy(entry, isOperator: true) }
             for entry in part.limits { try addLimits(entry, of: part.vhost) }
-            try checkLengths()
-            parts.append(Part(vhost: part.vhost, steps: steps))
+            try finishPart(part.vhost)
         }
+    }
+
+    /// What has been read is what is to be declared there.
+    private mutating func finishPart(_ vhost: String) throws(Failure) {
+        try checkLengths()
+        parts.append(Part(vhost: vhost, steps: steps))
+        steps = []
     }
 
     private func checkLengths() throws(Failure) {
@@ -202,12 +210,15 @@ struct DefinitionsPlan {
 
 /// What definitions declare.
 enum DefinitionKind: CaseIterable {
-    case vhost, exchange, queue, binding, policy, operatorPolicy, limits
+    case user, userLimit, vhost, permission, exchange, queue, binding, policy, operatorPolicy, limits
 
     /// `1 queue`, `2 policies`.
     func counted(_ count: Int) -> String {
         let noun =
             switch self {
+            case .user: "user"
+            case .userLimit: "user limit"
+            case .permission: "permission"
             case .vhost: "virtual host"
             case .limits: count == 1 ? "virtual host with limits" : "virtual hosts with limit"
             case .exchange: "exchange"

@@ -60,14 +60,15 @@ enum DefinitionsWriter {
             try add(try source.entering(name), to: &lists)
             if let limits = limits(host, of: name) { lists.parameters.append(limits) }
         }
+        let people = try people(of: source, vhost: vhost)
         return .object([
             JSON.Field(name: "rabbit_version", value: .string(formatVersion)),
             JSON.Field(name: "rabbitmq_version", value: .string(formatVersion)),
             JSON.Field(name: "product_name", value: .string("Leveret")),
             JSON.Field(name: "product_version", value: .string(Broker.version)),
-            JSON.Field(name: "users", value: .array([])),
+            JSON.Field(name: "users", value: .array(people.users)),
             JSON.Field(name: "vhosts", value: .array(lists.vhosts)),
-            JSON.Field(name: "permissions", value: .array([])),
+            JSON.Field(name: "permissions", value: .array(people.permissions)),
             JSON.Field(name: "topic_permissions", value: .array([])),
             JSON.Field(name: "parameters", value: .array(lists.parameters)),
             JSON.Field(name: "global_parameters", value: .array([])),

@@ -14,7 +14,7 @@ enum Columns {
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
         .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
-        .shown("deduplicated", .number), .shown("alarms", .sentences),
+        .shown("deduplicated", .number), .shown("logins_refused", .number), .shown("alarms", .sentences),
     ]
 
     /// `queues`.
@@ -78,7 +78,7 @@ enum Columns {
     /// `connections list`.
     static let connections: [Column] = [
         .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
-        .shown("unacked", .number), .shown("vhost"),
+        .shown("unacked", .number), .shown("vhost"), .shown("user"),
     ]
 
     /// `vhost list`.
@@ -93,6 +93,18 @@ enum Columns {
         .shown("name"), .shown("pattern"), .shown("priority", .number), .shown("operator"),
         .shown("apply_to"), .shown("definition", .nested), .shown("queues", .number),
         .shown("exchanges", .number),
+    ]
+
+    /// `user list`.
+    static let users: [Column] = [
+        .shown("name"), .shown("tags", .sentences), .shown("connections", .number),
+        .shown("channels", .number),
+        .shown("max_connections", .number), .shown("max_channels", .number),
+    ]
+
+    /// `permission list`.
+    static let permissions: [Column] = [
+        .shown("user"), .shown("vhost"), .shown("configure"), .shown("write"), .shown("read"),
     ]
 
     /// `why`.

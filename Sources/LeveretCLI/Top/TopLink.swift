@@ -8,16 +8,19 @@ struct TopLink {
     private static let messagesMax = 100
 
     private let target: ServerTarget
+    private let login: Login?
     private var client: LineClient?
 
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
-    init(_ target: ServerTarget) throws(Failure) {
+    init(_ target: ServerTarget, as login: Login?) throws(Failure) {
         self.target = target
-        client = try Self.connect(target)
+        self.login = login
+        client = try Self.connect(target, login)
     }
 
-    private static func connect(_ target: ServerTarget) throws(Failure) -> LineClient {
-        let client = try LineClient(target.address, silenceMillisecondsMax: silenceMillisecondsMax)
+    private static func connect(_ target: ServerTarget, _ login: Login?) throws(Failure) -> LineClient {
+        let client = try LineClient(
+            target.address, as: login, silenceMillisecondsMax: silenceMillisecondsMax)
         try client.enter(target.virtualHost)
         return client
     }
@@ -78,7 +81,7 @@ struct TopLink {
 
     private mutating func open() throws(Failure) -> ServerSource {
         if let client { return ServerSource(client) }
-        let client = try Self.connect(target)
+        let client = try Self.connect(target, login)
         self.client = client
         return ServerSource(client)
     }

@@ -6,9 +6,11 @@
 
 /// What a request can ask for.
 enum LineVerb: String, CaseIterable, Sendable {
-    case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
+    case hello, auth, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject,
+        touch
     case begin, commit, rollback
     case `import`
+    case user, permission
     case policy, vhost, create, limit, peek, edit, cancel, move, replay, pause, resume, purge, drop, list,
         stat, why, route, sql,
         kill,
@@ -20,6 +22,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     var syntax: String {
         switch self {
         case .hello: "HELLO [name=text]"
+        case .auth: "AUTH user password|{N}"
         case .exchange:
             "EXCHANGE name direct|topic|fanout|headers|x-delayed-message [durable=no] [auto-delete] "
                 + "[internal] [alternate=e] [deduplicate=ms] [x-NAME=v]"
@@ -51,6 +54,11 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .begin: "BEGIN"
         case .commit: "COMMIT"
         case .rollback: "ROLLBACK"
+        case .user:
+            "USER add name password|{N} [tags=a,b] | passwd name password|{N} | tags name a,b | "
+                + "limit name [max-connections=n] [max-channels=n] | delete name | "
+                + "import name hash=text [tags=a,b] | export"
+        case .permission: "PERMISSION set user vhost configure write read | clear user vhost"
         case .policy:
             "POLICY name pattern [apply-to=all|queues|exchanges|classic_queues|quorum_queues] [priority=n] "
                 + "[operator] [alternate=e] [ttl=ms] [expires=ms] [expires-if-empty=ms] [max-length=n] "
@@ -77,7 +85,8 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .purge: "PURGE queue [n=n] [where=condition]"
         case .drop: "DROP queue|exchange|policy|vhost name [if-empty] [if-unused] [operator]"
         case .list:
-            "LIST queues|exchanges|bindings|consumers|connections|policies|vhosts [match=glob] "
+            "LIST queues|exchanges|bindings|consumers|connections|policies|vhosts|users|permissions "
+                + "[match=glob] "
                 + "[fields=a,b]"
         case .stat: "STAT [queue] [fields=a,b]"
         case .why: "WHY queue"
@@ -101,7 +110,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill, .create, .limit: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
-        case .replay: 1...3
+        case .replay, .user: 1...3
+        case .auth: 1...2
+        case .permission: 3...6
         }
     }
 
@@ -139,6 +150,7 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "deduplicate", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max",
                 "delayed-retry-backoff", "delayed-retry-jitter",
             ]
+        case .user: ["tags", "hash", "max-connections", "max-channels"]
         case .peek: ["n", "from", "state", "where", "body"]
         case .move, .replay: ["exchange", "key", "n", "where", "position", "if"]
         case .purge: ["n", "where"]
@@ -148,7 +160,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .kill: ["reason"]
         case .limit: ["max-queues", "max-connections"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .why, .route, .sql, .ping, .help, .quit, .import, .vhost, .create:
+            .why, .route, .sql, .ping, .help, .quit, .import, .vhost, .create, .auth, .permission:
             []
         }
     }
@@ -165,10 +177,13 @@ enum LineVerb: String, CaseIterable, Sendable {
     var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
-    var takesBody: Bool { [.pub, .edit, .move, .replay, .import].contains(self) }
+    var takesBody: Bool { [.pub, .edit, .move, .replay, .import, .auth, .user].contains(self) }
+
+    /// One of its arguments may be a password: no error text shows any.
+    var hasSecret: Bool { self == .auth || self == .user }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "user", "permission", "log", "backup", "export",
+        "log", "backup", "export",
     ]
 }

@@ -26,6 +26,16 @@ public enum ListingRow {
         text { LineRows.virtualHost(host, to: &$0) }
     }
 
+    /// A row of USER export.
+    public static func user(_ user: UserDefinition) -> String {
+        text { LineRows.userDefinition(user, to: &$0) }
+    }
+
+    /// A row of LIST permissions.
+    public static func permission(_ permission: UserPermission) -> String {
+        text { LineRows.permission(permission, to: &$0) }
+    }
+
     /// A row of PEEK, with its body.
     public static func message(_ message: PeekedMessage) -> String {
         text { LineRows.message(message, withBody: true, to: &$0) }
