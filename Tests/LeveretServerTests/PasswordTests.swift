@@ -153,7 +153,8 @@ extension PasswordHash.Cost {
             #expect(try await compare("two") == .right(hash: two))
             for unusable in ["", "nonsense"] {
                 try await broker.administer(.setPassword("app", hash: unusable))
-                #expect(try await compare("two") == .wrong && compare("") == .wrong)
+                #expect(try await compare("two") == .wrong)
+                #expect(try await compare("") == .wrong)
             }
         }
     }

@@ -119,6 +119,16 @@ struct RowRule {
             title: "pauses of queues that don't exist, by their ids",
             advice: stopAndDelete("paused", "queue NOT IN (SELECT id FROM queue)")),
         RowRule(
+            kind: .permissionOrphaned, since: 8,
+            query: """
+                SELECT '''' || user || ''' in ''' || vhost || '''' FROM permission
+                WHERE user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)
+                """,
+            title: "permissions of users or virtual hosts that don't exist",
+            advice: stopAndDelete(
+                "permission",
+                "user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)")),
+        RowRule(
             kind: .numbers,
             query: """
                 SELECT 'message ' || id FROM message
