@@ -53,7 +53,8 @@ struct Peer: Sendable {
         guard mustLogIn else { return nil }
         let how =
             mayShowPassword
-            ? "AUTH user password" : "connect with TLS, then AUTH user password"
+            ? "AUTH user password"
+            : "connect with TLS, then AUTH user password; without TLS the server takes none (serve --allow-plain-auth)"
         return BrokerError(.accessRefused, "log in first: \(how)")
     }
 

@@ -100,6 +100,13 @@ public final class Server: Service {
             throw error
         }
         for address in bound { logger.info("listening", metadata: ["address": "\(address)"]) }
+        if configuration.tls == nil, !configuration.login.allowPlainPasswords,
+            let open = bound.first(where: { !$0.isLocal })
+        {
+            logger.warning(
+                "clients on other machines can't log in: there is no certificate for TLS, and no --allow-plain-auth",
+                metadata: ["address": "\(open)"])
+        }
         // Before the first publish can come in; the others end with the loop.
         lookAround()
         lookout.start()

@@ -458,5 +458,30 @@ extension FeatureTalk {
                 C: QUEUE more
                 S: ERR 406 PRECONDITION_FAILED cannot declare queue 'more' …
                 """),
+        FeatureTalk(
+            "users",
+            """
+            C: USER import app hash=$rabbitmq-sha256$kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR
+            S: OK
+            C: USER import gone hash="" tags=administrator
+            S: OK
+            C: PERMISSION set app / ^a "" ""
+            S: OK
+            C: USER limit app max-connections=1
+            S: OK
+            C: USER delete gone
+            S: OK
+            """,
+            then: """
+                C: LIST users
+                S: ROW {"name":"app","tags":[],…,"max_connections":1,"max_channels":null}
+                S: OK 1
+                C: AUTH app test12
+                S: OK
+                C: QUEUE a
+                S: OK a ready=0 consumers=0
+                C: QUEUE b
+                S: ERR 403 ACCESS_REFUSED configure access to queue 'b' in vhost '/' refused for user 'app'
+                """),
     ]
 }

@@ -107,7 +107,7 @@ extension ReferenceModel {
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
         case .page, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons, .table, .virtualHosts:
+            .reasons, .table, .virtualHosts, .users, .permissions, .userDefinitions:
             "a listing"
         }
     }
