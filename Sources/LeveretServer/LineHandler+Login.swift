@@ -3,6 +3,7 @@
 
 import Leveret
 import LeveretWire
+import Logging
 import NIOCore
 
 extension LineHandler {
