@@ -104,7 +104,8 @@ private struct LoginServer {
             #expect(try client.ask("QUEUE app").line.hasPrefix("ERR 403 "))
         }
         try await LoginServer.with({ $0.login.allowPlainPasswords = true }, isLocal: false) { server in
-            #expect(try server.client("app").ask("QUEUE app").line.hasPrefix("OK"))
+            let client = try server.client("app")
+            #expect(try client.ask("QUEUE app").line.hasPrefix("OK"))
         }
     }
 
