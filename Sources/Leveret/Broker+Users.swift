@@ -6,11 +6,11 @@ public import LeveretCore
 extension Broker {
     /// Changes users and their permissions; all but `.export`, which is for sessions. Returns once it is durable.
     ///
-    /// This program may do everything whatever it changes here: users are for clients of a server in front of the broker,
-    /// and `PasswordHash` of LeveretServer makes what stands for their passwords.
+    /// This program may do everything whatever it changes here: users are for clients of a server in front of the
+    /// broker, and `PasswordHash` of LeveretServer makes what stands for their passwords.
     ///
-    /// - Throws: a `BrokerError`: 404 where there is no such user, 406 where there is one already, or for a pattern that
-    ///   can't be understood.
+    /// - Throws: a `BrokerError`: 404 where there is no such user, 406 where there is one already, or for a pattern
+    ///   that can't be understood.
     public func administer(_ request: UserRequest) async throws {
         let answer = try await door.ask(.administer(request))
         guard case .done = answer else { throw BrokerError.unexpected(answer) }

@@ -17,8 +17,8 @@ extension BrokerCore {
     /// A connection's client has shown that it is this user: from here on its sessions may do what that user may.
     ///
     /// - Parameter passwordHash: what the password was compared with.
-    /// - Throws: 403 where that is no longer what stands for the password; 530 where the user has as many connections or
-    ///   sessions as it may; 503 where the connection has a user already. Then nothing has changed.
+    /// - Throws: 403 where that is no longer what stands for the password; 530 where the user has as many connections
+    ///   or sessions as it may; 503 where the connection has a user already. Then nothing has changed.
     public mutating func logIn(
         _ id: ConnectionID, as name: UserName, passwordHash: String
     ) throws(BrokerError) {
@@ -208,6 +208,10 @@ extension BrokerCore {
             return true
         }
         for name in losers { gathering.define(.deletePermission(name, in: host)) }
+        guard !losers.isEmpty else { return }
+        for session in connections.flatMap(\.sessions) where session.access != nil {
+            session.access = access(of: session)
+        }
     }
 
     // MARK: - Rights that change

@@ -45,9 +45,9 @@ import Testing
     @Test func `a file of RabbitMQ becomes requests, in an order that goes`() throws {
         #expect(
             requests(try plan(Self.cluster)) == [
-                "USER import guest hash=$rabbitmq-sha256$kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR "
+                #"USER import guest hash="$rabbitmq-sha256$kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR" "#
                     + "tags=administrator",
-                #"USER import a hash="" tags=monitoring,x"#, "USER limit a max-connections=3",
+                #"USER import a hash="" tags="monitoring,x""#, "USER limit a max-connections=3",
                 "PERMISSION set guest / .* .* .*",
                 "EXCHANGE shop topic alternate=unrouted",
                 "EXCHANGE archive headers durable=no auto-delete internal",

@@ -9,8 +9,8 @@ struct ServerURL: Equatable {
     /// The password, which only LEVERET_URL may have.
     let password: String?
 
-    /// Takes the user out of `user@host`, `user:password@host`, either of them behind `leveret://` or `leverets://`, and
-    /// of `unix://user@/path`. What a URL can't have stands in it as `%2F`.
+    /// Takes the user out of `user@host`, `user:password@host`, either of them behind `leveret://` or `leverets://`,
+    /// and of `unix://user@/path`. What a URL can't have stands in it as `%2F`.
     ///
     /// - Throws: `Failure` with `.usage`; it never shows a password.
     init(_ url: String) throws(Failure) {
