@@ -9,9 +9,9 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Start a server, in the foreground.",
         discussion: """
             It listens on this machine only unless told otherwise. Clients on this machine may do everything without a \
-            password; all others must log in as a user ('leveret user add'), over TLS. SIGTERM and SIGINT let it finish \
-            what it was asked and end with status 0; a second one ends it at once, which loses nothing that was \
-            confirmed. SIGHUP reads the certificate and the log level again.
+            password; all others must log in as a user ('leveret user add'), over TLS. SIGTERM and SIGINT let it \
+            finish what it was asked and end with status 0; a second one ends it at once, which loses nothing that \
+            was confirmed. SIGHUP reads the certificate and the log level again.
 
             Each option can be set in the environment, as LEVERET_MAX_LINE for --max-line (LEVERET_LISTEN with \
             commas), and in a YAML file named by --config, as 'max-line: 8192'. The command line wins over the \
