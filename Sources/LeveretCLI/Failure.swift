@@ -55,7 +55,7 @@ struct Failure: Error, Equatable {
     static func advice(_ code: Int, _ text: String) -> String {
         switch code {
         case 403 where text.hasPrefix("log in first"):
-            "; say --url leverets://user@host:port, and leveret:// where it speaks no TLS"
+            "; say --url leveret://user@host:port, or leverets:// with TLS"
         case 404 where text.hasPrefix("no user"): "; 'leveret user list' lists them"
         case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
         case 404 where text.hasPrefix("no vhost"): "; 'leveret vhost list' lists them"

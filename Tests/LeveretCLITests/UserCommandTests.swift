@@ -49,8 +49,8 @@ private final class LockedServer {
         let refused = try await locked.run(["queues"], as: nil, status: 1)
         #expect(
             refused.errors
-                == "leveret: log in first: AUTH user password (403 ACCESS_REFUSED); say --url leverets://user@host:port, "
-                + "and leveret:// where it speaks no TLS\n")
+                == "leveret: log in first: AUTH user password (403 ACCESS_REFUSED); say --url leveret://user@host:port, "
+                + "or leverets:// with TLS\n")
         #expect(
             try await locked.run(["user", "add", "app"], input: "pass\r\n").output == "user 'app' is added\n")
         #expect(
