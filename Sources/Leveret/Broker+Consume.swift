@@ -27,7 +27,8 @@ extension Broker {
             queue: queue, prefetch: prefetch, autoAck: autoAck, exclusive: exclusive, priority: priority,
             timeoutMilliseconds: timeout?.milliseconds, countsFirst: countsFirst)
         // Automatic acks make room for more at once: the inbox is what bounds them.
-        let door = Door(connection: connection, inboxMax: autoAck ? max(prefetch, 1_024) : 0)
+        let door = try await Door(
+            connection: connection, in: virtualHost, inboxMax: autoAck ? max(prefetch, 1_024) : 0)
         let answer = try await door.ask(.consume(request))
         guard case .consuming(let tag) = answer else { throw BrokerError.unexpected(answer) }
         return Consumer(tag: tag, of: request, door: door)

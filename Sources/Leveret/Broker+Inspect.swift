@@ -166,7 +166,7 @@ extension Broker {
     }
 
     /// All rows of a listing, which come in pages.
-    private func pages<Row>(of first: Request, rows: (Answer) -> [Row]?) async throws -> [Row] {
+    func pages<Row>(of first: Request, rows: (Answer) -> [Row]?) async throws -> [Row] {
         var found: [Row] = []
         var request = first
         while true {

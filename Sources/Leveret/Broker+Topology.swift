@@ -187,12 +187,12 @@ extension Broker {
     @discardableResult
     public func move(_ move: Move) async throws -> Int { try await count(.move(move)) }
 
-    private func change(_ request: Request) async throws {
+    func change(_ request: Request) async throws {
         let answer = try await door.ask(request)
         guard case .done = answer else { throw BrokerError.unexpected(answer) }
     }
 
-    private func count(_ request: Request) async throws -> Int {
+    func count(_ request: Request) async throws -> Int {
         let answer = try await door.ask(request)
         guard case .count(let count) = answer else { throw BrokerError.unexpected(answer) }
         return count

@@ -1,5 +1,5 @@
 // The public face of an embedded broker: opening it, the doors into it, and its end. What it can do is in
-// the extensions: Broker+Topology, Broker+Publish, Broker+Consume, Broker+Inspect, Transaction.
+// the extensions: Broker+Topology, Broker+VirtualHosts, Broker+Publish, Broker+Consume, Broker+Inspect, Transaction.
 
 public import CoreMetrics
 @_exported public import LeveretCore
@@ -85,6 +85,8 @@ public final class Broker: Sendable {
     let connection: BrokerConnection
     /// The session of everything that is not a consumer's.
     let door: Door
+    /// Where names mean something: `/` unless `virtualHost(_:)` made it.
+    public let virtualHost: VirtualHostName
 
     /// Opens a broker and recovers what its file holds. Takes milliseconds, with a million messages waiting
     /// about a fifth of a second.
@@ -97,7 +99,17 @@ public final class Broker: Sendable {
         lease = Lease(engine: engine)
         connection = BrokerConnection(lease: lease, name: "embedded")
         door = Door(connection: connection)
+        virtualHost = .default
         try start(retryMilliseconds: configuration.retryMilliseconds)
+    }
+
+    /// The broker `other` as another virtual host has it.
+    init(_ other: Broker, door: Door, in virtualHost: VirtualHostName) {
+        engine = other.engine
+        lease = other.lease
+        connection = other.connection
+        self.door = door
+        self.virtualHost = virtualHost
     }
 
     /// Starts the threads. They hold the engine, not the lease, so that a broker can be let go of.

@@ -57,6 +57,22 @@ public final class BrokerConnection: Sendable {
         return BrokerSession(connection: self, id: session, outlet: outlet)
     }
 
+    /// Gives the connection a user whose client has shown who it is: from here on its sessions may do what that user
+    /// may. A connection without a user may do everything.
+    ///
+    /// - Parameter passwordHash: What the client's password was compared with (`Broker.passwordHash(of:)`).
+    /// - Throws: 403 where that no longer stands for the user's password, 530 at a limit of the user, 503 where the
+    ///   connection has a user.
+    package func logIn(as user: UserName, passwordHash: String) throws(BrokerError) {
+        let result = engine.enter { state, _ -> Result<Void, BrokerError> in
+            guard !state.isClosed else { return .failure(.ended) }
+            return Result { () throws(BrokerError) in
+                try state.core.logIn(id, as: user, passwordHash: passwordHash)
+            }
+        }
+        try result.get()
+    }
+
     /// Closes the connection: what its sessions hold goes back to its place, counted as failed.
     public func close() {
         let open = sessions.withLock { sessions -> Set<SessionID>? in
@@ -133,6 +149,12 @@ public final class BrokerSession: Sendable {
     /// stops to read its socket. `wake` is called when it has become false.
     public var shouldPause: Bool { outlet.isPaused.load(ordering: .acquiring) }
 
+    /// The virtual host that the session is in: `/` until it has entered another (`Request.enter`); `nil` once it is
+    /// closed.
+    public var virtualHost: VirtualHostName? {
+        engine.enter { state, _ in state.core.virtualHost(of: id) }
+    }
+
     /// Closes the session: its consumers end, what it holds goes back to its place, counted as failed.
     /// Whatever it submits from then on is refused.
     public func close() {
@@ -143,6 +165,12 @@ public final class BrokerSession: Sendable {
             state.core.closeSession(id, now: now)
         }
         engine.searcher.sessionClosed(engine)
+    }
+
+    /// What a request would be refused with for want of rights; `nil` where it would be carried out. For work that is
+    /// done before a request can be submitted.
+    package func refusal(of request: Request) -> BrokerError? {
+        engine.enter { state, _ in state.core.refusal(of: request, from: id) }
     }
 
     /// `submit` for callers with a lock of their own, who perform the follow-up after they let go of it.

@@ -22,6 +22,19 @@ final class Door: Sendable {
         bell.leads(to: self)
     }
 
+    /// Opens a session in a virtual host.
+    ///
+    /// - Throws: `BrokerError` (404) when that isn't there.
+    convenience init(
+        connection: BrokerConnection, in virtualHost: VirtualHostName, inboxMax: Int = 0
+    ) async throws {
+        self.init(connection: connection, inboxMax: inboxMax)
+        if virtualHost != .default { _ = try await ask(.enter(virtualHost)) }
+    }
+
+    /// In which virtual host its session is; `nil` once it is closed.
+    var virtualHost: VirtualHostName? { session.virtualHost }
+
     /// Submits `request` and returns its answer, once it has come.
     ///
     /// - Throws: `BrokerError` when it is refused, `CancellationError` when the task is cancelled while it

@@ -103,7 +103,12 @@ struct DoorState {
                     resolved.unseen.append(delivery)  // for a GET that was cancelled meanwhile
                 }
             case .consumerEnded(let tag, let end):
-                let code: ReplyCode = end == .leaseExpired ? .preconditionFailed : .notFound
+                let code: ReplyCode =
+                    switch end {
+                    case .leaseExpired: .preconditionFailed
+                    case .accessRefused: .accessRefused
+                    case .queueDeleted: .notFound
+                    }
                 let error = BrokerError(code, "consumer '\(tag)' ended: \(end.rawValue)")
                 endInbox(.failed(error), into: &resolved)
             case .notice(.draining):

@@ -109,6 +109,12 @@ extension Broker {
                 "a message in this transaction came from another broker; settle it in a transaction of that one"
             )
         }
+        guard door.virtualHost == virtualHost else {
+            throw BrokerError(
+                .preconditionFailed,
+                "a message in this transaction came from another vhost than '\(virtualHost)'; settle it in a "
+                    + "transaction there")
+        }
         let answer = try await submit(
             .transaction(transaction.requests), on: door, waitingForRoom: transaction.publishes)
         guard case .committed = answer else { throw BrokerError.unexpected(answer) }

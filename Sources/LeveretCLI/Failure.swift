@@ -54,7 +54,11 @@ struct Failure: Error, Equatable {
     /// What to do about a refusal that doesn't say so itself.
     static func advice(_ code: Int, _ text: String) -> String {
         switch code {
+        case 403 where text.hasPrefix("log in first"):
+            "; say --url leveret://user@host:port, or leverets:// with TLS"
+        case 404 where text.hasPrefix("no user"): "; 'leveret user list' lists them"
         case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
+        case 404 where text.hasPrefix("no vhost"): "; 'leveret vhost list' lists them"
         case 404 where text.hasPrefix("no exchange"):
             "; check the name, or make it with 'leveret exchange declare'"
         case 406 where text.hasPrefix("inequivalent arg"): "; declare it as it is, or delete it first"

@@ -20,9 +20,9 @@ import Leveret
             Something is wrong? 'leveret doctor' looks for it, and 'leveret why QUEUE' says why messages of a queue \
             stand still, fail or come back.
 
-            Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://host:port, \
-            leverets://host:port with TLS, or unix:path. Those about what is stored also take --db FILE and then need \
-            no server.
+            Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://user@host:port/vhost, \
+            leverets://user@host:port/vhost with TLS, or unix:path; the password is LEVERET_PASSWORD, or asked for. \
+            Those about what is stored also take --db FILE and then need no server.
 
             Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 a threshold is \
             crossed, 5 not found, 6 conflict.
@@ -56,6 +56,7 @@ import Leveret
                     BackupCommand.self, VerifyCommand.self, ExportCommand.self, ImportCommand.self,
                     BenchCommand.self,
                 ]),
+            CommandGroup(name: "Users", subcommands: [UserCommand.self, PermissionCommand.self]),
             CommandGroup(
                 name: "Topology",
                 subcommands: [
@@ -63,7 +64,7 @@ import Leveret
                     PauseCommand.self,
                     ResumeCommand.self,
                     ExchangesCommand.self, ExchangeCommand.self, BindCommand.self, UnbindCommand.self,
-                    RouteCommand.self,
+                    RouteCommand.self, VirtualHostCommand.self,
                 ]
             ),
         ]

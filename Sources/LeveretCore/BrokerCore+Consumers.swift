@@ -30,7 +30,7 @@ extension BrokerCore {
             session.consumers.append(consumer)
             queue.consumers.append(consumer)
             queue.chooseActive()
-            outputs.events.append(.consumerAdded(queue.name, tag))
+            outputs.events.append(.consumerAdded(queue.name, tag, in: queue.host.name))
             answer(session, ticket, .consuming(tag))
             dispatch(queue, now: now)
         } catch {
@@ -81,7 +81,7 @@ extension BrokerCore {
         queue.nextConsumer = 0
         queue.chooseActive()
         queue.lastUsed = now
-        outputs.events.append(.consumerRemoved(queue.name, consumer.tag))
+        outputs.events.append(.consumerRemoved(queue.name, consumer.tag, in: queue.host.name))
         if queue.definition.isAutoDelete, queue.consumers.isEmpty, !queue.isDeleted {
             _ = deleteQueue(queue, now: now)
         } else {

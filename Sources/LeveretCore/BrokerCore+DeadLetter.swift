@@ -49,12 +49,14 @@ extension BrokerCore {
 
     private mutating func deadLetter(_ dying: Dying, _ confirm: Confirm, now: Instant) {
         let queue = dying.queue
+        // Where there are no names any more, it goes with its queue, which is about to.
+        guard !queue.host.isDeleted else { return fire(confirm) }
         queue.deaths[dying.reason, default: 0] += 1
         totals.deaths[dying.reason, default: 0] += 1
         if dying.reason == .rejected || dying.reason == .deliveryLimit { queue.lastFailure = now }
         if let damage = dying.damage, let message = dying.entry.message {
-            return park(
-                message, DeathHistory(dying, message: message, now: now), damage, confirm, now: now)
+            let history = DeathHistory(dying, message: message, now: now)
+            return park(message, history, damage, confirm, in: queue.host, now: now)
         }
         guard let exchange = queue.settings.deadLetterExchange, let message = dying.entry.message else {
             return fire(confirm)
@@ -62,10 +64,10 @@ extension BrokerCore {
         var history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
         let route: Route
-        do throws(BrokerError) { route = try topology.route(letter, isDeadLetter: true) } catch {
-            let isGone = topology.exchange(exchange) == nil
+        do throws(BrokerError) { route = try queue.host.topology.route(letter, isDeadLetter: true) } catch {
+            let isGone = queue.host.topology.exchange(exchange) == nil
             let why = isGone ? "dead-letter exchange '\(exchange)' does not exist" : error.text
-            return park(letter, history, why, confirm, now: now)
+            return park(letter, history, why, confirm, in: queue.host, now: now)
         }
         var targets: [MessageQueue] = []
         var problem: String?
@@ -83,7 +85,7 @@ extension BrokerCore {
         if let excess = excess(of: history, over: targets.count + (problem == nil ? 0 : 1)) {
             (problem, targets) = (excess, [])
         }
-        if let problem, let parking = parkingQueue(history, problem, now: now),
+        if let problem, let parking = parkingQueue(history, problem, in: queue.host, now: now),
             !targets.contains(where: { $0 === parking })
         {
             targets.append(parking)
@@ -147,22 +149,25 @@ extension BrokerCore {
     }
 
     private mutating func park(
-        _ letter: Message, _ history: DeathHistory, _ why: String, _ confirm: Confirm, now: Instant
+        _ letter: Message, _ history: DeathHistory, _ why: String, _ confirm: Confirm, in host: VirtualHost,
+        now: Instant
     ) {
-        let targets = [parkingQueue(history, why, now: now)].compactMap { $0 }
+        let targets = [parkingQueue(history, why, in: host, now: now)].compactMap { $0 }
         deliver(letter, to: targets, history, parked: history.parked(because: why), confirm, now: now)
     }
 
-    /// The queue for what could not be dead-lettered, made when first needed.
-    private mutating func parkingQueue(_ history: DeathHistory, _ why: String, now: Instant) -> MessageQueue?
-    {
+    /// The queue of a virtual host for what could not be dead-lettered, made when first needed, whatever its limits.
+    private mutating func parkingQueue(
+        _ history: DeathHistory, _ why: String, in host: VirtualHost, now: Instant
+    ) -> MessageQueue? {
         totals.parked += 1
-        outputs.events.append(.messageParked(history.deaths.first?.queue ?? history.originQueue, why))
-        if let queue = queue(named: .parked) { return queue }
+        let origin = history.deaths.first?.queue ?? history.originQueue
+        outputs.events.append(.messageParked(origin, why, in: host.name))
+        if let queue = queue(named: .parked, in: host) { return queue }
         let arguments: FieldTable = [QueueArgument.bytesMax: .int(Int64(limits.parkedBytesMax))]
         let definition = QueueDefinition(.parked, arguments: arguments)
         guard let settings = try? QueueSettings(definition) else { return nil }
-        return createQueue(definition, settings, owner: nil, now: now)
+        return createQueue(definition, in: host, settings, owner: nil, now: now)
     }
 
     private func clipped(_ text: String) -> String {

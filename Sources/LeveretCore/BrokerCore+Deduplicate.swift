@@ -9,6 +9,8 @@ struct WaitingPublish {
     var request: Request
     var ticket: Ticket
     var session: Session
+    /// Where its names mean something; the session may have gone elsewhere since.
+    var host: VirtualHost
     var bytes: Int
 }
 
@@ -38,25 +40,26 @@ enum DedupVerdict {
 
 extension BrokerCore {
     /// True where a publish to this exchange, which reaches these queues, may be a double.
-    func deduplicates(_ exchange: ExchangeName, _ slots: [QueueSlot]) -> Bool {
+    func deduplicates(_ exchange: ExchangeName, in host: VirtualHost, _ slots: [QueueSlot]) -> Bool {
         guard dedupScopes > 0 else { return false }
-        if dedupExchanges[exchange] != nil { return true }
+        if host.dedupExchanges[exchange] != nil { return true }
         return slots.contains { queue(at: $0)?.settings.deduplication != nil }
     }
 
     /// Publishes a message unless its id was seen. What only the store knows has been asked for.
     mutating func publishOnce(
-        _ message: Message, _ route: Route, _ ticket: Ticket, _ session: Session, now: Instant
+        _ message: Message, _ route: Route, _ ticket: Ticket, _ session: Session, in host: VirtualHost,
+        now: Instant
     ) {
         do throws(BrokerError) {
-            let verdict = try verdict(on: message, route.queues, now: now)
+            let verdict = try verdict(on: message, in: host, route.queues, now: now)
             totals.published += 1
             publishRate.mark(1, now: now)
             switch verdict {
             case .publish(let id, let queues):
                 noteDoubles(route.queues.count - queues.count, among: route.queues, except: queues, now: now)
                 let message = message.withoutBlindCopies()
-                publish(message, to: queues, id: id, ticket, session, now: now)
+                publish(message, to: queues, id: id, ticket, session, in: host, now: now)
             case .seen(let batch):
                 noteDoubles(max(1, route.queues.count), among: route.queues, except: [], now: now)
                 answerOnceCommitted(session, ticket, .routed(0), batch)
@@ -70,7 +73,7 @@ extension BrokerCore {
 
     private mutating func publish(
         _ message: Message, to queues: [QueueSlot], id: String?, _ ticket: Ticket, _ session: Session,
-        now: Instant
+        in host: VirtualHost, now: Instant
     ) {
         let isRefused =
             message.due(now: now) == nil
@@ -81,7 +84,7 @@ extension BrokerCore {
             publish(message, toMany: queues, id: id, ticket, session, now: now)
         }
         // A publish that is refused in part comes again, and must not be taken for a double then.
-        if !isRefused { claim(id, at: message.exchange, now: now) }
+        if !isRefused { claim(id, at: message.exchange, in: host, now: now) }
     }
 
     /// Counts copies that were dropped as doubles.
@@ -99,13 +102,13 @@ extension BrokerCore {
 
     /// What becomes of a publish.
     func verdict(
-        on message: Message, _ slots: [QueueSlot], now: Instant
+        on message: Message, in host: VirtualHost, _ slots: [QueueSlot], now: Instant
     ) throws(BrokerError) -> DedupVerdict {
         guard let id = try dedupID(of: message) else { return .publish(id: nil, queues: slots) }
         var unknown: [DedupKey] = []
         var batch: BatchNumber = 0
-        if dedupExchanges[message.exchange] != nil {
-            let key = DedupKey(scope: .exchange(message.exchange), id: id)
+        if host.dedupExchanges[message.exchange] != nil {
+            let key = DedupKey(scope: .exchange(message.exchange, in: host.id), id: id)
             switch verdict(on: key, now: now) {
             case .seen(let batch): return .seen(batch)
             case .unknown: unknown.append(key)
@@ -170,9 +173,9 @@ extension BrokerCore {
     // MARK: - Claims
 
     /// Remembers an id at the exchange it was published to.
-    mutating func claim(_ id: String?, at exchange: ExchangeName, now: Instant) {
-        guard let id, let window = dedupExchanges[exchange] else { return }
-        claim(DedupKey(scope: .exchange(exchange), id: id), for: window, now: now)
+    mutating func claim(_ id: String?, at exchange: ExchangeName, in host: VirtualHost, now: Instant) {
+        guard let id, let window = host.dedupExchanges[exchange] else { return }
+        claim(DedupKey(scope: .exchange(exchange, in: host.id), id: id), for: window, now: now)
     }
 
     /// Remembers the id of a copy that a queue has taken.
@@ -239,34 +242,36 @@ extension BrokerCore {
     }
 
     /// Takes note of for how many milliseconds an exchange remembers ids from now on; `nil` is not at all.
-    mutating func noteDeduplication(of exchange: ExchangeName, for window: Int64?) {
-        let before = dedupExchanges[exchange]
-        dedupExchanges[exchange] = window
+    mutating func noteDeduplication(of exchange: ExchangeName, in host: VirtualHost, for window: Int64?) {
+        let before = host.dedupExchanges[exchange]
+        host.dedupExchanges[exchange] = window
         dedupScopes += (window == nil ? 0 : 1) - (before == nil ? 0 : 1)
         guard window != nil, before == nil else { return }
         // What it had seen it still knows when it deduplicates again.
-        if !exchangesWithIDs.insert(exchange).inserted {
-            seenIDs.mayBeStored(.exchange(exchange), until: idsEnd)
+        if !host.exchangesWithIDs.insert(exchange).inserted {
+            seenIDs.mayBeStored(.exchange(exchange, in: host.id), until: idsEnd)
         }
     }
 
     /// Takes over that the store knows ids; those of scopes that are gone, it forgets.
     mutating func recoverIDs(_ state: RecoveredState, now: Instant) {
         idsEnd = state.idsEnd
-        for recovered in state.queues where recovered.count + recovered.delayed > 0 {
+        for recovered in state.virtualHosts.flatMap(\.queues) where recovered.count + recovered.delayed > 0 {
             guard let queue = queuesByID[recovered.id], queue.settings.deduplication == .whileQueued else {
                 continue
             }
             seenIDs.mayBeStored(.queue(queue.id), until: .distantFuture)
         }
         for scope in state.dedupScopes {
-            let isThere =
-                switch scope {
-                case .exchange(let name): topology.exchange(name) != nil
-                case .queue(let id): queuesByID[id] != nil
-                }
+            let isThere: Bool
+            switch scope {
+            case .exchange(let name, let id):
+                let host = virtualHosts.first { $0.id == id && $0.topology.exchange(name) != nil }
+                host?.exchangesWithIDs.insert(name)
+                isThere = host != nil
+            case .queue(let id): isThere = queuesByID[id] != nil
+            }
             if isThere {
-                if case .exchange(let name) = scope { exchangesWithIDs.insert(name) }
                 seenIDs.mayBeStored(scope, until: idsEnd)
             } else {
                 gathering.define(.forgetIDs(scope))
@@ -281,24 +286,29 @@ extension BrokerCore {
     // MARK: - Waiting for the store
 
     /// True where a publish has to wait for the store, or behind others that do.
-    mutating func mustWait(_ message: Message, now: Instant) -> Bool {
-        guard let slots = try? topology.destinations(of: message), deduplicates(message.exchange, slots)
+    mutating func mustWait(_ message: Message, in host: VirtualHost, now: Instant) -> Bool {
+        guard let slots = try? host.topology.destinations(of: message),
+            deduplicates(message.exchange, in: host, slots)
         else { return false }
         if !waitingForIDs.isEmpty, !isAnsweringIDs { return true }
-        if case .unknown? = try? verdict(on: message, slots, now: now) { return true }
+        if case .unknown? = try? verdict(on: message, in: host, slots, now: now) { return true }
         return false
     }
 
     /// True where any part of a transaction has to wait.
-    mutating func mustWait(_ requests: [Request], now: Instant) -> Bool {
-        for case .publish(let message, _) in requests where mustWait(message, now: now) { return true }
+    mutating func mustWait(_ requests: [Request], in host: VirtualHost, now: Instant) -> Bool {
+        for case .publish(let message, _) in requests where mustWait(message, in: host, now: now) {
+            return true
+        }
         return false
     }
 
-    mutating func wait(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
+    mutating func wait(
+        _ request: Request, _ ticket: Ticket, _ session: Session, in host: VirtualHost, now: Instant
+    ) {
         let bytes = request.publishedBytes
         waitingForIDs.append(
-            WaitingPublish(request: request, ticket: ticket, session: session, bytes: bytes))
+            WaitingPublish(request: request, ticket: ticket, session: session, host: host, bytes: bytes))
         waitingForIDsBytes += bytes
         askForIDs(now: now)
     }
@@ -311,8 +321,9 @@ extension BrokerCore {
         var keys: [DedupKey] = []
         for waiting in waitingForIDs.prefix(limits.sliceCount) {
             for message in waiting.request.publishedMessages {
-                guard let slots = try? topology.destinations(of: message),
-                    case .unknown(let unknown)? = try? verdict(on: message, slots, now: now)
+                guard let slots = try? waiting.host.topology.destinations(of: message),
+                    case .unknown(let unknown)? = try? verdict(
+                        on: message, in: waiting.host, slots, now: now)
                 else { continue }
                 for key in unknown where asked.insert(key).inserted { keys.append(key) }
             }
@@ -329,16 +340,23 @@ extension BrokerCore {
         for found in result.ids { idLookup?.found[found.key] = found }
         isAnsweringIDs = true
         while let waiting = waitingForIDs.first {
-            if mustWait([waiting.request] + waiting.request.parts, now: now) { break }
+            if mustWait([waiting.request] + waiting.request.parts, in: waiting.host, now: now) { break }
             waitingForIDs.removeFirst()
             waitingForIDsBytes -= waiting.bytes
+            guard !waiting.host.isDeleted else {
+                let gone = BrokerError(.notFound, "vhost '\(waiting.host.name)' was deleted meanwhile")
+                answer(waiting.session, waiting.ticket, .refused(gone))
+                continue
+            }
             switch waiting.request {
             case .publish(let message, let mandatory):
-                publish(message, mandatory: mandatory, waiting.ticket, waiting.session, now: now)
+                publish(
+                    message, mandatory: mandatory, waiting.ticket, waiting.session, in: waiting.host, now: now
+                )
             case .transaction(let requests):
                 // What a session held that is closed has gone back: nobody was promised its transaction.
                 guard !waiting.session.isClosed else { continue }
-                transaction(requests, waiting.ticket, waiting.session, now: now)
+                transaction(requests, waiting.ticket, waiting.session, in: waiting.host, now: now)
             default: break
             }
             settleDying(now: now)

@@ -126,7 +126,7 @@ extension BrokerCore {
 
     /// Ends a GET of the session: who asked for it has gone on to other things.
     mutating func endGet(of name: QueueName, _ get: Ticket, _ ticket: Ticket, _ session: Session) {
-        if let queue = queue(named: name) {
+        if let queue = queue(named: name, in: session.host) {
             endGets(of: queue, with: .empty) { $0.session === session && $0.ticket == get }
             arm(queue)
         }

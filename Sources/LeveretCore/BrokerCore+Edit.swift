@@ -11,11 +11,11 @@ enum SingleChange {
 extension BrokerCore {
     /// Finds the message at a position and changes it; what is only stored is read first.
     mutating func change(
-        _ position: MessageNumber, of name: QueueName, _ change: SingleChange, _ ticket: Ticket,
-        _ session: Session, now: Instant
+        _ position: MessageNumber, of name: QueueName, in host: VirtualHost, _ change: SingleChange,
+        _ ticket: Ticket, _ session: Session, now: Instant
     ) {
         do throws(BrokerError) {
-            let queue = try usableQueue(name, by: session)
+            let queue = try usableQueue(name, in: host, by: session)
             try checkContent(change)
             if try changeUnlessStored(position, of: queue, change, ticket, session, now: now) { return }
             let isStored = queue.storedCount + queue.delayed.storedCount > 0
@@ -88,7 +88,8 @@ extension BrokerCore {
             }
             guard removals == queue.removals else {
                 // What was removed since may have been this one.
-                return self.change(position, of: queue.name, change, ticket, session, now: now)
+                return self.change(
+                    position, of: queue.name, in: queue.host, change, ticket, session, now: now)
             }
             // First, as another program may have changed where the row says that it stands.
             if try changeUnlessStored(

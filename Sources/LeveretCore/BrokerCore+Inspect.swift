@@ -66,9 +66,8 @@ extension BrokerCore {
     /// Answers with one queue, or the broker as a whole.
     mutating func status(of name: QueueName?, _ ticket: Ticket, _ session: Session, now: Instant) {
         guard let name else { return answer(session, ticket, .status(status(now: now))) }
-        guard let queue = queue(named: name) else {
-            let text = "no queue '\(name)' in vhost '/'"
-            return answer(session, ticket, .refused(BrokerError(.notFound, text)))
+        guard let queue = queue(named: name, in: session.host) else {
+            return answer(session, ticket, .refused(.noQueue(name, in: session.host.name)))
         }
         answer(session, ticket, .queues([info(of: queue, now: now)]))
     }
@@ -86,7 +85,7 @@ extension BrokerCore {
         status.logLevel = facts.logLevel
         status.messageBytes = messageBytes
         status.queues = queuesByID.count
-        status.exchanges = topology.exchangeCount
+        status.exchanges = virtualHosts.reduce(0) { $0 + $1.topology.exchangeCount }
         status.connections = connections.count
         for queue in queues {
             guard let queue else { continue }

@@ -34,7 +34,35 @@ extension BrokerCore {
             bytes += queue.delayed.inMemory.reduce(0) { $0 + $1.entry.footprint }
             check(queue, unacked: unacked[queue.id] ?? 0)
         }
+        checkVirtualHosts()
         precondition(bytes == messageBytes, "messages in memory weigh \(bytes) bytes, not \(messageBytes)")
+    }
+
+    /// Every queue is where its virtual host has its name, and every connection is counted where its sessions are.
+    private func checkVirtualHosts() {
+        precondition(
+            virtualHosts.count == virtualHostsByName.count && virtualHosts.contains { $0 === defaultHost },
+            "there are other vhosts than their names say")
+        var named = 0
+        for host in virtualHosts {
+            named += host.topology.queues.count
+            let present = connections.count { connection in
+                let count = connection.sessions.count { $0.host === host && $0.isAdmitted }
+                precondition(
+                    connection.sessionsByHost[host.id] ?? 0 == count,
+                    "connection '\(connection.name)' miscounts its sessions in vhost '\(host.name)'")
+                return count > 0
+            }
+            precondition(host.connections == present, "vhost '\(host.name)' miscounts its connections")
+        }
+        for case .some(let queue) in queues {
+            guard !queue.host.isDeleted else { continue }
+            precondition(
+                queue.host.topology.slot(of: queue.name) == queue.slot,
+                "queue '\(queue.name)' is not where vhost '\(queue.host.name)' says")
+            named -= 1
+        }
+        precondition(named == 0, "a vhost names a queue that is not there")
     }
 
     private func check(_ queue: MessageQueue, unacked: Int) {

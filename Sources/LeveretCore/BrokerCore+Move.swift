@@ -5,8 +5,8 @@
 enum MoveTarget {
     case queue(MessageQueue)
     case exchange(ExchangeName, routingKey: String?)
-    /// For each message the queue where it died first.
-    case origin
+    /// For each message the queue where it died first, if whoever asked may write to it.
+    case origin(for: Access?)
     case nowhere
 }
 
@@ -41,11 +41,13 @@ final class MoveInProgress {
 
 extension BrokerCore {
     /// Begins a move.
-    mutating func move(_ move: Move, _ ticket: Ticket, _ session: Session, now: Instant) {
+    mutating func move(
+        _ move: Move, in host: VirtualHost, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
         do throws(BrokerError) {
-            let source = try usableQueue(move.source, by: session)
+            let source = try usableQueue(move.source, in: host, by: session)
             try checkContent(headers: move.headers, body: move.body)
-            let target = try self.target(of: move, session)
+            let target = try self.target(of: move, in: host, session)
             if let condition = move.neededCondition {
                 guard move.position == nil else {
                     throw BrokerError(.preconditionFailed, "a move takes a condition or a position, not both")
@@ -69,20 +71,23 @@ extension BrokerCore {
         }
     }
 
-    private func target(of move: Move, _ session: Session) throws(BrokerError) -> MoveTarget {
+    private func target(
+        of move: Move, in host: VirtualHost, _ session: Session
+    ) throws(BrokerError) -> MoveTarget {
         switch move.destination {
         case .queue(let name):
-            return .queue(try usableQueue(name, by: session))
+            return .queue(try usableQueue(name, in: host, by: session))
         case .exchange(let name, let key):
             try checkContent(routingKey: key)
-            let exchange = topology.exchange(name)
-            guard let exchange else { throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'") }
+            guard let exchange = host.topology.exchange(name) else {
+                throw .noExchange(name, in: host.name)
+            }
             if exchange.isInternal {
                 throw BrokerError(
                     .accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
             }
             return .exchange(name, routingKey: key)
-        case .origin: return .origin
+        case .origin: return .origin(for: session.access)
         case .nowhere: return .nowhere
         }
     }
@@ -110,7 +115,7 @@ extension BrokerCore {
             }
             guard let entry = source[priority].popFirst() else { break }
             let message = move.isReplay ? entry.replayed(nil, from: source, now: now) : nil
-            if let refusal = transfer(entry, to: move.target, message, now: now) {
+            if let refusal = transfer(entry, of: source, to: move.target, message, now: now) {
                 source.putBack(entry)
                 return end(move, refusal)
             }
@@ -162,7 +167,7 @@ extension BrokerCore {
 
     /// Puts a message where a move leads. Returns why not.
     mutating func transfer(
-        _ entry: Entry, to target: MoveTarget, _ edited: Message?, now: Instant
+        _ entry: Entry, of source: MessageQueue, to target: MoveTarget, _ edited: Message?, now: Instant
     ) -> BrokerError? {
         guard let message = edited ?? entry.message else { return nil }
         switch target {
@@ -172,7 +177,7 @@ extension BrokerCore {
             let copy = message.readdressed(to: name, routingKey: key ?? message.routingKey)
             let slots: [QueueSlot]
             do throws(BrokerError) {
-                slots = try topology.destinations(of: copy)
+                slots = try source.host.topology.destinations(of: copy)
             } catch {
                 restore(confirm, of: entry)
                 return error
@@ -184,17 +189,20 @@ extension BrokerCore {
                     .noRoute, "exchange '\(name)' routes key '\(copy.routingKey)' to no queue with room")
             }
             deliver(copy, to: targets, entry.deaths, confirm, now: now)
-        case .origin:
+        case .origin(let access):
             guard let name = entry.deaths?.originQueue else {
                 return BrokerError(
                     .preconditionFailed,
                     "message \(entry.number.rawValue) has never died; say which queue or exchange it goes to")
             }
-            guard let queue = queue(named: name) else {
+            guard let queue = queue(named: name, in: source.host) else {
                 return BrokerError(
                     .notFound,
                     "queue '\(name)', where message \(entry.number.rawValue) died first, is gone; make it again, or "
                         + "say which queue or exchange it goes to")
+            }
+            do throws(BrokerError) { try access?.require(.write, .queue(name)) } catch {
+                return error
             }
             return transfer(entry, message, to: queue, now: now)
         case .nowhere: fire(takeConfirm(of: entry))
@@ -209,7 +217,7 @@ extension BrokerCore {
     ) -> BrokerError? {
         let entry = Entry(row)
         source[entry.priority].forgetStored(bytes: row.message.body.count)
-        if let refusal = transfer(entry, to: target, message, now: now) {
+        if let refusal = transfer(entry, of: source, to: target, message, now: now) {
             source[entry.priority].store(entry)
             return refusal
         }
@@ -285,7 +293,9 @@ extension BrokerCore {
         _ session: Session, _ ticket: Ticket, now: Instant
     ) {
         // What was removed since may have been this one, or it is another by now.
-        guard removals == source.removals else { return self.move(move, ticket, session, now: now) }
+        guard removals == source.removals else {
+            return self.move(move, in: source.host, ticket, session, now: now)
+        }
         do throws(BrokerError) {
             let position = move.position ?? 0
             guard let row = result.rows.first, row.expires > now, !source.isDeleted else {
@@ -322,7 +332,7 @@ extension BrokerCore {
             throw notThere(waiting.number, source)
         }
         let edited = edited(message, of: entry, by: move, source, now: now)
-        if let refusal = transfer(entry, to: target, edited, now: now) {
+        if let refusal = transfer(entry, of: source, to: target, edited, now: now) {
             source.putBack(entry)
             throw refusal
         }

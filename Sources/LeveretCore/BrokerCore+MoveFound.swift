@@ -124,7 +124,7 @@ extension BrokerCore {
                 let taken = source[priority].remove(at: place.place)
             else { return nil }
             let replayed = move.isReplay ? taken.replayed(message, from: source, now: now) : message
-            if let refusal = transfer(taken, to: move.target, replayed, now: now) {
+            if let refusal = transfer(taken, of: source, to: move.target, replayed, now: now) {
                 source.putBack(taken)
                 return refusal
             }

@@ -7,6 +7,7 @@ import DequeModule
 final class PolicyRefresh {
     /// As it was, and as it is.
     let changed: [ActivePolicy]
+    let host: VirtualHost
     let session: Session
     let ticket: Ticket
     var next = 0
@@ -14,6 +15,7 @@ final class PolicyRefresh {
 
     init(_ changed: [ActivePolicy], session: Session, ticket: Ticket) {
         self.changed = changed
+        host = session.host
         self.session = session
         self.ticket = ticket
     }
@@ -24,13 +26,15 @@ extension BrokerCore {
     mutating func setPolicy(_ policy: Policy, _ ticket: Ticket, _ session: Session, now: Instant) {
         do throws(BrokerError) {
             let active = try ActivePolicy(policy)
-            let replaced = takePolicy(policy.name, isOperator: policy.isOperator)
-            guard policies.count < limits.policiesMax else {
-                let text = "there are \(policies.count) policies, as many as there may be"
+            let host = session.host
+            let replaced = host.takePolicy(policy.name, isOperator: policy.isOperator)
+            let count = virtualHosts.reduce(0) { $0 + $1.policies.count }
+            guard count < limits.policiesMax else {
+                let text = "there are \(count) policies, as many as there may be"
                 throw BrokerError(.resourceError, text)
             }
-            add(active)
-            gathering.define(.putPolicy(policy))
+            host.add(active)
+            gathering.define(.putPolicy(policy, in: host.id))
             refresh(PolicyRefresh(replaced + [active], session: session, ticket: ticket), now: now)
         } catch {
             answer(session, ticket, .refused(error))
@@ -41,48 +45,35 @@ extension BrokerCore {
     mutating func deletePolicy(
         _ name: String, isOperator: Bool, _ ticket: Ticket, _ session: Session, now: Instant
     ) {
-        let gone = takePolicy(name, isOperator: isOperator)
+        let gone = session.host.takePolicy(name, isOperator: isOperator)
         guard !gone.isEmpty else {
             return answerOnceCommitted(session, ticket, .done, latestDefinitions)
         }
-        gathering.define(.deletePolicy(name, isOperator: isOperator))
+        gathering.define(.deletePolicy(name, isOperator: isOperator, in: session.host.id))
         refresh(PolicyRefresh(gone, session: session, ticket: ticket), now: now)
-    }
-
-    /// Takes the policy of this name away; empty where there is none.
-    private mutating func takePolicy(_ name: String, isOperator: Bool) -> [ActivePolicy] {
-        func isMeant(_ active: ActivePolicy) -> Bool {
-            active.policy.name.hasSameBytes(as: name) && active.policy.isOperator == isOperator
-        }
-        defer { policies.removeAll(where: isMeant) }
-        return policies.filter(isMeant)
-    }
-
-    /// Keeps the policies in the order in which they count.
-    mutating func add(_ policy: ActivePolicy) {
-        let place = policies.firstIndex { policy.comesBefore($0) } ?? policies.count
-        policies.insert(policy, at: place)
     }
 
     /// Lets a slice of the queues, then of the exchanges, look at the policies again; answers after the last.
     mutating func refresh(_ refresh: PolicyRefresh, now: Instant) {
+        let host = refresh.host
+        guard !host.isDeleted else { return answer(refresh.session, refresh.ticket, .done) }
         let end = min(refresh.next + limits.policySliceCount, queues.count)
         let room = limits.policySliceCount - (end - refresh.next)
         var changed: [MessageQueue] = []
         for case .some(let queue) in queues[refresh.next..<end]
-        where refresh.changed.contains(where: { $0.matches(queue.definition) }) {
+        where queue.host === host && refresh.changed.contains(where: { $0.matches(queue.definition) }) {
             if applyPolicies(to: queue, now: now) { changed.append(queue) }
         }
         for queue in changed { settingsChanged(queue, now: now) }
         settleDying(now: now)
         refresh.next = end
-        let endExchange = min(refresh.nextExchange + room, topology.states.count)
-        for case .some(let exchange) in topology.states[refresh.nextExchange..<endExchange]
+        let endExchange = min(refresh.nextExchange + room, host.topology.states.count)
+        for case .some(let exchange) in host.topology.states[refresh.nextExchange..<endExchange]
         where refresh.changed.contains(where: { $0.matches(exchange.definition) }) {
-            applyPolicies(to: exchange)
+            applyPolicies(to: exchange, in: host)
         }
         refresh.nextExchange = endExchange
-        guard end == queues.count, endExchange == topology.states.count else {
+        guard end == queues.count, endExchange == host.topology.states.count else {
             return work.append(.refreshPolicies(refresh))
         }
         gathering.answers.append(
@@ -93,7 +84,7 @@ extension BrokerCore {
 
     /// Sees which policies count for a queue. Returns whether its settings are others now.
     mutating func applyPolicies(to queue: MessageQueue, isNew: Bool = false, now: Instant) -> Bool {
-        let (policy, operatorPolicy) = policies.counting { $0.matches(queue.definition) }
+        let (policy, operatorPolicy) = queue.host.policies.counting { $0.matches(queue.definition) }
         guard policy != queue.policy || operatorPolicy != queue.operatorPolicy else { return false }
         queue.policy = policy
         queue.operatorPolicy = operatorPolicy
@@ -113,15 +104,15 @@ extension BrokerCore {
     }
 
     /// Sees which policies count for an exchange that has just come.
-    mutating func settle(exchange name: ExchangeName) {
-        guard let exchange = topology.state(of: name) else { return }
-        noteDeduplication(of: name, for: exchange.settings.deduplicationMilliseconds)
-        if !policies.isEmpty { applyPolicies(to: exchange) }
+    mutating func settle(exchange name: ExchangeName, in host: VirtualHost) {
+        guard let exchange = host.topology.state(of: name) else { return }
+        noteDeduplication(of: name, in: host, for: exchange.settings.deduplicationMilliseconds)
+        if !host.policies.isEmpty { applyPolicies(to: exchange, in: host) }
     }
 
     /// Sees which policies count for an exchange, and what follows from that.
-    private mutating func applyPolicies(to exchange: ExchangeState) {
-        let (policy, operatorPolicy) = policies.counting { $0.matches(exchange.definition) }
+    private mutating func applyPolicies(to exchange: ExchangeState, in host: VirtualHost) {
+        let (policy, operatorPolicy) = host.policies.counting { $0.matches(exchange.definition) }
         guard policy != exchange.policy || operatorPolicy != exchange.operatorPolicy else { return }
         exchange.policy = policy
         exchange.operatorPolicy = operatorPolicy
@@ -131,8 +122,8 @@ extension BrokerCore {
             let settings = try? ExchangeSettings(effective: effective.arguments, of: exchange.definition)
         else { return }
         exchange.obey(effective.arguments, settings)
-        topology.forgetRoutes()
-        noteDeduplication(of: exchange.definition.name, for: settings.deduplicationMilliseconds)
+        host.topology.forgetRoutes()
+        noteDeduplication(of: exchange.definition.name, in: host, for: settings.deduplicationMilliseconds)
     }
 
     /// What follows from other settings for what is in the queue already.
@@ -169,16 +160,34 @@ extension BrokerCore {
         }
     }
 
-    /// The policies, as they count, and how many queues and exchanges each counts for.
-    func policyInfos(matching glob: Glob?) -> [PolicyInfo] {
-        policies.filter { glob?.matches($0.policy.name) ?? true }.map { active in
+    /// The policies of a virtual host, as they count, and how many queues and exchanges each counts for.
+    func policyInfos(in host: VirtualHost, matching glob: Glob?) -> [PolicyInfo] {
+        host.policies.filter { glob?.matches($0.policy.name) ?? true }.map { active in
             let count = queues.count { queue in
-                queue?.policy == active.policy || queue?.operatorPolicy == active.policy
+                guard let queue, queue.host === host else { return false }
+                return queue.policy == active.policy || queue.operatorPolicy == active.policy
             }
-            let exchanges = topology.states.count { exchange in
+            let exchanges = host.topology.states.count { exchange in
                 exchange?.policy == active.policy || exchange?.operatorPolicy == active.policy
             }
             return PolicyInfo(policy: active.policy, queues: count, exchanges: exchanges)
         }
+    }
+}
+
+extension VirtualHost {
+    /// Keeps the policies in the order in which they count.
+    func add(_ policy: ActivePolicy) {
+        let place = policies.firstIndex { policy.comesBefore($0) } ?? policies.count
+        policies.insert(policy, at: place)
+    }
+
+    /// Takes the policy of this name away; empty where there is none.
+    func takePolicy(_ name: String, isOperator: Bool) -> [ActivePolicy] {
+        func isMeant(_ active: ActivePolicy) -> Bool {
+            active.policy.name.hasSameBytes(as: name) && active.policy.isOperator == isOperator
+        }
+        defer { policies.removeAll(where: isMeant) }
+        return policies.filter(isMeant)
     }
 }

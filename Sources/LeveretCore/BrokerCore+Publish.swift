@@ -3,20 +3,21 @@
 extension BrokerCore {
     /// Routes a message and answers when it is safe.
     mutating func publish(
-        _ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, now: Instant
+        _ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, in host: VirtualHost,
+        now: Instant
     ) {
         if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
-        if dedupScopes > 0, mustWait(message, now: now) {
-            return wait(.publish(message, mandatory: mandatory), ticket, session, now: now)
+        if dedupScopes > 0, mustWait(message, in: host, now: now) {
+            return wait(.publish(message, mandatory: mandatory), ticket, session, in: host, now: now)
         }
         let route: Route
         do throws(BrokerError) {
-            route = try topology.route(message)
+            route = try host.topology.route(message)
         } catch {
             return answer(session, ticket, .refused(error))
         }
-        if dedupScopes > 0, deduplicates(message.exchange, route.queues), !route.queues.isEmpty {
-            return publishOnce(message, route, ticket, session, now: now)
+        if dedupScopes > 0, deduplicates(message.exchange, in: host, route.queues), !route.queues.isEmpty {
+            return publishOnce(message, route, ticket, session, in: host, now: now)
         }
         totals.published += 1
         publishRate.mark(1, now: now)

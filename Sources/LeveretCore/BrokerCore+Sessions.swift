@@ -58,9 +58,11 @@ extension BrokerCore {
         let id = SessionID(nextSession)
         nextSession += 1
         guard let connection = connectionsByID[connection] else { return id }
-        let session = Session(id: id, connection: connection, stopsAtRefusal: stopsAtRefusal, limits: limits)
+        let session = Session(
+            id: id, connection: connection, host: defaultHost, stopsAtRefusal: stopsAtRefusal, limits: limits)
         connection.sessions.append(session)
         sessionsByID[id] = session
+        session.access = access(of: session, isNew: true)
         if isDraining { post(.notice(.draining), to: session) }
         if let alarm { post(.notice(.blocked(alarm)), to: session) }
         return id
@@ -81,6 +83,7 @@ extension BrokerCore {
     private mutating func endTaking(_ session: Session, now: Instant) -> [MessageQueue] {
         sessionsByID[session.id] = nil
         session.isClosed = true
+        leave(session)
         session.outgoing = []
         session.marks.removeAll()
         session.connection.sessions.removeAll { $0 === session }
@@ -157,9 +160,15 @@ extension BrokerCore {
     }
 
     private mutating func perform(_ request: Request, _ ticket: Ticket, _ session: Session, now: Instant) {
+        if let access = session.access {
+            do throws(BrokerError) { try access.check(request) } catch {
+                return answer(session, ticket, .refused(error))
+            }
+        }
+        guard session.isAdmitted || admits(request, ticket, session) else { return }
         switch request {
         case .publish(let message, let mandatory):
-            publish(message, mandatory: mandatory, ticket, session, now: now)
+            publish(message, mandatory: mandatory, ticket, session, in: session.host, now: now)
         case .settle(let settlement): settle(settlement, ticket, session, now: now)
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
@@ -172,13 +181,13 @@ extension BrokerCore {
             answer(session, ticket, .done)
             for consumer in session.consumers { dispatch(consumer.queue, now: now) }
         case .recover: recover(session, ticket, now: now)
-        case .move(let move): self.move(move, ticket, session, now: now)
+        case .move(let move): self.move(move, in: session.host, ticket, session, now: now)
         case .restore(let restored): restore(restored, ticket, session, now: now)
-        case .transaction(let requests): transaction(requests, ticket, session, now: now)
+        case .transaction(let requests): transaction(requests, ticket, session, in: session.host, now: now)
         case .cancelMessage(let queue, let position):
-            change(position, of: queue, .cancel, ticket, session, now: now)
+            change(position, of: queue, in: session.host, .cancel, ticket, session, now: now)
         case .edit(let edit):
-            change(edit.position, of: edit.queue, .edit(edit), ticket, session, now: now)
+            change(edit.position, of: edit.queue, in: session.host, .edit(edit), ticket, session, now: now)
         case .peek(let peek): self.peek(peek, ticket, session, now: now)
         case .query(let sql): query(sql, ticket, session, now: now)
         case .list(let listing, let match, let after):
@@ -187,8 +196,13 @@ extension BrokerCore {
         case .setPolicy(let policy): setPolicy(policy, ticket, session, now: now)
         case .deletePolicy(let name, let isOperator):
             deletePolicy(name, isOperator: isOperator, ticket, session, now: now)
+        case .enter(let name): enter(name, ticket, session)
+        case .createVirtualHost(let name): createVirtualHost(name, ticket, session)
+        case .limitVirtualHost(let name, let limits): limitVirtualHost(name, limits, ticket, session)
+        case .deleteVirtualHost(let name): deleteVirtualHost(name, ticket, session, now: now)
         case .closeConnection(let name, let reason): close(name, reason: reason, ticket, session)
         case .setLogLevel(let level): setLogLevel(level, ticket, session)
+        case .administer(let request): administer(request, ticket, session, now: now)
         case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message, let after): route(message, after: after, ticket, session)
         case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,
@@ -204,11 +218,16 @@ extension BrokerCore {
         settle(settlement, ticket, session, now: now)
     }
 
-    /// The queue of this name, if the session may use it.
+    /// The queue of this name where the session is, if it may use it.
     func usableQueue(_ name: QueueName, by session: Session) throws(BrokerError) -> MessageQueue {
-        guard let queue = queue(named: name) else {
-            throw BrokerError(.notFound, "no queue '\(name)' in vhost '/'")
-        }
+        try usableQueue(name, in: session.host, by: session)
+    }
+
+    /// The queue of this name in a virtual host, if the session may use it.
+    func usableQueue(
+        _ name: QueueName, in host: VirtualHost, by session: Session
+    ) throws(BrokerError) -> MessageQueue {
+        guard let queue = queue(named: name, in: host) else { throw .noQueue(name, in: host.name) }
         if queue.definition.isExclusive, queue.owner !== session.connection {
             let text = "queue '\(name)' is exclusive to another connection; use it there or pick another name"
             throw BrokerError(.resourceLocked, text)

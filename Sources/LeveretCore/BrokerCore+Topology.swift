@@ -32,37 +32,41 @@ extension BrokerCore {
     private mutating func perform(
         _ request: Request, _ session: Session, now: Instant
     ) throws(BrokerError) -> Answer {
+        let host = session.host
         switch request {
         case .declareExchange(let definition, let passive):
-            if try topology.declare(definition, passive: passive) {
-                settle(exchange: definition.name)
-                if definition.isDurable { gathering.define(.putExchange(definition)) }
-                outputs.events.append(.exchangeDeclared(definition.name))
+            if try host.topology.declare(definition, passive: passive) {
+                settle(exchange: definition.name, in: host)
+                if definition.isDurable { gathering.define(.putExchange(definition, in: host.id)) }
+                outputs.events.append(.exchangeDeclared(definition.name, in: host.name))
             }
         case .deleteExchange(let name, let ifUnused):
-            note(try topology.deleteExchange(name, ifUnused: ifUnused))
+            note(try host.topology.deleteExchange(name, ifUnused: ifUnused), in: host)
         case .declareQueue(let definition, let passive):
             return try declareQueue(definition, passive: passive, session, now: now)
         case .deleteQueue(let name, let ifUnused, let ifEmpty):
-            guard queue(named: name) != nil else { return .count(0) }
+            guard queue(named: name, in: host) != nil else { return .count(0) }
             let queue = try usableQueue(name, by: session)
             if ifUnused, !queue.consumers.isEmpty {
-                let text = "queue '\(name)' in vhost '/' is in use by \(queue.consumers.count) consumers"
+                let text =
+                    "queue '\(name)' in vhost '\(host.name)' is in use by \(queue.consumers.count) consumers"
                 throw BrokerError(.preconditionFailed, text)
             }
             if ifEmpty, queue.readyCount + queue.delayed.count > 0 {
                 let text =
-                    "queue '\(name)' in vhost '/' is not empty: \(queue.readyCount) messages are ready, "
+                    "queue '\(name)' in vhost '\(host.name)' is not empty: \(queue.readyCount) messages are ready, "
                     + "\(queue.delayed.count) delayed"
                 throw BrokerError(.preconditionFailed, text)
             }
             return .count(deleteQueue(queue, now: now))
         case .bind(let binding):
             try checkTarget(of: binding, session)
-            if try topology.bind(binding), survives(binding) { gathering.define(.putBinding(binding)) }
+            if try host.topology.bind(binding), survives(binding, in: host) {
+                gathering.define(.putBinding(binding, in: host.id))
+            }
         case .unbind(let binding):
             try checkTarget(of: binding, session)
-            note(try topology.unbind(binding))
+            note(try host.topology.unbind(binding), in: host)
         case .purge(let name):
             let queue = try usableQueue(name, by: session)
             let count = purge(queue)
@@ -73,7 +77,8 @@ extension BrokerCore {
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
         case .publish, .settle, .touch, .get, .endGet, .consume, .cancel, .setSessionPrefetch, .recover,
             .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
-            .why, .route, .query, .closeConnection, .setLogLevel, .restore:
+            .why, .route, .query, .closeConnection, .setLogLevel, .restore, .enter, .createVirtualHost,
+            .deleteVirtualHost, .limitVirtualHost, .administer:
             break
         }
         return .done
@@ -81,32 +86,34 @@ extension BrokerCore {
 
     /// A binding of another connection's exclusive queue can't be touched.
     private func checkTarget(of binding: Binding, _ session: Session) throws(BrokerError) {
-        if case .queue(let name) = binding.target, queue(named: name) != nil {
+        if case .queue(let name) = binding.target, queue(named: name, in: session.host) != nil {
             _ = try usableQueue(name, by: session)
         }
     }
 
     /// True where a binding is there after a restart: both its ends are.
-    private func survives(_ binding: Binding) -> Bool {
-        guard topology.exchange(binding.source)?.isDurable == true else { return false }
+    private func survives(_ binding: Binding, in host: VirtualHost) -> Bool {
+        guard host.topology.exchange(binding.source)?.isDurable == true else { return false }
         switch binding.target {
-        case .queue(let name): return queue(named: name)?.survives == true
-        case .exchange(let name): return topology.exchange(name)?.isDurable == true
+        case .queue(let name): return queue(named: name, in: host)?.survives == true
+        case .exchange(let name): return host.topology.exchange(name)?.isDurable == true
         }
     }
 
-    /// Writes down what went from the topology. Removing a binding that was never stored does no harm.
-    private mutating func note(_ removal: TopologyRemoval) {
+    /// Writes down what went from a topology. Removing a binding that was never stored does no harm.
+    private mutating func note(_ removal: TopologyRemoval, in host: VirtualHost) {
         for binding in removal.bindings {
             let gone = removal.exchanges.first { $0.name == binding.source }
-            guard (topology.exchange(binding.source) ?? gone)?.isDurable == true else { continue }
-            gathering.define(.deleteBinding(binding))
+            guard (host.topology.exchange(binding.source) ?? gone)?.isDurable == true else { continue }
+            gathering.define(.deleteBinding(binding, in: host.id))
         }
         for exchange in removal.exchanges {
-            if exchange.isDurable { gathering.define(.deleteExchange(exchange.name)) }
-            noteDeduplication(of: exchange.name, for: nil)
-            if exchangesWithIDs.remove(exchange.name) != nil { forgetIDs(of: .exchange(exchange.name)) }
-            outputs.events.append(.exchangeDeleted(exchange.name))
+            if exchange.isDurable { gathering.define(.deleteExchange(exchange.name, in: host.id)) }
+            noteDeduplication(of: exchange.name, in: host, for: nil)
+            if host.exchangesWithIDs.remove(exchange.name) != nil {
+                forgetIDs(of: .exchange(exchange.name, in: host.id))
+            }
+            outputs.events.append(.exchangeDeleted(exchange.name, in: host.name))
         }
     }
 
@@ -116,16 +123,21 @@ extension BrokerCore {
         _ definition: QueueDefinition, passive: Bool, _ session: Session, now: Instant
     ) throws(BrokerError) -> Answer {
         var definition = definition
-        if !definition.name.rawValue.isEmpty, queue(named: definition.name) != nil {
+        let host = session.host
+        if !definition.name.rawValue.isEmpty, queue(named: definition.name, in: host) != nil {
             let queue = try usableQueue(definition.name, by: session)
-            if !passive, let difference = QueueSettings.inequivalence(of: definition, to: queue.definition) {
+            if !passive,
+                let difference = QueueSettings.inequivalence(
+                    of: definition, to: queue.definition, in: host.name)
+            {
                 throw difference
             }
             queue.lastUsed = now
             arm(queue)
             return .declared(queue.name, ready: queue.readyCount, consumers: queue.consumers.count)
         }
-        if passive { throw BrokerError(.notFound, "no queue '\(definition.name)' in vhost '/'") }
+        if passive { throw .noQueue(definition.name, in: host.name) }
+        try checkRoom(for: definition.name, in: host)
         if definition.name.rawValue.isEmpty {
             definition.name = QueueName(makeName("amq.gen-"))
         } else if definition.name == .replies {
@@ -134,10 +146,18 @@ extension BrokerCore {
             try checkNewName(definition.name)
         }
         try FieldTableCodec.check(definition.arguments)
-        let settings = try QueueSettings(definition)
+        let settings = try QueueSettings(definition, in: host.name)
         let owner = definition.isExclusive ? session.connection : nil
-        let queue = createQueue(definition, settings, owner: owner, now: now)
+        let queue = createQueue(definition, in: host, settings, owner: owner, now: now)
         return .declared(queue.name, ready: 0, consumers: 0)
+    }
+
+    private func checkRoom(for name: QueueName, in host: VirtualHost) throws(BrokerError) {
+        guard let most = host.limits.queuesMax, host.topology.queues.count >= most else { return }
+        throw BrokerError(
+            .preconditionFailed,
+            "cannot declare queue '\(name)' in vhost '\(host.name)': queue limit in vhost '\(host.name)' (\(most)) "
+                + "is reached")
     }
 
     private func checkNewName(_ name: QueueName) throws(BrokerError) {
@@ -151,25 +171,28 @@ extension BrokerCore {
 
     /// Makes a queue that is not there.
     mutating func createQueue(
-        _ definition: QueueDefinition, _ settings: QueueSettings, owner: Connection?, now: Instant
+        _ definition: QueueDefinition, in host: VirtualHost, _ settings: QueueSettings, owner: Connection?,
+        now: Instant
     ) -> MessageQueue {
         let id = nextQueueID
         nextQueueID = QueueID(id.rawValue + 1)
-        let queue = addQueue(definition, id: id, settings: settings, now: now)
+        let queue = addQueue(definition, in: host, id: id, settings: settings, now: now)
         queue.owner = owner
         owner?.exclusiveQueues.append(queue)
-        if queue.survives { gathering.define(.putQueue(id, definition)) }
-        outputs.events.append(.queueDeclared(queue.name))
+        if queue.survives { gathering.define(.putQueue(id, definition, in: host.id)) }
+        outputs.events.append(.queueDeclared(queue.name, in: host.name))
         arm(queue)
         return queue
     }
 
     /// Gives a queue its slot.
     mutating func addQueue(
-        _ definition: QueueDefinition, id: QueueID, settings: QueueSettings, now: Instant
+        _ definition: QueueDefinition, in host: VirtualHost, id: QueueID, settings: QueueSettings,
+        now: Instant
     ) -> MessageQueue {
         let slot = QueueSlot(freeSlots.popLast() ?? Int32(queues.count))
-        let queue = MessageQueue(id: id, slot: slot, definition: definition, settings: settings, now: now)
+        let queue = MessageQueue(
+            id: id, slot: slot, host: host, definition: definition, settings: settings, now: now)
         if Int(slot.rawValue) == queues.count {
             queues.append(queue)
         } else {
@@ -178,8 +201,8 @@ extension BrokerCore {
         queuesByID[id] = queue
         chooseMarks(of: queue)
         if settings.deduplication != nil { dedupScopes += 1 }
-        topology.addQueue(definition.name, slot: slot)
-        if !policies.isEmpty { _ = applyPolicies(to: queue, isNew: true, now: now) }
+        host.topology.addQueue(definition.name, slot: slot)
+        if !host.policies.isEmpty { _ = applyPolicies(to: queue, isNew: true, now: now) }
         return queue
     }
 
@@ -188,11 +211,13 @@ extension BrokerCore {
         guard !queue.isDeleted else { return 0 }
         queue.isDeleted = true
         let count = queue.readyCount
-        var removal = topology.removeQueue(queue.name)
+        let host = queue.host
+        // A deleted virtual host has let go of all its names, on the disk too.
+        var removal = host.isDeleted ? TopologyRemoval() : host.topology.removeQueue(queue.name)
         // Bindings to a queue that does not survive were never stored; those of an exchange that goes along were.
         if !queue.survives { removal.bindings.removeAll { $0.target == .queue(queue.name) } }
-        note(removal)
-        if queue.survives { gathering.define(.deleteQueue(queue.id)) }
+        note(removal, in: host)
+        if queue.survives, !host.isDeleted { gathering.define(.deleteQueue(queue.id)) }
         if queue.survives || queue.hasSpilled {
             gathering.remove(RangeRemoval(queue: queue.id, after: .first, through: lastNumber))
         }
@@ -208,7 +233,7 @@ extension BrokerCore {
             consumer.isCancelled = true
             consumer.session.consumers.removeAll { $0 === consumer }
             post(.consumerEnded(consumer.tag, .queueDeleted), to: consumer.session)
-            outputs.events.append(.consumerRemoved(queue.name, consumer.tag))
+            outputs.events.append(.consumerRemoved(queue.name, consumer.tag, in: host.name))
         }
         queue.consumers = []
         queue.active = nil
@@ -220,7 +245,7 @@ extension BrokerCore {
         queuesByID[queue.id] = nil
         queues[Int(queue.slot.rawValue)] = nil
         freeSlots.append(queue.slot.rawValue)
-        outputs.events.append(.queueDeleted(queue.name))
+        outputs.events.append(.queueDeleted(queue.name, in: host.name))
         return count
     }
 

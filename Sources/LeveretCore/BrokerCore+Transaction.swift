@@ -3,6 +3,7 @@
 
 /// What the parts of a transaction that were checked before would do.
 private struct TransactionCheck {
+    let host: VirtualHost
     var bytes = 0
     var arriving: [QueueSlot: (count: Int, bytes: Int)] = [:]
     var settled: Set<UInt64> = []
@@ -11,12 +12,14 @@ private struct TransactionCheck {
 
 extension BrokerCore {
     /// Carries out a transaction; its answer comes after the commit.
-    mutating func transaction(_ requests: [Request], _ ticket: Ticket, _ session: Session, now: Instant) {
-        if dedupScopes > 0, mustWait(requests, now: now) {
-            return wait(.transaction(requests), ticket, session, now: now)
+    mutating func transaction(
+        _ requests: [Request], _ ticket: Ticket, _ session: Session, in host: VirtualHost, now: Instant
+    ) {
+        if dedupScopes > 0, mustWait(requests, in: host, now: now) {
+            return wait(.transaction(requests), ticket, session, in: host, now: now)
         }
         do throws(BrokerError) {
-            try check(requests, session, now: now)
+            try check(requests, session, in: host, now: now)
         } catch {
             return answer(session, ticket, .refused(error))
         }
@@ -26,7 +29,7 @@ extension BrokerCore {
         // Publishes first: what is handed back could fill a queue that was seen to have room for them.
         var routed: [Int] = []
         for case .publish(let message, _) in requests {
-            routed.append(publishUnconfirmed(message, now: now))
+            routed.append(publishUnconfirmed(message, in: host, now: now))
         }
         var loads: [UInt64] = []
         for case .settle(var settlement) in requests {
@@ -52,13 +55,15 @@ extension BrokerCore {
     }
 
     /// Refuses a transaction of which any part would be refused.
-    private mutating func check(_ requests: [Request], _ session: Session, now: Instant) throws(BrokerError) {
+    private mutating func check(
+        _ requests: [Request], _ session: Session, in host: VirtualHost, now: Instant
+    ) throws(BrokerError) {
         guard requests.count <= limits.transactionCountMax else {
             let text =
                 "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
             throw BrokerError(.preconditionFailed, text)
         }
-        var check = TransactionCheck()
+        var check = TransactionCheck(host: host)
         for (place, request) in requests.enumerated() {
             do throws(BrokerError) {
                 try self.check(request, session, &check, now: now)
@@ -77,7 +82,7 @@ extension BrokerCore {
         case .publish(let message, let mandatory):
             if let refusal = refusal(of: message) { throw refusal }
             try add(message.body.count, to: &check)
-            try checkRoom(for: message, mandatory: mandatory, &check.arriving, now: now)
+            try checkRoom(for: message, mandatory: mandatory, &check, now: now)
         case .settle(let settlement):
             if let refusal = refusal(of: settlement, session) { throw refusal }
             let tag = settlement.tag.rawValue
@@ -103,41 +108,44 @@ extension BrokerCore {
     }
 
     private mutating func checkRoom(
-        for message: Message, mandatory: Bool, _ arriving: inout [QueueSlot: (count: Int, bytes: Int)],
-        now: Instant
+        for message: Message, mandatory: Bool, _ check: inout TransactionCheck, now: Instant
     ) throws(BrokerError) {
-        var slots = try topology.destinations(of: message)
+        let host = check.host
+        var slots = try host.topology.destinations(of: message)
         if slots.isEmpty, mandatory {
             throw BrokerError(
                 .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
         }
         guard !message.isDelayed else { return }
-        if deduplicates(message.exchange, slots) {
-            guard case .publish(_, let queues) = try verdict(on: message, slots, now: now) else { return }
+        if deduplicates(message.exchange, in: host, slots) {
+            guard case .publish(_, let queues) = try verdict(on: message, in: host, slots, now: now)
+            else { return }
             slots = queues
         }
         for slot in slots {
             guard let queue = queue(at: slot) else { continue }
-            let before = arriving[slot, default: (0, 0)]
+            let before = check.arriving[slot, default: (0, 0)]
             let after = (count: before.count + 1, bytes: before.bytes + message.body.count)
             guard !isFull(queue, forBytes: after.bytes, messages: after.count) else {
                 throw .fullInTransaction(queue.name)
             }
-            arriving[slot] = after
+            check.arriving[slot] = after
         }
     }
 
     /// Publishes a message whose safety is the transaction's. Returns how many queues took it.
-    private mutating func publishUnconfirmed(_ message: Message, now: Instant) -> Int {
+    private mutating func publishUnconfirmed(
+        _ message: Message, in host: VirtualHost, now: Instant
+    ) -> Int {
         // Checked before: what can't be routed was refused.
-        guard let route = try? topology.route(message) else { return 0 }
+        guard let route = try? host.topology.route(message) else { return 0 }
         totals.published += 1
         publishRate.mark(1, now: now)
         if route.queues.isEmpty { totals.unroutable += 1 }
         var queues = route.queues
         var id: String?
-        if !queues.isEmpty, deduplicates(message.exchange, queues),
-            let verdict = try? verdict(on: message, queues, now: now)
+        if !queues.isEmpty, deduplicates(message.exchange, in: host, queues),
+            let verdict = try? verdict(on: message, in: host, queues, now: now)
         {
             var left: [QueueSlot] = []
             if case .publish(let own, let new) = verdict { (id, left) = (own, new) }
@@ -151,7 +159,7 @@ extension BrokerCore {
                 queue(at: slot).map { isStoredDurably(message, in: $0) } ?? false
             },
             id: id, now: now)
-        claim(id, at: message.exchange, now: now)
+        claim(id, at: message.exchange, in: host, now: now)
         return queues.count
     }
 }

@@ -90,6 +90,7 @@ extension BrokerCore {
         guard queue.published == 0, queue.readyCount + queue.unackedCount + queue.delayed.count == 0 else {
             return []
         }
+        let topology = queue.host.topology
         let ids = topology.idsByTarget[.queue(queue.name)]?.sorted() ?? []
         if ids.isEmpty {
             let text =

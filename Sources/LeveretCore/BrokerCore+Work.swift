@@ -14,6 +14,8 @@ enum LongWork {
     case move(MoveInProgress)
     /// A MOVE of what meets a condition.
     case moveFound(FoundMove)
+    /// Queues of a virtual host that is deleted.
+    case deleteVirtualHost(VirtualHostDeletion)
     /// Queues look at changed policies.
     case refreshPolicies(PolicyRefresh)
 }
@@ -40,6 +42,8 @@ extension BrokerCore {
             moveSlice(move, now: now)
         case .moveFound(let move):
             moveFoundSlice(move, now: now)
+        case .deleteVirtualHost(let deletion):
+            deleteSlice(deletion, now: now)
         case .refreshPolicies(let progress):
             refresh(progress, now: now)
         }

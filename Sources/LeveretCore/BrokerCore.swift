@@ -5,7 +5,7 @@
 import DequeModule
 import HeapModule
 
-/// The whole broker as a value: topology, queues, sessions, and the batch that gathers.
+/// The whole broker as a value: virtual hosts, queues, sessions, and the batch that gathers.
 ///
 /// Owned by one `Broker`, under its lock; not `Sendable`. Every input brings its time. After each input the
 /// owner takes the outputs and, when `commitWish` asks for it, the batch.
@@ -13,7 +13,11 @@ import HeapModule
 /// Not copyable: a function that only reads it would else be handed a copy, with a count raised for each of its parts.
 public struct BrokerCore: ~Copyable {
     let limits: CoreLimits
-    var topology = Topology()
+    /// By name. A deleted one is not among them.
+    var virtualHosts: [VirtualHost] = []
+    var virtualHostsByName: [VirtualHostName: VirtualHost] = [:]
+    /// The one called `/`, which is always there.
+    let defaultHost: VirtualHost
     /// By slot; `nil` where a slot is free.
     var queues: [MessageQueue?] = []
     var freeSlots: [Int32] = []
@@ -28,6 +32,7 @@ public struct BrokerCore: ~Copyable {
     /// The first number that the broker gave out itself.
     var firstOwnNumber: MessageNumber = 1
     var nextQueueID: QueueID = 1
+    var nextVirtualHostID: VirtualHostID = 2
     var nextConnection: UInt64 = 1
     var nextSession: UInt64 = 1
     var nextConsumer: UInt64 = 0
@@ -41,16 +46,12 @@ public struct BrokerCore: ~Copyable {
     /// When holds are next written down; `.distantFuture` while there are none to write.
     var nextHoldMark = Instant.distantFuture
     var work: Deque<LongWork> = []
-    /// In the order in which they count.
-    var policies: [ActivePolicy] = []
+    var users: [UserName: UserState] = [:]
+    var userOrder = SortedRuns<UserName>()
     /// A transaction is being carried out.
     var isInTransaction = false
     /// Queues and exchanges that deduplicate.
     var dedupScopes = 0
-    /// For how many milliseconds such exchanges remember an id.
-    var dedupExchanges: [ExchangeName: Int64] = [:]
-    /// Exchanges of which ids may be remembered.
-    var exchangesWithIDs: Set<ExchangeName> = []
     var seenIDs: SeenIDs
     /// No id that the store remembers for a while counts for longer.
     var idsEnd: Instant = 0
@@ -92,6 +93,8 @@ public struct BrokerCore: ~Copyable {
         generator = SplitMix(state: seed)
         unackedDropAt = limits.messageBytesMax
         seenIDs = SeenIDs(countMax: limits.seenIDsMax)
+        defaultHost = VirtualHost(id: .default, name: .default)
+        add(defaultHost)
     }
 
     /// When `timeReached` is next due; `.distantFuture` if nothing is waited for.
@@ -123,24 +126,14 @@ public struct BrokerCore: ~Copyable {
         reservedThrough = MessageNumber(state.nextNumber.rawValue - 1)
         nextQueueID = state.nextQueueID
         totals.started = now
-        for policy in state.policies {
-            // One that is no longer allowed has no say; it stays in the file.
-            if let active = try? ActivePolicy(policy) { add(active) }
-        }
-        for recovered in state.queues {
-            // Settings that are no longer allowed must not cost the messages: the queue goes on without.
-            let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings(priorities: recovered)
-            let queue = addQueue(recovered.definition, id: recovered.id, settings: settings, now: now)
-            for level in recovered.levels { queue[level.priority].recover(level) }
-            queue.pausedSince = recovered.pausedSince
-            queue.chooseActive()
-            queue.delayed.recover(count: recovered.delayed, nextDue: recovered.nextDue)
-            arm(queue)
-        }
-        for exchange in state.exchanges { topology.restore(exchange) }
-        for case .some(let exchange) in topology.states { settle(exchange: exchange.definition.name) }
+        for recovered in state.virtualHosts { recover(recovered, now: now) }
+        recoverUsers(state)
         recoverIDs(state, now: now)
-        for binding in state.bindings { topology.restore(binding) }
+        for recovered in state.virtualHosts {
+            for binding in recovered.bindings {
+                virtualHostsByName[recovered.name]?.topology.restore(binding)
+            }
+        }
         // What had been held is ready again, so a queue may now be longer than it is allowed to be.
         // And some may have been held once too often: they are at the head.
         for case .some(let queue) in queues {
@@ -149,6 +142,37 @@ public struct BrokerCore: ~Copyable {
         }
         for orphan in state.orphans {
             gathering.remove(RangeRemoval(queue: orphan, after: .first, through: reservedThrough))
+        }
+    }
+
+    /// Takes over one virtual host, all but its bindings.
+    private mutating func recover(_ recovered: RecoveredVirtualHost, now: Instant) {
+        let host: VirtualHost
+        if let known = virtualHostsByName[recovered.name] {
+            host = known
+            host.limits = recovered.limits
+        } else {
+            host = VirtualHost(id: recovered.id, name: recovered.name, limits: recovered.limits)
+            add(host)
+        }
+        for policy in recovered.policies {
+            // One that is no longer allowed has no say; it stays in the file.
+            if let active = try? ActivePolicy(policy) { host.add(active) }
+        }
+        for recovered in recovered.queues {
+            // Settings that are no longer allowed must not cost the messages: the queue goes on without.
+            let settings = (try? QueueSettings(recovered.definition)) ?? QueueSettings(priorities: recovered)
+            let queue = addQueue(
+                recovered.definition, in: host, id: recovered.id, settings: settings, now: now)
+            for level in recovered.levels { queue[level.priority].recover(level) }
+            queue.pausedSince = recovered.pausedSince
+            queue.chooseActive()
+            queue.delayed.recover(count: recovered.delayed, nextDue: recovered.nextDue)
+            arm(queue)
+        }
+        for exchange in recovered.exchanges { host.topology.restore(exchange) }
+        for case .some(let exchange) in host.topology.states {
+            settle(exchange: exchange.definition.name, in: host)
         }
     }
 
@@ -197,15 +221,15 @@ public struct BrokerCore: ~Copyable {
         woken.append(session)
     }
 
-    /// The queue in a slot that the topology gave.
+    /// The queue in a slot that a topology gave.
     func queue(at slot: QueueSlot) -> MessageQueue? {
         let index = Int(slot.rawValue)
         return index < queues.count ? queues[index] : nil
     }
 
-    /// The queue of this name.
-    func queue(named name: QueueName) -> MessageQueue? {
-        topology.slot(of: name).flatMap { queue(at: $0) }
+    /// The queue of this name in a virtual host.
+    func queue(named name: QueueName, in host: VirtualHost) -> MessageQueue? {
+        host.topology.slot(of: name).flatMap { queue(at: $0) }
     }
 }
 

@@ -61,6 +61,16 @@ public struct BrokerError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The place of the request that was refused in its transaction, from 0; `nil` outside of one.
     public var part: Int?
 
+    /// What is said of a queue that is not there.
+    static func noQueue(_ name: QueueName, in vhost: VirtualHostName) -> BrokerError {
+        BrokerError(.notFound, "no queue '\(name)' in vhost '\(vhost)'")
+    }
+
+    /// What is said of an exchange that is not there.
+    static func noExchange(_ name: ExchangeName, in vhost: VirtualHostName) -> BrokerError {
+        BrokerError(.notFound, "no exchange '\(name)' in vhost '\(vhost)'")
+    }
+
     /// A refusal with this code and text.
     public init(_ code: ReplyCode, _ text: String) {
         self.code = code

@@ -8,8 +8,12 @@ final class Connection {
     let since: Instant
     /// Somebody outside closes it when it is told to; the program's own is not.
     let isClosable: Bool
+    /// Who has logged in; `nil` is a client that may do everything.
+    var user: UserState?
     var sessions: [Session] = []
     var exclusiveQueues: [MessageQueue] = []
+    /// In which virtual hosts its sessions are, and how many in each.
+    var sessionsByHost: [VirtualHostID: Int] = [:]
 
     init(id: ConnectionID, name: String, since: Instant, isClosable: Bool) {
         self.id = id

@@ -71,8 +71,14 @@ public struct CoreLimits: Sendable, Hashable {
     public var reasonsMax = 20
     /// Ids that deduplication keeps in memory; what it has seen before those, the store knows.
     public var seenIDsMax = 100_000
-    /// Policies, operator policies among them.
+    /// Virtual hosts.
+    public var virtualHostsMax = 1000
+    /// Queues of a deleted virtual host that go before the lock is let go.
+    public var deletedQueuesPerSlice = 64
+    /// Policies over all virtual hosts, operator policies among them.
     public var policiesMax = 1000
+    /// Users.
+    public var usersMax = 10_000
     /// Queues that look at changed policies before the lock is let go.
     public var policySliceCount = 64
     /// Message numbers reserved at once, so that none is used again after a crash.

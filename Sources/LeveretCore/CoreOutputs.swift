@@ -2,20 +2,24 @@
 
 /// Something that happened to the broker, for those who listen to it.
 public enum BrokerEvent: Sendable, Hashable {
+    /// A virtual host was created; creating one that is there is no event.
+    case virtualHostCreated(VirtualHostName)
+    /// A virtual host was deleted; its queues go after it.
+    case virtualHostDeleted(VirtualHostName)
     /// A queue was made; declaring one that is there is no event.
-    case queueDeclared(QueueName)
+    case queueDeclared(QueueName, in: VirtualHostName)
     /// A queue went: deleted, expired, or with its last consumer or its connection.
-    case queueDeleted(QueueName)
+    case queueDeleted(QueueName, in: VirtualHostName)
     /// An exchange was made.
-    case exchangeDeclared(ExchangeName)
+    case exchangeDeclared(ExchangeName, in: VirtualHostName)
     /// An exchange went: deleted, or with its last binding.
-    case exchangeDeleted(ExchangeName)
+    case exchangeDeleted(ExchangeName, in: VirtualHostName)
     /// A consumer began.
-    case consumerAdded(QueueName, ConsumerTag)
+    case consumerAdded(QueueName, ConsumerTag, in: VirtualHostName)
     /// A consumer ended.
-    case consumerRemoved(QueueName, ConsumerTag)
+    case consumerRemoved(QueueName, ConsumerTag, in: VirtualHostName)
     /// A message that should have been dead-lettered went to the parking queue; the text says why.
-    case messageParked(QueueName, String)
+    case messageParked(QueueName, String, in: VirtualHostName)
     /// Something is wrong from here on, and publishes may be refused for it; the text says what.
     case alarmRaised(String)
     /// Nothing is wrong any more.

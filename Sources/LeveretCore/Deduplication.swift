@@ -15,8 +15,8 @@ public enum Deduplication: Hashable, Sendable {
 public enum DedupScope: Hashable, Sendable {
     /// A queue's; its number is never used again.
     case queue(QueueID)
-    /// An exchange's.
-    case exchange(ExchangeName)
+    /// An exchange's, in its virtual host.
+    case exchange(ExchangeName, in: VirtualHostID)
 }
 
 /// An id in its scope.

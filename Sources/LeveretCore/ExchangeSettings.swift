@@ -13,8 +13,10 @@ struct ExchangeSettings: Hashable {
 
     /// Reads the arguments of `definition`; unknown ones are ignored. Throws 406 for a value of the wrong type or
     /// outside its range.
-    init(_ definition: ExchangeDefinition) throws(BrokerError) {
-        let reader = ArgumentReader(definition)
+    init(
+        _ definition: ExchangeDefinition, in vhost: VirtualHostName = .default
+    ) throws(BrokerError) {
+        let reader = ArgumentReader(definition, in: vhost)
         try self.init(reader)
         if definition.type == .delayed {
             let known = ExchangeType.routing.map(\.rawValue)

@@ -97,7 +97,7 @@ extension FieldTable {
 
 /// Builds the 406 errors of declarations that differ from what is there.
 struct Inequivalence {
-    /// What was declared, e.g. `queue 'q'`.
+    /// What was declared, e.g. `queue 'q' in vhost '/'`.
     let entity: String
 
     /// An error when an attribute differs, such as `durable`.
@@ -121,7 +121,7 @@ struct Inequivalence {
     private func error(_ name: String, _ received: String, _ current: String) -> BrokerError {
         BrokerError(
             .preconditionFailed,
-            "inequivalent arg '\(name)' for \(entity) in vhost '/': "
+            "inequivalent arg '\(name)' for \(entity): "
                 + "received \(received) but current is \(current)")
     }
 }

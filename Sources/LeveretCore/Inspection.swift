@@ -177,6 +177,10 @@ public struct ConnectionInfo: Sendable, Hashable {
     public var id: ConnectionID
     /// What it calls itself, or where it comes from.
     public var name: String
+    /// The virtual host that its first session is in.
+    public var virtualHost: VirtualHostName
+    /// Who has logged in there; `nil` where nobody has.
+    public var user: UserName?
     /// When it came.
     public var since: Instant
     /// Its consumers.
@@ -185,9 +189,14 @@ public struct ConnectionInfo: Sendable, Hashable {
     public var unacked: Int
 
     /// A row of these parts.
-    public init(id: ConnectionID, name: String, since: Instant, consumers: Int, unacked: Int) {
+    public init(
+        id: ConnectionID, name: String, user: UserName? = nil, virtualHost: VirtualHostName, since: Instant,
+        consumers: Int, unacked: Int
+    ) {
         self.id = id
         self.name = name
+        self.user = user
+        self.virtualHost = virtualHost
         self.since = since
         self.consumers = consumers
         self.unacked = unacked
@@ -276,6 +285,8 @@ public struct BrokerStatus: Sendable, Hashable {
     public var deaths: [DeathReason: Int] = [:]
     /// Messages that went to the parking queue.
     public var parked = 0
+    /// Logins that were refused: an unknown user, or a wrong password.
+    public var loginsRefused = 0
     /// Messages published per second, over the last seconds.
     public var publishRate = 0.0
     /// Deliveries made per second, over the last seconds.

@@ -19,6 +19,8 @@ struct Expiry: Comparable {
 final class MessageQueue {
     let id: QueueID
     let slot: QueueSlot
+    /// Where it has its name, and where its dead letters go.
+    let host: VirtualHost
     let definition: QueueDefinition
     /// What counts: the arguments, and what policies add and limit.
     var settings: QueueSettings
@@ -104,9 +106,13 @@ final class MessageQueue {
     @exclusivity(unchecked) var deliverRate = RateMeter()
     var returnRate = RateMeter()
 
-    init(id: QueueID, slot: QueueSlot, definition: QueueDefinition, settings: QueueSettings, now: Instant) {
+    init(
+        id: QueueID, slot: QueueSlot, host: VirtualHost, definition: QueueDefinition, settings: QueueSettings,
+        now: Instant
+    ) {
         self.id = id
         self.slot = slot
+        self.host = host
         self.definition = definition
         self.settings = settings
         arguments = definition.arguments

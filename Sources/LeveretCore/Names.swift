@@ -56,6 +56,33 @@ public struct QueueName: Hashable, Comparable, Sendable, ExpressibleByStringLite
     public static let replies: QueueName = "amq.rabbitmq.reply-to."
 }
 
+/// The name of a virtual host: queues, exchanges, bindings and policies of one are unknown in every other
+/// (RabbitMQ: "Virtual Hosts"). 1 to 255 bytes of UTF-8.
+public struct VirtualHostName: Hashable, Comparable, Sendable, ExpressibleByStringLiteral,
+    CustomStringConvertible
+{
+    /// The name as a client writes it.
+    public var rawValue: String
+
+    /// The virtual host called `rawValue`.
+    public init(_ rawValue: String) { self.rawValue = rawValue }
+
+    /// A name written as a literal.
+    public init(stringLiteral value: String) { rawValue = value }
+
+    /// The name as a client writes it.
+    public var description: String { rawValue }
+
+    /// Names are equal where their bytes are.
+    public static func == (a: Self, b: Self) -> Bool { a.rawValue.hasSameBytes(as: b.rawValue) }
+
+    /// Orders names by their bytes.
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue.precedesByBytes(b.rawValue) }
+
+    /// The one that is always there, and in which every session begins.
+    public static let `default`: VirtualHostName = "/"
+}
+
 /// Names a consumer within its session (AMQP 0-9-1 §1.8.3.3 "consumer-tag").
 public struct ConsumerTag: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// The tag as a client writes it.

@@ -59,9 +59,11 @@ public struct QueueSettings: Sendable, Hashable {
     }
 
     /// Reads the arguments of `definition`; unknown ones are ignored. Throws 406 for a value of the wrong
-    /// type or outside its range, and 540 for an argument whose meaning Leveret doesn't have.
-    public init(_ definition: QueueDefinition) throws(BrokerError) {
-        try self.init(ArgumentReader(definition), isComplete: true)
+    /// type or outside its range, and 540 for an argument whose meaning Leveret doesn't have; the texts name `vhost`.
+    public init(
+        _ definition: QueueDefinition, in vhost: VirtualHostName = .default
+    ) throws(BrokerError) {
+        try self.init(ArgumentReader(definition, in: vhost), isComplete: true)
     }
 
     /// Reads the settings of a policy, which may be a part of what counts. Throws as the other does.
@@ -116,11 +118,11 @@ public struct QueueSettings: Sendable, Hashable {
     /// The 406 error for declaring `received` where `current` is, naming the first thing that differs and
     /// both values; `nil` when the two are equal, numbers compared by value.
     public static func inequivalence(
-        of received: QueueDefinition, to current: QueueDefinition
+        of received: QueueDefinition, to current: QueueDefinition, in vhost: VirtualHostName = .default
     )
         -> BrokerError?
     {
-        let words = Inequivalence(entity: "queue '\(current.name)'")
+        let words = Inequivalence(entity: "queue '\(current.name)' in vhost '\(vhost)'")
         return words.attribute(
             "exclusive", received: "\(received.isExclusive)", current: "\(current.isExclusive)")
             ?? words.attribute(
@@ -136,9 +138,9 @@ struct ArgumentReader {
     let arguments: FieldTable
     let entity: String
 
-    init(_ definition: QueueDefinition) {
+    init(_ definition: QueueDefinition, in vhost: VirtualHostName = .default) {
         arguments = definition.arguments
-        entity = "queue '\(definition.name)' in vhost '/'"
+        entity = "queue '\(definition.name)' in vhost '\(vhost)'"
     }
 
     init(_ policy: Policy) {
@@ -151,9 +153,9 @@ struct ArgumentReader {
         entity = "a message"
     }
 
-    init(_ definition: ExchangeDefinition) {
+    init(_ definition: ExchangeDefinition, in vhost: VirtualHostName = .default) {
         arguments = definition.arguments
-        entity = "exchange '\(definition.name)' in vhost '/'"
+        entity = "exchange '\(definition.name)' in vhost '\(vhost)'"
     }
 
     func deduplication() throws(BrokerError) -> Deduplication? {

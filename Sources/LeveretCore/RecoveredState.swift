@@ -59,18 +59,43 @@ public struct RecoveredLevel: Sendable, Hashable {
     }
 }
 
-/// Everything the store found at start. What had been unacked is ready again, counted as failed.
-public struct RecoveredState: Sendable {
+/// A virtual host as the store found it at start.
+public struct RecoveredVirtualHost: Sendable {
+    /// Its row's id.
+    public var id: VirtualHostID
+    /// Its name.
+    public var name: VirtualHostName
+    /// What it may have at most.
+    public var limits: VirtualHostLimits
     /// Durable exchanges, without the predeclared ones.
     public var exchanges: [ExchangeDefinition] = []
     /// Durable queues.
     public var queues: [RecoveredQueue] = []
     /// Bindings between them, and from predeclared exchanges.
     public var bindings: [Binding] = []
-    /// Queues that have messages but no definition: a crash came before their last slice was removed.
-    public var orphans: [QueueID] = []
     /// Every policy.
     public var policies: [Policy] = []
+
+    /// One in which there is nothing.
+    public init(
+        id: VirtualHostID, name: VirtualHostName, limits: VirtualHostLimits = VirtualHostLimits()
+    ) {
+        self.id = id
+        self.name = name
+        self.limits = limits
+    }
+}
+
+/// Everything the store found at start. What had been unacked is ready again, counted as failed.
+public struct RecoveredState: Sendable {
+    /// Every virtual host, `/` among them.
+    public var virtualHosts = [RecoveredVirtualHost(id: .default, name: .default)]
+    /// Queues that have messages but no definition: a crash came before their last slice was removed.
+    public var orphans: [QueueID] = []
+    /// Every user.
+    public var users: [UserDefinition] = []
+    /// Every permission.
+    public var permissions: [UserPermission] = []
     /// Those that have seen ids which may still count.
     public var dedupScopes: [DedupScope] = []
     /// When the last of these ids ends.

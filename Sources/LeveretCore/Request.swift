@@ -237,6 +237,12 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
     case connections
     /// Answered by `.policies`.
     case policies
+    /// Answered by `.virtualHosts`.
+    case virtualHosts = "vhosts"
+    /// Answered by `.users`.
+    case users
+    /// Answered by `.permissions`.
+    case permissions
 }
 
 /// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.
@@ -299,11 +305,23 @@ public enum Request: Sendable {
     indirect case list(Listing, match: String?, after: ListCursor? = nil)
     /// The state of one queue (answered by `.queues` with one row) or of the broker (`.status`).
     case status(QueueName?)
+    /// Takes the session into a virtual host: names in what it asks from then on are names there. Refused while it
+    /// has consumers, unsettled deliveries or a GET that waits.
+    case enter(VirtualHostName)
+    /// Creates a virtual host; creating it again changes nothing.
+    case createVirtualHost(VirtualHostName)
+    /// Deletes a virtual host with everything in it, but never `/`, nor the one the session is in; answered by
+    /// `.count` of the messages that were ready. Connections with a session in it are closed.
+    case deleteVirtualHost(VirtualHostName)
+    /// Says what a virtual host may have at most, in the place of what was said before.
+    indirect case limitVirtualHost(VirtualHostName, VirtualHostLimits)
     /// Closes the connection of this number, or all of this name, telling them the reason; answered by `.count`.
     indirect case closeConnection(String, reason: String)
     /// Has the program that the broker runs in log from this weight on; answered by `.done`, or refused (540) where the
     /// program takes no such wish.
     case setLogLevel(LogLevel)
+    /// Changes users and their permissions; answered by `.done`, or as the request says.
+    indirect case administer(UserRequest)
     /// Why messages of a queue stand still; answered by `.reasons`.
     case why(QueueName)
     /// Which queues a message would reach, and how; answered by a `.page` of `.routes`.
@@ -322,13 +340,27 @@ extension Request {
 }
 
 /// Where the next page of a listing goes on.
-public enum ListCursor: Hashable, Sendable {
-    /// Behind this name.
-    case name(String)
-    /// Behind this number.
-    case number(Int)
-    /// Behind this consumer of this session of this connection.
-    case consumer(UInt64, UInt64, UInt64)
+public struct ListCursor: Hashable, Sendable {
+    /// A place in the order of a listing.
+    public enum Place: Hashable, Sendable {
+        /// Behind this name.
+        case name(String)
+        /// Behind this number.
+        case number(Int)
+        /// Behind this consumer of this session of this connection.
+        case consumer(UInt64, UInt64, UInt64)
+    }
+
+    /// Behind what it goes on.
+    public var place: Place
+    /// The virtual host that is listed: the session may be in another by then.
+    public var virtualHost: VirtualHostID
+
+    /// A place in what a virtual host has.
+    public init(_ place: Place, in virtualHost: VirtualHostID = .default) {
+        self.place = place
+        self.virtualHost = virtualHost
+    }
 }
 
 /// A request and the ticket that its answer will bear.

@@ -10,9 +10,15 @@ import DequeModule
 final class Session {
     let id: SessionID
     unowned let connection: Connection
+    /// Where names mean something to it.
+    @exclusivity(unchecked) var host: VirtualHost
+    /// It counts there. False before its first request about names, and once its virtual host is deleted.
+    @exclusivity(unchecked) var isAdmitted = false
     let limits: CoreLimits
     var consumers: [Consumer] = []
     var prefetch = 0
+    /// What it may ask; `nil` is everything.
+    @exclusivity(unchecked) var access: Access?
     var isClosed = false
     /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
     let stopsAtRefusal: Bool
@@ -57,10 +63,13 @@ final class Session {
     /// The last deliveries whose leases ended, and when, so that a late ack can be told.
     var expiredLeases: Deque<(tag: UInt64, end: Instant)> = []
 
-    init(id: SessionID, connection: Connection, stopsAtRefusal: Bool, limits: CoreLimits) {
+    init(
+        id: SessionID, connection: Connection, host: VirtualHost, stopsAtRefusal: Bool, limits: CoreLimits
+    ) {
         self.stopsAtRefusal = stopsAtRefusal
         self.id = id
         self.connection = connection
+        self.host = host
         self.limits = limits
     }
 

@@ -90,6 +90,14 @@ public enum Answer: Sendable {
     case reasons([QueueReason])
     /// Rows of a listing.
     case policies([PolicyInfo])
+    /// Rows of a listing.
+    case virtualHosts([VirtualHostInfo])
+    /// Rows of a listing.
+    case users([UserInfo])
+    /// Rows of a listing.
+    case permissions([UserPermission])
+    /// Every user, with what stands for its password.
+    case userDefinitions([UserDefinition])
     /// Where a message would go.
     case routes([RouteStep])
     /// The broker as a whole.
@@ -106,6 +114,8 @@ public enum ConsumerEnd: String, Sendable, Hashable {
     case queueDeleted = "queue deleted"
     /// It held a message for longer than it may.
     case leaseExpired = "lease expired"
+    /// Its user may no longer read the queue.
+    case accessRefused = "access refused"
 }
 
 /// Something that concerns a session without having been asked for.

@@ -82,7 +82,7 @@ extension Topology {
         switch target {
         case .queue(let name):
             guard let slot = slot(of: name) else {
-                throw BrokerError(.notFound, "no queue '\(name)' in vhost '/'")
+                throw .noQueue(name, in: vhost)
             }
             return Destination(slot)
         case .exchange(let name):

@@ -11,7 +11,7 @@ extension Topology {
             return false
         }
         if let current = exchange(d.name) {
-            if let error = Self.inequivalence(of: d, to: current) { throw error }
+            if let error = inequivalence(of: d, to: current) { throw error }
             return false
         }
         try ShortString.check(d.name.rawValue, "the name of an exchange")
@@ -21,7 +21,7 @@ extension Topology {
                 .accessRefused,
                 "exchange name '\(d.name)' contains reserved prefix '\(prefix)*'; choose another name")
         }
-        _ = try ExchangeSettings(d)
+        _ = try ExchangeSettings(d, in: vhost)
         install(d)
         return true
     }
@@ -48,7 +48,8 @@ extension Topology {
         if ifUnused, let count = states[index]?.table.ids.count, count > 0 {
             throw BrokerError(
                 .preconditionFailed,
-                "exchange '\(name)' in vhost '/' in use: it has \(count) bindings and if-unused was given")
+                "exchange '\(name)' in vhost '\(vhost)' in use: it has \(count) bindings and if-unused was given"
+            )
         }
         var removal = TopologyRemoval()
         uninstall(index, into: &removal)
@@ -74,7 +75,7 @@ extension Topology {
     /// The index of an exchange, or 404.
     func index(of name: ExchangeName) throws(BrokerError) -> Int {
         guard let index = indexes[name] else {
-            throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'")
+            throw .noExchange(name, in: vhost)
         }
         return index
     }
@@ -90,12 +91,12 @@ extension Topology {
         ["amq.", "leveret."].first { name.utf8.starts(with: $0.utf8) }
     }
 
-    private static func inequivalence(
+    private func inequivalence(
         of received: ExchangeDefinition, to current: ExchangeDefinition
     )
         -> BrokerError?
     {
-        let words = Inequivalence(entity: "exchange '\(current.name)'")
+        let words = Inequivalence(entity: "exchange '\(current.name)' in vhost '\(vhost)'")
         return words.attribute("type", received: received.type.rawValue, current: current.type.rawValue)
             ?? words.attribute("durable", received: "\(received.isDurable)", current: "\(current.isDurable)")
             ?? words.attribute(

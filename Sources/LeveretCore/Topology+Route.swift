@@ -36,7 +36,7 @@ extension Topology {
         let state = try wantedState(of: name)
         if state.definition.isInternal {
             throw BrokerError(
-                .accessRefused, "cannot publish to internal exchange '\(name)' in vhost '/'")
+                .accessRefused, "cannot publish to internal exchange '\(name)' in vhost '\(vhost)'")
         }
         lastState = state
         return state
@@ -44,7 +44,7 @@ extension Topology {
 
     private func wantedState(of name: ExchangeName) throws(BrokerError) -> ExchangeState {
         guard let state = state(of: name) else {
-            throw BrokerError(.notFound, "no exchange '\(name)' in vhost '/'")
+            throw .noExchange(name, in: vhost)
         }
         return state
     }

@@ -1,5 +1,5 @@
-// Exchanges, bindings and the names of queues: everything that decides where a message goes. BrokerCore
-// holds one and asks it for every publish (Topology+Route), declaration (Topology+Declare) and binding
+// Exchanges, bindings and the names of queues: everything that decides where a message goes. Each virtual
+// host has one, and BrokerCore asks it for every publish (Topology+Route), declaration (Topology+Declare) and binding
 // (Topology+Bind). It knows queues by name and slot only, never their messages.
 
 /// Where BrokerCore keeps a queue; not below 0.
@@ -78,7 +78,7 @@ final class ExchangeState {
     }
 }
 
-/// The exchanges, bindings and queue names of a broker. Copies share their exchanges: keep one.
+/// The exchanges, bindings and queue names of a virtual host. Copies share their exchanges: keep one.
 struct Topology {
     struct QueueEntry {
         let slot: QueueSlot
@@ -92,6 +92,8 @@ struct Topology {
         let destination: Destination
     }
 
+    /// Whose it is, for the texts of errors.
+    let vhost: VirtualHostName
     /// The default exchange's place in `states`.
     static let defaultIndex = 0
 
@@ -125,7 +127,8 @@ struct Topology {
     var lastRoute: Route
 
     /// A topology with the predeclared exchanges and no queues.
-    init() {
+    init(of vhost: VirtualHostName) {
+        self.vhost = vhost
         lastRoute = nowhere
         install(ExchangeDefinition(.default))
         install(ExchangeDefinition("amq.direct"))

@@ -4,26 +4,39 @@
 
 /// A change to the topology that survives a restart. Only durable things get here.
 public enum DefinitionChange: Hashable, Sendable {
+    /// A virtual host was created, or has other limits.
+    case putVirtualHost(VirtualHostID, VirtualHostName, VirtualHostLimits)
+    /// A virtual host is gone with everything that was declared in it. The messages of its queues go by ranges of
+    /// this and later batches.
+    case deleteVirtualHost(VirtualHostID)
     /// An exchange was declared.
-    case putExchange(ExchangeDefinition)
+    case putExchange(ExchangeDefinition, in: VirtualHostID)
     /// An exchange is gone; its bindings are removed by changes of their own.
-    case deleteExchange(ExchangeName)
+    case deleteExchange(ExchangeName, in: VirtualHostID)
     /// A queue was declared.
-    case putQueue(QueueID, QueueDefinition)
+    case putQueue(QueueID, QueueDefinition, in: VirtualHostID)
     /// A queue is gone. Its messages go by a range of the same batch, in slices if there are many.
     case deleteQueue(QueueID)
     /// A queue's dispatch was stopped at this time, or with `nil` goes on.
     case pauseQueue(QueueID, since: Instant?)
     /// A policy was set.
-    case putPolicy(Policy)
+    case putPolicy(Policy, in: VirtualHostID)
     /// A policy is gone.
-    case deletePolicy(String, isOperator: Bool)
+    case deletePolicy(String, isOperator: Bool, in: VirtualHostID)
+    /// A user was added, or is another now.
+    case putUser(UserDefinition)
+    /// A user is gone, and all its permissions with it.
+    case deleteUser(UserName)
+    /// A permission was set.
+    case putPermission(UserPermission)
+    /// A permission is gone.
+    case deletePermission(UserName, in: VirtualHostName)
     /// The ids that a queue or exchange has seen no longer count.
     case forgetIDs(DedupScope)
     /// A binding between durable things was added.
-    case putBinding(Binding)
+    case putBinding(Binding, in: VirtualHostID)
     /// A binding is gone.
-    case deleteBinding(Binding)
+    case deleteBinding(Binding, in: VirtualHostID)
 }
 
 /// A message copy that needs a row.

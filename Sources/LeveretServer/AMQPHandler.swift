@@ -20,14 +20,19 @@ final class AMQPHandler: ChannelDuplexHandler {
     /// trying again.
     private static let closingTime = TimeAmount.seconds(3)
 
-    private let broker: Broker
-    private let limits: ServerLimits
+    let broker: Broker
+    let limits: ServerLimits
     private let room: SharedRoom
-    private let logger: Logger
-    private let peer: String
+    let desk: PasswordDesk
+    let logger: Logger
+    let peer: Peer
     private let writeBytesMax: Int
-    private var session: AMQPSession
-    private var connection: BrokerConnection?
+    var session: AMQPSession
+    var connection: BrokerConnection?
+    /// Who has logged in; `nil` for one that may do everything.
+    var user: (name: UserName, passwordHash: String)?
+    /// Where the client is at home, once that is open.
+    var host = VirtualHostName("/")
     private var doors: [UInt16: BrokerSession] = [:]
     /// Channels for which events wait.
     private var woken: [UInt16] = []
@@ -35,14 +40,14 @@ final class AMQPHandler: ChannelDuplexHandler {
     private var pausedChannel: UInt16?
     private var submissions: [Submission] = []
     private var events: [SessionEvent] = []
-    private var out = ByteBuffer()
+    var out = ByteBuffer()
     /// What the shared room counts of this connection.
     private var counted = (bodies: 0, transactions: 0)
     private var hasRead = false
     /// The pipeline wants to read and was told to wait.
     private var isReadPending = false
     private var isInputClosed = false
-    private var isClosing = false
+    var isClosing = false
     /// The server has closed the connection, and the client is to say so, too.
     private var isEnding = false
     /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
@@ -54,13 +59,14 @@ final class AMQPHandler: ChannelDuplexHandler {
     private var hasWritten = false
     private var heartbeats: RepeatedTask?
     /// Closes a connection that takes too long to begin or to end.
-    private var timer: Scheduled<Void>?
+    var timer: Scheduled<Void>?
 
-    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger, peer: String) {
-        self.broker = broker
-        self.limits = limits
-        self.room = room
-        self.logger = logger
+    init(_ parts: ServerParts, peer: Peer) {
+        broker = parts.broker
+        limits = parts.limits
+        room = parts.room
+        desk = parts.desk
+        logger = parts.logger
         self.peer = peer
         writeBytesMax = min(512 << 10, limits.amqp.batchBytesMax)
         session = AMQPSession(limits: limits.amqp, version: Broker.version)
@@ -70,7 +76,7 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         lastRead = context.eventLoop.now
-        logger.debug("connection opened", metadata: ["peer": "\(peer)", "protocol": "AMQP"])
+        logger.debug("connection opened", metadata: ["peer": "\(peer.name)", "protocol": "AMQP"])
         closeLater(context, in: .seconds(Int64(limits.stalledSeconds)), unless: { $0.session.isOpen })
     }
 
@@ -106,7 +112,7 @@ final class AMQPHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        logger.debug("connection failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
+        logger.debug("connection failed", metadata: ["peer": "\(peer.name)", "error": "\(error)"])
         context.close(promise: nil)
     }
 
@@ -117,14 +123,14 @@ final class AMQPHandler: ChannelDuplexHandler {
         _ = room.partialBodiesChanged(by: -counted.bodies)
         _ = room.transactionChanged(by: -counted.transactions)
         counted = (0, 0)
-        logger.debug("connection closed", metadata: ["peer": "\(peer)"])
+        logger.debug("connection closed", metadata: ["peer": "\(peer.name)"])
         context.fireChannelInactive()
     }
 
     // MARK: a turn
 
     /// Runs what was read, hands out what waits, and writes all of it.
-    private func turn(_ context: ChannelHandlerContext) {
+    func turn(_ context: ChannelHandlerContext) {
         // Writing may make the socket writable again, and NIO says so from within.
         guard !isTurning else {
             isTurnWanted = true
@@ -245,37 +251,6 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     // MARK: the broker
 
-    private func logIn(_ login: AMQPLogin, _ context: ChannelHandlerContext) {
-        guard let why = AMQPAccess.refusal(of: login, from: context.channel.remoteAddress) else {
-            return session.loggedIn(as: login.user, out: &out)
-        }
-        logger.warning(
-            "login refused", metadata: ["peer": "\(peer)", "user": "\(login.user)", "reason": "\(why)"])
-        // Late, so that guessing takes time.
-        let delay = TimeAmount.milliseconds(Int64(limits.loginDelayMilliseconds))
-        context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [self] in
-            guard context.channel.isActive, !isClosing else { return }
-            session.refusedLogin(login, out: &out)
-            turn(context)
-        }
-    }
-
-    private func openHost(_ host: String, _ context: ChannelHandlerContext) {
-        let refusal = AMQPAccess.refusal(ofHost: host, to: session.user)
-        if refusal == nil {
-            let name = session.clientName.map { "\($0) \(peer)" } ?? peer
-            let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-            let loop = context.eventLoop
-            connection = broker.openConnection(name: name) { reason in
-                loop.execute { bound.value.handler.end(bound.value.context, reason: reason) }
-            }
-            timer?.cancel()
-            timer = nil
-            startHeartbeats(context)
-        }
-        session.opened(host, refusal, out: &out)
-    }
-
     private func openDoor(_ number: UInt16, _ context: ChannelHandlerContext) {
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
@@ -285,6 +260,11 @@ final class AMQPHandler: ChannelDuplexHandler {
                 bound.value.handler.turn(bound.value.context)
             }
         }
+        // What it is told at once must not be lost; the answer is nobody's.
+        var told: [SessionEvent] = []
+        doors[number]?.submit([Submission(Self.silentTicket, .enter(host))], events: &told)
+        events += told.filter { if case .answer = $0 { false } else { true } }
+        hear(number)
     }
 
     private func closeDoors() {
@@ -298,7 +278,7 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     /// Says something twice in the time that the client wants to hear something in, and closes the connection of one
     /// that has said nothing in twice that time.
-    private func startHeartbeats(_ context: ChannelHandlerContext) {
+    func startHeartbeats(_ context: ChannelHandlerContext) {
         guard session.heartbeatSeconds > 0 else { return }
         let seconds = Int64(session.heartbeatSeconds)
         let half = TimeAmount.milliseconds(seconds * 500)
@@ -316,7 +296,7 @@ final class AMQPHandler: ChannelDuplexHandler {
             logger.info(
                 "connection closed",
                 metadata: [
-                    "peer": "\(peer)",
+                    "peer": "\(peer.name)",
                     "reason": "no heartbeats in \(silenceMax.nanoseconds / 1_000_000_000) s",
                 ])
             return context.close(promise: nil)
@@ -331,9 +311,9 @@ final class AMQPHandler: ChannelDuplexHandler {
     // MARK: the end
 
     /// The connection is to end, for this reason: what it holds goes back at once.
-    private func end(_ context: ChannelHandlerContext, reason: String) {
+    func end(_ context: ChannelHandlerContext, reason: String) {
         guard context.channel.isActive, !isClosing else { return }
-        logger.info("connection is being closed", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        logger.info("connection is being closed", metadata: ["peer": "\(peer.name)", "reason": "\(reason)"])
         session.end(reason: reason, out: &out)
         turn(context)
     }
@@ -353,7 +333,7 @@ final class AMQPHandler: ChannelDuplexHandler {
     private func close(_ context: ChannelHandlerContext) {
         isClosing = true
         if let violation = session.violation {
-            logger.info("connection closed", metadata: ["peer": "\(peer)", "reason": "\(violation)"])
+            logger.info("connection closed", metadata: ["peer": "\(peer.name)", "reason": "\(violation)"])
         }
         heartbeats?.cancel()
         timer?.cancel()

@@ -33,8 +33,9 @@ final class LineHandler: ChannelDuplexHandler {
     private let broker: Broker
     let limits: ServerLimits
     let room: SharedRoom
-    private let logger: Logger
-    private let peer: String
+    let desk: PasswordDesk
+    let logger: Logger
+    let peer: Peer
     /// Past this many bytes, replies leave before the end of the turn.
     private let writeBytesMax: Int
     var session: LineSession
@@ -62,24 +63,32 @@ final class LineHandler: ChannelDuplexHandler {
     /// From where a large body's pace is measured; `nil` while none comes, or the broker waits for the disk.
     var pace: (since: NIODeadline, arrivedBytes: Int)?
     var stallTimer: Scheduled<Void>?
+    /// Closes the connection of a client that must log in and doesn't.
+    var loginTimer: Scheduled<Void>?
+    /// Answers a wrong password.
+    var lateAnswer: Scheduled<Void>?
+    var wrongLogins = 0
     /// Closes what its client doesn't close. It holds all of this, so it goes with the connection.
     private var closeTimer: Scheduled<Void>?
 
-    init(broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger, peer: String) {
-        self.broker = broker
-        self.limits = limits
-        self.room = room
-        self.logger = logger
+    init(_ parts: ServerParts, peer: Peer) {
+        broker = parts.broker
+        limits = parts.limits
+        room = parts.room
+        desk = parts.desk
+        logger = parts.logger
         self.peer = peer
         writeBytesMax = min(512 << 10, limits.line.batchBytesMax)
-        session = LineSession(limits: limits.line, version: Broker.version)
+        session = LineSession(
+            limits: limits.line, version: Broker.version, loginRefusal: peer.loginRefusal)
     }
 
     // MARK: what NIO says
 
     func handlerAdded(context: ChannelHandlerContext) {
         lastRead = context.eventLoop.now
-        logger.debug("connection opened", metadata: ["peer": "\(peer)"])
+        watchForLogin(context)
+        logger.debug("connection opened", metadata: ["peer": "\(peer.name)"])
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -117,19 +126,18 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        logger.debug("connection failed", metadata: ["peer": "\(peer)", "error": "\(error)"])
+        logger.debug("connection failed", metadata: ["peer": "\(peer.name)", "error": "\(error)"])
         context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        stallTimer?.cancel()
-        closeTimer?.cancel()
+        for timer in [stallTimer, closeTimer, loginTimer, lateAnswer] { timer?.cancel() }
         leaveRoom()
         door?.close()
         connection?.close()
         door = nil
         connection = nil
-        logger.debug("connection closed", metadata: ["peer": "\(peer)"])
+        logger.debug("connection closed", metadata: ["peer": "\(peer.name)"])
         context.fireChannelInactive()
     }
 
@@ -181,7 +189,10 @@ final class LineHandler: ChannelDuplexHandler {
             let progress = session.decode(into: &submissions, out: &out)
             countTransaction()
             let hasSubmitted = !submissions.isEmpty
-            if hasSubmitted { submit(context) }
+            if hasSubmitted {
+                submit(submissions, context)
+                submissions.removeAll(keepingCapacity: true)
+            }
             if out.readableBytes >= writeBytesMax { flush(context) }
             switch progress {
             case .batchFull: continue
@@ -192,6 +203,9 @@ final class LineHandler: ChannelDuplexHandler {
             case .blocked:
                 // What was submitted may have been answered at once, and made room.
                 guard hasSubmitted, session.wantsBytes, !session.isFinished else { return }
+            case .password:
+                seeToPassword(context)
+                guard session.passwordRequest == nil else { return }
             }
         }
     }
@@ -206,9 +220,8 @@ final class LineHandler: ChannelDuplexHandler {
         }
     }
 
-    private func submit(_ context: ChannelHandlerContext) {
+    func submit(_ submissions: [Submission], _ context: ChannelHandlerContext) {
         openDoor(context).submit(submissions, events: &events)
-        submissions.removeAll(keepingCapacity: true)
         hear()
     }
 
@@ -242,20 +255,29 @@ final class LineHandler: ChannelDuplexHandler {
     }
 
     /// The client's place in the broker, made when its first request has come.
-    private func openDoor(_ context: ChannelHandlerContext) -> BrokerSession {
+    func openDoor(_ context: ChannelHandlerContext) -> BrokerSession {
         if let door { return door }
-        let name = session.clientName.map { "\($0) \(peer)" } ?? peer
+        let connection = openConnection(context)
+        let loop = context.eventLoop
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+        let door = connection.openSession {
+            loop.execute { bound.value.handler.turn(bound.value.context) }
+        }
+        self.door = door
+        return door
+    }
+
+    /// The client's connection to the broker.
+    func openConnection(_ context: ChannelHandlerContext) -> BrokerConnection {
+        if let connection { return connection }
+        let name = session.clientName.map { "\($0) \(peer.name)" } ?? peer.name
         let loop = context.eventLoop
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
         let connection = broker.openConnection(name: name) { reason in
             loop.execute { bound.value.handler.kill(bound.value.context, reason: reason) }
         }
-        let door = connection.openSession {
-            loop.execute { bound.value.handler.turn(bound.value.context) }
-        }
         self.connection = connection
-        self.door = door
-        return door
+        return connection
     }
 
     // MARK: the end
@@ -274,7 +296,7 @@ final class LineHandler: ChannelDuplexHandler {
     /// An operator wants it closed: what it holds goes back at once, and what it asked is not answered any more.
     private func kill(_ context: ChannelHandlerContext, reason: String) {
         guard context.channel.isActive, !isClosing else { return }
-        logger.info("connection killed", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        logger.info("connection killed", metadata: ["peer": "\(peer.name)", "reason": "\(reason)"])
         leaveRoom()
         door?.close()
         connection?.close()
@@ -288,8 +310,9 @@ final class LineHandler: ChannelDuplexHandler {
     private func close(_ context: ChannelHandlerContext) {
         isClosing = true
         stallTimer?.cancel()
+        loginTimer?.cancel()
         if let violation = session.violation {
-            logger.info("connection closed", metadata: ["peer": "\(peer)", "reason": "\(violation)"])
+            logger.info("connection closed", metadata: ["peer": "\(peer.name)", "reason": "\(violation)"])
         }
         let loop = context.eventLoop.assumeIsolated()
         closeTimer = loop.scheduleTask(in: .seconds(Int64(limits.stalledSeconds))) {

@@ -45,6 +45,12 @@ public enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// True where nobody on another machine can connect, as far as the address says.
+    var isLocal: Bool {
+        guard let host else { return true }
+        return host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    }
+
     /// The same with the port that the system has given.
     func listening(on port: Int?) -> ListenAddress {
         switch self {

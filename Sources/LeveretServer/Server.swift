@@ -31,6 +31,7 @@ public final class Server: Service {
     private let parts: ServerParts
     private let refusals: RefusalLog
     private let measure: @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
+    private let isLocal: @Sendable (SocketAddress?) -> Bool
     private let watch: Mutex<ResourceWatch>  // guards which alarms it has raised
     private let listeners = Mutex<[Listener]?>([])  // guards what is bound; nil once it was stopped
 
@@ -47,10 +48,12 @@ public final class Server: Service {
         }
     }
 
-    /// A server that asks `measure` what there is of disk and memory.
+    /// A server that asks `measure` what there is of disk and memory, and `isLocal` which clients are on this machine.
     init(
         broker: Broker, configuration: ServerConfiguration, logger: Logger,
         onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in },
+        passwordCost: PasswordHash.Cost = .standard,
+        isLocal: @escaping @Sendable (SocketAddress?) -> Bool = Peer.isLocal,
         measure: @escaping @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
     ) {
         self.broker = broker
@@ -61,10 +64,10 @@ public final class Server: Service {
         connections = ConnectionRegistry(countMax: configuration.limits.connectionsMax)
         parts = ServerParts(
             broker: broker, limits: configuration.limits, room: SharedRoom(configuration.limits),
-            logger: logger,
-            tls: TLSIdentity())
+            logger: logger, tls: TLSIdentity(), passwordCost: passwordCost)
         refusals = RefusalLog(logger: logger)
         self.measure = measure
+        self.isLocal = isLocal
         watch = Mutex(ResourceWatch(configuration.alarms))
     }
 
@@ -111,9 +114,17 @@ public final class Server: Service {
             throw error
         }
         for address in bound { logger.info("listening", metadata: ["address": "\(address)"]) }
+        if configuration.tls == nil, !configuration.login.allowPlainPasswords,
+            let open = bound.first(where: { !$0.isLocal })
+        {
+            logger.warning(
+                "clients on other machines can't log in: there is no certificate for TLS, and no --allow-plain-auth",
+                metadata: ["address": "\(open)"])
+        }
         // Before the first publish can come in; the others end with the loop.
         lookAround()
         lookout.start()
+        parts.desk.start()
         let loop = group.next()
         _ = loop.scheduleRepeatedAsyncTask(initialDelay: .seconds(1), delay: .seconds(1)) {
             [weak self] task in
@@ -170,6 +181,7 @@ public final class Server: Service {
         await connections.drain()
         cutOff.cancel()
         try await lookout.shutdownGracefully()
+        try await parts.desk.stop()
         try await group.shutdownGracefully()
         logger.info("stopped")
     }
@@ -258,13 +270,18 @@ public final class Server: Service {
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 256 << 10)
             )
-            .childChannelInitializer { [parts, connections, refusals] channel in
+            .childChannelInitializer {
+                [parts, connections, refusals, isLocal, login = configuration.login] channel in
                 guard connections.add(channel) else {
                     refusals.refused(limit: connections.limit, on: channel.eventLoop)
                     return Self.turnAway(channel, connections.limit, layer)
                 }
                 channel.closeFuture.whenComplete { _ in connections.remove(channel) }
-                let peer = address.port == nil ? "\(address)" : Self.name(of: channel.remoteAddress)
+                let isSocketInFileSystem = address.port == nil
+                let name = isSocketInFileSystem ? "\(address)" : Self.name(of: channel.remoteAddress)
+                let peer = Peer(
+                    name, isLocal: isSocketInFileSystem || isLocal(channel.remoteAddress), login, limits,
+                    now: channel.eventLoop.now)
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         SniffingHandler(parts, layer: layer, peer: peer))

@@ -12,6 +12,10 @@ public struct ServerLimits: Hashable, Sendable {
     public var stalledSeconds = 60
     /// How long a shutdown waits for replies to be read, in seconds.
     public var drainSeconds = 10
+    /// How long a client that must log in may take to do so, in seconds from when it came.
+    public var loginSeconds = 30
+    /// How long a client waits for the answer to a wrong password, in milliseconds.
+    public var wrongLoginMilliseconds = 1000
     /// Bytes of replies and messages that wait for one client to read them; past this, nothing more is read
     /// from it and no message is handed to it.
     public var outputBytesMax = 1 << 20
@@ -25,8 +29,6 @@ public struct ServerLimits: Hashable, Sendable {
     public var receivingSecondsMax = 3600
     /// Bytes of all transactions that are open, over all connections; what would pass it is refused.
     public var openTransactionBytesMax = 128 << 20
-    /// How long after a wrong password the client hears of it, in milliseconds.
-    public var loginDelayMilliseconds = 500
     /// The line protocol's own limits.
     public var line = LineLimits()
     /// AMQP's own limits.
@@ -46,6 +48,8 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var unixSocketMode: UInt32 = 0o600
     /// What it proves who it is with; without, it speaks no TLS.
     public var tls: TLSSettings?
+    /// Who has to log in.
+    public var login = LoginRules()
     /// What a client may use.
     public var limits = ServerLimits()
     /// When it says that something runs out.

@@ -54,6 +54,19 @@ struct ServerParts: Sendable {
     let logger: Logger
     /// What TLS is spoken with, where it is.
     let tls: TLSIdentity
+    let desk: PasswordDesk
+
+    init(
+        broker: Broker, limits: ServerLimits, room: SharedRoom, logger: Logger, tls: TLSIdentity,
+        passwordCost: PasswordHash.Cost = .standard
+    ) {
+        self.broker = broker
+        self.limits = limits
+        self.room = room
+        self.logger = logger
+        self.tls = tls
+        desk = PasswordDesk(broker: broker, cost: passwordCost)
+    }
 }
 
 /// The first handler of every connection.
@@ -76,13 +89,14 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private let parts: ServerParts
     private let layer: Layer
-    /// Whom listings and the log name.
-    private let peer: String
+    private let peer: Peer
     private var isHandshaking: Bool
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
+    /// Closes the connection of a client that must log in and says nothing.
+    private var loginTimer: Scheduled<Void>?
 
-    init(_ parts: ServerParts, layer: Layer = .open, peer: String) {
+    init(_ parts: ServerParts, layer: Layer = .open, peer: Peer) {
         self.parts = parts
         self.layer = layer
         self.peer = peer
@@ -90,6 +104,11 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        if peer.mustLogIn {
+            loginTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: peer.loginDeadline) {
+                context.close(promise: nil)
+            }
+        }
         guard isHandshaking else { return }
         deadline = context.eventLoop.assumeIsolated().scheduleTask(
             in: .seconds(Int64(parts.limits.stalledSeconds))
@@ -99,7 +118,10 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        deadline?.cancel()
+        loginTimer?.cancel()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var incoming = unwrapInboundIn(data)
@@ -146,7 +168,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     // MARK: TLS
 
     private func startTLS(_ context: ChannelHandlerContext, _ identity: NIOSSLContext) {
-        let inside = SniffingHandler(parts, layer: .insideTLS, peer: peer + " tls")
+        let inside = SniffingHandler(parts, layer: .insideTLS, peer: peer.insideTLS)
         do {
             let pipeline = context.pipeline.syncOperations
             try pipeline.addHandler(inside, position: .after(self))
@@ -161,7 +183,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func handshakeFailed(_ context: ChannelHandlerContext, _ why: String) {
         isHandshaking = false
-        parts.logger.info("TLS handshake failed", metadata: ["peer": "\(peer)", "error": "\(why)"])
+        parts.logger.info("TLS handshake failed", metadata: ["peer": "\(peer.name)", "error": "\(why)"])
         context.close(promise: nil)
     }
 
@@ -188,17 +210,9 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func handOver(_ context: ChannelHandlerContext, then event: Any? = nil) {
         if bytes.readableBytesView.starts(with: "AMQP".utf8) {
-            replace(
-                context,
-                with: AMQPHandler(
-                    broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger,
-                    peer: peer))
+            replace(context, with: AMQPHandler(parts, peer: peer))
         } else {
-            replace(
-                context,
-                with: LineHandler(
-                    broker: parts.broker, limits: parts.limits, room: parts.room, logger: parts.logger,
-                    peer: peer))
+            replace(context, with: LineHandler(parts, peer: peer))
         }
         context.fireChannelRead(wrapInboundOut(bytes))
         context.fireChannelReadComplete()
@@ -209,7 +223,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func farewell(_ context: ChannelHandlerContext, _ spoken: String, _ answer: ByteBuffer) {
         parts.logger.info(
             "connection closed: it does not speak the line protocol",
-            metadata: ["peer": "\(peer)", "protocol": "\(spoken)"])
+            metadata: ["peer": "\(peer.name)", "protocol": "\(spoken)"])
         replace(context, with: FarewellHandler(answer))
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }

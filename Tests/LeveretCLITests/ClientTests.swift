@@ -7,7 +7,7 @@ import Testing
 @Suite struct ServerAddressTests {
     @Test(arguments: [
         ("leveret://localhost:1234", "localhost:1234"), ("leveret://localhost", "localhost:5672"),
-        ("10.0.0.1:7", "10.0.0.1:7"), ("leveret://[::1]:9/", "[::1]:9"), ("[::1]", "[::1]:5672"),
+        ("10.0.0.1:7", "10.0.0.1:7"), ("leveret://[::1]:9", "[::1]:9"), ("[::1]", "[::1]:5672"),
         ("::1", "[::1]:5672"),
     ])
     func `an address may leave out the scheme and the port`(url: String, expected: String) throws {
@@ -18,13 +18,70 @@ import Testing
         ("http://localhost", "the scheme is 'http'"), ("leveret://", "there is no host"),
         ("leveret://a:0", "'0' is no port"), ("leveret://a:65536", "'65536' is no port"),
         ("leveret://a:-1", "'-1' is no port"), ("leveret://a:x", "'x' is no port"), ("a:", "'' is no port"),
-        ("leveret://me@a", "knows no users"), ("leveret://a/vhost", "is always '/'"),
+        ("leveret://me@a", "the '@' has no place there"),
         ("[::1]x", "'x' is no port"),
     ])
     func `a wrong address is a usage error that names the wrong part`(url: String, why: String) {
         let failure = #expect(throws: Failure.self) { try ServerAddress(url) }
         #expect(failure?.status == .usage)
         #expect(failure?.text.contains(why) == true)
+    }
+}
+
+@Suite struct ServerTargetTests {
+    @Test(arguments: [
+        ("leveret://a:7/shop", "a:7", "shop"), ("leverets://a/%2F", "leverets://a:5671", "/"),
+        ("a/b%20c%c3%A9", "a:5672", "b c\u{E9}"), ("leveret://[::1]:9/", "[::1]:9", "/"),
+        ("a", "a:5672", "/"),
+        ("unix:/tmp/a/b", "unix:/tmp/a/b", "/"), ("a/%252F", "a:5672", "%2F"),
+    ])
+    func `the path of an address names a virtual host`(url: String, address: String, vhost: String) throws {
+        let target = try ServerTarget(url)
+        #expect(target.address.description == address && target.virtualHost == vhost)
+        #expect(try ServerTarget(url, vhost: "other").virtualHost == "other")
+    }
+
+    @Test(arguments: [
+        ("a/b/c", "has two parts"), ("a/%", "not percent-encoded"), ("a/%2", "not percent-encoded"),
+        ("a/%+1", "not percent-encoded"), ("a/%ff", "not percent-encoded"),
+    ])
+    func `a path that is none is a usage error`(url: String, why: String) {
+        let failure = #expect(throws: Failure.self) { try ServerTarget(url) }
+        #expect(failure?.status == .usage && failure?.text.contains(why) == true)
+    }
+
+    @Test func `a line that is typed names its server and its virtual host`() throws {
+        let target = try LiveNames.target(in: ["leveret", "peek", "--vhost", "w", "--url=leveret://a/v"])
+        #expect(target.address.description == "a:5672" && target.virtualHost == "w")
+        #expect(try LiveNames.target(in: ["leveret", "--url", "a/v", "peek"]).virtualHost == "v")
+    }
+}
+
+@Suite struct ServerURLTests {
+    @Test(
+        arguments: [
+            ("host", "host", nil, nil), ("leveret://host:1", "leveret://host:1", nil, nil),
+            ("app@host:1", "host:1", "app", nil), ("leveret://app@host", "leveret://host", "app", nil),
+            ("leverets://app:pa:ss@[::1]:5/", "leverets://[::1]:5/", "app", "pa:ss"),
+            ("leveret://a%40b:%2F%25@host", "leveret://host", "a@b", "/%"),
+            ("leveret://a@b@host", "leveret://host", "a@b", nil),
+            ("leveret://app:@host", "leveret://host", "app", ""),
+            ("unix:/a@b", "unix:/a@b", nil, nil), ("unix:///a@b", "unix:///a@b", nil, nil),
+            ("unix://app@/a@b", "unix:///a@b", "app", nil), ("host/a@b", "host/a@b", nil, nil),
+        ] as [(String, String, String?, String?)])
+    func `the user is taken out of a URL`(
+        url: String, address: String, user: String?, password: String?
+    ) throws {
+        let parts = try ServerURL(url)
+        #expect(parts.address == address && parts.user == user && parts.password == password, "\(parts)")
+    }
+
+    @Test(arguments: [
+        "@host", "leveret://:secret@host", "leveret://a:se%2cret%zz@host", "a:secret%@host", "%FF:secret@h",
+    ])
+    func `a URL whose user makes no sense is refused without its password`(url: String) {
+        let failure = #expect(throws: Failure.self) { try ServerURL(url) }
+        #expect(failure?.status == .usage && failure?.text.contains("cret") == false)
     }
 }
 

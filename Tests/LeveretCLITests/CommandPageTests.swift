@@ -92,7 +92,7 @@ import Testing
 
     @Test(arguments: commands)
     func `the page names the options of a command, and no others`(command: String) throws {
-        let common: Set<String> = ["--url", "--output", "--columns", "--version", "--help"]
+        let common: Set<String> = ["--url", "--vhost", "--output", "--columns", "--version", "--help"]
         let usage = try #require(Self.help(of: command).firstMatch(of: /\nOPTIONS:([\s\S]*)$/)).1
         var known: Set<String> = []
         for match in usage.matches(of: /\n  (?:-\w, )?(--[a-z-]+|-n\b)/) { known.insert(String(match.1)) }
@@ -148,8 +148,10 @@ import Testing
         ("status", Columns.status), ("queues", Columns.queues), ("queue show", Columns.queue),
         ("check", Columns.check), ("doctor", Columns.doctor), ("bindings", Columns.allBindings),
         ("consumers", Columns.allConsumers), ("connections list", Columns.connections),
+        ("vhost list", Columns.virtualHosts),
         ("exchanges", Columns.exchanges), ("exchange show", Columns.exchange), ("why", Columns.why),
-        ("policy list", Columns.policies), ("verify", Columns.faults), ("bench", Columns.bench),
+        ("policy list", Columns.policies), ("user list", Columns.users),
+        ("permission list", Columns.permissions), ("verify", Columns.faults), ("bench", Columns.bench),
         ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get), ("grep", Columns.grep),
         ("delayed", Columns.delayed), ("msg show", Columns.message), ("dead list", Columns.deadLetters),
         ("dead show", Columns.message),

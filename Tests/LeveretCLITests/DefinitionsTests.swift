@@ -11,7 +11,7 @@ import Testing
     }
 
     private func requests(_ plan: DefinitionsPlan) -> [String] {
-        plan.steps.map { String(decoding: $0.request.bytes, as: UTF8.self) }
+        plan.parts.flatMap(\.steps).map { String(decoding: $0.request.bytes, as: UTF8.self) }
     }
 
     /// As `rabbitmqctl export_definitions` of 3.13 writes it, shortened.
@@ -37,12 +37,18 @@ import Testing
         "name":"amq.gen-1","type":"classic","vhost":"/"},{"arguments":{},"auto_delete":true,"durable":false,
         "name":"two words","type":"classic","vhost":"/"}],
         "rabbit_version":"3.13.7","rabbitmq_definition_format":"cluster","rabbitmq_version":"3.13.7",
-        "topic_permissions":[],"users":[{"name":"guest","password_hash":"x"},{"name":"a"}],"vhosts":[{"name":"/"}]}
+        "topic_permissions":[],"users":[{"hashing_algorithm":"rabbit_password_hashing_sha256","limits":{},"name":"guest","password_hash":
+        "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR","tags":["administrator"]},{"name":"a","tags":
+        "monitoring,x","limits":{"max-connections":3,"max-channels":-1}}],"vhosts":[{"name":"/"}]}
         """
 
     @Test func `a file of RabbitMQ becomes requests, in an order that goes`() throws {
         #expect(
             requests(try plan(Self.cluster)) == [
+                #"USER import guest hash="$rabbitmq-sha256$kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR" "#
+                    + "tags=administrator",
+                #"USER import a hash="" tags="monitoring,x""#, "USER limit a max-connections=3",
+                "PERMISSION set guest / .* .* .*",
                 "EXCHANGE shop topic alternate=unrouted",
                 "EXCHANGE archive headers durable=no auto-delete internal",
                 #"QUEUE orders x-queue-type="quorum" x-max-length=10 x-single-active-consumer=true "#
@@ -59,7 +65,7 @@ import Testing
     @Test func `what there is nothing for is left out and named`() throws {
         let notes = try plan(Self.cluster).notes.joined(separator: "\n")
         for words in [
-            "2 users left out", "1 permission left out", "parameter 's' of 'shovel'",
+            "user 'guest' comes with its password", "user 'a' has no password", "parameter 's' of 'shovel'",
             "queue 'amq.gen-1' has a name that only servers give", "queue 'orders' has the argument 'odd'",
             "queue 'orders' has the argument 'x-list'", "policy 'p' sets 'ha-mode'",
             "policy 's' is for streams",
@@ -67,18 +73,34 @@ import Testing
         ] { #expect(notes.contains(words), "\(notes)") }
     }
 
-    @Test func `one of several virtual hosts must be chosen`() throws {
-        let file = #"{"queues":[{"name":"a","vhost":"/"},{"name":"b","vhost":"shop"}],"exchanges":[]}"#
-        let failure = #expect(throws: Failure.self) { try plan(file) }
-        #expect(failure?.text.contains("queue 'b' is of virtual host 'shop'") == true)
-        #expect(failure?.text.contains("--vhost with one of '/', 'shop'") == true)
+    @Test func `each thing goes into its virtual host, or only what is of one`() throws {
+        let file =
+            #"{"queues":[{"name":"a","vhost":"/"},{"name":"b","vhost":"shop"}],"vhosts":[{"name":"empty"}]}"#
+        let all = try plan(file)
+        #expect(all.parts.map(\.vhost) == ["/", "empty", "shop"] && all.notes == [])
+        #expect(all.parts.map(\.steps.count) == [1, 0, 1])
+        #expect(requests(all) == ["QUEUE a", "QUEUE b"])
         #expect(requests(try plan(file, vhost: "shop")) == ["QUEUE b"])
+        #expect(try plan(file, vhost: "empty").parts.map(\.steps.count) == [0])
         #expect(try plan(file, vhost: "shop").notes == ["1 definition of other virtual hosts left out"])
         #expect(requests(try plan(file, vhost: "/")) == ["QUEUE a"])
         #expect(#expect(throws: Failure.self) { try plan(file, vhost: "none") }?.status == .notFound)
         // A file of a single virtual host doesn't name it.
         #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#)) == ["QUEUE a"])
         #expect(requests(try plan(#"{"queues":[{"name":"a"}]}"#, vhost: "any")) == ["QUEUE a"])
+    }
+
+    @Test func `limits of virtual hosts stand among the parameters`() throws {
+        let file = #"""
+            {"parameters":[{"component":"vhost-limits","name":"limits","vhost":"shop",
+            "value":{"max-queues":5,"max-connections":-1,"max-channels":7}}]}
+            """#
+        let plan = try plan(file)
+        #expect(requests(plan) == ["LIMIT vhost shop max-queues=5"])
+        #expect(plan.notes.first?.contains("the limit 'max-channels'") == true && plan.notes.count == 1)
+        let wrong = file.replacing("5,", with: "\"x\",")
+        #expect(
+            #expect(throws: Failure.self) { try self.plan(wrong) }?.text.contains("whole numbers") == true)
     }
 
     @Test func `numbers of every spelling reach the server, or its refusal`() throws {
@@ -110,6 +132,21 @@ import Testing
             "policy 'p': 'priority'"
         ),
         (#"{"parameters":[{"component":"operator_policy","name":"p","value":5}]}"#, "'value' is 5"),
+        (#"{"users":[{"tags":[]}]}"#, "user 1 of the file: 'name' is missing"),
+        (#"{"users":[{"name":"u","tags":5}]}"#, "user 'u': 'tags' is 5; it must be a list of strings"),
+        (#"{"users":[{"name":"u","limits":{"max-channels":"x"}}]}"#, "user 'u': 'limits' is"),
+        (
+            #"{"users":[{"name":"u","password_hash":"x","hashing_algorithm":"none"}]}"#,
+            "user 'u': the hashing algorithm is 'none'; known are rabbit_password_hashing_sha256"
+        ),
+        (
+            #"{"users":[{"name":"u","password_hash":"x","hashing_algorithm":"rabbit_password_hashing_md5"}]}"#,
+            "user 'u': what is to stand for the password is none of"
+        ),
+        (
+            #"{"permissions":[{"user":"u","configure":"","write":""}]}"#,
+            "permission of user 'u': 'read' is missing"
+        ),
     ])
     func `an entry that makes no sense is named before anything is asked`(file: String, says: String) {
         let failure = #expect(throws: Failure.self) { try plan(file) }

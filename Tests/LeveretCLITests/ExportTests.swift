@@ -152,9 +152,48 @@ import Testing
         #expect(
             try await shell.run(["import", "-"], input: "hello\n", status: 1).errors.contains("is no JSON"))
         #expect(try await shell.run(["import", "/nowhere/x"], status: 5).errors.contains("/nowhere/x"))
-        let messages = try await shell.run(
-            ["import", "-", "--vhost", "/"], input: #"{"queue":"q","body":""}"#, status: 2)
-        #expect(messages.errors.contains("--vhost is for definitions"))
+    }
+
+    @Test func `virtual hosts go out and in with all that is theirs`() async throws {
+        let first = try Shell()
+        try await first.run(["vhost", "add", "shop"])
+        try await first.run(["vhost", "limit", "shop", "--max-queues", "3"])
+        for vhost in ["/", "shop"] {
+            try await first.run([
+                "queue", "declare", "jobs", "--vhost", vhost, "--ttl", vhost == "/" ? "1" : "60000",
+            ])
+            try await first.run(["exchange", "declare", "x", "topic", "--vhost", vhost])
+            try await first.run(["bind", "jobs", "x", "k", "--vhost", vhost])
+        }
+        try await first.run(["policy", "set", "p", "", "--max-length", "5", "--vhost", "shop"])
+        try await first.run(["publish", "x", "k", "there", "--vhost", "shop"])
+        let file = first.folder.path("definitions.json")
+        try await first.run(["export", "--definitions", file])
+        let messages = try await first.run(["export", "--all", "--vhost", "shop"]).output
+        #expect(messages.contains("there"))
+        let second = try Shell()
+        let imported = try await second.run(["import", file])
+        #expect(
+            imported.output
+                == "1 virtual host, 2 exchanges, 2 queues, 2 bindings, 1 policy, 1 virtual host with limits there\n"
+        )
+        try await second.run(["import", "-", "--vhost", "shop"], input: messages)
+        #expect(
+            try await second.run(["peek", "jobs", "--vhost", "shop", "--columns", "body"]).output
+                == "body\nthere\n")
+        #expect(
+            try await second.run(["queues", "-o", "csv", "--columns", "name,ready"]).output
+                == "name,ready\njobs,0\n")
+        // Also from the file, and of one only.
+        let again = try await leveret(["export", "--db", second.database]).output
+        #expect(again == (try await first.run(["export"]).output))
+        let one = try await second.run(["export", "--vhost", "shop"]).output
+        #expect(one.contains(#""vhost": "shop""#) && !one.contains(#""vhost": "/""#))
+        try await second.run(["export", "--vhost", "none"], status: 5)
+        let third = try Shell()
+        let some = try await third.run(["import", file, "--vhost", "shop"])
+        #expect(some.errors.contains("definitions of other virtual hosts left out"))
+        #expect(try await third.run(["queues", "-o", "csv", "--columns", "name"]).output == "name\n")
     }
 
     @Test func `many messages go out and in`() async throws {

@@ -34,7 +34,12 @@ private struct SlowSource: Source {
     func exchanges(match: String?, each: (JSON) throws -> Void) throws {}
     func bindings(each: (JSON) throws -> Void) throws {}
     func policies(each: (JSON) throws -> Void) throws {}
+    var virtualHost: String { "/" }
+    func virtualHosts(match: String?, each: (JSON) throws -> Void) throws {}
+    func entering(_ virtualHost: String) throws -> any Source { self }
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
+    func users(each: (JSON) throws -> Void) throws {}
+    func permissions(each: (JSON) throws -> Void) throws {}
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
     }
 }

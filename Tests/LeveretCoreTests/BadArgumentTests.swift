@@ -145,7 +145,7 @@ struct Argument: CustomTestStringConvertible, Sendable {
             let definition = QueueDefinition("bad", arguments: table(argument, value))
             check(broker.refusal(of: .declareQueue(definition, passive: false)), argument, value)
         }
-        #expect(broker.core.queue(named: "bad") == nil)
+        #expect(broker.found("bad") == nil)
         for (index, value) in argument.good.enumerated() {
             let definition = QueueDefinition(QueueName("q\(index)"), arguments: table(argument, value))
             #expect(broker.refusal(of: .declareQueue(definition, passive: false)) == nil, "\(value)")

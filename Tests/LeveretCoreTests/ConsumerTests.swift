@@ -236,9 +236,9 @@ import Testing
         _ = broker.publish("a", to: "jobs")
         broker.settle()
         broker.advance(milliseconds: 99)
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     @Test func `a queue that expires if empty stays while something is in it`() {
@@ -250,10 +250,10 @@ import Testing
         broker.advance(milliseconds: 1000)
         broker.run(.settle(Settlement(.ack, 1)))
         broker.advance(milliseconds: 99)
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         // A MOVE that finds nothing is no use of the queue.
         broker.run(.move(Move(from: "jobs", to: .exchange("", routingKey: nil))))
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 }

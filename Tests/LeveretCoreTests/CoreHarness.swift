@@ -38,12 +38,25 @@ final class CoreHarness {
         state.dedupScopes = Array(Set(ids.keys.map(\.scope)))
         state.idsEnd = ids.values.map(\.expires).max() ?? 0
         state.nextNumber = MessageNumber(max(reservedThrough, rows.keys.max() ?? 0).rawValue + 1)
-        for case .putQueue(let id, let definition) in definitions {
+        for case .putVirtualHost(let id, let name, let limits) in definitions {
+            state.virtualHosts.removeAll { $0.id == id }
+            state.virtualHosts.append(RecoveredVirtualHost(id: id, name: name, limits: limits))
+        }
+        for case .deleteVirtualHost(let id) in definitions { state.virtualHosts.removeAll { $0.id == id } }
+        for case .putPolicy(let policy, let vhost) in definitions {
+            guard let host = state.virtualHosts.firstIndex(where: { $0.id == vhost }) else { continue }
+            state.virtualHosts[host].policies.append(policy)
+        }
+        for case .putQueue(let id, let definition, let vhost) in definitions {
+            guard let host = state.virtualHosts.firstIndex(where: { $0.id == vhost }) else {
+                state.orphans.append(id)
+                continue
+            }
             let own = rows.values.filter { $0.queue == id && !$0.isSpilled }
             state.nextQueueID = QueueID(id.rawValue + 1)
             let levels = Dictionary(grouping: own.filter { $0.due == nil }) { $0.priority ?? 0 }
             let delayed = own.compactMap(\.due)
-            state.queues.append(
+            state.virtualHosts[host].queues.append(
                 RecoveredQueue(
                     id: id, definition: definition,
                     levels: levels.map { priority, rows in
@@ -59,6 +72,17 @@ final class CoreHarness {
     }
 
     func openSession() -> SessionID { core.openSession(on: connection, now: now) }
+
+    /// The queue of this name in `/`.
+    func found(_ name: QueueName) -> MessageQueue? { core.queue(named: name, in: core.defaultHost) }
+
+    /// A session of a connection of its own, in a virtual host; `isClosable` says that an operator could close it.
+    func openSession(in vhost: VirtualHostName, isClosable: Bool = false) -> SessionID {
+        let connection = core.openConnection(name: "other", isClosable: isClosable, now: now)
+        let session = core.openSession(on: connection, now: now)
+        run(.enter(vhost), from: session)
+        return session
+    }
 
     /// Submits a request and returns its answer, if it is there already.
     @discardableResult

@@ -178,8 +178,8 @@ import Testing
         broker.queue("jobs")
         _ = broker.publish("a", to: "jobs")
         reject(broker.get("jobs"))
-        #expect(broker.core.queue(named: "jobs")?.deaths == [.rejected: 1])
-        #expect(broker.core.queue(named: .parked) == nil)
+        #expect(broker.found("jobs")?.deaths == [.rejected: 1])
+        #expect(broker.found(.parked) == nil)
         #expect(broker.rows.isEmpty)
     }
 

@@ -80,7 +80,7 @@ import Testing
         broker.advance(milliseconds: 10)
         move([], in: broker)
         broker.advance(milliseconds: 10)
-        #expect(broker.core.queue(named: "from") == nil)
+        #expect(broker.found("from") == nil)
     }
 
     @Test func `what a restart finds past its delivery limit is not moved`() {

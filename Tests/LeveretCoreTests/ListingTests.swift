@@ -63,7 +63,7 @@ import Testing
         #expect(try queues(of: broker) == ["a", "b", "d", "e"])
         let deleted = broker.definitions.count
         broker.definitions.removeAll {
-            if case .putQueue(_, let queue) = $0 { queue.name == "c" } else { false }
+            if case .putQueue(_, let queue, _) = $0 { queue.name == "c" } else { false }
         }
         #expect(broker.definitions.count == deleted - 1)
         #expect(try queues(of: broker.crashed()) == ["a", "b", "d", "e"])

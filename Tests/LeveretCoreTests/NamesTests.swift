@@ -24,6 +24,7 @@ import Testing
     @Test func `what only looks the same has another name`() {
         #expect(QueueName(Self.composed) != QueueName(Self.decomposed))
         #expect(ExchangeName(Self.composed) != ExchangeName(Self.decomposed))
+        #expect(VirtualHostName(Self.composed) != VirtualHostName(Self.decomposed))
         #expect(ConsumerTag(Self.composed) != ConsumerTag(Self.decomposed))
         // As many bytes: the ångström sign and A with a ring.
         #expect(QueueName("\u{212B}") != QueueName("A\u{30A}"))

@@ -59,7 +59,7 @@ import Testing
         #expect(info.effective["x-overflow"] == .string("reject-publish-dlx"))
         #expect(info.policy == "p" && info.operatorPolicy == "roof")
         // To declare it again as it was is still the same.
-        #expect(broker.core.queue(named: "jobs")?.settings.deliveryLimit == 3)
+        #expect(broker.found("jobs")?.settings.deliveryLimit == 3)
         broker.queue("jobs", ["x-max-length": .int(10), "x-overflow": .string("drop-head")])
     }
 
@@ -102,7 +102,7 @@ import Testing
         #expect(broker.info("jobs")?.ready == 1)
         _ = set(broker, "p", "^jobs$", ["x-expires": .int(50)])
         broker.advance(milliseconds: 50)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     @Test func `a lease that a policy brings holds for what is held already`() {
@@ -147,7 +147,7 @@ import Testing
         #expect(broker.hasMoreWork)
         broker.settle()
         for number in 0..<7 {
-            #expect(broker.core.queue(named: QueueName("jobs.\(number)"))?.settings.lengthMax == 1)
+            #expect(broker.found(QueueName("jobs.\(number)"))?.settings.lengthMax == 1)
         }
     }
 

@@ -39,7 +39,7 @@ import Testing
         let broker = CoreHarness(limits: limits)
         broker.queue("jobs", ["x-message-ttl": .int(10)])
         for number in 0..<40 { _ = broker.publish("\(number)", to: "jobs") }
-        func ready() -> Int? { broker.core.queue(named: "jobs")?.readyCount }
+        func ready() -> Int? { broker.found("jobs")?.readyCount }
         broker.now = broker.now.advanced(byMilliseconds: 10)
         broker.core.timeReached(now: broker.now)
         #expect(ready() == 38 && broker.hasMoreWork)
@@ -85,9 +85,9 @@ import Testing
         broker.advance(milliseconds: 500)
         broker.run(.cancel("c", requeue: true))
         broker.advance(milliseconds: 99)
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     @Test func `a GET that waited in vain was a use until its end`() {
@@ -95,9 +95,9 @@ import Testing
         broker.ask(.get("jobs", autoAck: false, waitMilliseconds: 500))
         broker.advance(milliseconds: 500)
         broker.advance(milliseconds: 99)
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     @Test func `a queue that a waiting GET has emptied goes when it is unused from then on`() {
@@ -106,9 +106,9 @@ import Testing
         broker.advance(milliseconds: 100)
         broker.publish(["a"], to: "jobs")
         broker.advance(milliseconds: 19)
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     // MARK: - Deleting, and who may
@@ -134,14 +134,14 @@ import Testing
         broker.run(.declareQueue(definition, passive: false))
         for tag: ConsumerTag in ["a", "b"] { broker.run(.consume(Consume(queue: "jobs", tag: tag))) }
         broker.run(.cancel("a", requeue: true))
-        #expect(broker.core.queue(named: "jobs") != nil)
+        #expect(broker.found("jobs") != nil)
         broker.run(.cancel("b", requeue: true))
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
         broker.run(.declareQueue(definition, passive: false))
         let other = broker.openSession()
         broker.run(.consume(Consume(queue: "jobs", tag: "c")), from: other)
         broker.core.closeSession(other, now: broker.now)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 
     @Test func `an exchange that goes with a transient queue's binding leaves none of its own in the store`()
@@ -152,8 +152,8 @@ import Testing
         broker.run(.bind(upstream))
         broker.run(.bind(Binding(source: "last", target: .queue("jobs"))))
         broker.run(.deleteQueue("jobs", ifUnused: false, ifEmpty: false))
-        #expect(broker.definitions.suffix(2).contains(.deleteExchange("last")))
-        #expect(broker.definitions.suffix(2).contains(.deleteBinding(upstream)))
+        #expect(broker.definitions.suffix(2).contains(.deleteExchange("last", in: .default)))
+        #expect(broker.definitions.suffix(2).contains(.deleteBinding(upstream, in: .default)))
     }
 
     @Test func `an exclusive queue is refused to others and goes with its connection, held messages too`() {
@@ -172,7 +172,7 @@ import Testing
         broker.run(.get("own", autoAck: false, waitMilliseconds: 0), from: owner)
         broker.core.closeConnection(connection, now: broker.now)
         broker.settle()
-        #expect(broker.core.queue(named: "own") == nil)
+        #expect(broker.found("own") == nil)
         #expect(broker.core.messageBytes == 0)
         #expect(broker.rows.isEmpty)
     }
@@ -290,9 +290,9 @@ import Testing
         _ = broker.publish("a", to: "jobs")
         #expect(broker.deliveries().isEmpty)
         broker.advance(milliseconds: 999)
-        #expect(broker.core.queue(named: "jobs")?.gets.isEmpty == false)
+        #expect(broker.found("jobs")?.gets.isEmpty == false)
         broker.advance(milliseconds: 1)
-        #expect(broker.core.queue(named: "jobs")?.gets.isEmpty == true)
+        #expect(broker.found("jobs")?.gets.isEmpty == true)
         let answers = broker.events[broker.session, default: []].filter {
             if case .answer(let ticket, _) = $0 { ticket.rawValue >= 1000 } else { false }
         }
@@ -317,6 +317,6 @@ import Testing
         #expect(ended() == 1)
         broker.advance(milliseconds: 20)
         #expect(ended() == 2)
-        #expect(broker.core.queue(named: "jobs")?.gets.earliestDeadline == .distantFuture)
+        #expect(broker.found("jobs")?.gets.earliestDeadline == .distantFuture)
     }
 }

@@ -55,7 +55,7 @@ import Testing
             let info = broker.info("jobs")
             return (
                 info?.effective["x-delivery-limit"], info?.origins["x-delivery-limit"],
-                broker.core.queue(named: "jobs")?.settings.deliveryLimit
+                broker.found("jobs")?.settings.deliveryLimit
             )
         }
         #expect(limit() == (.int(20), .string("default"), 20))
@@ -72,9 +72,9 @@ import Testing
         broker.run(.deletePolicy("p", isOperator: false))
         #expect(limit() == (.int(20), .string("default"), 20))
         broker.queue("own", ["x-queue-type": .string("quorum"), "x-delivery-limit": .int(0)])
-        #expect(broker.core.queue(named: "own")?.settings.deliveryLimit == 0)
+        #expect(broker.found("own")?.settings.deliveryLimit == 0)
         broker.queue("classic", ["x-queue-type": .string("classic")])
-        #expect(broker.core.queue(named: "classic")?.settings.deliveryLimit == nil)
+        #expect(broker.found("classic")?.settings.deliveryLimit == nil)
     }
 
     @Test func `streams are refused`() {

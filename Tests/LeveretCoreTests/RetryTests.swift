@@ -23,7 +23,7 @@ import Testing
         if broker.info("jobs")?.ready == 0 { _ = broker.publish("a", to: "jobs", headers: headers) }
         guard let delivery = broker.get("jobs") else { return nil }
         broker.run(.settle(Settlement(outcome, delivery.tag, delayMilliseconds: delay)))
-        guard let due = broker.core.queue(named: "jobs")?.delayed.inMemory.min()?.due else { return 0 }
+        guard let due = broker.found("jobs")?.delayed.inMemory.min()?.due else { return 0 }
         return due.milliseconds - broker.now.milliseconds
     }
 
@@ -127,7 +127,7 @@ import Testing
         state.nextNumber = 10
         state.nextQueueID = 2
         let level = RecoveredLevel(count: 5, bytes: 5)
-        state.queues = [
+        state.virtualHosts[0].queues = [
             RecoveredQueue(
                 id: 1, definition: definition, levels: [level], delayed: 1,
                 nextDue: broker.now.advanced(byMilliseconds: 100))
@@ -171,7 +171,7 @@ import Testing
         var state = RecoveredState()
         state.nextNumber = 10
         state.nextQueueID = 2
-        state.queues = [
+        state.virtualHosts[0].queues = [
             RecoveredQueue(
                 id: 1, definition: QueueDefinition("jobs"), levels: [RecoveredLevel(count: 2, bytes: 2)],
                 delayed: 1, nextDue: broker.now.advanced(byMilliseconds: 100))
@@ -183,7 +183,7 @@ import Testing
         broker.rows[3] = waiting
         broker.core.recover(state, now: broker.now)
         broker.advance(milliseconds: 0)
-        #expect(broker.core.queue(named: "jobs")?.delayed.inMemory.count == 1)
+        #expect(broker.found("jobs")?.delayed.inMemory.count == 1)
         broker.ask(.purge("jobs"))
         // The store has not finished the range when the message is due.
         let taken = broker.core.takeBatch(now: broker.now)

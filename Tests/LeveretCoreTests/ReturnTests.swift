@@ -15,7 +15,7 @@ import Testing
         }
         broker.core.closeConnection(broker.connection, now: broker.now)
         broker.settle()
-        let queue = broker.core.queue(named: "jobs")
+        let queue = broker.found("jobs")
         #expect(queue?.first?.failed == 1)
         #expect(queue?.first?.acquired == 1)
     }
@@ -206,6 +206,6 @@ import Testing
         broker.advance(milliseconds: 50)
         broker.core.closeSession(other, now: broker.now)
         broker.advance(milliseconds: 200)
-        #expect(broker.core.queue(named: "jobs") == nil)
+        #expect(broker.found("jobs") == nil)
     }
 }

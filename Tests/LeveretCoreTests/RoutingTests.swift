@@ -5,7 +5,7 @@ import Testing
 @testable import LeveretCore
 
 @Suite struct RoutingTests {
-    private var topology = Topology()
+    private var topology = Topology(of: .default)
 
     init() throws {
         for (slot, name) in ["a", "b", "c"].enumerated() {

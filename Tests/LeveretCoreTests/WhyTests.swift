@@ -196,12 +196,12 @@ import Testing
         broker.run(.consume(Consume(queue: "jobs", tag: "w", prefetch: 5)))
         for _ in 0..<100 { _ = broker.publish("a", to: "jobs") }
         broker.advance(milliseconds: 1_000)
-        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 0  // its acks are on the way
+        broker.found("jobs")?.consumers.first?.unacked = 0  // its acks are on the way
         let reasons = why(broker)
         #expect(reasons.map(\.kind) == [.held, .goesOn, .behind])
         #expect(reasons.last?.text.hasPrefix("its consumers do not keep up: ") == true)
         #expect(reasons.last?.facts["in_rate"] != nil && reasons.last?.facts["out_rate"] != nil)
-        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 5
+        broker.found("jobs")?.consumers.first?.unacked = 5
     }
 
     @Test func `a hand-over that waits for others`() {
@@ -332,8 +332,8 @@ import Testing
         broker.run(.consume(Consume(queue: "jobs", tag: "w", prefetch: 1)))
         for body in ["a", "b"] { _ = broker.publish(body, to: "jobs") }
         // Its answer to the ack is not there yet: it has room, and the next is on its way.
-        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 0
+        broker.found("jobs")?.consumers.first?.unacked = 0
         #expect(why(broker).map(\.kind) == [.held, .goesOn])
-        broker.core.queue(named: "jobs")?.consumers.first?.unacked = 1
+        broker.found("jobs")?.consumers.first?.unacked = 1
     }
 }

@@ -414,5 +414,74 @@ extension FeatureTalk {
                 S: ROW {"name":"short",…
                 S: OK 1
                 """),
+        FeatureTalk(
+            "virtual hosts",
+            """
+            C: CREATE vhost shop
+            S: OK
+            C: CREATE vhost gone
+            S: OK
+            C: QUEUE q
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :here
+            S: OK 1
+            C: VHOST gone
+            S: OK
+            C: QUEUE q
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :nowhere
+            S: OK 1
+            C: VHOST shop
+            S: OK
+            C: DROP vhost gone
+            S: OK 1
+            C: QUEUE q max-length=1
+            S: OK q ready=0 consumers=0
+            C: PUB "" q :there
+            S: OK 1
+            C: LIMIT vhost shop max-queues=1
+            S: OK
+            """,
+            then: """
+                C: GET q
+                S: MSG 1 …
+                B: here
+                C: ACK 1
+                S: OK
+                C: VHOST gone
+                S: ERR 404 NOT_FOUND no vhost 'gone'
+                C: VHOST shop
+                S: OK
+                C: GET q
+                S: MSG 2 …
+                B: there
+                C: QUEUE more
+                S: ERR 406 PRECONDITION_FAILED cannot declare queue 'more' …
+                """),
+        FeatureTalk(
+            "users",
+            """
+            C: USER import app hash=$rabbitmq-sha256$kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR
+            S: OK
+            C: USER import gone hash="" tags=administrator
+            S: OK
+            C: PERMISSION set app / ^a "" ""
+            S: OK
+            C: USER limit app max-connections=1
+            S: OK
+            C: USER delete gone
+            S: OK
+            """,
+            then: """
+                C: LIST users
+                S: ROW {"name":"app","tags":[],…,"max_connections":1,"max_channels":null}
+                S: OK 1
+                C: AUTH app test12
+                S: OK
+                C: QUEUE a
+                S: OK a ready=0 consumers=0
+                C: QUEUE b
+                S: ERR 403 ACCESS_REFUSED configure access to queue 'b' in vhost '/' refused for user 'app'
+                """),
     ]
 }

@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func `a wrong password is refused with 403, to who can hear it`() async throws {
-        try await withServer({ $0.loginDelayMilliseconds = 0 }) { port in
+        try await withServer({ $0.wrongLoginMilliseconds = 0 }) { port in
             let client = try AMQPSocket(greeting: port)
             try client.expect("connection.start 0 9 table of")
             client.startOk(password: "wrong")

@@ -37,7 +37,7 @@ import Testing
         let handler = SniffingHandler(
             ServerParts(
                 broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet, tls: TLSIdentity()),
-            peer: "test")
+            peer: .local("test"))
         let channel = EmbeddedChannel(handler: handler)
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         let publisher = broker.openConnection(name: "publisher").openSession {}

@@ -31,7 +31,7 @@ import Testing
         init(_ broker: Broker, _ limits: ServerLimits, _ room: SharedRoom) throws {
             let handler = SniffingHandler(
                 ServerParts(broker: broker, limits: limits, room: room, logger: quiet, tls: TLSIdentity()),
-                peer: "test")
+                peer: .local("test"))
             channel = EmbeddedChannel(handlers: [reads, handler])
             channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         }

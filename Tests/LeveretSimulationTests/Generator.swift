@@ -9,6 +9,8 @@ struct Generator {
     private var extra: SplitMix64
     /// For what was added still later.
     private var latest: SplitMix64
+    /// For virtual hosts.
+    private var last: SplitMix64
     private let style: Style
     private let kinds: [(kind: Style.Kind, weight: Int)]
     private let weightSum: Int
@@ -18,6 +20,7 @@ struct Generator {
         self.random = random
         extra = SplitMix64(seed: random.peek ^ 1)
         latest = SplitMix64(seed: random.peek ^ 2)
+        last = SplitMix64(seed: random.peek ^ 3)
         kinds = Style.Kind.allCases.map { ($0, style.weights[$0.rawValue] ?? 0) }
         weightSum = kinds.reduce(0) { $0 + $1.weight }
     }
@@ -28,6 +31,8 @@ struct Generator {
 
     private mutating func draw<T>(_ values: [T]) -> T { values[Int(extra.next() % UInt64(values.count))] }
     private mutating func choose<T>(_ values: [T]) -> T { values[Int(latest.next() % UInt64(values.count))] }
+
+    private mutating func newest<T>(_ values: [T]) -> T { values[Int(last.next() % UInt64(values.count))] }
 
     private mutating func queue() -> String {
         chance(2) ? (chance(50) ? "nowhere" : "leveret.parked") : "q\(below(style.queueCount))"
@@ -120,7 +125,8 @@ struct Generator {
             let name = queue()
             if style.hasDelays, draw([true, false]) { return .peek(queue: name, state: "delayed") }
             return .peek(queue: name, state: isUnacked ? "unacked" : "ready")
-        case .single: return single(simulator)
+        case .single: return single(session, simulator)
+        case .virtualHost: return virtualHost()
         case .move:
             let most = chance(50) ? below(5) : nil
             let isSearch = style.hasConditions && choose([true, true, false])
@@ -274,18 +280,29 @@ struct Generator {
     }
 
     /// A message of a queue, wherever it is; now and then one that is nowhere.
-    private mutating func single(_ simulator: Simulator) -> Call {
-        let name = draw((0..<style.queueCount).map { "q\($0)" })
+    private mutating func single(_ session: Int, _ simulator: Simulator) -> Call {
+        let plain = draw((0..<style.queueCount).map { "q\($0)" })
+        let name = plain.placed(in: simulator.modelSession(session)?.vhost ?? "/")
         let waiting = simulator.model.queue(name).map { $0.delayed + $0.ready } ?? []
         let held = simulator.model.sessions.flatMap(\.held).map(\.copy)
         let all = waiting + held.filter { $0.queue.name == name }
         let position = all.isEmpty || draw([true, false, false, false, false]) ? 3 : draw(all).number
-        if draw([true, false]) { return .cancelMessage(queue: name, position: position) }
+        if draw([true, false]) { return .cancelMessage(queue: plain, position: position) }
         let isOfContent = draw([true, false])
         return .edit(
-            queue: name, position: position, version: draw([nil, nil, 1, 2]),
+            queue: plain, position: position, version: draw([nil, nil, 1, 2]),
             delay: draw(isOfContent ? [nil, nil, 0, 50] : [0, 1, 50, 3000]),
             content: isOfContent ? content() : nil)
+    }
+
+    private mutating func virtualHost() -> Call {
+        let name = newest(["/", "v", "v", "w"])
+        switch newest(Array(0..<20)) {
+        case 0: return .deleteVirtualHost(name: name)
+        case 1: return .limitVirtualHost(name: name, queuesMax: newest([nil, 0, 1, 3]))
+        case 2..<7: return .createVirtualHost(name: name)
+        default: return .enter(vhost: name)
+        }
     }
 
     private mutating func content() -> Content {

@@ -188,7 +188,7 @@ func body(of id: Int, size: Int, filledWith fill: UInt8) -> [UInt8] {
 /// What of a message is not as it should be.
 func contentDiffers(_ found: Message, from wanted: ModelMessage) -> String? {
     if found.body != body(of: wanted.id, size: wanted.size, filledWith: wanted.fill) { return "body" }
-    if found.exchange.rawValue != wanted.exchange { return "exchange" }
+    if found.exchange.rawValue != wanted.exchange.plain { return "exchange" }
     if found.routingKey != wanted.key { return "key" }
     if found.isPersistent != wanted.isPersistent { return "persistence" }
     if found.properties?.expiration != wanted.expiration { return "expiration" }
@@ -196,11 +196,12 @@ func contentDiffers(_ found: Message, from wanted: ModelMessage) -> String? {
     return found.properties?.headers["h"] == wanted.headers["h"].map { .int($0) } ? nil : "header"
 }
 
-/// The part of a history that the model keeps.
-func modelDeaths(_ history: DeathHistory?) -> [ModelDeath] {
+/// The part of a history that the model keeps, of a message in this virtual host.
+func modelDeaths(_ history: DeathHistory?, in vhost: String) -> [ModelDeath] {
     (history?.deaths ?? []).map {
         ModelDeath(
-            queue: $0.queue.rawValue, reason: $0.reason, count: $0.count, exchange: $0.exchange.rawValue,
+            queue: $0.queue.rawValue.placed(in: vhost), reason: $0.reason, count: $0.count,
+            exchange: $0.exchange.rawValue.placed(in: vhost),
             keys: $0.routingKeys, originalExpiration: $0.originalExpiration)
     }
 }

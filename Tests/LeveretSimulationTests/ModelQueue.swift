@@ -95,7 +95,7 @@ final class ModelQueue {
         lengthMax = number("x-max-length").map { Int($0) }
         bytesMax = number("x-max-length-bytes").map { Int($0) }
         overflow = text("x-overflow").flatMap { Overflow(rawValue: $0) } ?? .dropHead
-        deadLetterExchange = text("x-dead-letter-exchange")
+        deadLetterExchange = text("x-dead-letter-exchange")?.placed(beside: name)
         deadLetterKey = deadLetterExchange == nil ? nil : text("x-dead-letter-routing-key")
         deliveryLimit = number("x-delivery-limit").map { Int($0) }
         consumerTimeout = number("x-consumer-timeout")

@@ -55,6 +55,10 @@ struct ModelHeld {
 final class ModelSession {
     let id: SessionID
     let connection: Int
+    /// Where names mean something to it.
+    var vhost = "/"
+    /// That was deleted.
+    var isHomeless = false
     var prefetch = 0
     var consumers: [ModelConsumer] = []
     var held: [ModelHeld] = []

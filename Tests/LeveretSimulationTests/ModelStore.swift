@@ -52,12 +52,12 @@ final class ModelStore: SimulatedStore {
 
     private var rows: [MessageNumber: Row] = [:]
     private var spill: [MessageNumber: Row] = [:]
-    private var queues: [QueueID: QueueDefinition] = [:]
+    private var queues: [QueueID: (definition: QueueDefinition, host: VirtualHostID)] = [:]
     private var ids: [DedupKey: StoredID] = [:]
-    private var policies: [Policy] = []
+    private var hosts: [VirtualHostID: RecoveredVirtualHost] = [
+        .default: RecoveredVirtualHost(id: .default, name: .default)
+    ]
     private var paused: [QueueID: Instant] = [:]
-    private var exchanges: [ExchangeName: ExchangeDefinition] = [:]
-    private var bindings: [Binding] = []
     private var reserved: MessageNumber = 0
     private var highestQueue: QueueID = 0
     /// Rows that one batch removes by ranges.
@@ -103,23 +103,32 @@ final class ModelStore: SimulatedStore {
 
     private func apply(_ change: DefinitionChange) {
         switch change {
-        case .putExchange(let definition): exchanges[definition.name] = definition
-        case .deleteExchange(let name): exchanges[name] = nil
-        case .putQueue(let id, let definition):
-            queues[id] = definition
+        case .putVirtualHost(let id, let name, let limits):
+            hosts[id, default: RecoveredVirtualHost(id: id, name: name)].limits = limits
+        case .deleteVirtualHost(let id):
+            hosts[id] = nil
+            for (queue, found) in queues where found.host == id {
+                queues[queue] = nil
+                paused[queue] = nil
+            }
+        case .putExchange(let definition, let host): hosts[host]?.exchanges.append(definition)
+        case .deleteExchange(let name, let host): hosts[host]?.exchanges.removeAll { $0.name == name }
+        case .putQueue(let id, let definition, let host):
+            queues[id] = (definition, host)
             highestQueue = max(highestQueue, id)
         case .deleteQueue(let id):
             queues[id] = nil
             paused[id] = nil
-        case .putPolicy(let policy):
-            policies.removeAll { $0.name == policy.name && $0.isOperator == policy.isOperator }
-            policies.append(policy)
-        case .deletePolicy(let name, let isOperator):
-            policies.removeAll { $0.name == name && $0.isOperator == isOperator }
+        case .putPolicy(let policy, let host):
+            hosts[host]?.policies.removeAll { $0.name == policy.name && $0.isOperator == policy.isOperator }
+            hosts[host]?.policies.append(policy)
+        case .deletePolicy(let name, let isOperator, let host):
+            hosts[host]?.policies.removeAll { $0.name == name && $0.isOperator == isOperator }
+        case .putUser, .deleteUser, .putPermission, .deletePermission: break  // nobody has any here
         case .forgetIDs(let scope): ids = ids.filter { $0.key.scope != scope }
         case .pauseQueue(let id, let since): paused[id] = since
-        case .putBinding(let binding): bindings.append(binding)
-        case .deleteBinding(let binding): bindings.removeAll { $0 == binding }
+        case .putBinding(let binding, let host): hosts[host]?.bindings.append(binding)
+        case .deleteBinding(let binding, let host): hosts[host]?.bindings.removeAll { $0 == binding }
         }
     }
 
@@ -255,16 +264,14 @@ final class ModelStore: SimulatedStore {
             rows[number]?.isHeld = false
         }
         var state = RecoveredState()
-        state.exchanges = exchanges.values.sorted { $0.name.rawValue < $1.name.rawValue }
-        state.bindings = bindings
         state.nextNumber = MessageNumber(max(reserved, rows.keys.max() ?? 0).rawValue + 1)
         state.nextQueueID = QueueID(highestQueue.rawValue + 1)
-        state.policies = policies
         state.idsEnd = ids.values.map(\.expires).max() ?? 0
         state.dedupScopes = Set(ids.keys.map(\.scope)).sorted { "\($0)" < "\($1)" }
         let owners = Set(rows.values.map(\.insert.queue))
         state.orphans = owners.subtracting(queues.keys).sorted()
-        for (id, definition) in queues.sorted(by: { $0.key < $1.key }) {
+        var hosts = hosts
+        for (id, (definition, host)) in queues.sorted(by: { $0.key < $1.key }) {
             let all = rows.values.filter { $0.insert.queue == id }
             let own = all.filter { $0.insert.due == nil }
             let delayed = all.compactMap(\.insert.due)
@@ -278,8 +285,9 @@ final class ModelStore: SimulatedStore {
             let found = RecoveredQueue(
                 id: id, definition: definition, levels: levels.sorted { $0.priority > $1.priority },
                 delayed: delayed.count, nextDue: delayed.min() ?? .distantFuture, pausedSince: paused[id])
-            state.queues.append(found)
+            hosts[host]?.queues.append(found)
         }
+        state.virtualHosts = hosts.values.sorted { $0.name < $1.name }
         return state
     }
 

@@ -115,6 +115,10 @@ enum Call: Codable, Hashable {
     case peek(queue: String, state: String)
     case cancelMessage(queue: String, position: Int64)
     case edit(queue: String, position: Int64, version: Int?, delay: Int64?, content: Content?)
+    case enter(vhost: String)
+    case createVirtualHost(name: String)
+    case deleteVirtualHost(name: String)
+    case limitVirtualHost(name: String, queuesMax: Int?)
 }
 
 /// One step.

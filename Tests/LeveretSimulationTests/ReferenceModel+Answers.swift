@@ -90,7 +90,7 @@ extension ReferenceModel {
         if peeked.due?.milliseconds != copy.due { return "due time" }
         if peeked.failed != copy.failed { return "count of failures, \(peeked.failed)" }
         if peeked.deliveries != copy.acquired { return "count of deliveries" }
-        return modelDeaths(peeked.deaths) == copy.deaths ? nil : "history"
+        return modelDeaths(peeked.deaths, in: copy.queue.name.vhost) == copy.deaths ? nil : "history"
     }
 
     private func text(of answer: Answer) -> String {
@@ -107,7 +107,7 @@ extension ReferenceModel {
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
         case .page, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons, .table:
+            .reasons, .table, .virtualHosts, .users, .permissions, .userDefinitions:
             "a listing"
         }
     }

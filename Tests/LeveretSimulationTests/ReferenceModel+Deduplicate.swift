@@ -46,6 +46,12 @@ extension ReferenceModel {
         while let next = waitingPublishes.first, !isWaiting(next.ticket) {
             waitingPublishes.removeFirst()
             let isOpen = sessions.contains { $0 === next.session }
+            // A virtual host that was deleted meanwhile refuses, also where one of its name is there again.
+            if next.vhost.isEmpty {
+                refuse(next.ticket, .notFound)
+                if !isOpen { (expected[next.ticket], askers[next.ticket]) = (nil, nil) }
+                continue
+            }
             if !isOpen, case .transaction = next.call { continue }
             try perform(next.call, next.session, next.ticket, ids: next.ids)
             if !isOpen { (expected[next.ticket], askers[next.ticket]) = (nil, nil) }

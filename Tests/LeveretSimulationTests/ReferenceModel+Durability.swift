@@ -26,6 +26,7 @@ struct DurableState {
     var paused: Set<String> = []
     var seen: [String: [String: Int64]] = [:]
     var policies: [Policy] = []
+    var vhosts: [String: Int?] = ["/": nil]
     var changes = 0
     var highestNumber: Int64 = 0
     var inserted: [Copy] = []
@@ -41,6 +42,7 @@ extension ReferenceModel {
         state.queues = queues.filter(\.isDurable)
         state.seen = durableIDs()
         state.policies = policies
+        state.vhosts = vhosts
         state.paused = Set(state.queues.filter(\.isPaused).map(\.name))
         state.bindings = bindings.filter { $0.isDurable(in: self) }
         let gone = numbersRemoved(by: batch)
@@ -134,25 +136,32 @@ extension ReferenceModel {
 
     /// Everything that was not on disk is lost; the broker starts again from these rows.
     func restarted(from state: DurableState, _ recovered: RecoveredState, _ rows: [StoredCopy]) throws {
-        let names = Set(recovered.queues.map(\.definition.name.rawValue))
+        let hosts = recovered.virtualHosts.map { ($0.name.rawValue, $0.limits.queuesMax) }
+        try require(
+            Dictionary(uniqueKeysWithValues: hosts) == state.vhosts,
+            "a restart found the vhosts \(hosts), not \(state.vhosts)")
+        let names = Set(recovered.placedQueues.map(\.definition.name.rawValue))
         try require(names == Set(state.queues.map(\.name)), "a restart found queues \(names.sorted())")
-        let found = Set(recovered.exchanges.map(\.name.rawValue)).union(predeclaredNames)
+        let predeclared = state.vhosts.keys.flatMap { Self.predeclared(in: $0) }.map(\.name)
+        let found = Set(recovered.placedExchanges).union(predeclared)
         try require(
             found == Set(state.exchanges.map(\.name)), "a restart found exchanges \(found.sorted())")
         try require(
-            Set(recovered.bindings) == Set(state.bindings.map { coreBinding($0) }),
-            "a restart found bindings \(recovered.bindings)")
-        let paused = recovered.queues.filter { $0.pausedSince != nil }.map(\.definition.name.rawValue)
+            Set(recovered.placedBindings) == Set(state.bindings.map { coreBinding($0) }),
+            "a restart found bindings \(recovered.placedBindings)")
+        let paused = recovered.placedQueues.filter { $0.pausedSince != nil }.map(\.definition.name.rawValue)
         try require(
             Set(paused) == state.paused, "a restart found queues \(paused) paused, not \(state.paused)")
         forget()
         seen = state.seen
         policies = state.policies
+        vhosts = state.vhosts
         try require(
-            Set(recovered.policies) == Set(policies), "a restart found policies \(recovered.policies)")
+            Set(recovered.placedPolicies) == Set(policies),
+            "a restart found policies \(recovered.placedPolicies)")
         exchanges = state.exchanges.map { obeying($0) }
         bindings = state.bindings
-        queues = recovered.queues.map { recovered in
+        queues = recovered.placedQueues.map { recovered in
             let queue = ModelQueue(recovered.definition, owner: nil, now: now)
             queue.storedID = recovered.id
             queue.isPaused = recovered.pausedSince != nil
@@ -161,7 +170,7 @@ extension ReferenceModel {
         }
         for row in rows { try revive(row) }
         for queue in queues { queue.isTooLong = queue.isLimited }
-        for recovered in recovered.queues {
+        for recovered in recovered.placedQueues {
             guard let queue = queue(recovered.definition.name.rawValue) else { continue }
             let count = queue.ready.count + queue.condemned.count
             try require(
@@ -203,8 +212,6 @@ extension ReferenceModel {
         copy.isDeadSinceRestart = true
         remove(copy, to: .deliveryLimit)
     }
-
-    private var predeclaredNames: [String] { ["", "amq.direct", "amq.fanout", "amq.topic", "amq.headers"] }
 
     private func coreBinding(_ binding: ModelBinding) -> Binding {
         Binding(

@@ -224,7 +224,9 @@ extension ReferenceModel {
             "\(name): \(delivery.deliveries) deliveries, not \(copy.acquired)")
         try require(
             delivery.failed == copy.failed, "\(name): \(delivery.failed) failures, not \(copy.failed)")
-        try require(modelDeaths(delivery.deaths) == copy.deaths, "\(name): another history of deaths")
+        try require(
+            modelDeaths(delivery.deaths, in: copy.queue.name.vhost) == copy.deaths,
+            "\(name): another history of deaths")
     }
 
     // MARK: - Back
@@ -367,7 +369,7 @@ extension ReferenceModel {
             !isFull(target, for: letter) && !isCycle(history, at: target.name, reason)
         }
         if targets.count < reached.count || reached.isEmpty {
-            let parking = parkingQueue()
+            let parking = parkingQueue(in: copy.queue.name.vhost)
             if !targets.contains(where: { $0 === parking }) { targets.append(parking) }
         }
         var copies: [Copy] = []
@@ -384,10 +386,12 @@ extension ReferenceModel {
         return !deaths[...index].contains { $0.reason == .rejected }
     }
 
-    private func parkingQueue() -> ModelQueue {
-        if let queue = queue(QueueName.parked.rawValue) { return queue }
+    private func parkingQueue(in vhost: String) -> ModelQueue {
+        let name = QueueName.parked.rawValue.placed(in: vhost)
+        if let queue = queue(name) { return queue }
         let arguments: FieldTable = ["x-max-length-bytes": .int(Int64(limits.parkedBytesMax))]
-        let queue = ModelQueue(QueueDefinition(.parked, arguments: arguments), owner: nil, now: now)
+        let queue = ModelQueue(
+            QueueDefinition(QueueName(name), arguments: arguments), owner: nil, now: now)
         queues.append(queue)
         durableChanges += 1
         return queue

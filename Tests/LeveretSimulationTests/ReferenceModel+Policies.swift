@@ -35,10 +35,10 @@ extension ReferenceModel {
     /// Sees what counts for a queue. Returns whether that is something else now.
     @discardableResult
     func obeyPolicies(_ queue: ModelQueue) -> Bool {
-        let isHidden = queue.name.hasPrefix("leveret.")
+        let isHidden = queue.name.plain.hasPrefix("leveret.")
         let matching = policies.filter { policy in
             [.all, .queues, .classicQueues].contains(policy.appliesTo) && !isHidden
-                && matches(policy.pattern, queue.name)
+                && policy.name.vhost == queue.name.vhost && matches(policy.pattern, queue.name.plain)
         }
         let arguments = effective(queue.definition.arguments, matching) { name, _ in
             name != "alternate-exchange"
@@ -52,8 +52,8 @@ extension ReferenceModel {
     /// An exchange as the policies make it.
     func obeying(_ exchange: ModelExchange) -> ModelExchange {
         let matching = policies.filter { policy in
-            [.all, .exchanges].contains(policy.appliesTo) && !exchange.name.isEmpty
-                && matches(policy.pattern, exchange.name)
+            [.all, .exchanges].contains(policy.appliesTo) && !exchange.name.plain.isEmpty
+                && policy.name.vhost == exchange.name.vhost && matches(policy.pattern, exchange.name.plain)
         }
         var exchange = exchange
         exchange.arguments = effective(exchange.declared, matching) { name, value in

@@ -6,8 +6,13 @@ extension ReferenceModel {
     /// Carries out one call. `message` is what a publish turned into.
     func perform(_ call: Call, _ session: ModelSession, _ ticket: Ticket, ids: [Int]) throws {
         askers[ticket] = session.id
-        if isWaiting(ticket) { return waitingPublishes.append((call, session, ticket, ids)) }
+        guard admits(call, session, ticket) else { return }
+        if isWaiting(ticket) {
+            return waitingPublishes.append((call, session, session.vhost, ticket, ids))
+        }
         switch call {
+        case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost:
+            changeVirtualHost(call, session, ticket)
         case .publish(let publication): try publish(publication, ids[0], ticket)
         case .transaction(let parts): try transaction(parts, session, ticket, ids)
         case .settle(let settling): try settle(settling, session, ticket)

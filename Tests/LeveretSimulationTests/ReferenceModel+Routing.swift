@@ -13,8 +13,8 @@ extension ReferenceModel {
             let source = waiting.removeFirst()
             guard let exchange = exchange(source) else { continue }
             var found: [(target: String, toExchange: Bool)] = []
-            if source.isEmpty {
-                found = keys.filter { queue($0) != nil }.map { ($0, false) }
+            if source.plain.isEmpty {
+                found = keys.map { $0.placed(beside: source) }.filter { queue($0) != nil }.map { ($0, false) }
             }
             for binding in bindings where binding.source == source {
                 if keys.contains(where: { matches(binding, exchange.type, $0, headers) }) {

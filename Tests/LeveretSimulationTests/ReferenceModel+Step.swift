@@ -9,12 +9,14 @@ struct Step {
     var ended: [(SessionID, String)] = []
     var arrivals: [Arrival] = []
 
-    init(_ events: [(SessionID, SessionEvent)]) {
+    init(_ events: [(SessionID, SessionEvent)], in model: ReferenceModel) {
         for (session, event) in events {
+            let vhost = model.session(session)?.vhost ?? "/"
             switch event {
-            case .delivery(let delivery): takes.append(Take(session, delivery, ticket: nil, remaining: nil))
+            case .delivery(let delivery):
+                takes.append(Take(session, delivery, in: vhost, ticket: nil, remaining: nil))
             case .answer(let ticket, .delivered(let delivery, let remaining)):
-                takes.append(Take(session, delivery, ticket: ticket, remaining: remaining))
+                takes.append(Take(session, delivery, in: vhost, ticket: ticket, remaining: remaining))
             case .answer(let ticket, let answer): answers.append((session, ticket, answer))
             case .consumerEnded(let tag, _): ended.append((session, tag.rawValue))
             case .notice: break
@@ -24,10 +26,12 @@ struct Step {
 }
 
 extension Take {
-    init(_ session: SessionID, _ delivery: Delivery, ticket: Ticket?, remaining: Int?) {
+    init(
+        _ session: SessionID, _ delivery: Delivery, in vhost: String, ticket: Ticket?, remaining: Int?
+    ) {
         self.init(
             session: session, consumer: delivery.source.consumer?.rawValue, ticket: ticket,
-            autoAck: delivery.source.autoAck, queue: delivery.source.queue.rawValue,
+            autoAck: delivery.source.autoAck, queue: delivery.source.queue.rawValue.placed(in: vhost),
             number: delivery.number.rawValue, tag: delivery.tag.rawValue, delivery: delivery,
             remaining: remaining)
     }

@@ -60,14 +60,19 @@ extension ReferenceModel {
             guard let there = usable(name, session, ticket) else { return }
             guard there.definition == definition else { return refuse(ticket, .preconditionFailed) }
             there.lastUsed = now
-            return expect(ticket, "declared \(name)")
+            return expect(ticket, "declared \(name.plain)")
+        }
+        if case .some(.some(let most)) = vhosts[name.vhost],
+            queues.count(where: { $0.name.vhost == name.vhost }) >= most
+        {
+            return refuse(ticket, .preconditionFailed)
         }
         let before = durableChanges
         let made = ModelQueue(definition, owner: definition.isExclusive ? session.connection : nil, now: now)
         queues.append(made)
         obeyPolicies(made)
         if made.isDurable { durableChanges += 1 }
-        expect(ticket, "declared \(name)", since: before)
+        expect(ticket, "declared \(name.plain)", since: before)
     }
 
     private func delete(

@@ -39,7 +39,11 @@ struct ModelExchange: Equatable {
     }
 
     var alternate: String? {
-        if case .string(let name)? = arguments["alternate-exchange"] { name } else { nil }
+        if case .string(let other)? = arguments["alternate-exchange"] {
+            other.placed(beside: name)
+        } else {
+            nil
+        }
     }
 
     var dedupWindow: Int64? {
@@ -153,6 +157,8 @@ final class ReferenceModel {
     var exchanges: [ModelExchange] = []
     var bindings: [ModelBinding] = []
     var queues: [ModelQueue] = []
+    /// How many queues each virtual host may have.
+    var vhosts: [String: Int?] = ["/": nil]
     var sessions: [ModelSession] = []
     var moves: [ModelMove] = []
     var expected: [Ticket: Expectation] = [:]
@@ -189,8 +195,9 @@ final class ReferenceModel {
     var haveExchangesToObey = false
     /// Counts the core's inputs.
     var steps = 0
-    /// Publishes and transactions for which the core asks the store.
-    var waitingPublishes: [(call: Call, session: ModelSession, ticket: Ticket, ids: [Int])] = []
+    /// Publishes and transactions for which the core asks the store; `vhost` is empty where it is deleted.
+    var waitingPublishes: [(call: Call, session: ModelSession, vhost: String, ticket: Ticket, ids: [Int])] =
+        []
     /// True while the core has a publish wait.
     var isWaiting: (Ticket) -> Bool = { _ in false }
     /// How many messages the core has moved so far; once it has told so, 0.
@@ -221,10 +228,7 @@ final class ReferenceModel {
 
     init(limits: CoreLimits) {
         self.limits = limits
-        for type in ["direct", "fanout", "topic", "headers"] {
-            exchanges.append(ModelExchange(name: "amq.\(type)", type: type))
-        }
-        exchanges.append(ModelExchange(name: "", type: "direct"))
+        exchanges = Self.predeclared(in: "/")
     }
 
     func queue(_ name: String) -> ModelQueue? { queues.first { $0.name == name } }

@@ -14,7 +14,7 @@ extension Simulator {
                 "the lease of delivery \(held.tag) ends at \(held.leaseEnd) and no timer is set")
         }
         for queue in model.queues {
-            guard let other = core.queue(named: QueueName(queue.name)) else {
+            guard let other = coreQueue(queue.name) else {
                 throw Violation("the core has no queue \(queue.name)")
             }
             let dead = queue.condemned.filter { isCounted($0) }

@@ -18,7 +18,7 @@ extension Simulator {
         var found: [(copy: Copy, place: Int64?)] = []
         let first = dueSlices.compactMap { model.queue($0.queue) }
         for queue in first + model.queues.filter({ queue in !first.contains { $0 === queue } }) {
-            guard let other = core.queue(named: QueueName(queue.name)) else {
+            guard let other = coreQueue(queue.name) else {
                 // It was deleted when its timer fired, after what was due had come in.
                 let due = dueSlices.first { $0.queue == queue.name }?.numbers ?? []
                 found += queue.delayed.filter { due.contains($0.number) }.map { ($0, nil) }
@@ -43,7 +43,7 @@ extension Simulator {
         for queue in queues where !queue.isTakingDue && queue.armed.milliseconds <= now {
             let due = queue.delayed.inMemory.filter { $0.due.milliseconds <= now }.sorted()
             dueSlices.append(
-                (queue.name.rawValue, due.prefix(core.limits.sliceCount).map(\.entry.number.rawValue)))
+                (name(of: queue), due.prefix(core.limits.sliceCount).map(\.entry.number.rawValue)))
         }
     }
 
@@ -74,12 +74,12 @@ extension Simulator {
 
     /// Where a copy stands that an edit has just made ready.
     func placeInCore(_ copy: Copy) -> Int64? {
-        core.queue(named: QueueName(copy.queue.name)).flatMap { place(of: copy, in: $0) }
+        coreQueue(copy.queue.name).flatMap { place(of: copy, in: $0) }
     }
 
     /// Until when the core makes a copy wait that has just come back.
     func dueInCore(_ copy: Copy) -> Int64? {
-        guard let queue = core.queue(named: QueueName(copy.queue.name)) else { return nil }
+        guard let queue = coreQueue(copy.queue.name) else { return nil }
         let number = MessageNumber(copy.number)
         if let delayed = queue.delayed.inMemory.first(where: { $0.entry.number == number }) {
             return delayed.due.milliseconds

@@ -17,7 +17,7 @@ extension Simulator {
             for event in session.outgoing[from...] { events.append((id, event)) }
             seen[id] = session.outgoing.count
         }
-        var step = Step(events)
+        var step = Step(events, in: model)
         if core.nextNumber.rawValue - 1 > numberSeen { step.arrivals = arrivals(step.takes) }
         mix(step)
         let before = model.highestNumber
@@ -31,7 +31,7 @@ extension Simulator {
         model.dueInCore = { [unowned self] in dueInCore($0) }
         model.placeInCore = { [unowned self] in placeInCore($0) }
         model.isPending = { [unowned self] in isPending($0) }
-        model.isThere = { [unowned self] in core.queue(named: QueueName($0.name)) != nil }
+        model.isThere = { [unowned self] in coreQueue($0.name) != nil }
         model.isCounted = { [unowned self] in isCounted($0) }
         model.isWaiting = { [unowned self] ticket in core.waitingForIDs.contains { $0.ticket == ticket } }
         model.isEnded = { [unowned self] ticket in
@@ -43,9 +43,19 @@ extension Simulator {
             step, now: now, before: before, leaving: leavingNow(), due: noLongerDelayed(), cause: cause)
         model.highestNumber = numberSeen
         for queue in model.queues where queue.storedID == nil {
-            queue.storedID = core.queue(named: QueueName(queue.name))?.id
+            queue.storedID = coreQueue(queue.name)?.id
         }
     }
+
+    /// The core's queue of this name of the model.
+    func coreQueue(_ name: String) -> MessageQueue? {
+        core.virtualHostsByName[VirtualHostName(name.vhost)].flatMap {
+            core.queue(named: QueueName(name.plain), in: $0)
+        }
+    }
+
+    /// The name that the model has for a queue of the core.
+    func name(of queue: MessageQueue) -> String { queue.name.rawValue.placed(in: queue.host.name.rawValue) }
 
     /// True while the core has not got to a dead copy: it waits to be found, or for its body.
     private func isPending(_ copy: Copy) -> Bool {
@@ -60,7 +70,7 @@ extension Simulator {
     /// True while the core still counts a dead copy as ready.
     func isCounted(_ copy: Copy) -> Bool {
         let number = MessageNumber(copy.number)
-        guard copy.number > 0, let queue = core.queue(named: QueueName(copy.queue.name)) else { return false }
+        guard copy.number > 0, let queue = coreQueue(copy.queue.name) else { return false }
         if queue.entry(numbered: number) != nil { return true }
         guard copy.place > queue[UInt8(copy.priority)].cursor.rawValue else { return false }
         let batch = core.gathering.batch
@@ -75,7 +85,7 @@ extension Simulator {
             switch work {
             case .move(let move): move
             case .moveFound(let found): found.move
-            case .giveBack, .expire, .due, .refreshPolicies: nil
+            case .giveBack, .expire, .due, .refreshPolicies, .deleteVirtualHost: nil
             }
         }
         for case .move(let found) in core.searches.values { moves.append(found.move) }
@@ -107,8 +117,8 @@ extension Simulator {
             where entry.number.rawValue > numberSeen {
                 guard let message = entry.message else { continue }
                 found[entry.number.rawValue] = Arrival(
-                    number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                    deaths: modelDeaths(entry.deaths))
+                    number: entry.number.rawValue, queue: name(of: queue), messageID: messageID(message),
+                    deaths: modelDeaths(entry.deaths, in: queue.host.name.rawValue))
             }
         }
         let gathering = core.gathering.batch
@@ -117,22 +127,22 @@ extension Simulator {
             guard let message = row.message, let queue = core.queuesByID[row.queue] else { continue }
             guard row.number.rawValue > numberSeen else { continue }
             found[row.number.rawValue] = Arrival(
-                number: row.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                deaths: modelDeaths(row.deaths))
+                number: row.number.rawValue, queue: name(of: queue), messageID: messageID(message),
+                deaths: modelDeaths(row.deaths, in: queue.host.name.rawValue))
         }
         insertsSeen = (gathering.number, gathering.inserts.count)
         for queue in core.queues.compactMap({ $0 }) {
             for entry in queue.delayed.inMemory.map(\.entry) where entry.number.rawValue > numberSeen {
                 guard let message = entry.message else { continue }
                 found[entry.number.rawValue] = Arrival(
-                    number: entry.number.rawValue, queue: queue.name.rawValue, messageID: messageID(message),
-                    deaths: modelDeaths(entry.deaths))
+                    number: entry.number.rawValue, queue: name(of: queue), messageID: messageID(message),
+                    deaths: modelDeaths(entry.deaths, in: queue.host.name.rawValue))
             }
         }
         for take in takes where take.number > numberSeen {
             found[take.number] = Arrival(
                 number: take.number, queue: take.queue, messageID: messageID(take.delivery.message),
-                deaths: modelDeaths(take.delivery.deaths))
+                deaths: modelDeaths(take.delivery.deaths, in: take.queue.vhost))
         }
         return found.values.sorted { $0.number < $1.number }
     }

@@ -35,7 +35,8 @@ extension Simulator {
             delayMilliseconds: settling.delay)
     }
 
-    func request(for call: Call, ids: inout [Int]) -> Request {
+    /// The request of a session in this virtual host.
+    func request(for call: Call, in vhost: String, ids: inout [Int]) -> Request {
         switch call {
         case .publish(let publication):
             return .publish(message(publication, ids: &ids), mandatory: publication.mandatory)
@@ -80,7 +81,7 @@ extension Simulator {
         case .edit(let queue, let position, let version, let delay, let content):
             var edit = MessageEdit(QueueName(queue), MessageNumber(position), delayMilliseconds: delay)
             edit.version = version
-            if let content { fill(&edit, with: content) }
+            if let content { fill(&edit, with: content, in: vhost) }
             return .edit(edit)
         case .move(let source, let toQueue, let toExchange, let key, let countMax, let condition):
             let destination: Move.Destination =
@@ -96,6 +97,11 @@ extension Simulator {
 
     private func topologyRequest(for call: Call) -> Request {
         switch call {
+        case .enter(let name): return .enter(VirtualHostName(name))
+        case .createVirtualHost(let name): return .createVirtualHost(VirtualHostName(name))
+        case .deleteVirtualHost(let name): return .deleteVirtualHost(VirtualHostName(name))
+        case .limitVirtualHost(let name, let queuesMax):
+            return .limitVirtualHost(VirtualHostName(name), VirtualHostLimits(queuesMax: queuesMax))
         case .declareExchange(
             let name, let type, let durable, let autoDelete, let isInternal, let alternate,
             let deduplicate):
@@ -133,11 +139,11 @@ extension Simulator {
     }
 
     /// Makes an edit change what a message is; its number stays in its body.
-    private func fill(_ edit: inout MessageEdit, with content: Content) {
+    private func fill(_ edit: inout MessageEdit, with content: Content, in vhost: String) {
         edit.routingKey = content.key
         edit.ttlMilliseconds = content.ttl
         edit.headers = fieldTable(content.headers.mapValues { .number($0) })
-        let queue = model.queue(edit.queue.rawValue)
+        let queue = model.queue(edit.queue.rawValue.placed(in: vhost))
         let position = edit.position.rawValue
         let copy = queue.flatMap { queue in (queue.ready + queue.delayed).first { $0.number == position } }
         edit.body = content.size.map {

@@ -140,13 +140,14 @@ final class Simulator {
         let ticket = Ticket(nextTicket)
         nextTicket += 1
         var ids: [Int] = []
-        let request = request(for: call, ids: &ids)
+        let vhost = model.session(id)?.vhost ?? "/"
+        let request = request(for: call, in: vhost, ids: &ids)
         singled = call.singled
         defer { singled = nil }
         core.submit(ticket, request, from: id, now: instant)
         try observe { model in
             guard let session = model.session(id) else { return }
-            try model.perform(call, session, ticket, ids: ids)
+            try model.perform(call.placed(in: vhost), session, ticket, ids: ids)
         }
     }
 
@@ -162,7 +163,8 @@ final class Simulator {
             guard let session = model.session(id) else { return }
             let taken = before.prefix(events.count)
             try model.drained(
-                session, Step(taken.map { (id, $0) }).takes, butFor: Step(waiting.map { (id, $0) }).takes)
+                session, Step(taken.map { (id, $0) }, in: model).takes,
+                butFor: Step(waiting.map { (id, $0) }, in: model).takes)
         }
     }
 

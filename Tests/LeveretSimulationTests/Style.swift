@@ -8,7 +8,7 @@ import LeveretTestSupport
 /// Everything about a run that is decided once, by its seed.
 struct Style: Codable {
     /// Counts up whenever more is drawn. A seed that failed earlier is run without what came later.
-    static let vintage = 2
+    static let vintage = 3
 
     enum Kind: String, Codable, CaseIterable {
         case open
@@ -44,6 +44,7 @@ struct Style: Codable {
         case crash
         case restart
         case single
+        case virtualHost
     }
 
     /// Reads are answered and timers fire at once; then counts are exact at every step.
@@ -141,7 +142,7 @@ struct Style: Codable {
         hasDeduplication = draw([true, false])
         seenIDsMax = draw([1, 3, 1000])
         hasDelays = draw([true, false])
-        for kind in Kind.allCases where kind != .single {
+        for kind in Kind.allCases where kind != .single && kind != .virtualHost {
             weights[kind.rawValue] = pick([0, 1, 1, 2, 4, 8]) * kind.share
         }
         // What is changed one by one may have to be read first, which the model follows at rest only.
@@ -156,6 +157,8 @@ struct Style: Codable {
         hasExchangePolicies = draw([true, false])
         if hasConditions { weights[Kind.move.rawValue, default: 0] += 8 }
         if hasExchangePolicies { weights[Kind.policy.rawValue, default: 0] += 8 }
+        guard vintage > 2 else { return }
+        weights[Kind.virtualHost.rawValue] = draw([0, 0, 3, 12])
     }
 }
 
@@ -171,7 +174,7 @@ extension Style.Kind {
             .recover:
             2
         case .close, .disconnect, .unbind, .deleteQueue, .deleteExchange, .settleAll: 1
-        case .alarm, .crash, .restart, .single: 1
+        case .alarm, .crash, .restart, .single, .virtualHost: 1
         }
     }
 }

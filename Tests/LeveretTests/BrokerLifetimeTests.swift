@@ -182,8 +182,8 @@ struct BrokerLifetimeTests {
         var heard: [BrokerEvent] = []
         for await event in events { heard.append(event) }
         #expect(heard.count == 1_000)
-        #expect(heard.first == .queueDeclared("q100"))
-        #expect(heard.last == .queueDeleted("q599"))
+        #expect(heard.first == .queueDeclared("q100", in: "/"))
+        #expect(heard.last == .queueDeleted("q599", in: "/"))
     }
 
     @Test func `events come in the order in which things happened, to every listener`() async throws {
@@ -203,7 +203,10 @@ struct BrokerLifetimeTests {
             #expect(
                 heard
                     == (0..<200).flatMap { number -> [BrokerEvent] in
-                        [.queueDeclared(QueueName("q\(number)")), .queueDeleted(QueueName("q\(number)"))]
+                        [
+                            .queueDeclared(QueueName("q\(number)"), in: "/"),
+                            .queueDeleted(QueueName("q\(number)"), in: "/"),
+                        ]
                     })
         }
     }

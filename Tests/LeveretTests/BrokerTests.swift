@@ -263,7 +263,7 @@ struct BrokerTests {
         try await broker.shutdown()
         var heard: [BrokerEvent] = []
         for await event in events { heard.append(event) }
-        #expect(heard == [.queueDeclared("q"), .queueDeleted("q")])
+        #expect(heard == [.queueDeclared("q", in: "/"), .queueDeleted("q", in: "/")])
     }
 
     @Test func `a batch is all or nothing`() async throws {

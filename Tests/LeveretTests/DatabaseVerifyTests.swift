@@ -14,11 +14,14 @@ import Testing
             var batch = WriteBatch.declaring(
                 QueueDefinition("orders"), QueueDefinition("urgent", arguments: ["x-max-priority": 5]))
             batch.definitions += [
-                .putExchange(ExchangeDefinition("events", type: .topic)),
-                .putBinding(Binding(source: "events", target: .queue("orders"), routingKey: "#")),
-                .putBinding(Binding(source: "amq.topic", target: .exchange("events"), routingKey: "#")),
-                .putPolicy(Policy("short", pattern: "^o", definition: ["x-max-length": 9])),
-                .pauseQueue(1, since: 5),
+                .putExchange(ExchangeDefinition("events", type: .topic), in: .default),
+                .putBinding(
+                    Binding(source: "events", target: .queue("orders"), routingKey: "#"), in: .default),
+                .putBinding(
+                    Binding(source: "amq.topic", target: .exchange("events"), routingKey: "#"), in: .default),
+                .putPolicy(Policy("short", pattern: "^o", definition: ["x-max-length": 9]), in: .default),
+                .pauseQueue(1, since: 5), .putUser(UserDefinition("app", passwordHash: "x")),
+                .putPermission(UserPermission("app", configure: "", write: "", read: "")),
             ]
             batch.reserveThrough = 100
             _ = try store.apply(batch)
@@ -49,7 +52,9 @@ import Testing
             held.counters = [
                 CounterUpdate(number: 1, failed: 1, acquired: 3, heldBy: "worker/a", heldSince: 2_000)
             ]
-            held.ids = [StoredID(key: DedupKey(scope: .exchange("events"), id: "a"), expires: 5_000)]
+            held.ids = [
+                StoredID(key: DedupKey(scope: .exchange("events", in: .default), id: "a"), expires: 5_000)
+            ]
             _ = try store.apply(held)
         }
     }
@@ -87,6 +92,8 @@ import Testing
         ("UPDATE binding SET target = 'gone' WHERE target_kind = 'queue'", .bindingDangling, "'gone'"),
         ("INSERT INTO dedup VALUES ('queue 9', 'a', 1)", .dedupOrphaned, ": queue 9"),
         ("INSERT INTO paused VALUES (9, 1)", .pauseOrphaned, ": 9"),
+        ("DELETE FROM user", .permissionOrphaned, ": 'app' in '/'"),
+        ("UPDATE permission SET vhost = 'gone'", .permissionOrphaned, ": 'app' in 'gone'"),
         ("UPDATE message SET failed = -1 WHERE id = 1", .numbers, "message 1"),
         ("UPDATE message SET entered = 'noon' WHERE id = 1", .numbers, "message 1"),
         ("UPDATE meta SET value = 3 WHERE name = 'reserved_through'", .numbers, "message 6, above"),

@@ -91,6 +91,11 @@ struct EmbeddingArticleTests {
         let long = try await broker.query("SELECT count(*) FROM message WHERE size > 10")
         if case .int(let count)? = long.rows.first?.first { print("\(count) long message") }
 
+        try await broker.createVirtualHost("test")
+        let test = try await broker.virtualHost("test")
+        try await test.declareQueue("invoices")  // another than the one above
+        try await broker.deleteVirtualHost("test")
+
         try await parcels.cancel()
         try await broker.shutdown()
 

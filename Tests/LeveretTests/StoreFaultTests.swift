@@ -30,8 +30,9 @@ import Testing
         let shared = Message(exchange: "e", routingKey: "k", body: [UInt8](repeating: 1, count: 1_000))
         var batch = WriteBatch()
         batch.definitions = [
-            .putExchange(ExchangeDefinition("events")), .putQueue(2, QueueDefinition("dead")),
-            .putBinding(Binding(source: "events", target: .queue("dead"))),
+            .putExchange(ExchangeDefinition("events"), in: .default),
+            .putQueue(2, QueueDefinition("dead"), in: .default),
+            .putBinding(Binding(source: "events", target: .queue("dead")), in: .default),
         ]
         batch.inserts = [
             .text(11, "plain"),

@@ -40,6 +40,14 @@ struct StoreFixture: ~Copyable {
     }
 }
 
+extension RecoveredState {
+    /// Those of all virtual hosts.
+    var queues: [RecoveredQueue] { virtualHosts.flatMap(\.queues) }
+    var exchanges: [ExchangeDefinition] { virtualHosts.flatMap(\.exchanges) }
+    var bindings: [Binding] { virtualHosts.flatMap(\.bindings) }
+    var policies: [Policy] { virtualHosts.flatMap(\.policies) }
+}
+
 extension Logger {
     static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 }
@@ -65,7 +73,9 @@ extension InsertRow {
 extension WriteBatch {
     static func declaring(_ queues: QueueDefinition...) -> WriteBatch {
         var batch = WriteBatch()
-        batch.definitions = queues.enumerated().map { .putQueue(QueueID(Int64($0.offset + 1)), $0.element) }
+        batch.definitions = queues.enumerated().map {
+            .putQueue(QueueID(Int64($0.offset + 1)), $0.element, in: .default)
+        }
         return batch
     }
 

@@ -12,8 +12,9 @@ import Testing
     private func fill(_ store: Store) throws {
         var batch = WriteBatch.declaring(QueueDefinition("orders"), QueueDefinition("empty"))
         batch.definitions += [
-            .putExchange(ExchangeDefinition("events", type: .topic)),
-            .putBinding(Binding(source: "events", target: .queue("orders"), routingKey: "#")),
+            .putExchange(ExchangeDefinition("events", type: .topic), in: .default),
+            .putBinding(
+                Binding(source: "events", target: .queue("orders"), routingKey: "#"), in: .default),
         ]
         _ = try store.apply(batch)
         var properties = MessageProperties()
@@ -45,7 +46,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("SELECT * FROM queue_depth", "empty|0|0|0|0||0\norders|4|1|5|620|1970-01-01T00:00:00.001Z|0"),
+        (
+            "SELECT * FROM queue_depth",
+            "empty|0|0|0|0||0|/\norders|4|1|5|620|1970-01-01T00:00:00.001Z|0|/"
+        ),
         (
             "SELECT id, queue, origin, reason, error, first_death, death_count, CAST(body AS TEXT) FROM dead_letters",
             "4|orders|empty|rejected|it broke|1970-01-01T00:00:00.500Z|2|dead"

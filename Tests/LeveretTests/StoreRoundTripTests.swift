@@ -39,7 +39,9 @@ import Testing
             Binding(source: "amq.topic", target: .exchange("events"), routingKey: "a.*"),
         ]
         var batch = WriteBatch()
-        batch.definitions = [.putQueue(7, queue), .putExchange(exchange)] + bindings.map { .putBinding($0) }
+        batch.definitions =
+            [.putQueue(7, queue, in: .default), .putExchange(exchange, in: .default)]
+            + bindings.map { .putBinding($0, in: .default) }
         let fixture = try StoreFixture()
         try fixture.use { _ = try $0.apply(batch) }
         let state = try fixture.reopened()
@@ -49,17 +51,47 @@ import Testing
         #expect(state.bindings == bindings)
     }
 
+    @Test func `users and permissions come back as they were set, and go with their user`() throws {
+        let app = UserDefinition(
+            "app", passwordHash: "$scrypt$", tags: ["a", "b"], limits: UserLimits(connectionsMax: 5))
+        let other = UserDefinition("äpp", passwordHash: "", limits: UserLimits(sessionsMax: 0))
+        let permission = UserPermission("app", configure: "^a", write: "", read: ".*")
+        var batch = WriteBatch()
+        batch.definitions = [
+            .putUser(UserDefinition("app", passwordHash: "old")), .putUser(app), .putUser(other),
+            .putPermission(UserPermission("app", configure: "", write: "", read: "")),
+            .putPermission(permission),
+            .putPermission(UserPermission("äpp", in: "/", configure: "", write: "", read: "x")),
+            .deletePermission("äpp", in: "/"),
+        ]
+        let fixture = try StoreFixture()
+        try fixture.use { _ = try $0.apply(batch) }
+        let state = try fixture.reopened()
+        #expect(state.users == [app, other] && state.permissions == [permission])
+        let inspector = try DatabaseInspector(path: fixture.path)
+        #expect(try inspector.users() == [app, other] && inspector.permissions() == [permission])
+        inspector.close()
+        batch.definitions = [.deleteUser("app")]
+        try fixture.use { _ = try $0.apply(batch) }
+        let after = try fixture.reopened()
+        #expect(after.users == [other] && after.permissions.isEmpty)
+    }
+
     @Test func `deleted definitions stay away, and their ids are not given out again`() throws {
         let fixture = try StoreFixture()
         try fixture.use { store in
             var batch = WriteBatch()
             let binding = Binding(source: "events", target: .queue("orders"), routingKey: "a")
             batch.definitions = [
-                .putQueue(9, QueueDefinition("orders")), .putExchange(ExchangeDefinition("events")),
-                .putBinding(binding),
+                .putQueue(9, QueueDefinition("orders"), in: .default),
+                .putExchange(ExchangeDefinition("events"), in: .default),
+                .putBinding(binding, in: .default),
             ]
             _ = try store.apply(batch)
-            batch.definitions = [.deleteBinding(binding), .deleteExchange("events"), .deleteQueue(9)]
+            batch.definitions = [
+                .deleteBinding(binding, in: .default), .deleteExchange("events", in: .default),
+                .deleteQueue(9),
+            ]
             _ = try store.apply(batch)
         }
         let state = try fixture.reopened()

@@ -241,6 +241,23 @@ import Testing
         #expect(state.policies == [policy])
     }
 
+    @Test func `a file from before there were users has none, and takes some`() throws {
+        let fixture = try StoreFixture()
+        let withUsers = try #require(Schema.migrations.firstIndex { $0.contains("CREATE TABLE user ") })
+        let before = Array(Schema.migrations.prefix(withUsers))
+        try migrate(fixture.path, with: Migrator(migrations: before, copiesBefore: false))
+        let inspector = try DatabaseInspector(path: fixture.path)
+        #expect(try inspector.users().isEmpty && inspector.permissions().isEmpty)
+        inspector.close()
+        let user = UserDefinition("app", passwordHash: "x")
+        try fixture.use { store in
+            var batch = WriteBatch()
+            batch.definitions = [.putUser(user)]
+            _ = try store.apply(batch)
+        }
+        #expect(try fixture.reopened().users == [user])
+    }
+
     @Test func `a file of the first version opens with all it holds`() throws {
         let fixture = try StoreFixture()
         try #expect(SQLiteShell.run(fixture.path, StoreVersion1.sql) == "wal")

@@ -33,6 +33,8 @@ private let longest = String(repeating: "n", count: 255)
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
         ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
         ("KILL", "KILL connection 1"), ("LOG", "LOG debug"), ("EXPORT", "EXPORT q"),
+        ("KILL", "KILL connection 1"), ("VHOST", "VHOST v"), ("CREATE", "CREATE vhost v"),
+        ("LIMIT", "LIMIT vhost v"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 
@@ -94,7 +96,8 @@ private let longest = String(repeating: "n", count: 255)
         "DROP exchange NAME", "LIST queues match=NAME", "STAT NAME", "ROUTE NAME k", "ROUTE e NAME",
         "HELLO name=NAME", "EXCHANGE e direct alternate=NAME", "QUEUE q dead-letter-exchange=NAME",
         "QUEUE q dead-letter-key=NAME", "PAUSE NAME", "RESUME NAME", "WHY NAME", "POLICY NAME x",
-        "POLICY p NAME ttl=1", "DROP policy NAME",
+        "POLICY p NAME ttl=1", "DROP policy NAME", "VHOST NAME", "CREATE vhost NAME", "LIMIT vhost NAME",
+        "DROP vhost NAME",
     ])
     func `a name of 255 bytes is taken, of 256 refused`(request: String) {
         var talk = Talk()
@@ -207,11 +210,18 @@ private let longest = String(repeating: "n", count: 255)
         Refusal("MOVE a to b if=1", 502, "need position="), Refusal("MOVE a to b :x", 502, "need position="),
         Refusal("MOVE a to b {1}\nx", 502, "need position="),
         Refusal("MOVE a to b n=1 position=1", 502, "n= or position=, not both"),
-        Refusal("DROP table q", 502, "DROP knows queue, exchange and policy, not 'table'"),
+        Refusal("DROP table q", 502, "DROP knows queue, exchange, policy and vhost, not 'table'"),
         Refusal("DROP policy p if-empty", 502, "operator is for policies"),
         Refusal("DROP queue q operator", 502, "operator is for policies"),
         Refusal("DROP exchange e if-empty", 502, "if-unused only"),
         Refusal("LOG loud", 502, "LOG knows no level 'loud'", "the syntax is: LOG trace|debug"),
+        Refusal("DROP vhost v if-empty", 502, "if-unused are for queues"),
+        Refusal("DROP vhost v operator", 502, "operator is for policies"),
+        Refusal("CREATE queue q", 502, "CREATE knows vhost, not 'queue'", "the syntax is: CREATE"),
+        Refusal("LIMIT queue q", 502, "LIMIT knows vhost, not 'queue'"),
+        Refusal("LIMIT vhost v max-queues=-1", 406, "max-queues=-1 is out of range"),
+        Refusal(
+            "LIMIT vhost v max-connections=2147483648", 406, "max-connections=2147483648 is out of range"),
         Refusal("LIST frobs", 502, "LIST knows queues", "not 'frobs'"),
         Refusal("PUB \"\" \"half", 502, "a quote is open", "close it"),
         Refusal("PUB \"\" \"\\q\" :x", 502, "escapes"),
@@ -220,8 +230,7 @@ private let longest = String(repeating: "n", count: 255)
     func `a bad request is named, and the talk goes on`(refusal: Refusal) { Self.check(refusal) }
 
     @Test(arguments: [
-        "auth u p", "VHOST v", "USER", "PERMISSION",
-        "BACKUP f", "USER {4}\nPING",
+        "BACKUP f", "backup {4}\nPING",
     ])
     func `a verb of a later version is told from an unknown one`(request: String) {
         let verb = request.split(separator: " ")[0].uppercased()
@@ -231,11 +240,13 @@ private let longest = String(repeating: "n", count: 255)
     @Test func `HELP lists every verb with its syntax, and one alone`() {
         var talk = Talk()
         let all = talk.send("HELP\n")
-        for verb in Self.whole.map(\.verb) + Self.free + ["PUB", "IMPORT", "QUIT"] {
+        for verb in Self.whole.map(\.verb) + Self.free + [
+            "PUB", "IMPORT", "QUIT", "AUTH", "USER", "PERMISSION",
+        ] {
             #expect(all.contains("TEXT \(verb)"))
             #expect(talk.send("help \(verb.lowercased())\n").hasPrefix("TEXT \(verb)"))
         }
-        #expect(all.hasSuffix("OK \(Self.whole.count + Self.free.count + 3)\n"))
+        #expect(all.hasSuffix("OK \(Self.whole.count + Self.free.count + 6)\n"))
     }
 
     @Test func `the error text of a REJECT has 1,024 bytes at most`() {

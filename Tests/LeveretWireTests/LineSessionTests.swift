@@ -69,7 +69,7 @@ import Testing
                     ExchangeInfo(
                         definition: ExchangeDefinition(ExchangeName($0)), bindings: 0, published: 0,
                         unroutable: 0)
-                }), next: next.map { .name($0) })
+                }), next: next.map { ListCursor(.name($0)) })
     }
 
     /// The first words of each line, with the name in a row.
@@ -97,8 +97,8 @@ import Testing
         #expect(talk.session.hasNextPage && talk.run() == "")
         let asked = talk.submissions[4...]
         #expect(asked.map(\.ticket) == [tagged, 1])
-        guard case .list(.exchanges, match: nil, after: .name("b"))? = asked.first?.request,
-            case .list(.exchanges, match: nil, after: .name("a"))? = asked.last?.request
+        guard case .list(.exchanges, match: nil, after: ListCursor(.name("b")))? = asked.first?.request,
+            case .list(.exchanges, match: nil, after: ListCursor(.name("a")))? = asked.last?.request
         else {
             Issue.record("other pages were asked for: \(asked)")
             return

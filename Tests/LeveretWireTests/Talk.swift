@@ -11,8 +11,11 @@ struct Talk {
     /// Answers every request at once when set.
     var answersAtOnce = true
 
-    init(limits: LineLimits = LineLimits()) {
-        session = LineSession(limits: limits, version: "0.0")
+    /// Passwords that came; they are right where they are "right", and hashed to their letters backwards.
+    var passwords: [PasswordCommand] = []
+
+    init(limits: LineLimits = LineLimits(), loginRefusal: BrokerError? = nil) {
+        session = LineSession(limits: limits, version: "0.0", loginRefusal: loginRefusal)
     }
 
     /// Sends bytes and returns what comes back.
@@ -26,7 +29,8 @@ struct Talk {
     mutating func run() -> String {
         var out = ByteBuffer()
         var progress = LineSession.Progress.batchFull
-        while progress == .batchFull {
+        while progress == .batchFull || progress == .password {
+            if progress == .password { seeToPassword(&out) }
             var batch: [Submission] = []
             progress = session.decode(into: &batch, out: &out)
             submissions += batch
@@ -36,6 +40,21 @@ struct Talk {
             }
         }
         return String(buffer: out)
+    }
+
+    private mutating func seeToPassword(_ out: inout ByteBuffer) {
+        guard let command = session.passwordRequest?.command else { return }
+        passwords.append(command)
+        let password = String(decoding: command.password, as: UTF8.self)
+        if command.purpose != .logIn {
+            guard let submission = session.passwordHashed(String(password.reversed())) else { return }
+            submissions.append(submission)
+            session.heard([.answer(submission.ticket, .done)], out: &out)
+        } else if password == "right" {
+            session.loggedIn(out: &out)
+        } else {
+            session.passwordRefused(.wrongLogin, out: &out)
+        }
     }
 
     /// Hands over what the broker says.

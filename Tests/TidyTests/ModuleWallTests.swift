@@ -18,7 +18,8 @@ import Testing
         (
             "LeveretServer",
             [
-                "LeveretCore", "Leveret", "LeveretWire", "NIOCore", "NIOPosix", "NIOSSL", "NIOTLS",
+                "LeveretCore", "Leveret", "LeveretWire", "Crypto", "CryptoExtras", "NIOCore", "NIOPosix",
+                "NIOSSL", "NIOTLS",
                 "Logging", "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials",
                 "Glibc",
                 "Darwin", "Musl",

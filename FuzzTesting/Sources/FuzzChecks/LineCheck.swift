@@ -124,6 +124,9 @@ private struct Talk {
             }
             // Backwards, so that replies wait for each other.
             session.heard(batch.reversed().map { .answer($0.ticket, Self.answer($0.request)) }, out: &out)
+            if progress == .password {
+                session.passwordRefused(BrokerError(.accessRefused, "no"), out: &out)
+            }
             sent.writeBuffer(&out)
             out.clear()
             if progress == .needsBytes || session.isFinished || (progress == .blocked && batch.isEmpty) {

@@ -6,19 +6,22 @@ public import LeveretCore
 
 /// A database file opened for reading; it sees each moment's commits.
 ///
-/// Every call throws 404 for a queue that is not there and 541 when the file can't be read.
+/// Every call throws 404 for a queue, or a virtual host, that is not there and 541 when the file can't be read.
 public final class DatabaseInspector: Sendable {
     /// Where the file is.
     public let path: String
+    /// Whose queues, exchanges, bindings and policies it shows.
+    public let virtualHost: VirtualHostName
     let reader: DatabaseQueue
 
-    /// Opens the file at `path`.
+    /// Opens the file at `path` for what is of one virtual host.
     ///
     /// Throws 404 when there is none, 402 for a folder, 406 when it isn't a Leveret database of this version or
     /// an older one, 403 when it can't be read: beside a running server that needs the right to write the file's
     /// `-shm`.
-    public init(path: String) throws(BrokerError) {
+    public init(path: String, virtualHost: VirtualHostName = .default) throws(BrokerError) {
         self.path = path
+        self.virtualHost = virtualHost
         guard Files.exists(path) else {
             throw BrokerError(.notFound, "database '\(path)' does not exist; check the path given with --db")
         }
@@ -50,15 +53,16 @@ public final class DatabaseInspector: Sendable {
     /// Every queue in the file, by name. Counters that count from a broker's start are 0.
     public func queues() throws(BrokerError) -> [QueueInfo] {
         try read { database throws(BrokerError) in
-            try stored { () throws(StoreFailure) in
+            let vhost = try virtualHostID(database)
+            return try stored { () throws(StoreFailure) in
                 let depths = try depths(database)
                 let rows = DefinitionRows(database: database)
                 let paused = try rows.paused()
-                let policies = try rows.policies()
-                return try rows.queues().map { id, definition in
-                    var info = depths[id] ?? QueueInfo(definition)
-                    info.definition = definition
-                    info.pausedSince = paused[id]
+                let policies = try rows.policies().of(vhost)
+                return try rows.queues().of(vhost).map { queue in
+                    var info = depths[queue.id] ?? QueueInfo(queue.definition)
+                    info.definition = queue.definition
+                    info.pausedSince = paused[queue.id]
                     info.explain(policies)
                     return info
                 }
@@ -74,11 +78,34 @@ public final class DatabaseInspector: Sendable {
         return info
     }
 
+    /// Every user in the file, by name, with what stands for its password.
+    public func users() throws(BrokerError) -> [UserDefinition] {
+        try rows { (users) throws(StoreFailure) in try users.users() }
+    }
+
+    /// Every permission in the file, by user and virtual host.
+    public func permissions() throws(BrokerError) -> [UserPermission] {
+        try rows { (users) throws(StoreFailure) in try users.permissions() }
+    }
+
+    /// What a file of an older version has none of.
+    private func rows<Row>(
+        _ ask: (UserRows) throws(StoreFailure) -> [Row]
+    ) throws(BrokerError) -> [Row] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in
+                let isOld = try !DefinitionRows(database: database).hasTable("user")
+                return isOld ? [] : try ask(UserRows(database: database))
+            }
+        }
+    }
+
     /// Stored messages of a queue, in order, without those that have expired.
     public func peek(_ peek: Peek) throws(BrokerError) -> [PeekedMessage] {
         try read { database throws(BrokerError) in
+            let vhost = try virtualHostID(database)
             let queues = try stored { () throws(StoreFailure) in
-                try DefinitionRows(database: database).queues()
+                try DefinitionRows(database: database).queues().of(vhost)
             }
             guard let queue = queues.first(where: { $0.definition.name == peek.queue }) else {
                 throw unknown(peek.queue)
@@ -103,8 +130,9 @@ public final class DatabaseInspector: Sendable {
         of names: [QueueName]?, each: (QueueName, PeekedMessage) -> Bool
     ) throws(BrokerError) {
         try read { database throws(BrokerError) in
+            let vhost = try virtualHostID(database)
             let queues = try stored { () throws(StoreFailure) in
-                try DefinitionRows(database: database).queues()
+                try DefinitionRows(database: database).queues().of(vhost)
             }
             var wanted = queues
             if let names {
@@ -137,11 +165,12 @@ public final class DatabaseInspector: Sendable {
     /// Every exchange that was declared, by name, and how many bindings it has.
     public func exchanges() throws(BrokerError) -> [ExchangeInfo] {
         try read { database throws(BrokerError) in
-            try stored { () throws(StoreFailure) in
+            let vhost = try virtualHostID(database)
+            return try stored { () throws(StoreFailure) in
                 let rows = DefinitionRows(database: database)
-                let bindings = try rows.bindings()
-                let policies = try rows.policies()
-                return try rows.exchanges().map { exchange in
+                let bindings = try rows.bindings().of(vhost)
+                let policies = try rows.policies().of(vhost)
+                return try rows.exchanges().of(vhost).map { exchange in
                     let count = bindings.count { $0.source == exchange.name }
                     var info = ExchangeInfo(
                         definition: exchange, bindings: count, published: 0, unroutable: 0)
@@ -155,14 +184,42 @@ public final class DatabaseInspector: Sendable {
     /// Every policy, by name.
     public func policies() throws(BrokerError) -> [Policy] {
         try read { database throws(BrokerError) in
-            try stored { () throws(StoreFailure) in try DefinitionRows(database: database).policies() }
+            let vhost = try virtualHostID(database)
+            return try stored { () throws(StoreFailure) in
+                try DefinitionRows(database: database).policies().of(vhost)
+            }
         }
     }
 
     /// Every binding that was made, in the order in which they were.
     public func bindings() throws(BrokerError) -> [Binding] {
         try read { database throws(BrokerError) in
-            try stored { () throws(StoreFailure) in try DefinitionRows(database: database).bindings() }
+            let vhost = try virtualHostID(database)
+            return try stored { () throws(StoreFailure) in
+                try DefinitionRows(database: database).bindings().of(vhost)
+            }
+        }
+    }
+
+    /// Every virtual host in the file, by name, with what of it is stored.
+    public func virtualHosts() throws(BrokerError) -> [VirtualHostInfo] {
+        try read { database throws(BrokerError) in
+            try stored { () throws(StoreFailure) in
+                let depths = try depths(database)
+                let rows = DefinitionRows(database: database)
+                let queues = try rows.queues()
+                return try rows.virtualHosts().map { host in
+                    let own: [StoredQueue] = queues.of(host.id)
+                    var info = VirtualHostInfo(name: host.name, limits: host.limits)
+                    info.queues = own.count
+                    for depth in own.compactMap({ depths[$0.id] }) {
+                        info.ready += depth.ready
+                        info.unacked += depth.unacked
+                        info.delayed += depth.delayed
+                    }
+                    return info
+                }
+            }
         }
     }
 
@@ -175,6 +232,16 @@ public final class DatabaseInspector: Sendable {
 
     static var now: Instant {
         BrokerClock.system().now()
+    }
+
+    private func virtualHostID(_ database: Database) throws(BrokerError) -> VirtualHostID {
+        let hosts = try stored { () throws(StoreFailure) in
+            try DefinitionRows(database: database).virtualHosts()
+        }
+        guard let host = hosts.first(where: { $0.name == virtualHost }) else {
+            throw BrokerError(.notFound, "no vhost '\(virtualHost)' in database '\(path)'")
+        }
+        return host.id
     }
 
     private func depths(_ database: Database) throws(StoreFailure) -> [QueueID: QueueInfo] {
@@ -206,7 +273,9 @@ public final class DatabaseInspector: Sendable {
 
     func unknown(_ name: QueueName) -> BrokerError {
         BrokerError(
-            .notFound, "no queue '\(name)' in database '\(path)'; transient queues are not in the file")
+            .notFound,
+            "no queue '\(name)' in vhost '\(virtualHost)' of database '\(path)'; transient queues are not in the file"
+        )
     }
 
     func read<T>(_ work: (Database) throws(BrokerError) -> T) throws(BrokerError) -> T {

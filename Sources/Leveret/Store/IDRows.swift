@@ -104,15 +104,20 @@ extension DedupScope {
     fileprivate var column: String {
         switch self {
         case .queue(let id): "queue \(id.rawValue)"
-        case .exchange(let name): "exchange \(name)"
+        case .exchange(let name, in: .default): "exchange \(name)"
+        case .exchange(let name, let vhost): "vhost \(vhost.rawValue) exchange \(name)"
         }
     }
 
     fileprivate init?(column: String) {
         if column.hasPrefix("exchange ") {
-            self = .exchange(ExchangeName(String(column.dropFirst(9))))
+            self = .exchange(ExchangeName(String(column.dropFirst(9))), in: .default)
         } else if column.hasPrefix("queue "), let id = Int64(column.dropFirst(6)) {
             self = .queue(QueueID(id))
+        } else if column.hasPrefix("vhost ") {
+            let parts = column.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+            guard parts.count == 4, parts[2] == "exchange", let id = Int64(parts[1]) else { return nil }
+            self = .exchange(ExchangeName(String(parts[3])), in: VirtualHostID(id))
         } else {
             return nil
         }

@@ -26,17 +26,17 @@ struct Recovery {
     func state() throws(StoreFailure) -> RecoveredState {
         let definitions = DefinitionRows(database: database)
         var state = RecoveredState()
-        state.exchanges = try definitions.exchanges()
-        state.bindings = try definitions.bindings()
+        var queues: [VirtualHostID: [RecoveredQueue]] = [:]
         var levels = try self.levels()
         var prioritized = try prioritizedLevels()
         let paused = try definitions.paused()
-        for queue in try definitions.queues() {
+        for placed in try definitions.queues() {
+            let queue = placed.value
             let delayed = try self.delayed(in: queue.id)
             let isPrioritized = queue.definition.arguments[QueueArgument.priorityMax] != nil
             let all = levels.removeValue(forKey: queue.id).map { [$0] } ?? []
             let found = isPrioritized ? prioritized.removeValue(forKey: queue.id) ?? [] : all
-            state.queues.append(
+            queues[placed.vhost, default: []].append(
                 RecoveredQueue(
                     id: queue.id, definition: queue.definition,
                     levels: try found.map { level throws(StoreFailure) in
@@ -44,7 +44,20 @@ struct Recovery {
                     },
                     delayed: delayed.count, nextDue: delayed.first, pausedSince: paused[queue.id]))
         }
-        state.policies = try definitions.policies()
+        let exchanges = Dictionary(grouping: try definitions.exchanges(), by: \.vhost)
+        let bindings = Dictionary(grouping: try definitions.bindings(), by: \.vhost)
+        let policies = Dictionary(grouping: try definitions.policies(), by: \.vhost)
+        state.virtualHosts = try definitions.virtualHosts()
+        for index in state.virtualHosts.indices {
+            let id = state.virtualHosts[index].id
+            state.virtualHosts[index].queues = queues[id] ?? []
+            state.virtualHosts[index].exchanges = exchanges[id]?.map(\.value) ?? []
+            state.virtualHosts[index].bindings = bindings[id]?.map(\.value) ?? []
+            state.virtualHosts[index].policies = policies[id]?.map(\.value) ?? []
+        }
+        let users = UserRows(database: database)
+        state.users = try users.users()
+        state.permissions = try users.permissions()
         state.orphans = levels.keys.sorted()
         state.dedupScopes = try IDRows(database: database).scopes()
         state.idsEnd = Instant(

@@ -8,7 +8,9 @@ enum Schema {
     static let applicationID: Int64 = 0x4C76_7274
 
     /// What leads from version n to version n + 1, from the empty file on.
-    static let migrations = [version1, version2, version3, version4, version5, version6]
+    static let migrations = [
+        version1, version2, version3, version4, version5, version6, version7, version8,
+    ]
 
     /// Where messages are kept in the spill file: the same tables as in the database.
     static let spillTables = messageTables + priorityIndex + messageIDs
@@ -209,6 +211,107 @@ enum Schema {
     /// Policies say what they are for.
     private static let version6 = """
         ALTER TABLE policy ADD COLUMN apply_to TEXT NOT NULL DEFAULT 'all';
+        """
+
+    /// Virtual hosts have limits, policies are of one, and views say of which a queue is.
+    private static let version7 = """
+        ALTER TABLE vhost ADD COLUMN max_queues INTEGER;
+        ALTER TABLE vhost ADD COLUMN max_connections INTEGER;
+        CREATE TABLE policy_of_vhost (
+            vhost INTEGER NOT NULL DEFAULT 1,
+            name TEXT NOT NULL,
+            operator INTEGER NOT NULL,
+            pattern TEXT NOT NULL,
+            priority INTEGER NOT NULL,
+            definition BLOB NOT NULL,
+            definition_json TEXT,
+            apply_to TEXT NOT NULL,
+            PRIMARY KEY (vhost, operator, name)
+        ) WITHOUT ROWID;
+        INSERT INTO policy_of_vhost
+            SELECT 1, name, operator, pattern, priority, definition, definition_json, apply_to FROM policy;
+        DROP TABLE policy;
+        ALTER TABLE policy_of_vhost RENAME TO policy;
+        DROP VIEW message_view;
+        CREATE VIEW message_view AS
+            SELECT m.id, q.name AS queue, \(state) AS state, m.place, m.exchange, m.routing_key, m.headers,
+                m.size, \(time("m.entered")) AS entered, \(time("m.expires")) AS expires,
+                \(time("m.due")) AS due, m.priority, m.failed, coalesce(h.acquired, 0) AS deliveries,
+                h.consumer AS held_by, \(time("h.since")) AS held_since, m.version,
+                CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END AS body, v.name AS vhost
+            FROM message AS m
+                LEFT JOIN queue AS q ON q.id = m.queue
+                LEFT JOIN vhost AS v ON v.id = q.vhost
+                LEFT JOIN held AS h ON h.message = m.id
+                LEFT JOIN body AS b ON b.id = m.body_id;
+        DROP VIEW queue_depth;
+        CREATE VIEW queue_depth AS
+            SELECT q.name AS queue, coalesce(m.ready, 0) - coalesce(h.count, 0) AS ready,
+                coalesce(h.count, 0) AS unacked,
+                coalesce(m.ready + m.delayed, 0) AS messages, coalesce(m.bytes, 0) AS bytes,
+                (
+                    SELECT \(time("entered")) FROM message WHERE queue = q.id AND place > 0 ORDER BY place LIMIT 1
+                ) AS oldest,
+                coalesce(m.delayed, 0) AS delayed, v.name AS vhost
+            FROM queue AS q
+                LEFT JOIN vhost AS v ON v.id = q.vhost
+                LEFT JOIN (
+                    SELECT queue, count(*) FILTER (WHERE place > 0) AS ready,
+                        count(*) FILTER (WHERE place <= 0) AS delayed, sum(size) AS bytes
+                    FROM message GROUP BY queue
+                ) AS m ON m.queue = q.id
+                LEFT JOIN (
+                    SELECT queue, count(*) AS count FROM held WHERE consumer IS NOT NULL GROUP BY queue
+                ) AS h ON h.queue = q.id
+            ORDER BY v.name, q.name;
+        DROP VIEW dead_letters;
+        CREATE VIEW dead_letters AS
+            SELECT m.id, q.name AS queue, m.origin, m.reason, m.last_error AS error,
+                \(time("m.first_death")) AS first_death, \(time("m.last_death")) AS last_death, m.death_count,
+                m.exchange, m.routing_key, m.headers, m.size, m.deaths,
+                CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END AS body, v.name AS vhost
+            FROM message AS m
+                LEFT JOIN queue AS q ON q.id = m.queue
+                LEFT JOIN vhost AS v ON v.id = q.vhost
+                LEFT JOIN body AS b ON b.id = m.body_id
+            WHERE m.deaths IS NOT NULL;
+        DROP VIEW delayed;
+        CREATE VIEW delayed AS
+            SELECT m.id, q.name AS queue, \(time("m.due")) AS due, m.exchange, m.routing_key, m.size,
+                v.name AS vhost
+            FROM message AS m
+                LEFT JOIN queue AS q ON q.id = m.queue
+                LEFT JOIN vhost AS v ON v.id = q.vhost
+            WHERE m.due IS NOT NULL
+            ORDER BY m.due;
+        DROP VIEW unacked;
+        CREATE VIEW unacked AS
+            SELECT h.message AS id, q.name AS queue, h.consumer, \(time("h.since")) AS since,
+                h.acquired AS deliveries, m.failed, m.exchange, m.routing_key, m.size, v.name AS vhost
+            FROM held AS h
+                JOIN message AS m ON m.id = h.message
+                LEFT JOIN queue AS q ON q.id = h.queue
+                LEFT JOIN vhost AS v ON v.id = q.vhost
+            WHERE h.consumer IS NOT NULL;
+        """
+
+    /// Who may log in, and what each may do where.
+    private static let version8 = """
+        CREATE TABLE user (
+            name TEXT PRIMARY KEY,
+            password_hash TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            max_connections INTEGER,
+            max_channels INTEGER
+        ) WITHOUT ROWID;
+        CREATE TABLE permission (
+            user TEXT NOT NULL,
+            vhost TEXT NOT NULL,
+            configure TEXT NOT NULL,
+            write TEXT NOT NULL,
+            read TEXT NOT NULL,
+            PRIMARY KEY (user, vhost)
+        ) WITHOUT ROWID;
         """
 
     private static let state = """

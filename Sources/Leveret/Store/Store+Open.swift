@@ -94,11 +94,12 @@ private struct Opening {
             logRoom: synchronous == "FULL" ? LogRoom(path: path, log: log) : nil, lock: lock,
             privateFolder: privateFolder
         )
+        let queues = state.virtualHosts.flatMap(\.queues)
         logger.info(
             "database opened",
             metadata: [
-                "path": "\(path)", "queues": "\(state.queues.count)",
-                "messages": "\(state.queues.reduce(0) { $0 + $1.count })",
+                "path": "\(path)", "queues": "\(queues.count)",
+                "messages": "\(queues.reduce(0) { $0 + $1.count })",
                 "sqlite": "\(String(cString: sqlite3_libversion()))",
             ]
         )

@@ -6,7 +6,8 @@ import Synchronization
 
 /// What a bench does.
 struct BenchPlan: Sendable {
-    var server: ServerAddress
+    var server: ServerTarget
+    var login: Login?
     var queue: String
     var size: Int
     var producers: Int
@@ -103,7 +104,8 @@ final class BenchRun: Sendable {
     }
 
     private func produce() throws(Failure) {
-        let client = try LineClient(plan.server)
+        let client = try LineClient(plan.server.address, as: plan.login)
+        try client.enter(plan.server.virtualHost)
         let request = LineRequest("PUB").argument("").argument(plan.queue)
             .word("transient", if: !plan.isDurable)
         var body = [UInt8](repeating: UInt8(ascii: "x"), count: plan.size)
@@ -148,7 +150,8 @@ final class BenchRun: Sendable {
     // MARK: - Consumers
 
     private func consume() throws(Failure) {
-        let client = try LineClient(plan.server)
+        let client = try LineClient(plan.server.address, as: plan.login)
+        try client.enter(plan.server.virtualHost)
         try client.ask(LineRequest("SUB").argument(plan.queue).option("prefetch", plan.prefetch))
         // So many acks gather at most: those that wait must not hold the next deliveries back.
         let batch = max(1, min(64, plan.prefetch == 0 ? 64 : plan.prefetch / 4))

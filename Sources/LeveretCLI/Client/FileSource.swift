@@ -9,11 +9,14 @@ struct FileSource: Source {
     private let inspector: DatabaseInspector
     private let path: String
 
-    /// Opens the file at `path`.
-    init(path: String) throws(Failure) {
+    let virtualHost: String
+
+    /// Opens the file at `path`, for what is of one virtual host.
+    init(path: String, virtualHost: String = "/") throws(Failure) {
         self.path = path
+        self.virtualHost = virtualHost
         do {
-            inspector = try DatabaseInspector(path: path)
+            inspector = try DatabaseInspector(path: path, virtualHost: VirtualHostName(virtualHost))
         } catch {
             throw Failure(error)
         }
@@ -53,7 +56,7 @@ struct FileSource: Source {
     /// What only a running server counts; a file gives null.
     static let unknownFields: Set<String> = [
         "consumers", "in_rate", "out_rate", "in_memory", "published", "delivered", "acked",
-        "returned", "return_rate", "dead", "unroutable",
+        "returned", "return_rate", "dead", "unroutable", "connections",
     ]
 
     private func row(_ queue: QueueInfo, fields: Set<String>? = nil) throws(Failure) -> JSON {
@@ -81,9 +84,30 @@ struct FileSource: Source {
         for binding in try read(inspector.bindings) { try each(try row(ListingRow.binding(binding))) }
     }
 
+    func virtualHosts(match: String?, each: (JSON) throws -> Void) throws {
+        let glob = match.map { Glob($0) }
+        for host in try read(inspector.virtualHosts) where glob?.matches(host.name.rawValue) ?? true {
+            try each(try known(try row(ListingRow.virtualHost(host))))
+        }
+    }
+
+    func entering(_ virtualHost: String) throws -> any Source {
+        try FileSource(path: path, virtualHost: virtualHost)
+    }
+
     func policies(each: (JSON) throws -> Void) throws {
         for policy in try read(inspector.policies) {
             try each(try row(ListingRow.policy(PolicyInfo(policy: policy, queues: 0, exchanges: 0))))
+        }
+    }
+
+    func users(each: (JSON) throws -> Void) throws {
+        for user in try read(inspector.users) { try each(try row(ListingRow.user(user))) }
+    }
+
+    func permissions(each: (JSON) throws -> Void) throws {
+        for permission in try read(inspector.permissions) {
+            try each(try row(ListingRow.permission(permission)))
         }
     }
 
@@ -117,17 +141,21 @@ struct FileSource: Source {
 
     /// What a broker's core says that knows the file's topology and nothing else.
     private func pages(of first: Request, each: (Answer) throws -> Void) throws {
-        var state = RecoveredState()
-        state.exchanges = try read(inspector.exchanges).map(\.definition)
-        state.bindings = try read(inspector.bindings)
-        state.policies = try read(inspector.policies)
-        state.queues = try read(inspector.queues).enumerated().map { index, queue in
+        let name = VirtualHostName(virtualHost)
+        var host = RecoveredVirtualHost(id: name == .default ? .default : 2, name: name)
+        host.exchanges = try read(inspector.exchanges).map(\.definition)
+        host.bindings = try read(inspector.bindings)
+        host.policies = try read(inspector.policies)
+        host.queues = try read(inspector.queues).enumerated().map { index, queue in
             RecoveredQueue(id: QueueID(Int64(index + 1)), definition: queue.definition)
         }
-        state.nextQueueID = QueueID(Int64(state.queues.count + 1))
+        var state = RecoveredState()
+        state.virtualHosts = [host]
+        state.nextQueueID = QueueID(Int64(host.queues.count + 1))
         var core = BrokerCore(seed: 0)
         core.recover(state, now: 0)
         let session = core.openSession(on: core.openConnection(name: "leveret", now: 0), now: 0)
+        core.submit(0, .enter(name), from: session, now: 0)
         var request: Request? = first
         while let asked = request {
             request = nil

@@ -27,6 +27,8 @@ final class LineClient {
     private var end: String?
     /// The last `NOTE` that the server pushed, such as why it will close.
     private var note: String?
+    /// The virtual host that it is in.
+    private(set) var virtualHost = "/"
     /// Bytes that a body may have, as the server's greeting says.
     private(set) var bodyBytesMax = Int.max
 
@@ -38,11 +40,14 @@ final class LineClient {
     /// A greeting is short; whoever says more before it ends a line is no Leveret server.
     private static let greetingBytesMax = 4096
 
-    /// Connects, and makes sure that a Leveret server answers.
+    /// Connects, makes sure that a Leveret server answers, and logs in.
     ///
-    /// - Parameter silenceMillisecondsMax: how many milliseconds of silence are waited for; -1 is for ever.
-    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds, or within that.
-    init(_ server: ServerAddress, silenceMillisecondsMax: CInt = -1) throws(Failure) {
+    /// - Parameters:
+    ///   - login: Who logs in; `nil` where nobody does.
+    ///   - silenceMillisecondsMax: How many milliseconds of silence are waited for; -1 is for ever.
+    /// - Throws: `Failure` with `.unreachable` when none does within 5 seconds, or within that; with `.refused` for a
+    ///   wrong password.
+    init(_ server: ServerAddress, as login: Login? = nil, silenceMillisecondsMax: CInt = -1) throws(Failure) {
         self.server = server
         self.silenceMillisecondsMax = silenceMillisecondsMax
         var tls: TLSEngine?
@@ -56,6 +61,7 @@ final class LineClient {
         send(LineRequest("HELLO").option("name", "leveret"))
         try flush()
         try greet()
+        if let login { try ask(LineRequest("AUTH").argument(login.user), body: login.password) }
     }
 
     deinit { close(socket) }
@@ -116,6 +122,15 @@ final class LineClient {
         case .refused(let refusal): throw Failure(refusal)
         case .nothing, .message, .row, .text, .push: throw outOfStep()
         }
+    }
+
+    /// Enters a virtual host, unless it is there already.
+    ///
+    /// - Throws: `Failure` with `.notFound` when there is no such virtual host.
+    func enter(_ name: String) throws(Failure) {
+        guard name != virtualHost else { return }
+        try ask(LineRequest("VHOST").argument(name))
+        virtualHost = name
     }
 
     /// Sends one request that is answered by rows, and hands each over as it comes.

@@ -1,4 +1,4 @@
-// Where a server is: the value of `--url` and LEVERET_URL.
+// Where a server is: what `--url` and LEVERET_URL say without the virtual host.
 
 /// What a client connects to.
 enum ServerAddress: Equatable, CustomStringConvertible {
@@ -14,7 +14,8 @@ enum ServerAddress: Equatable, CustomStringConvertible {
     /// Where AMQP's servers speak TLS (IANA).
     private static let portForTLS: UInt16 = 5671
 
-    /// Reads `leveret://host[:port]`, `leverets://host[:port]`, `host[:port]` or `unix:path`.
+    /// Reads `leveret://host[:port]`, `leverets://host[:port]`, `host[:port]` or `unix:path`. A path behind it, which
+    /// names a virtual host, is for `ServerTarget`.
     ///
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
     init(_ url: String) throws(Failure) {
@@ -34,9 +35,7 @@ enum ServerAddress: Equatable, CustomStringConvertible {
             }
             rest = url[scheme.upperBound...]
         }
-        if rest.last == "/" { rest.removeLast() }
-        if rest.contains("@") { throw Self.wrong(url, "this version knows no users") }
-        if rest.contains("/") { throw Self.wrong(url, "the virtual host is always '/'") }
+        if rest.contains("@") { throw Self.wrong(url, "the '@' has no place there") }
         let (host, port) = try Self.hostAndPort(rest, url)
         self =
             hasTLS

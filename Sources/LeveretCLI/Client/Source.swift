@@ -14,8 +14,18 @@ protocol Source {
     func exchanges(match: String?, each: (JSON) throws -> Void) throws
     /// All bindings, in the order in which they were made.
     func bindings(each: (JSON) throws -> Void) throws
+    /// The name of the virtual host that all this is of.
+    var virtualHost: String { get }
+    /// The virtual hosts whose names match a glob; `nil` is all.
+    func virtualHosts(match: String?, each: (JSON) throws -> Void) throws
+    /// The same as another virtual host has it. From then on only that may be asked.
+    func entering(_ virtualHost: String) throws -> any Source
     /// All policies.
     func policies(each: (JSON) throws -> Void) throws
+    /// All users, with what stands for their passwords.
+    func users(each: (JSON) throws -> Void) throws
+    /// All permissions.
+    func permissions(each: (JSON) throws -> Void) throws
     /// The consumers of the queues whose names match a glob; `nil` is all.
     func consumers(match: String?, each: (JSON) throws -> Void) throws
     /// The first messages of a queue from a position on, at most 1,000 at a time.
@@ -89,7 +99,7 @@ extension Source {
         // As a glob a name finds itself, and perhaps others.
         try exchanges(match: name) { if $0["name"]?.text == name { found = $0 } }
         if let found { return found }
-        let text = "no exchange '\(name.printable)' in vhost '/'"
+        let text = "no exchange '\(name.printable)' in vhost '\(virtualHost.printable)'"
         throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
     }
 }
@@ -98,8 +108,19 @@ extension Source {
 struct ServerSource: Source {
     private let client: LineClient
 
-    /// What the server at the other end of `client` has.
+    /// What the server at the other end of `client` has in the virtual host that the client has entered.
     init(_ client: LineClient) { self.client = client }
+
+    var virtualHost: String { client.virtualHost }
+
+    func virtualHosts(match: String?, each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("vhosts").option("match", match), each: each)
+    }
+
+    func entering(_ virtualHost: String) throws -> any Source {
+        try client.enter(virtualHost)
+        return self
+    }
 
     func status() throws -> JSON { try one(LineRequest("STAT")) }
 
@@ -125,6 +146,14 @@ struct ServerSource: Source {
 
     func policies(each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("LIST").word("policies"), each: each)
+    }
+
+    func users(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("USER").word("export"), each: each)
+    }
+
+    func permissions(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("permissions"), each: each)
     }
 
     func consumers(match: String?, each: (JSON) throws -> Void) throws {

@@ -60,10 +60,12 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
         var printer = try output.printer(of: Columns.bench)
         let plan = BenchPlan(
-            server: try server.address, queue: "bench.\(getpid()).\(Terminal.now)", size: size,
+            server: try server.target, login: try server.login(), queue: "bench.\(getpid()).\(Terminal.now)",
+            size: size,
             producers: producers, consumers: consumers, prefetch: prefetch, isDurable: durable,
             messages: messages)
-        let client = try server.connect()
+        let client = try LineClient(plan.server.address, as: plan.login)
+        try client.enter(plan.server.virtualHost)
         guard size <= client.bodyBytesMax else {
             throw Failure(
                 .refused, "the server takes bodies of \(client.bodyBytesMax) bytes at most (serve --max-body)"

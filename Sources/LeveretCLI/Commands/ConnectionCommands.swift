@@ -59,7 +59,10 @@ struct ConnectionsCommand: ParsableCommand {
 
         @OptionGroup var listing: ListingOptions
 
-        func run() throws { try listing.list("connections", one: "connection", Columns.connections) }
+        func run() throws {
+            try listing.list(
+                "connections", one: "connection", Columns.connections, isOfServer: true)
+        }
     }
 
     struct Close: ParsableCommand {
@@ -83,7 +86,7 @@ struct ConnectionsCommand: ParsableCommand {
 
         func run() throws {
             let request = LineRequest("KILL").word("connection").argument(connection)
-            let count = try server.connect().ask(request.option("reason", reason))
+            let count = try server.connectAnywhere().ask(request.option("reason", reason))
             announce("\(counted(Int(count) ?? 0, "connection")) closed")
         }
     }

@@ -10,8 +10,9 @@ struct ExportCommand: ParsableCommand {
         commandName: "export",
         abstract: "Write definitions as RabbitMQ's JSON file, and messages as JSON lines.",
         discussion: """
-            Without an option the definitions go to standard output: exchanges, queues, bindings and policies, but \
-            nothing that goes with a connection. Messages always go to standard output, one a line. Where the \
+            Without an option the definitions go to standard output: virtual hosts, exchanges, queues, bindings and \
+            policies, but nothing that goes with a connection; with --vhost, or one in the URL, what is of that one \
+            only. Messages are those of one virtual host; they always go to standard output, one a line. Where the \
             database is a file on this machine they are all as of one moment, without transient ones; from any \
             other server they come page by page, while it goes on.
 
@@ -31,7 +32,7 @@ struct ExportCommand: ParsableCommand {
         help: ArgumentHelp("Write the messages of these queues to standard output.", valueName: "queue"),
         completion: .queues)
     var messages: [String] = []
-    @Flag(help: "Write the messages of all queues.")
+    @Flag(help: "Write the messages of all queues of the virtual host.")
     var all = false
     @OptionGroup var source: SourceOptions
 
@@ -45,7 +46,9 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         let hasMessages = all || !messages.isEmpty
         if definitions != nil || !hasMessages {
-            let text = try DefinitionsWriter.document(of: try source.open()).indented + "\n"
+            let text =
+                try DefinitionsWriter.document(of: try source.openAnywhere(), vhost: try source.virtualHost)
+                .indented + "\n"
             if let definitions, definitions != "-" {
                 try OutputFile.write(text.utf8, to: definitions)
             } else {
@@ -60,7 +63,8 @@ struct ExportCommand: ParsableCommand {
         Interrupt.listen()
         switch try source.place() {
         case .file(let path):
-            let inspector = try DatabaseInspector(path: path)
+            let vhost = VirtualHostName(try source.virtualHost ?? "/")
+            let inspector = try DatabaseInspector(path: path, virtualHost: vhost)
             defer { inspector.close() }
             try inspector.messages(of: all ? nil : messages.map { QueueName($0) }) { queue, message in
                 lines.write(MessageDocument.write(message, in: queue))

@@ -9,9 +9,10 @@ struct ImportCommand: ParsableCommand {
         discussion: """
             A definitions file is JSON as 'leveret export' and RabbitMQ ('rabbitmqctl export_definitions') write it. \
             What is there already stays as it is, so that the same file can be imported again; what this version has \
-            nothing for is left out and named. Messages are lines as 'leveret export --messages' writes them: each \
-            goes back into its queue, which must be there, with its history. A message that is refused ends the run, \
-            and the error names the lines that were refused and the last that was sent.
+            nothing for is left out and named. Each thing goes into its virtual host, which is made if it isn't there; \
+            with --vhost, or one in the URL, only what is of that one. Messages are lines as 'leveret export \
+            --messages' writes them: each goes back into its queue, which must be there, with its history. A message \
+            that is refused ends the run, and the error names the lines that were refused and the last that was sent.
 
             Examples:
               leveret import definitions.json
@@ -23,9 +24,6 @@ struct ImportCommand: ParsableCommand {
 
     @Argument(help: "The file; - is standard input.", completion: .file())
     var file: String
-    @Option(
-        help: ArgumentHelp("Of a definitions file, only what is of this virtual host.", valueName: "name"))
-    var vhost: String?
     @OptionGroup var server: TargetOptions
 
     func run() throws {
@@ -37,9 +35,6 @@ struct ImportCommand: ParsableCommand {
             throw Failure(.refused, "'\(file.printable)' is empty; nothing was imported")
         }
         if MessageLine(first) != nil {
-            guard vhost == nil else {
-                throw Failure(.usage, "--vhost is for definitions, and '\(file.printable)' holds messages")
-            }
             return try importMessages(first, then: &input, total: Input.size(of: descriptor))
         }
         var text = first
@@ -53,35 +48,46 @@ struct ImportCommand: ParsableCommand {
                 "'\(file.printable)' is no JSON, neither a definitions file nor lines with a message each; nothing was "
                     + "imported")
         }
-        try importDefinitions(try DefinitionsPlan(json, vhost: vhost))
+        try importDefinitions(try DefinitionsPlan(json, vhost: try server.target.named))
     }
 
     // MARK: - Definitions
 
     private func importDefinitions(_ plan: DefinitionsPlan) throws {
-        let client = try server.connect()
+        let client = try server.connectAnywhere()
         for note in plan.notes { Terminal.complain("leveret: \(note)") }
-        for step in plan.steps { client.send(step.request) }
-        try client.flush()
-        var done: [DefinitionKind: Int] = [:]
-        var refusals: [Failure] = []
-        for step in plan.steps {
-            switch try client.receive() {
-            case .done: done[step.kind, default: 0] += 1
-            case .refused(let refusal):
-                let failure = Failure(refusal)
-                refusals.append(failure)
-                Terminal.complain("leveret: \(step.name): \(failure.text)")
-            case .nothing, .message, .row, .text, .push: throw client.outOfStep()
+        var outcome = ImportOutcome()
+        for part in plan.parts {
+            // What can't be entered must not be declared elsewhere.
+            guard try enter(part, client, &outcome) else { continue }
+            for step in part.steps { client.send(step.request) }
+            try client.flush()
+            for step in part.steps {
+                switch try client.receive() {
+                case .done: outcome.done[step.kind, default: 0] += 1
+                case .refused(let refusal): outcome.refused(step.name, Failure(refusal))
+                case .nothing, .message, .row, .text, .push: throw client.outOfStep()
+                }
             }
         }
-        let counts = DefinitionKind.allCases.compactMap { kind in done[kind].map { kind.counted($0) } }
-        let there = counts.isEmpty ? "nothing was declared" : "\(counts.joined(separator: ", ")) there"
-        if let first = refusals.first {
-            let refused = "\(counted(refusals.count, "definition")) refused, see above"
-            throw Failure(first.status, "\(there); \(refused); mend the file, and import it again")
+        try outcome.conclude()
+    }
+
+    /// Makes a virtual host and enters it; false where that was refused.
+    private func enter(
+        _ part: DefinitionsPlan.Part, _ client: LineClient, _ outcome: inout ImportOutcome
+    ) throws(Failure) -> Bool {
+        do throws(Failure) {
+            if part.vhost != "/" {
+                try client.ask(LineRequest("CREATE").word("vhost").argument(part.vhost))
+                outcome.done[.vhost, default: 0] += 1
+            }
+            try client.enter(part.vhost)
+            return true
+        } catch  where error.status != .unreachable {
+            outcome.refused("virtual host '\(part.vhost.printable)'", error)
+            return false
         }
-        announce(there)
     }
 
     // MARK: - Messages
@@ -106,6 +112,29 @@ struct ImportCommand: ParsableCommand {
         progress.clear()
         try PublishReport(pipeline.totals, isLines: true, isOne: false, verb: "imported")
             .finish(problem, seconds: progress.seconds)
+    }
+}
+
+/// What became of the definitions of a file.
+private struct ImportOutcome {
+    var done: [DefinitionKind: Int] = [:]
+    private var refusals: [Failure] = []
+
+    /// Says at once what was refused.
+    mutating func refused(_ name: String, _ failure: Failure) {
+        refusals.append(failure)
+        Terminal.complain("leveret: \(name): \(failure.text)")
+    }
+
+    /// Says what is there; throws the first refusal's status where there was any.
+    func conclude() throws(Failure) {
+        let counts = DefinitionKind.allCases.compactMap { kind in done[kind].map { kind.counted($0) } }
+        let there = counts.isEmpty ? "nothing was declared" : "\(counts.joined(separator: ", ")) there"
+        if let first = refusals.first {
+            let refused = "\(counted(refusals.count, "definition")) refused, see above"
+            throw Failure(first.status, "\(there); \(refused); mend the file, and import it again")
+        }
+        announce(there)
     }
 }
 

@@ -13,6 +13,18 @@ extension CompletionKind {
     /// Names of policies.
     static var policies: CompletionKind { live { LineRequest("LIST").word("policies").option("match", $0) } }
 
+    /// Names of virtual hosts.
+    static var virtualHosts: CompletionKind {
+        .custom { words, _, prefix in
+            LiveNames.find(words: words, prefix: prefix, anywhere: true) {
+                LineRequest("LIST").word("vhosts").option("match", $0)
+            }
+        }
+    }
+
+    /// Names of users.
+    static var users: CompletionKind { live { LineRequest("LIST").word("users").option("match", $0) } }
+
     private static func live(
         _ request: @escaping @Sendable (_ match: String) -> LineRequest
     ) -> CompletionKind {
@@ -33,11 +45,15 @@ enum LiveNames {
 
     /// The names; none where nobody answers.
     static func find(
-        words: [String], prefix: String, _ request: (_ match: String) -> LineRequest
+        words: [String], prefix: String, anywhere: Bool = false, _ request: (_ match: String) -> LineRequest
     ) -> [String] {
         var names: [String] = []
         do {
-            let client = try LineClient(try address(in: words), silenceMillisecondsMax: millisecondsMax)
+            let target = try target(in: words)
+            let login = try place(in: words).flatMap { (url) throws(Failure) in try Login(url, ask: false) }
+            let client = try LineClient(
+                target.address, as: login, silenceMillisecondsMax: millisecondsMax)
+            if !anywhere { try client.enter(target.virtualHost) }
             // As a glob the prefix finds what begins so, and perhaps more.
             try client.rows(request(prefix + "*").option("fields", "name")) { row in
                 guard let name = row["name"]?.text, name.hasPrefix(prefix), !name.isEmpty else { return }
@@ -52,13 +68,27 @@ enum LiveNames {
         return names
     }
 
-    /// The server that the line so far names.
-    static func address(in words: [String]) throws(Failure) -> ServerAddress {
-        for (index, word) in words.enumerated() {
-            if word == "--url", index + 1 < words.count { return try ServerAddress(words[index + 1]) }
-            if word.hasPrefix("--url=") { return try ServerAddress(String(word.dropFirst(6))) }
+    /// The server and the virtual host that the line so far names.
+    static func target(in words: [String]) throws(Failure) -> ServerTarget {
+        let vhost = value(of: "--vhost", in: words)
+        guard let place = try place(in: words) else {
+            return ServerTarget(address: .standard, named: vhost)
         }
-        guard let url = Terminal.environment("LEVERET_URL") else { return .standard }
-        return try ServerAddress(url)
+        return try ServerTarget(place.address, vhost: vhost)
+    }
+
+    private static func place(in words: [String]) throws(Failure) -> ServerURL? {
+        guard let url = value(of: "--url", in: words) ?? Terminal.environment("LEVERET_URL") else {
+            return nil
+        }
+        return try ServerURL(url)
+    }
+
+    private static func value(of option: String, in words: [String]) -> String? {
+        for (index, word) in words.enumerated() {
+            if word == option, index + 1 < words.count { return words[index + 1] }
+            if word.hasPrefix(option + "=") { return String(word.dropFirst(option.count + 1)) }
+        }
+        return nil
     }
 }

@@ -1,26 +1,72 @@
-// The options that commands share: where the server is, what form the output has, and saying yes beforehand.
+// The options that commands share: where the server is and which virtual host there, what form the output has, and
+// saying yes beforehand.
 
 import ArgumentParser
 
-/// `--url`.
+/// `--url` and `--vhost`.
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server: leveret://host:port, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
-                + "127.0.0.1:5672.",
+            "The server: leveret://user@host:port/vhost, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
+                + "127.0.0.1:5672. The password is LEVERET_PASSWORD, or asked for.",
             valueName: "url"
         )
     )
     var url: String?
 
-    /// Connects to it.
-    func connect() throws(Failure) -> LineClient { try LineClient(try address) }
+    @Option(
+        help: ArgumentHelp(
+            "The virtual host. Else what the path of the URL says, else '/'.", valueName: "name"),
+        completion: .virtualHosts
+    )
+    var vhost: String?
 
-    /// What the option, the environment or the default says.
-    var address: ServerAddress {
+    func validate() throws {
+        if let vhost, !(1...255).contains(vhost.utf8.count) {
+            throw ValidationError("The name of a virtual host has 1 to 255 bytes.")
+        }
+    }
+
+    /// Connects to the server, logs in and enters the virtual host.
+    func connect() throws(Failure) -> LineClient {
+        let client = try connectAnywhere()
+        try client.enter(try target.virtualHost)
+        return client
+    }
+
+    /// Connects to the server and logs in, for what is about no virtual host, or about several.
+    func connectAnywhere() throws(Failure) -> LineClient {
+        try LineClient(try target.address, as: try login())
+    }
+
+    /// What the options, the environment or the default say.
+    var target: ServerTarget {
         get throws(Failure) {
-            guard let url = url ?? Terminal.environment("LEVERET_URL") else { return .standard }
-            return try ServerAddress(url)
+            guard let place = try place else { return ServerTarget(address: .standard, named: vhost) }
+            return try ServerTarget(place.address, vhost: vhost)
+        }
+    }
+
+    /// Who logs in there; `nil` where nobody does. May ask for the password.
+    func login() throws(Failure) -> Login? {
+        guard let place = try place else { return nil }
+        return try Login(place)
+    }
+
+    private var place: ServerURL? {
+        get throws(Failure) {
+            guard let url else {
+                guard let url = Terminal.environment("LEVERET_URL") else { return nil }
+                return try ServerURL(url)
+            }
+            let place = try ServerURL(url)
+            guard place.password == nil else {
+                throw Failure(
+                    .usage,
+                    "a password in --url can be seen by everybody on this machine; set LEVERET_PASSWORD or LEVERET_URL"
+                )
+            }
+            return place
         }
     }
 }
@@ -32,11 +78,15 @@ struct ListingOptions: ParsableArguments {
     @OptionGroup var server: ServerOptions
     @OptionGroup var output: OutputOptions
 
-    /// Prints what LIST calls `kind`; `one` is what one of these is called.
-    func list(_ kind: StaticString, one: String, _ columns: [Column]) throws {
+    /// Prints what LIST calls `kind`; `one` is what one of these is called. `isOfServer` says that they are the same
+    /// in every virtual host, so that none need be entered.
+    func list(
+        _ kind: StaticString, one: String, _ columns: [Column], isOfServer: Bool = false
+    ) throws {
         var printer = try output.printer(of: columns)
         let request = LineRequest("LIST").word(kind).option("match", pattern)
-        try server.connect().rows(request) { printer.print($0) }
+        let client = isOfServer ? try server.connectAnywhere() : try server.connect()
+        try client.rows(request) { printer.print($0) }
         printer.finish(
             none: pattern.map { "no \(one) matches '\($0.printable)'" } ?? "there are no \(kind)")
     }

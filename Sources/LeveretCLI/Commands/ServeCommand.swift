@@ -8,9 +8,10 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Start a server, in the foreground.",
         discussion: """
-            It listens on this machine only unless told otherwise: there are no users yet, so whoever can connect can \
-            do everything. SIGTERM and SIGINT let it finish what it was asked and end with status 0; a second one ends \
-            it at once, which loses nothing that was confirmed. SIGHUP reads the certificate and the log level again.
+            It listens on this machine only unless told otherwise. Clients on this machine may do everything without a \
+            password; all others must log in as a user ('leveret user add'), over TLS. SIGTERM and SIGINT let it \
+            finish what it was asked and end with status 0; a second one ends it at once, which loses nothing that \
+            was confirmed. SIGHUP reads the certificate and the log level again.
 
             Each option can be set in the environment, as LEVERET_MAX_LINE for --max-line (LEVERET_LISTEN with \
             commas), and in a YAML file named by --config, as 'max-line: 8192'. The command line wins over the \
@@ -58,6 +59,15 @@ struct ServeCommand: AsyncParsableCommand {
     var tlsClients: String?
     @Option(help: ArgumentHelp("The oldest version of TLS. (default: 1.2)", valueName: "1.2|1.3"))
     var tlsMin: String?
+    @Option(
+        help: ArgumentHelp(
+            "Whether clients on this machine must log in, too. (default: none)", valueName: "none|required"))
+    var localAuth: String?
+    @Option(
+        help: ArgumentHelp(
+            "Whether passwords are taken from other machines without TLS, where others can read them on their way. "
+                + "(default: no)", valueName: "no|yes"))
+    var allowPlainAuth: String?
     @Option(
         help: ArgumentHelp(
             "full: what was confirmed survives a power cut; normal: the last of it may not. (default: full)",
@@ -113,7 +123,7 @@ struct ServeCommand: AsyncParsableCommand {
         let single: [(SettingKey, String?)] = [
             (.db, db), (.unixMode, unixMode), (.tlsCertificate, tlsCertificate), (.tlsKey, tlsKey),
             (.tlsClientCA, tlsClientCA), (.tlsClients, tlsClients), (.tlsMin, tlsMin),
-            (.durability, durability),
+            (.localAuth, localAuth), (.allowPlainAuth, allowPlainAuth), (.durability, durability),
             (.maxConnections, maxConnections), (.maxLine, maxLine), (.maxBody, maxBody), (.stalled, stalled),
             (.drain, drain), (.diskFreeMin, diskFreeMin), (.memoryMax, memoryMax), (.logLevel, logLevel),
         ]

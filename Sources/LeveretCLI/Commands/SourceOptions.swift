@@ -1,4 +1,4 @@
-// The options of commands that work on a server or on a file.
+// The options of commands that work on a server or on a file, and in a virtual host there.
 
 import ArgumentParser
 
@@ -18,7 +18,9 @@ struct TargetOptions: ParsableArguments {
     /// Connects to the server, or to one of our own on the file.
     func connect() throws(Failure) -> LineClient {
         guard let db else { return try server.connect() }
-        return try LineClient(try FileServer.start(on: db))
+        let client = try LineClient(try FileServer.start(on: db))
+        try client.enter(server.vhost ?? "/")
+        return client
     }
 }
 
@@ -41,12 +43,23 @@ struct SourceOptions: ParsableArguments {
 
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
-        if let db { return try FileSource(path: db) }
-        return try openServer()
+        if let db { return try FileSource(path: db, virtualHost: server.vhost ?? "/") }
+        return try hinting { () throws(Failure) in ServerSource(try server.connect()) }
     }
 
-    private func openServer() throws(Failure) -> ServerSource {
-        do { return ServerSource(try server.connect()) } catch {
+    /// The same where no virtual host counts, or all do.
+    func openAnywhere() throws(Failure) -> any Source {
+        if let db { return try FileSource(path: db) }
+        return try hinting { () throws(Failure) in ServerSource(try server.connectAnywhere()) }
+    }
+
+    /// The virtual host that was named; `nil` where none was.
+    var virtualHost: String? {
+        get throws(Failure) { try db == nil ? server.target.named : server.vhost }
+    }
+
+    private func hinting(_ open: () throws(Failure) -> ServerSource) throws(Failure) -> ServerSource {
+        do { return try open() } catch {
             guard error.status == .unreachable else { throw error }
             throw Failure(error.status, "\(error.text); --db FILE reads a database without a server")
         }
@@ -75,9 +88,9 @@ struct SourceOptions: ParsableArguments {
     /// Where what they name can be read: the file, wherever it can be seen from here.
     func place() throws -> Place {
         if let db { return .file(db) }
-        let source = try openServer()
+        let source = try hinting { () throws(Failure) in ServerSource(try server.connect()) }
         let path = try source.status()["database"]?.text ?? ""
-        let address = try server.address
+        let address = try server.target.address
         if path.isEmpty {
             return .server(
                 source, whyNoFile: Failure(.refused, "the server at \(address) keeps nothing in a file"))

@@ -32,11 +32,11 @@ struct TopCommand: ParsableCommand {
     }
 
     func run() throws {
-        let address = try server.address
-        if once { return try printOnce(address) }
+        let target = try server.target
+        if once { return try printOnce(target) }
         var model = TopModel()
-        model.server = address.description
-        var link = try TopLink(address)
+        model.server = target.description
+        var link = try TopLink(target, as: try server.login())
         let terminal = try TopTerminal()
         defer { terminal.restore() }
         var isNewSize = true
@@ -65,7 +65,7 @@ struct TopCommand: ParsableCommand {
         TerminalSignals.end()
     }
 
-    private func printOnce(_ address: ServerAddress) throws {
+    private func printOnce(_ target: ServerTarget) throws {
         let source = ServerSource(try server.connect())
         let status = try source.status()
         let rows = try TopLink.list(source)
@@ -76,7 +76,7 @@ struct TopCommand: ParsableCommand {
             return announce(all.compact)
         }
         var model = TopModel()
-        model.server = address.description
+        model.server = target.description
         model.size = Terminal.size ?? (columns: 100, rows: rows.count + 6)
         model.listed(rows, status: status)
         let lines = model.screen.dropLast().map { $0.text.trimmed }

@@ -51,6 +51,8 @@ struct ServeSettings {
         server.limits.drainSeconds = try value(.drain).number
         server.alarms.diskFreeBytesMin = try value(.diskFreeMin).number
         server.alarms.residentBytesMax = try value(.memoryMax).number
+        server.login.areForLocalClients = try value(.localAuth).word(LocalAuth.self) == .required
+        server.login.allowPlainPasswords = try value(.allowPlainAuth).word(Consent.self) == .yes
         server.tls = try Self.tls(value)
     }
 
@@ -133,3 +135,9 @@ struct ServeSettings {
             .map { $0.0.key.name }
     }
 }
+
+/// Whether clients on this machine must log in.
+private enum LocalAuth: String { case none, required }
+
+/// Whether something that is unwise by default is allowed.
+private enum Consent: String { case no, yes }

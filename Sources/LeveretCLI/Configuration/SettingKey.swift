@@ -61,6 +61,8 @@ struct SettingKey: Equatable {
     static let tlsClientCA = SettingKey("tls-client-ca", .text, nil, advice: "the path of a file")
     static let tlsClients = SettingKey("tls-clients", .word(["none", "optional", "required"]), "none")
     static let tlsMin = SettingKey("tls-min", .word(["1.2", "1.3"]), "1.2")
+    static let localAuth = SettingKey("local-auth", .word(["none", "required"]), "none")
+    static let allowPlainAuth = SettingKey("allow-plain-auth", .word(["no", "yes"]), "no")
     static let durability = SettingKey("durability", .word(["full", "normal"]), "full")
     static let maxConnections = SettingKey("max-connections", .number(1...1_000_000), "10000")
     static let maxLine = SettingKey("max-line", .number(512...1 << 20), "8192")
@@ -74,7 +76,8 @@ struct SettingKey: Equatable {
 
     /// All of them.
     static let all = [
-        db, listen, unixMode, tlsCertificate, tlsKey, tlsClientCA, tlsClients, tlsMin, durability,
+        db, listen, unixMode, tlsCertificate, tlsKey, tlsClientCA, tlsClients, tlsMin, localAuth,
+        allowPlainAuth, durability,
         maxConnections,
         maxLine, maxBody, stalled, drain, diskFreeMin, memoryMax, logLevel,
     ]

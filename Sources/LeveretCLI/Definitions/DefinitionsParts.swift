@@ -1,24 +1,82 @@
-// The entries of a definitions file, sorted: what is of the virtual host that counts, what Leveret has nothing for,
-// and the fields of each entry with errors that name it.
+// The entries of a definitions file, sorted by virtual host, what Leveret has nothing for, and the fields of each entry
+// with errors that name it.
 
-/// The lists of a definitions file, of one virtual host.
+/// The lists of a definitions file that are of one virtual host.
 struct DefinitionsParts {
+    /// Its name.
+    let vhost: String
+    private(set) var permissions: [DefinitionEntry] = []
     private(set) var exchanges: [DefinitionEntry] = []
     private(set) var queues: [DefinitionEntry] = []
     private(set) var bindings: [DefinitionEntry] = []
     private(set) var policies: [DefinitionEntry] = []
     private(set) var operatorPolicies: [DefinitionEntry] = []
+    /// What it may have at most.
+    private(set) var limits: [DefinitionEntry] = []
+
+    private init(_ vhost: String, of all: DefinitionEntries) {
+        self.vhost = vhost
+        func own(_ entries: [DefinitionEntry]) -> [DefinitionEntry] {
+            entries.filter { ($0.vhost ?? all.here) == vhost }
+        }
+        permissions = own(all.permissions)
+        exchanges = own(all.exchanges)
+        queues = own(all.queues)
+        bindings = own(all.bindings)
+        policies = own(all.policies)
+        operatorPolicies = own(all.operatorPolicies)
+        limits = own(all.limits)
+    }
+
+    /// Sorts a file; see `DefinitionsPlan`. Returns its users, which are of no virtual host, its virtual hosts by name,
+    /// and what is left out, a sentence each.
+    static func read(
+        _ file: JSON, vhost: String?
+    ) throws(Failure) -> (users: [DefinitionEntry], parts: [DefinitionsParts], notes: [String]) {
+        // A file of a single virtual host doesn't name it.
+        let entries = try DefinitionEntries(file, here: vhost ?? "/")
+        var notes = entries.notes
+        guard let vhost else {
+            let parts = entries.virtualHosts.map { DefinitionsParts($0, of: entries) }
+            return (entries.users, parts, notes)
+        }
+        guard entries.declared.isEmpty || entries.virtualHosts.contains(vhost) else {
+            throw Failure(
+                .notFound, "the file has nothing of virtual host '\(vhost.printable)'; nothing was imported")
+        }
+        let others = entries.declared.count { ($0.vhost ?? vhost) != vhost }
+        if others > 0 { notes.append("\(counted(others, "definition")) of other virtual hosts left out") }
+        if !entries.users.isEmpty {
+            notes.append("\(counted(entries.users.count, "user")) left out: they are of no virtual host")
+        }
+        return ([], [DefinitionsParts(vhost, of: entries)], notes)
+    }
+}
+
+/// The entries of a whole file.
+private struct DefinitionEntries {
+    let users: [DefinitionEntry]
+    let permissions: [DefinitionEntry]
+    let exchanges: [DefinitionEntry]
+    let queues: [DefinitionEntry]
+    let bindings: [DefinitionEntry]
+    let policies: [DefinitionEntry]
+    let operatorPolicies: [DefinitionEntry]
+    let limits: [DefinitionEntry]
+    /// Those that the file names by themselves.
+    private let named: [DefinitionEntry]
+    /// Of which virtual host that is which doesn't say so.
+    let here: String
     /// What is left out, a sentence each.
     private(set) var notes: [String] = []
 
     /// Lists that this version has nothing for, as sentences name their entries.
-    private static let foreign = [
-        ("users", "user"), ("permissions", "permission"), ("topic_permissions", "topic permission"),
+    private static let foreign = [("topic_permissions", "topic permission")]
+    private static let lists = [
+        "exchanges", "queues", "bindings", "policies", "parameters", "users", "permissions",
     ]
-    private static let lists = ["exchanges", "queues", "bindings", "policies", "parameters"]
 
-    /// Sorts a file; see `DefinitionsPlan`.
-    init(_ file: JSON, vhost: String?) throws(Failure) {
+    init(_ file: JSON, here: String) throws(Failure) {
         guard Self.lists.contains(where: { file[$0] != nil }) else {
             throw Failure(
                 .refused,
@@ -26,16 +84,23 @@ struct DefinitionsParts {
                     + "nothing was imported"
             )
         }
+        self.here = here
+        named = try Self.entries("vhosts", in: file)
+        users = try Self.entries("users", in: file)
+        permissions = try Self.entries("permissions", in: file)
         exchanges = try Self.entries("exchanges", in: file)
         queues = try Self.entries("queues", in: file)
         bindings = try Self.entries("bindings", in: file)
         policies = try Self.entries("policies", in: file)
         let parameters = try Self.entries("parameters", in: file)
-        operatorPolicies = try parameters.filter { $0.json["component"]?.text == "operator_policy" }.map {
+        operatorPolicies = try parameters.filter { $0.component == "operator_policy" }.map {
             (entry) throws(Failure) in try entry.operatorPolicy()
         }
-        try select(vhost)
-        note(file, parameters.filter { $0.json["component"]?.text != "operator_policy" })
+        limits = parameters.filter { $0.component == VirtualHostSetting.component }
+        for entry in named { _ = try entry.text("name") }
+        note(
+            file,
+            parameters.filter { !["operator_policy", VirtualHostSetting.component].contains($0.component) })
     }
 
     private static func entries(_ list: String, in file: JSON) throws(Failure) -> [DefinitionEntry] {
@@ -50,35 +115,15 @@ struct DefinitionsParts {
         }
     }
 
-    /// Keeps what is of one virtual host.
-    private mutating func select(_ vhost: String?) throws(Failure) {
-        let all = exchanges + queues + bindings + policies + operatorPolicies
-        if let vhost {
-            // A file of a single virtual host doesn't name it.
-            guard all.isEmpty || all.contains(where: { $0.vhost == nil || $0.vhost == vhost }) else {
-                throw Failure(
-                    .notFound,
-                    "the file has nothing of virtual host '\(vhost.printable)'; nothing was imported")
-            }
-        } else if let other = all.first(where: { ($0.vhost ?? "/") != "/" }) {
-            let names = Set(all.map { $0.vhost ?? "/" }).sorted().map { "'\($0.printable)'" }
-            throw Failure(
-                .refused,
-                "\(other.name) is of virtual host '\((other.vhost ?? "").printable)', and this version has '/' only; "
-                    + "say --vhost with one of \(names.joined(separator: ", ")) to import what is of it; "
-                    + "nothing was imported"
-            )
-        }
-        func isMeant(_ entry: DefinitionEntry) -> Bool { entry.vhost == nil || entry.vhost == vhost ?? "/" }
-        exchanges = exchanges.filter(isMeant)
-        queues = queues.filter(isMeant)
-        bindings = bindings.filter(isMeant)
-        policies = policies.filter(isMeant)
-        operatorPolicies = operatorPolicies.filter(isMeant)
-        let count = exchanges.count + queues.count + bindings.count + policies.count + operatorPolicies.count
-        if count < all.count {
-            notes.append("\(counted(all.count - count, "definition")) of other virtual hosts left out")
-        }
+    /// All that is of a virtual host.
+    var declared: [DefinitionEntry] {
+        exchanges + queues + bindings + policies + operatorPolicies + limits + permissions
+    }
+
+    /// The names of all virtual hosts of the file.
+    var virtualHosts: [String] {
+        let names = named.compactMap { $0.json["name"]?.text } + declared.map { $0.vhost ?? here }
+        return Set(names).sorted()
     }
 
     private mutating func note(_ file: JSON, _ parameters: [DefinitionEntry]) {
@@ -88,8 +133,9 @@ struct DefinitionsParts {
             }
         }
         for parameter in parameters {
-            let component = parameter.json["component"]?.text ?? "?"
-            notes.append("\(parameter.name) of '\(component.printable)' is left out: this version has none")
+            notes.append(
+                "\(parameter.name) of '\((parameter.component ?? "?").printable)' is left out: this version has none"
+            )
         }
     }
 }
@@ -104,6 +150,8 @@ struct DefinitionEntry {
 
     /// The virtual host that it is of; `nil` where the file doesn't say.
     var vhost: String? { json["vhost"]?.text }
+    /// What a parameter is for.
+    var component: String? { json["component"]?.text }
 
     /// As sentences name it.
     var name: String {
@@ -119,6 +167,9 @@ struct DefinitionEntry {
             let with = key.isEmpty ? "" : " with '\(key.printable)'"
             return
                 "binding of exchange '\(source.printable)' to \(kind.printable) '\(target.printable)'\(with)"
+        }
+        if list == "permissions", let user = json["user"]?.text {
+            return "permission of user '\(user.printable)'"
         }
         return json["name"]?.text.map { "\(noun) '\($0.printable)'" } ?? "\(noun) \(place) of the file"
     }

@@ -5,7 +5,7 @@
 import Leveret
 import LeveretWire
 
-/// What is to be declared, in an order that goes.
+/// What is to be declared, virtual host by virtual host and in an order that goes.
 struct DefinitionsPlan {
     /// One thing to declare.
     struct Step {
@@ -15,26 +15,52 @@ struct DefinitionsPlan {
         var request: LineRequest
     }
 
-    private(set) var steps: [Step] = []
+    /// What is to be declared in one virtual host.
+    struct Part {
+        /// Its name.
+        var vhost: String
+        var steps: [Step] = []
+    }
+
+    private(set) var parts: [Part] = []
+    /// What the part that is being read declares.
+    var steps: [Step] = []
     /// What is left out and why, a sentence each.
-    private(set) var notes: [String] = []
+    var notes: [String] = []
 
     /// Reads a file.
     ///
-    /// - Parameter vhost: Only what is of this virtual host; `nil` takes a file that has things of `/` only.
-    /// - Throws: `Failure`, naming the entry that is wrong, or the virtual hosts that stand in the way.
+    /// - Parameter vhost: Only what is of this virtual host; `nil` takes all.
+    /// - Throws: `Failure`, naming the entry that is wrong.
     init(_ file: JSON, vhost: String?) throws(Failure) {
         guard case .object = file else {
             throw Failure(
                 .refused, "this is no definitions file: it must be one JSON object; nothing was imported")
         }
-        let parts = try DefinitionsParts(file, vhost: vhost)
-        notes = parts.notes
-        for entry in parts.exchanges { try addExchange(entry) }
-        for entry in parts.queues { try addQueue(entry) }
-        for entry in parts.bindings { try addBinding(entry) }
-        for entry in parts.policies { try addPolicy(entry, isOperator: false) }
-        for entry in parts.operatorPolicies { try addPolicy(entry, isOperator: true) }
+        let read = try DefinitionsParts.read(file, vhost: vhost)
+        notes = read.notes
+        for entry in read.users { try addUser(entry) }
+        if !steps.isEmpty { try finishPart("/") }
+        for part in read.parts {
+            for entry in part.permissions { try addPermission(entry, in: part.vhost) }
+            for entry in part.exchanges { try addExchange(entry) }
+            for entry in part.queues { try addQueue(entry) }
+            for entry in part.bindings { try addBinding(entry) }
+            for entry in part.policies { try addPolicy(entry, isOperator: false) }
+            for entry in part.operatorPolicies { try addPolicy(entry, isOperator: true) }
+            for entry in part.limits { try addLimits(entry, of: part.vhost) }
+            try finishPart(part.vhost)
+        }
+    }
+
+    /// What has been read is what is to be declared there.
+    private mutating func finishPart(_ vhost: String) throws(Failure) {
+        try checkLengths()
+        parts.append(Part(vhost: vhost, steps: steps))
+        steps = []
+    }
+
+    private func checkLengths() throws(Failure) {
         let lineBytesMax = LineLimits().lineBytesMax
         for step in steps where step.request.bytes.count > lineBytesMax {
             throw Failure(
@@ -128,6 +154,28 @@ struct DefinitionsPlan {
         steps.append(Step(name: entry.name, kind: isOperator ? .operatorPolicy : .policy, request: request))
     }
 
+    private mutating func addLimits(_ entry: DefinitionEntry, of vhost: String) throws(Failure) {
+        var request = LineRequest("LIMIT").word("vhost").argument(vhost)
+        for setting in try entry.fields("value") {
+            guard VirtualHostSetting.names.contains(setting.name) else {
+                notes.append(
+                    "virtual host '\(vhost.printable)' has the limit '\(setting.name.printable)', which means nothing "
+                        + "here: it is left out")
+                continue
+            }
+            guard let most = setting.value.int else {
+                throw entry.wrong("value", "an object of whole numbers")
+            }
+            // RabbitMQ writes no limit as a negative one.
+            guard most >= 0 else { continue }
+            request =
+                setting.name == "max-queues"
+                ? request.option("max-queues", most) : request.option("max-connections", most)
+        }
+        let name = "the limits of virtual host '\(vhost.printable)'"
+        steps.append(Step(name: name, kind: .limits, request: request))
+    }
+
     // MARK: - Steps
 
     private static let known = Set(
@@ -162,12 +210,17 @@ struct DefinitionsPlan {
 
 /// What definitions declare.
 enum DefinitionKind: CaseIterable {
-    case exchange, queue, binding, policy, operatorPolicy
+    case user, userLimit, vhost, permission, exchange, queue, binding, policy, operatorPolicy, limits
 
     /// `1 queue`, `2 policies`.
     func counted(_ count: Int) -> String {
         let noun =
             switch self {
+            case .user: "user"
+            case .userLimit: "user limit"
+            case .permission: "permission"
+            case .vhost: "virtual host"
+            case .limits: count == 1 ? "virtual host with limits" : "virtual hosts with limit"
             case .exchange: "exchange"
             case .queue: "queue"
             case .binding: "binding"

@@ -14,8 +14,8 @@ enum Columns {
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
         .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
-        .shown("deduplicated", .number), .shown("limits", .tally), .hidden("log_level"),
-        .shown("alarms", .sentences),
+        .shown("deduplicated", .number), .shown("logins_refused", .number), .shown("limits", .tally),
+        .hidden("log_level"), .shown("alarms", .sentences),
     ]
 
     /// `queues`.
@@ -79,7 +79,14 @@ enum Columns {
     /// `connections list`.
     static let connections: [Column] = [
         .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
-        .shown("unacked", .number),
+        .shown("unacked", .number), .shown("vhost"), .shown("user"),
+    ]
+
+    /// `vhost list`.
+    static let virtualHosts: [Column] = [
+        .shown("name"), .shown("queues", .number), .shown("ready", .number), .shown("unacked", .number),
+        .shown("delayed", .number), .shown("connections", .number), .shown("max_queues", .number),
+        .shown("max_connections", .number),
     ]
 
     /// `policy list`.
@@ -87,6 +94,18 @@ enum Columns {
         .shown("name"), .shown("pattern"), .shown("priority", .number), .shown("operator"),
         .shown("apply_to"), .shown("definition", .nested), .shown("queues", .number),
         .shown("exchanges", .number),
+    ]
+
+    /// `user list`.
+    static let users: [Column] = [
+        .shown("name"), .shown("tags", .sentences), .shown("connections", .number),
+        .shown("channels", .number),
+        .shown("max_connections", .number), .shown("max_channels", .number),
+    ]
+
+    /// `permission list`.
+    static let permissions: [Column] = [
+        .shown("user"), .shown("vhost"), .shown("configure"), .shown("write"), .shown("read"),
     ]
 
     /// `why`.

@@ -7,13 +7,22 @@ struct TopLink {
     /// Messages that the peek view shows.
     private static let messagesMax = 100
 
-    private let address: ServerAddress
+    private let target: ServerTarget
+    private let login: Login?
     private var client: LineClient?
 
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
-    init(_ address: ServerAddress) throws(Failure) {
-        self.address = address
-        client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
+    init(_ target: ServerTarget, as login: Login?) throws(Failure) {
+        self.target = target
+        self.login = login
+        client = try Self.connect(target, login)
+    }
+
+    private static func connect(_ target: ServerTarget, _ login: Login?) throws(Failure) -> LineClient {
+        let client = try LineClient(
+            target.address, as: login, silenceMillisecondsMax: silenceMillisecondsMax)
+        try client.enter(target.virtualHost)
+        return client
     }
 
     /// Asks for what the view needs, and no more; `model` learns it, or why not.
@@ -72,7 +81,7 @@ struct TopLink {
 
     private mutating func open() throws(Failure) -> ServerSource {
         if let client { return ServerSource(client) }
-        let client = try LineClient(address, silenceMillisecondsMax: Self.silenceMillisecondsMax)
+        let client = try Self.connect(target, login)
         self.client = client
         return ServerSource(client)
     }

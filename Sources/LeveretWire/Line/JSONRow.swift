@@ -70,6 +70,11 @@ struct JSONRow {
         if let time, time != .distantFuture { field(name, time.iso8601) } else { null(name) }
     }
 
+    /// A number; null where there is none.
+    mutating func field(_ name: String, limit: Int?) {
+        if let limit { field(name, limit) } else { null(name) }
+    }
+
     mutating func null(_ name: String) {
         guard key(name) else { return }
         JSONText.append(plain: "null", to: &bytes)

@@ -25,7 +25,7 @@ struct LineArguments {
         for token in tokens {
             let isRequired = positional.count < verb.arguments.lowerBound
             let isOptional = positional.count < verb.arguments.upperBound
-            if isRequired || (isOptional && token.equals == nil && options.isEmpty && headers.isEmpty) {
+            if isRequired || (isOptional && !isOption(token) && options.isEmpty && headers.isEmpty) {
                 positional.append(token)
             } else {
                 try add(option: token)
@@ -36,7 +36,23 @@ struct LineArguments {
         }
     }
 
+    /// It looks like an option. A verb without any has arguments only, and a password may have any character.
+    private func isOption(_ token: LineToken) -> Bool {
+        guard let equals = token.equals else { return false }
+        if verb.hasSecret {
+            return String(validating: token.bytes[..<equals], as: UTF8.self).map(verb.options.contains)
+                ?? false
+        }
+        return !verb.options.isEmpty || verb.takesHeaders || verb.takesExtraArguments
+    }
+
     private mutating func add(option token: LineToken) throws(BrokerError) {
+        guard !verb.hasSecret || isOption(token) else {
+            throw BrokerError(
+                .syntaxError,
+                "an argument is one too many; quote a password with spaces in it, or send it as a body {N}; the "
+                    + "syntax is: \(verb.syntax)")
+        }
         guard !token.beginsQuoted else { throw tooMany(token) }
         guard
             let name = String(validating: token.bytes[..<(token.equals ?? token.bytes.count)], as: UTF8.self)

@@ -28,7 +28,9 @@ public struct LineDecoder: Sendable {
         case broken
     }
 
-    private let limits: LineLimits
+    private var limits: LineLimits
+    /// While set, a body of more than a password's length is passed over and its request refused with this.
+    private var bodyRefusal: BrokerError?
     private var state = State.line
     private var buffer = ByteBuffer()
     /// What came while `buffer` ended in the middle of a request.
@@ -41,6 +43,13 @@ public struct LineDecoder: Sendable {
 
     /// A decoder at the beginning of a stream.
     public init(limits: LineLimits) { self.limits = limits }
+
+    /// Refuses larger bodies than passwords with `error`, unread; with `nil` no more.
+    mutating func refuseBodies(with error: BrokerError?, limits: LineLimits) {
+        bodyRefusal = error
+        self.limits = limits
+        if error != nil { self.limits.bodyBytesMax = min(limits.bodyBytesMax, LineLimits.passwordBytesMax) }
+    }
 
     /// True in the middle of a line or of a body.
     public var isInsideRequest: Bool {
@@ -185,7 +194,7 @@ public struct LineDecoder: Sendable {
     /// Looks at the line at the reader index.
     private mutating func line() -> LineInput? {
         let look = buffer.withUnsafeReadableBytes { bytes in
-            Self.look(bytes, scanned: &scanned, limits: limits, memo: &memo)
+            Self.look(bytes, scanned: &scanned, limits: limits, bodyRefusal, memo: &memo)
         }
         switch look {
         case .more(let count):
@@ -211,6 +220,7 @@ public struct LineDecoder: Sendable {
         _ bytes: UnsafeRawBufferPointer,
         scanned: inout Int,
         limits: LineLimits,
+        _ bodyRefusal: BrokerError?,
         memo: inout LinePublishMemo
     ) -> Look {
         // A CR may stand before the LF and is no part of the line.
@@ -233,7 +243,7 @@ public struct LineDecoder: Sendable {
         if let quick = LineQuick(line, limits: limits, memo: &memo) {
             return finish(quick, bytes, bodyStart: feed + 1)
         }
-        return slow(line, bytes, bodyStart: feed + 1, limits: limits)
+        return slow(line, bytes, bodyStart: feed + 1, limits: limits, bodyRefusal)
     }
 
     private static func tooLong(_ limits: LineLimits) -> BrokerError {
@@ -256,7 +266,8 @@ public struct LineDecoder: Sendable {
         _ line: UnsafeRawBufferPointer,
         _ bytes: UnsafeRawBufferPointer,
         bodyStart: Int,
-        limits: LineLimits
+        limits: LineLimits,
+        _ bodyRefusal: BrokerError?
     ) -> Look {
         let cut: LineTokens
         do throws(LineTokens.Failure) {
@@ -275,7 +286,7 @@ public struct LineDecoder: Sendable {
             case .counted(let length):
                 guard length <= limits.bodyBytesMax else {
                     let text = "a body of \(length) bytes is over the limit of \(limits.bodyBytesMax)"
-                    throw BrokerError(.preconditionFailed, text)
+                    throw bodyRefusal ?? BrokerError(.preconditionFailed, text)
                 }
                 return withBody(bytes, from: bodyStart, length: length, tag: cut.tag) {
                     (body) throws(BrokerError) in try head.command(body: body)
@@ -325,6 +336,7 @@ extension LineHead {
             return .submit(.move(move), .plain)
         case .restore(let queue):
             return .submit(.restore(try MessageDocument.read(body, for: queue)), .plain)
+        case .password(let command): return .password(try command.with(password: body))
         case .complete(let command): return command
         }
     }

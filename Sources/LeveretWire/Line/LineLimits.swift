@@ -42,6 +42,8 @@ public struct LineLimits: Sendable, Hashable {
     static let errorTextBytesMax = 1024
     /// Bytes of the names in `fields=`.
     static let fieldNamesBytesMax = 1024
+    /// Bytes of a password.
+    static let passwordBytesMax = 1024
     /// Bytes of a condition or a query; a line is never longer.
     static let queryTextBytesMax = 8192
 }

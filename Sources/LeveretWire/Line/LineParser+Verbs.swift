@@ -13,6 +13,7 @@ extension LineArguments {
     private static let priorities = Int64(Int32.min)...Int64(Int32.max)
     private static let leases = 1...QueueSettings.millisecondsMax
     private static let milliseconds = 0...QueueSettings.millisecondsMax
+    private static let counts = 0...Int64(Int32.max)
 
     /// PUB.
     func publish() throws(BrokerError) -> LinePublish {
@@ -146,6 +147,20 @@ extension LineArguments {
             throw wrongSyntax("LOG knows no level '\(positional[0].shown)'")
         }
         return .setLogLevel(level)
+    }
+
+    /// VHOST, CREATE and LIMIT.
+    func virtualHost() throws(BrokerError) -> Request {
+        if verb == .vhost { return .enter(VirtualHostName(try name(0, "vhost's name"))) }
+        guard positional[0].text?.lowercased() == "vhost" else {
+            throw wrongSyntax("\(verb.rawValue.uppercased()) knows vhost, not '\(positional[0].shown)'")
+        }
+        let name = VirtualHostName(try name(1, "vhost's name"))
+        guard verb == .limit else { return .createVirtualHost(name) }
+        let limits = VirtualHostLimits(
+            queuesMax: try number("max-queues", in: Self.counts).map { Int($0) },
+            connectionsMax: try number("max-connections", in: Self.counts).map { Int($0) })
+        return .limitVirtualHost(name, limits)
     }
 
     private func position() throws(BrokerError) -> MessageNumber {
@@ -374,10 +389,13 @@ extension LineArguments {
     private func drop() throws(BrokerError) -> Request {
         let name = try name(1, "name")
         let kind = positional[0].shown.lowercased()
-        guard kind == "policy" ? !has("if-empty") && !has("if-unused") : !has("operator") else {
+        let hasCondition = has("if-empty") || has("if-unused")
+        guard kind == "policy" || kind == "vhost" ? !hasCondition : true, kind == "policy" || !has("operator")
+        else {
             throw wrongSyntax("if-empty and if-unused are for queues and exchanges, operator is for policies")
         }
         switch kind {
+        case "vhost": return .deleteVirtualHost(VirtualHostName(name))
         case "policy": return .deletePolicy(name, isOperator: try flag("operator"))
         case "queue":
             return .deleteQueue(
@@ -393,7 +411,8 @@ extension LineArguments {
                 )
             }
             return .deleteExchange(ExchangeName(name), ifUnused: try flag("if-unused"))
-        default: throw wrongSyntax("DROP knows queue, exchange and policy, not '\(positional[0].shown)'")
+        default:
+            throw wrongSyntax("DROP knows queue, exchange, policy and vhost, not '\(positional[0].shown)'")
         }
     }
 }

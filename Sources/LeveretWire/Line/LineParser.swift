@@ -21,11 +21,13 @@ public enum LineCommand: Sendable {
     case help(verb: String?)
     /// `QUIT`.
     case quit
+    /// `AUTH`, and those of `USER` that are about a password.
+    indirect case password(PasswordCommand)
 
     /// False for what may be said at any time, also between BEGIN and COMMIT.
     var isPartOfTransaction: Bool {
         switch self {
-        case .submit, .begin, .commit, .rollback: true
+        case .submit, .begin, .commit, .rollback, .password: true
         case .hello, .ping, .help, .quit: false
         }
     }
@@ -72,6 +74,8 @@ enum LineHead {
     case move(Move)
     /// `IMPORT`, whose body is the message as JSON.
     case restore(QueueName)
+    /// A request whose body is a password.
+    indirect case password(PasswordCommand)
     /// A request without a body.
     case complete(LineCommand)
 }
@@ -138,6 +142,9 @@ extension LineHead {
                     .syntaxError, "IMPORT needs a body: the message as JSON, :json or {N} and N bytes")
             }
             return .restore(QueueName(try arguments.name(0, "queue's name")))
+        case .auth: return try arguments.logIn(hasBody: hasBody)
+        case .user: return try arguments.user(hasBody: hasBody)
+        case .permission: return .complete(.submit(.administer(try arguments.permission()), .plain))
         case .hello: return .complete(.hello(name: try arguments.text("name")))
         case .ping: return .complete(.ping)
         case .begin: return .complete(.begin)
@@ -158,6 +165,7 @@ extension LineHead {
         case .cancel: return .complete(.submit(try arguments.cancelMessage(), .plain))
         case .kill: return .complete(.submit(try arguments.kill(), .plain))
         case .log: return .complete(.submit(try arguments.logLevel(), .plain))
+        case .vhost, .create, .limit: return .complete(.submit(try arguments.virtualHost(), .plain))
         case .list, .stat, .why, .route, .sql:
             return .complete(.submit(try arguments.listing(), try arguments.listingForm()))
         case .exchange, .queue, .bind, .unbind, .bindx, .unbindx, .policy, .pause, .resume, .purge, .drop:

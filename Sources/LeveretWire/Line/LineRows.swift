@@ -117,6 +117,20 @@ enum LineRows {
         json.field("since", time: row.since)
         json.field("consumers", row.consumers)
         json.field("unacked", row.unacked)
+        json.field("vhost", row.virtualHost.rawValue)
+        json.field("user", text: row.user?.rawValue)
+        json.end()
+    }
+
+    static func virtualHost(_ row: VirtualHostInfo, to json: inout JSONRow) {
+        json.field("name", row.name.rawValue)
+        json.field("queues", row.queues)
+        json.field("ready", row.ready)
+        json.field("unacked", row.unacked)
+        json.field("delayed", row.delayed)
+        json.field("connections", row.connections)
+        json.field("max_queues", limit: row.limits.queuesMax)
+        json.field("max_connections", limit: row.limits.connectionsMax)
         json.end()
     }
 
@@ -129,6 +143,35 @@ enum LineRows {
         json.field("queues", row.queues)
         json.field("apply_to", row.policy.appliesTo.rawValue)
         json.field("exchanges", row.exchanges)
+        json.end()
+    }
+
+    static func user(_ row: UserInfo, to json: inout JSONRow) {
+        json.field("name", row.name.rawValue)
+        json.field("tags", .array(row.tags.map { .string($0) }))
+        json.field("connections", row.connections)
+        json.field("channels", row.sessions)
+        json.field("max_connections", limit: row.limits.connectionsMax)
+        json.field("max_channels", limit: row.limits.sessionsMax)
+        json.end()
+    }
+
+    static func permission(_ row: UserPermission, to json: inout JSONRow) {
+        json.field("user", row.user.rawValue)
+        json.field("vhost", row.vhost.rawValue)
+        json.field("configure", row.configure)
+        json.field("write", row.write)
+        json.field("read", row.read)
+        json.end()
+    }
+
+    /// A row of USER export, the only place where what stands for a password is shown.
+    static func userDefinition(_ row: UserDefinition, to json: inout JSONRow) {
+        json.field("name", row.name.rawValue)
+        json.field("hash", row.passwordHash)
+        json.field("tags", .array(row.tags.map { .string($0) }))
+        json.field("max_connections", limit: row.limits.connectionsMax)
+        json.field("max_channels", limit: row.limits.sessionsMax)
         json.end()
     }
 
@@ -190,6 +233,7 @@ enum LineRows {
         json.field("in_rate", rate: row.publishRate)
         json.field("out_rate", rate: row.deliverRate)
         json.field("deduplicated", row.deduplicated)
+        json.field("logins_refused", row.loginsRefused)
         json.field("limits", .table(row.limits))
         json.field("log_level", text: row.logLevel?.rawValue)
         json.field("alarms", .array(row.alarms.map { .string($0) }))

@@ -14,8 +14,11 @@ public struct LineSession: Sendable {
         case needsBytes
         /// Enough for one batch: submit it, send what was written, then call again.
         case batchFull
-        /// Too many replies are owed, or the talk is ending: call again when answers have been written.
+        /// Too many replies are owed, the talk is ending or a password is being looked at: call again when answers
+        /// have been written.
         case blocked
+        /// There is a `passwordRequest`: submit what came before it, then see to that.
+        case password
     }
 
     struct Tagged: Sendable {
@@ -29,9 +32,9 @@ public struct LineSession: Sendable {
     /// Tickets of tagged requests have this bit.
     static let taggedBit: UInt64 = 1 << 63
 
-    private let limits: LineLimits
+    let limits: LineLimits
     private let version: String
-    private var decoder: LineDecoder
+    var decoder: LineDecoder
     var writer = LineWriter()
     var replies = LineReplies()
     /// Forms of untagged requests whose reply isn't plain.
@@ -50,7 +53,12 @@ public struct LineSession: Sendable {
     /// Set between BEGIN and COMMIT or ROLLBACK.
     private var transaction: LineTransaction?
     private var isEnding = false
+    /// What everything but a login is refused with; `nil` once the client may ask.
+    var loginRefusal: BrokerError?
 
+    /// A password that is to be compared or hashed, which takes long and is for another thread. Nothing more is decoded
+    /// until one of `loggedIn`, `passwordRefused` and `passwordHashed` says what came of it.
+    public internal(set) var passwordRequest: PasswordRequest?
     /// The name that the client gave itself with HELLO.
     public private(set) var clientName: String?
     /// A request was understood or refused: this is a client, not a port scan.
@@ -58,11 +66,18 @@ public struct LineSession: Sendable {
     /// The error for which the talk is ending, if it ends for one.
     public private(set) var violation: BrokerError?
 
-    /// A session at the beginning of a connection; `version` is shown by HELLO.
-    public init(limits: LineLimits = LineLimits(), version: String) {
+    /// A session at the beginning of a connection.
+    ///
+    /// - Parameters:
+    ///   - version: What HELLO shows.
+    ///   - loginRefusal: What everything but HELLO, AUTH, PING, HELP and QUIT is refused with until the client has
+    ///     logged in; `nil` where it need not.
+    public init(limits: LineLimits = LineLimits(), version: String, loginRefusal: BrokerError? = nil) {
         self.limits = limits
         self.version = version
+        self.loginRefusal = loginRefusal
         decoder = LineDecoder(limits: limits)
+        if let loginRefusal { decoder.refuseBodies(with: loginRefusal, limits: limits) }
     }
 
     /// True in the middle of a request: silence now is a client that hangs.
@@ -82,7 +97,8 @@ public struct LineSession: Sendable {
     /// False while so many replies are owed that nothing more should be read.
     public var wantsBytes: Bool {
         isEnding
-            || (replies.count < limits.untaggedWaitingMax && tagged.count < limits.taggedWaitingMax
+            || (passwordRequest == nil && replies.count < limits.untaggedWaitingMax
+                && tagged.count < limits.taggedWaitingMax
                 && listingsWaiting < limits.listingsWaitingMax
                 && replies.heldBytes < limits.heldReplyBytesMax)
     }
@@ -110,6 +126,10 @@ public struct LineSession: Sendable {
             guard let input = decoder.next() else { return .needsBytes }
             hasSpoken = true
             switch input {
+            case .request(let tag, let command) where loginRefusal != nil && !command.isForEverybody:
+                reply(to: tag, out: &out) { [loginRefusal] prefix, out in
+                    if let loginRefusal { LineWriter.error(loginRefusal, prefix: prefix, to: &out) }
+                }
             case .request(let tag, let command) where transaction != nil && command.isPartOfTransaction:
                 bytes += transact(command, tag, into: &submissions, out: &out)
             case .request(let tag, .submit(let request, let form)):
@@ -122,6 +142,9 @@ public struct LineSession: Sendable {
                     if case .route = request { paged[submission.ticket.rawValue] = (request, form, 0) }
                     return .batchFull
                 }
+            case .request(let tag, .password(let command)):
+                passwordRequest = PasswordRequest(ticket: ticket(tag, .plain), command: command)
+                return .password
             case .request(let tag, let command):
                 reply(to: tag, out: &out) { [version, limits] prefix, out in
                     Self.answer(command, prefix: prefix, version: version, limits: limits, out: &out)
@@ -218,7 +241,7 @@ public struct LineSession: Sendable {
         case .hello(let name): if let name { clientName = name }
         case .quit: takeNoMore()
         case .begin: transaction = LineTransaction()
-        case .ping, .help, .commit, .rollback, .submit: break
+        case .ping, .help, .commit, .rollback, .submit, .password: break
         }
     }
 
@@ -234,7 +257,7 @@ public struct LineSession: Sendable {
             let sizes = "max-line=\(limits.lineBytesMax) max-body=\(limits.bodyBytesMax)"
             LineWriter.line("OK leveret 1 version=\(version) \(sizes)", prefix: prefix, to: &out)
         case .help(let verb): help(verb, prefix: prefix, out: &out)
-        case .ping, .quit, .begin, .submit: LineWriter.line("OK", prefix: prefix, to: &out)
+        case .ping, .quit, .begin, .submit, .password: LineWriter.line("OK", prefix: prefix, to: &out)
         case .commit, .rollback:
             let error = BrokerError(.commandInvalid, "no transaction is open; BEGIN opens one")
             LineWriter.error(error, prefix: prefix, to: &out)
@@ -284,6 +307,10 @@ public struct LineSession: Sendable {
         case .begin:
             let error = BrokerError(
                 .commandInvalid, "a transaction is open already; COMMIT or ROLLBACK it first")
+            say(transaction?.refuse(error, tag: tag), "OK")
+        case .password:
+            let error = BrokerError(
+                .commandInvalid, "passwords have no place in a transaction; COMMIT or ROLLBACK it first")
             say(transaction?.refuse(error, tag: tag), "OK")
         case .hello, .ping, .help, .quit: break
         }

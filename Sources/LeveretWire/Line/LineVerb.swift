@@ -6,11 +6,14 @@
 
 /// What a request can ask for.
 enum LineVerb: String, CaseIterable, Sendable {
-    case hello, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject, touch
+    case hello, auth, exchange, queue, bind, unbind, bindx, unbindx, pub, get, sub, unsub, ack, nack, reject,
+        touch
     case begin, commit, rollback
     case export
     case `import`
-    case policy, peek, edit, cancel, move, replay, pause, resume, purge, drop, list, stat, why, route, sql,
+    case user, permission
+    case policy, vhost, create, limit, peek, edit, cancel, move, replay, pause, resume, purge, drop, list,
+        stat, why, route, sql,
         kill, log,
         ping,
         help,
@@ -20,6 +23,7 @@ enum LineVerb: String, CaseIterable, Sendable {
     var syntax: String {
         switch self {
         case .hello: "HELLO [name=text]"
+        case .auth: "AUTH user password|{N}"
         case .exchange:
             "EXCHANGE name direct|topic|fanout|headers|x-delayed-message [durable=no] [auto-delete] "
                 + "[internal] [alternate=e] [deduplicate=ms] [x-NAME=v]"
@@ -51,12 +55,20 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .begin: "BEGIN"
         case .commit: "COMMIT"
         case .rollback: "ROLLBACK"
+        case .user:
+            "USER add name password|{N} [tags=a,b] | passwd name password|{N} | tags name a,b | "
+                + "limit name [max-connections=n] [max-channels=n] | delete name | "
+                + "import name hash=text [tags=a,b] | export"
+        case .permission: "PERMISSION set user vhost configure write read | clear user vhost"
         case .policy:
             "POLICY name pattern [apply-to=all|queues|exchanges|classic_queues|quorum_queues] [priority=n] "
                 + "[operator] [alternate=e] [ttl=ms] [expires=ms] [expires-if-empty=ms] [max-length=n] "
                 + "[max-bytes=n] [overflow=drop-head|reject-publish|reject-publish-dlx] "
                 + "[dead-letter-exchange=e] [dead-letter-key=k] [delivery-limit=n] [consumer-timeout=ms] "
                 + "[deduplicate=ms|while-queued] [delayed-retry-type=…] [x-NAME=v]"
+        case .vhost: "VHOST name"
+        case .create: "CREATE vhost name"
+        case .limit: "LIMIT vhost name [max-queues=n] [max-connections=n]"
         case .peek:
             "PEEK queue [n=10] [from=position] [state=ready|unacked|delayed|all] [where=condition] "
                 + "[body=no]"
@@ -74,9 +86,10 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .pause: "PAUSE queue"
         case .resume: "RESUME queue"
         case .purge: "PURGE queue [n=n] [where=condition]"
-        case .drop: "DROP queue|exchange|policy name [if-empty] [if-unused] [operator]"
+        case .drop: "DROP queue|exchange|policy|vhost name [if-empty] [if-unused] [operator]"
         case .list:
-            "LIST queues|exchanges|bindings|consumers|connections|policies [match=glob] "
+            "LIST queues|exchanges|bindings|consumers|connections|policies|vhosts|users|permissions "
+                + "[match=glob] "
                 + "[fields=a,b]"
         case .stat: "STAT [queue] [fields=a,b]"
         case .why: "WHY queue"
@@ -96,12 +109,14 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .hello, .begin, .commit, .rollback, .ping, .quit: 0...0
         case .stat, .help: 0...1
         case .queue, .get, .sub, .unsub, .ack, .nack, .reject, .touch, .peek, .pause, .resume, .purge, .list,
-            .why, .sql, .log, .export, .import:
+            .why, .sql, .log, .export, .import, .vhost:
             1...1
-        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill: 2...2
+        case .exchange, .pub, .route, .drop, .policy, .edit, .cancel, .kill, .create, .limit: 2...2
         case .bind, .unbind, .bindx, .unbindx: 2...3
         case .move: 2...3
-        case .replay: 1...3
+        case .replay, .user: 1...3
+        case .auth: 1...2
+        case .permission: 3...6
         }
     }
 
@@ -139,6 +154,7 @@ enum LineVerb: String, CaseIterable, Sendable {
                 "deduplicate", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max",
                 "delayed-retry-backoff", "delayed-retry-jitter",
             ]
+        case .user: ["tags", "hash", "max-connections", "max-channels"]
         case .peek: ["n", "from", "state", "where", "body"]
         case .export: ["n", "from", "state", "where"]
         case .move, .replay: ["exchange", "key", "n", "where", "position", "if"]
@@ -147,8 +163,9 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .list: ["match", "fields"]
         case .stat: ["fields"]
         case .kill: ["reason"]
+        case .limit: ["max-queues", "max-connections"]
         case .bind, .unbind, .bindx, .unbindx, .unsub, .cancel, .begin, .commit, .rollback, .pause, .resume,
-            .why, .route, .sql, .log, .ping, .help, .quit, .import:
+            .why, .route, .sql, .log, .ping, .help, .quit, .import, .vhost, .create, .auth, .permission:
             []
         }
     }
@@ -165,11 +182,13 @@ enum LineVerb: String, CaseIterable, Sendable {
     var takesExtraArguments: Bool { self == .queue || self == .exchange || self == .policy }
 
     /// It takes a body.
-    var takesBody: Bool { [.pub, .edit, .move, .replay, .import].contains(self) }
+    var takesBody: Bool { [.pub, .edit, .move, .replay, .import, .auth, .user].contains(self) }
+
+    /// One of its arguments may be a password: no error text shows any.
+    var hasSecret: Bool { self == .auth || self == .user }
 
     /// Verbs of the design that this version doesn't have: refused with 540.
     static let later: Set<String> = [
-        "auth", "vhost",
-        "user", "permission", "backup",
+        "backup"
     ]
 }

@@ -21,6 +21,21 @@ public enum ListingRow {
     /// A row of LIST policies.
     public static func policy(_ policy: PolicyInfo) -> String { text { LineRows.policy(policy, to: &$0) } }
 
+    /// A row of LIST vhosts.
+    public static func virtualHost(_ host: VirtualHostInfo) -> String {
+        text { LineRows.virtualHost(host, to: &$0) }
+    }
+
+    /// A row of USER export.
+    public static func user(_ user: UserDefinition) -> String {
+        text { LineRows.userDefinition(user, to: &$0) }
+    }
+
+    /// A row of LIST permissions.
+    public static func permission(_ permission: UserPermission) -> String {
+        text { LineRows.permission(permission, to: &$0) }
+    }
+
     /// A row of PEEK, with its body.
     public static func message(_ message: PeekedMessage) -> String {
         text { LineRows.message(message, withBody: true, to: &$0) }

@@ -1,8 +1,8 @@
 // Watches over what somebody else has written while SQLite compiles and runs it: what it may touch, how long it may
 // take, how much memory. One for each connection of a search; it says no, GuardedDatabase says why.
 //
-// What a user may see is decided here and nowhere else: `tables` is the list for queries, and a condition sees the
-// columns of one view. Rights of users, once there are some, become views that stand before these tables.
+// What may be seen is decided here and nowhere else: `tables` is the list for queries, which only administrators may
+// ask, and a condition sees the columns of one view. Users and their permissions are in neither.
 
 import CSQLite
 

@@ -32,6 +32,8 @@ public struct DatabaseFault: Hashable, Sendable {
         case dedupOrphaned = "dedup_orphaned"
         /// A pause is noted for a queue that doesn't exist.
         case pauseOrphaned = "pause_orphaned"
+        /// A permission is of a user or a virtual host that doesn't exist.
+        case permissionOrphaned = "permission_orphaned"
         /// A number can't be: negative, no number at all, or in use although never given out.
         case numbers
     }

@@ -102,6 +102,7 @@ private struct Verification {
                 problems.append(error.text)
             }
         }
+        try check { () throws(StoreFailure) in _ = try rows.virtualHosts() }
         try check { () throws(StoreFailure) in _ = try rows.exchanges() }
         try check { () throws(StoreFailure) in _ = try rows.queues() }
         try check { () throws(StoreFailure) in _ = try rows.bindings() }

@@ -17,7 +17,10 @@ struct RowRule {
     /// Exchanges that every broker has and no file.
     private static let predeclared =
         "VALUES ('amq.direct'), ('amq.fanout'), ('amq.topic'), ('amq.headers'), ('amq.match')"
-    private static let exchanges = "SELECT name FROM exchange UNION ALL \(predeclared)"
+    /// Those of every virtual host, as `vhost` and `name`.
+    private static let exchanges = """
+        SELECT vhost, name FROM exchange UNION ALL SELECT vhost.id, p.column1 FROM vhost, (\(predeclared)) AS p
+        """
 
     /// The way out for messages that a broker can't take as they are.
     private static let anew =
@@ -93,9 +96,9 @@ struct RowRule {
             kind: .bindingDangling,
             query: """
                 SELECT 'exchange ''' || source || ''' to ' || target_kind || ' ''' || target || ''''
-                FROM binding WHERE source NOT IN (\(exchanges))
-                    OR target_kind = 'queue' AND target NOT IN (SELECT name FROM queue)
-                    OR target_kind = 'exchange' AND target NOT IN (\(exchanges))
+                FROM binding WHERE (vhost, source) NOT IN (\(exchanges))
+                    OR target_kind = 'queue' AND (vhost, target) NOT IN (SELECT vhost, name FROM queue)
+                    OR target_kind = 'exchange' AND (vhost, target) NOT IN (\(exchanges))
                 """,
             title: "bindings from or to what doesn't exist",
             advice: "declare what is missing and unbind it ('leveret unbind'), or restore a backup"),
@@ -103,7 +106,9 @@ struct RowRule {
             kind: .dedupOrphaned, since: 4, isInFlight: true,
             query: """
                 SELECT DISTINCT scope FROM dedup WHERE scope NOT IN (
-                    SELECT 'queue ' || id FROM queue UNION ALL SELECT 'exchange ' || name FROM (\(exchanges))
+                    SELECT 'queue ' || id FROM queue UNION ALL SELECT
+                        CASE vhost WHEN 1 THEN '' ELSE 'vhost ' || vhost || ' ' END || 'exchange ' || name
+                    FROM (\(exchanges))
                 )
                 """,
             title: "ids that are remembered for queues and exchanges that don't exist",
@@ -113,6 +118,16 @@ struct RowRule {
             query: "SELECT queue FROM paused WHERE queue NOT IN (SELECT id FROM queue)",
             title: "pauses of queues that don't exist, by their ids",
             advice: stopAndDelete("paused", "queue NOT IN (SELECT id FROM queue)")),
+        RowRule(
+            kind: .permissionOrphaned, since: 8,
+            query: """
+                SELECT '''' || user || ''' in ''' || vhost || '''' FROM permission
+                WHERE user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)
+                """,
+            title: "permissions of users or virtual hosts that don't exist",
+            advice: stopAndDelete(
+                "permission",
+                "user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)")),
         RowRule(
             kind: .numbers,
             query: """
