@@ -266,7 +266,7 @@ extension Request {
             .list(.users, _, _), .list(.permissions, _, _),
             .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .settle, .touch, .endGet,
             .cancel,
-            .setSessionPrefetch, .recover:
+            .setSessionPrefetch, .recover, .setLogLevel:
             false
         case .status, .list, .publish, .get, .consume, .declareExchange, .deleteExchange, .declareQueue,
             .deleteQueue, .bind, .unbind, .purge, .setPaused, .setPolicy, .deletePolicy, .move, .restore,

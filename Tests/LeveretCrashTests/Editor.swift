@@ -128,11 +128,17 @@ final class Editor {
     private func takes(_ reply: LineReply, _ asked: Asked, _ journal: inout Journal) -> Bool {
         let isDone = reply.line == "OK"
         let isGone = reply.line.hasPrefix("ERR 404 ") || reply.line.hasPrefix("ERR 406 ")
+        // A message that comes back from its delay, or grows, may find no room.
+        let isFull = reply.line.hasPrefix("ERR 506 ") && reply.line.contains(" is full and rejects publishes; ")
         switch asked {
         case .peek: return reply.line.hasPrefix("OK ")
         case .cancel(let key): journal.cancelAnswered(key, isRefused: isGone)
-        case .edit(let key, let edition): if isDone { journal.editAnswered(key, edition: edition) }
-        case .reschedule(let key): if isDone { journal.editAnswered(key, edition: nil) }
+        case .edit(let key, let edition):
+            if isDone { journal.editAnswered(key, edition: edition) }
+            return isDone || isGone || isFull
+        case .reschedule(let key):
+            if isDone { journal.editAnswered(key, edition: nil) }
+            return isDone || isGone || isFull
         }
         return isDone || isGone
     }
