@@ -48,7 +48,7 @@ struct ImportCommand: ParsableCommand {
                 "'\(file.printable)' is no JSON, neither a definitions file nor lines with a message each; nothing was "
                     + "imported")
         }
-        try importDefinitions(try DefinitionsPlan(json, vhost: try server.target.named))
+        try importDefinitions(try DefinitionsPlan(json, vhost: try server.virtualHost))
     }
 
     // MARK: - Definitions

@@ -30,21 +30,28 @@ struct ShellCommand: ParsableCommand {
 
     @OptionGroup var server: ServerOptions
 
+    func validate() throws {
+        // Each command reads the URL by itself.
+        if server.vhost != nil {
+            throw ValidationError("Say the virtual host in the URL: --url leveret://host:port/vhost.")
+        }
+    }
+
     func run() throws {
-        let address = try server.address
+        let target = try server.target
         guard Terminal.isTerminal(Terminal.standardInput) else { return try runLines() }
         guard let terminal = RawTerminal() else {
             throw Failure(
                 .usage, "shell needs a terminal that can move its cursor, or commands on standard input")
         }
         let version = try ServerSource(try server.connect()).status()["version"]?.text ?? ""
-        announce("leveret \(version.printable) at \(address): Tab completes, help lists, Ctrl-D leaves")
+        announce("leveret \(version.printable) at \(target): Tab completes, help lists, Ctrl-D leaves")
         TerminalSignals.listen()
         let url = server.url
         let completion = Completion(tree: .leveret) { command, argument, prefix in
             Self.names(for: command, argument, prefix, url: url)
         }
-        let text = "\(address)".clipped(to: 40) + "> "
+        let text = "\(target)".clipped(to: 40) + "> "
         var prompt = ShellPrompt(text, on: terminal, completion: completion)
         var history = ShellHistory()
         while let line = prompt.line(earlier: history.lines) {

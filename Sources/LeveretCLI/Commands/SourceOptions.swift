@@ -17,10 +17,21 @@ struct TargetOptions: ParsableArguments {
 
     /// Connects to the server, or to one of our own on the file.
     func connect() throws(Failure) -> LineClient {
-        guard let db else { return try server.connect() }
-        let client = try LineClient(try FileServer.start(on: db))
+        guard db != nil else { return try server.connect() }
+        let client = try connectAnywhere()
         try client.enter(server.vhost ?? "/")
         return client
+    }
+
+    /// The same for what is about no virtual host, or about several.
+    func connectAnywhere() throws(Failure) -> LineClient {
+        guard let db else { return try server.connectAnywhere() }
+        return try LineClient(try FileServer.start(on: db))
+    }
+
+    /// The virtual host that was named; `nil` where none was.
+    var virtualHost: String? {
+        get throws(Failure) { try db == nil ? server.target.named : server.vhost }
     }
 }
 
