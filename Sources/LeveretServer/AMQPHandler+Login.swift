@@ -1,5 +1,6 @@
-// Who may use the broker over AMQP, and in which virtual host. Users and passwords are those of the line protocol; where
-// local clients need not log in there, `guest` with the password `guest` may do everything here, as in a new RabbitMQ.
+// Who may use the broker over AMQP, and in which virtual host. Users and passwords are those of the line protocol;
+// where local clients need not log in there, `guest` with the password `guest` may do everything here, as in a new
+// RabbitMQ.
 
 import Leveret
 import LeveretWire

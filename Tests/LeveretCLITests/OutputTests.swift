@@ -158,7 +158,7 @@ private let queues = [
             Columns.status.map(\.name).joined(separator: " ")
                 == "version uptime started now database database_bytes disk_free_bytes resident_bytes message_bytes queues exchanges "
                 + "connections consumers ready unacked delayed published delivered acked unroutable dead parked "
-                + "in_rate out_rate deduplicated limits log_level alarms"
+                + "in_rate out_rate deduplicated logins_refused limits log_level alarms"
         )
     }
 }

@@ -32,9 +32,8 @@ private let longest = String(repeating: "n", count: 255)
         ("LIST", "LIST queues"), ("ROUTE", "ROUTE e k"), ("TOUCH", "TOUCH 1"), ("PAUSE", "PAUSE q"),
         ("RESUME", "RESUME q"), ("WHY", "WHY q"), ("POLICY", "POLICY p x"),
         ("CANCEL", "CANCEL q 1"), ("EDIT", "EDIT q 1 delay=5"), ("SQL", "SQL query"),
-        ("KILL", "KILL connection 1"), ("LOG", "LOG debug"), ("EXPORT", "EXPORT q"),
-        ("KILL", "KILL connection 1"), ("VHOST", "VHOST v"), ("CREATE", "CREATE vhost v"),
-        ("LIMIT", "LIMIT vhost v"),
+        ("KILL", "KILL connection 1"), ("LOG", "LOG debug"), ("EXPORT", "EXPORT q"), ("VHOST", "VHOST v"),
+        ("CREATE", "CREATE vhost v"), ("LIMIT", "LIMIT vhost v"),
     ]
     private static let free = ["HELLO", "PING", "HELP", "STAT", "BEGIN", "COMMIT", "ROLLBACK"]
 

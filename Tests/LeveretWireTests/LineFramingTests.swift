@@ -21,7 +21,7 @@ import Testing
     @Test(arguments: [
         ("FROB {4}\nPING\nPING\n", "503"), ("PUB e {4}\nPING\nPING\n", "502"), ("GET q {0}\n\nPING\n", "502"),
         ("FROB {4}\r\nPING\r\nPING\r\n", "503"), ("PUB e k {11}\n01234567\n89\nPING\n", "406"),
-        ("PUB e k {20}\n0123456789\nPING\nPING\nPING\n", "406"), ("USER {2}\n\n\n\nPING\n", "540"),
+        ("PUB e k {20}\n0123456789\nPING\nPING\nPING\n", "406"), ("BACKUP {2}\n\n\n\nPING\n", "540"),
     ])
     func `the body of a refused request is skipped and the talk stays in step`(text: String, code: String) {
         var talk = Talk(limits: Self.limits)
