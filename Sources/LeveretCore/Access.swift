@@ -146,7 +146,9 @@ final class Access {
     /// True where the user has that right.
     func allows(_ right: Right, _ resource: Resource) -> Bool {
         // Queues for replies, each of one consumer, are nobody else's.
-        if case .queue(let name) = resource, name.rawValue.hasPrefix(QueueName.replies.rawValue) { return true }
+        if case .queue(let name) = resource, name.rawValue.hasPrefix(QueueName.replies.rawValue) {
+            return true
+        }
         let claim = Claim(right: right, resource: resource)
         if let isAllowed = remembered[claim] { return isAllowed }
         let isAllowed = permission?.allows(right, resource.name) ?? false

@@ -129,7 +129,8 @@ final class Editor {
         let isDone = reply.line == "OK"
         let isGone = reply.line.hasPrefix("ERR 404 ") || reply.line.hasPrefix("ERR 406 ")
         // A message that comes back from its delay, or grows, may find no room.
-        let isFull = reply.line.hasPrefix("ERR 506 ") && reply.line.contains(" is full and rejects publishes; ")
+        let isFull =
+            reply.line.hasPrefix("ERR 506 ") && reply.line.contains(" is full and rejects publishes; ")
         switch asked {
         case .peek: return reply.line.hasPrefix("OK ")
         case .cancel(let key): journal.cancelAnswered(key, isRefused: isGone)
