@@ -10,7 +10,8 @@ extension Server {
     ///   is no good.
     public static func check(_ configuration: ServerConfiguration) throws(BrokerError) {
         if let tls = configuration.tls { try TLSIdentity().read(tls) }
-        for address in configuration.addresses {
+        // What was handed over is bound.
+        for address in configuration.addresses where configuration.inheritedSockets.isEmpty {
             switch address {
             case .tls where configuration.tls == nil: throw noCertificate(address)
             case .tcp(let host, let port), .tls(let host, let port):

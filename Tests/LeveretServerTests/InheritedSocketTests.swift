@@ -55,6 +55,17 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: path))
     }
 
+    @Test func `a port that was handed over is not in the way of the server that gets it`() throws {
+        let (descriptor, port) = try Self.tcpSocket()
+        defer { close(descriptor) }
+        var configuration = ServerConfiguration()
+        configuration.addresses = [.tcp(host: "127.0.0.1", port: Int(port))]
+        let error = #expect(throws: BrokerError.self) { try Server.check(configuration) }
+        #expect(error?.text.contains("the port is in use") == true)
+        configuration.inheritedSockets = [InheritedSocket(descriptor: descriptor)]
+        try Server.check(configuration)
+    }
+
     @Test func `what is no listening socket is refused by its number`() async throws {
         let (bound, _) = try Self.tcpSocket(listening: false)
         for socket in [bound, 1 << 20] {

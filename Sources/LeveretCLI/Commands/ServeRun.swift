@@ -29,7 +29,8 @@ struct ServeRun {
 
     /// Serves until SIGTERM or SIGINT.
     func run() async throws {
-        let inherited = try SocketActivation.sockets()
+        var serverConfiguration = settings.server
+        serverConfiguration.inheritedSockets = try SocketActivation.sockets()
         var configuration = Broker.Configuration()
         configuration.store.durability = settings.durability
         configuration.limits.bodyBytesMax = settings.server.limits.line.bodyBytesMax
@@ -42,14 +43,12 @@ struct ServeRun {
         let broker: Broker
         do {
             // A server that can't start leaves no new database behind.
-            if !Input.exists(settings.database) { try Server.check(settings.server) }
+            if !Input.exists(settings.database) { try Server.check(serverConfiguration) }
             broker = try Broker(.file(settings.database), configuration: configuration)
         } catch {
             throw Failure(error)
         }
         do {
-            var serverConfiguration = settings.server
-            serverConfiguration.inheritedSockets = inherited
             let server = Server(broker: broker, configuration: serverConfiguration)
             let addresses = try await server.start()
             Terminal.write(
