@@ -66,8 +66,9 @@ struct AMQPFrameDecoder {
             throw .frameError("type \(type), all octets = <<>>: unknown_frame")
         }
         let size = Int(length)
-        let sizeMax = frameBytesMax - AMQPLimits.frameOverhead
-        guard size <= sizeMax else {
+        // Some clients count only what a frame carries; as in RabbitMQ they get away with it.
+        guard size <= frameBytesMax else {
+            let sizeMax = frameBytesMax - AMQPLimits.frameOverhead
             throw .frameError("type \(type), all octets = <<>>: {frame_too_large,\(size),\(sizeMax)}")
         }
         guard buffer.readableBytes >= Self.headBytes + size + 1,
