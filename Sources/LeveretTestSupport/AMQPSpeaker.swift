@@ -78,6 +78,13 @@ package indirect enum AMQPItem: Sendable {
     case long(String)
     case table([(String, AMQPField)])
 
+    /// It as it is sent.
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        write(to: &bytes)
+        return bytes
+    }
+
     func write(to bytes: inout [UInt8]) {
         func integer(_ value: some FixedWidthInteger) {
             withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
