@@ -180,12 +180,8 @@ struct AMQPChannel: Sendable {
         _ publish: AMQPPublish, _ context: AMQPContext, into submissions: inout [Submission]
     ) throws(AMQPFailure) {
         var publish = publish
-        if let shared = publish.message.shared {
-            try publish.check(user: context.user)
-            if shared.properties.replyTo == AMQPDirectReply.queue {
-                publish.message = try withReplyAddress(publish.message)
-            }
-        }
+        if let fault = publish.fault { throw fault }
+        if publish.wantsReply { publish.message = try withReplyAddress(publish.message) }
         switch mode {
         case .plain:
             submissions.append(

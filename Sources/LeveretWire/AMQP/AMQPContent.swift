@@ -8,6 +8,10 @@ import NIOCore
 struct AMQPPublish: Sendable {
     var message: Message
     var isMandatory: Bool
+    /// Its answer is to come by direct reply-to.
+    var wantsReply: Bool
+    /// Why RabbitMQ takes no message with these properties.
+    var fault: AMQPFailure?
 }
 
 /// The names and properties of the last publishes of a connection, by their bytes.
@@ -26,6 +30,8 @@ struct AMQPPublishMemo: Sendable {
     struct Properties: Sendable {
         var shared: SharedProperties?
         var isPersistent: Bool
+        var wantsReply = false
+        var fault: AMQPFailure?
     }
 
     private var nameBytes: [UInt8] = []
@@ -48,21 +54,23 @@ struct AMQPPublishMemo: Sendable {
         return names
     }
 
-    /// Decodes a property list.
-    mutating func properties(_ bytes: ByteBuffer) throws(AMQPFailure) -> Properties {
+    /// Decodes a property list, and checks it for this user.
+    mutating func properties(_ bytes: ByteBuffer, user: String) throws(AMQPFailure) -> Properties {
         let place = bytes.withUnsafeReadableBytes { bytes in known.firstIndex { bytes.equals($0.bytes) } }
         if let place { return known[place].properties }
         let encoded = Array(bytes.readableBytesView)
-        let new: Properties
+        var new = Properties(isPersistent: false)
         do throws(BrokerError) {
             let (properties, isPersistent) = try PropertiesCodec.decode(encoded)
-            let isRepeated = properties?.messageID == nil && properties?.correlationID == nil
-            let shared =
-                PropertiesCodec.isPlain(encoded)
-                ? nil
-                : SharedProperties(
-                    properties ?? MessageProperties(), isRepeated: isRepeated, encoded: encoded)
-            new = Properties(shared: shared, isPersistent: isPersistent)
+            new.isPersistent = isPersistent
+            if !PropertiesCodec.isPlain(encoded) {
+                let properties = properties ?? MessageProperties()
+                new.shared = SharedProperties(
+                    properties, isRepeated: properties.messageID == nil && properties.correlationID == nil,
+                    encoded: encoded)
+                new.wantsReply = properties.replyTo == AMQPDirectReply.queue
+                new.fault = Self.fault(of: properties, user: user)
+            }
         } catch {
             throw AMQPFailure(.syntaxError, error.text, .basicPublish)
         }
@@ -100,7 +108,7 @@ enum AMQPContent: Sendable {
 
     /// Takes a content header. Returns the message where it has no body.
     mutating func header(
-        _ payload: ByteBuffer, bodyBytesMax: Int, _ memo: inout AMQPPublishMemo
+        _ payload: ByteBuffer, bodyBytesMax: Int, user: String, _ memo: inout AMQPPublishMemo
     ) throws(AMQPFailure) -> AMQPPublish? {
         guard case .header(let names) = self else { throw Self.notExpected }
         let start = payload.readerIndex
@@ -115,7 +123,7 @@ enum AMQPContent: Sendable {
         self = .none
         var list = payload
         list.moveReaderIndex(forwardBy: Self.headerBytes)
-        let properties = try memo.properties(list)
+        let properties = try memo.properties(list, user: user)
         guard let size = Int(exactly: size), size <= bodyBytesMax else {
             throw AMQPFailure(
                 .preconditionFailed,
@@ -157,30 +165,30 @@ enum AMQPContent: Sendable {
             message: Message(
                 exchange: names.exchange, routingKey: names.routingKey, shared: properties.shared,
                 isPersistent: properties.isPersistent, body: body),
-            isMandatory: names.isMandatory)
+            isMandatory: names.isMandatory, wantsReply: properties.wantsReply, fault: properties.fault)
     }
 }
 
-extension AMQPPublish {
-    /// Refuses what RabbitMQ refuses of a message before it routes it.
-    func check(user: String) throws(AMQPFailure) {
-        guard let properties = message.shared?.properties else { return }
+extension AMQPPublishMemo {
+    /// What RabbitMQ refuses of a message's properties before it routes it.
+    private static func fault(of properties: MessageProperties, user: String) -> AMQPFailure? {
         if let claimed = properties.userID, claimed != user {
-            throw AMQPFailure(
+            return AMQPFailure(
                 .preconditionFailed,
                 "user_id property set to '\(claimed)' but authenticated user was '\(user)'", .basicPublish)
         }
-        if let text = properties.expiration, let why = Self.fault(ofExpiration: text) {
-            throw AMQPFailure(.preconditionFailed, "invalid expiration '\(text)': \(why)", .basicPublish)
+        if let text = properties.expiration, let why = fault(ofExpiration: text) {
+            return AMQPFailure(.preconditionFailed, "invalid expiration '\(text)': \(why)", .basicPublish)
         }
         for name in [HeaderName.cc, HeaderName.bcc] {
             guard let value = properties.headers[name] else { continue }
             if case .array = value { continue }
-            throw AMQPFailure(
-                .preconditionFailed,
-                "invalid message: {unacceptable_type_in_header,\"\(name)\",\(AMQPWording.typeName(of: value))}",
+            let type = AMQPWording.typeName(of: value)
+            return AMQPFailure(
+                .preconditionFailed, "invalid message: {unacceptable_type_in_header,\"\(name)\",\(type)}",
                 .basicPublish)
         }
+        return nil
     }
 
     private static func fault(ofExpiration text: String) -> String? {

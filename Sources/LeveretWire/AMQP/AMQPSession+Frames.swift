@@ -65,7 +65,7 @@ extension AMQPSession {
         do throws(AMQPFailure) {
             if frame.kind == .header {
                 publish = try channels[place].content.header(
-                    frame.payload, bodyBytesMax: context.limits.bodyBytesMax, &memo)
+                    frame.payload, bodyBytesMax: context.limits.bodyBytesMax, user: context.user, &memo)
             } else {
                 let before = channels[place].content.heldBytes
                 publish = try channels[place].content.body(frame.payload)
