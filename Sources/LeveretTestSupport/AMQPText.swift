@@ -1,7 +1,7 @@
 // What an AMQP server sends, as text: a method's name and its arguments, and for a message its properties and its body.
 
 /// Reads frames.
-enum AMQPText {
+package enum AMQPText {
     /// Names of methods and their arguments: `o` an octet, `b` a bit, `h` `l` `L` numbers of 16, 32 and 64 bits,
     /// `s` `S` strings, `t` a table.
     private static let methods: [UInt32: (name: String, arguments: String)] = [
@@ -27,7 +27,7 @@ enum AMQPText {
     private static let withContent: Set<String> = ["basic.return", "basic.deliver", "basic.get-ok"]
 
     /// Takes the next method, with its content, from the front of `input` once it is there as a whole.
-    static func take(from input: inout [UInt8]) throws -> String? {
+    package static func take(from input: inout [UInt8]) throws -> String? {
         if input.starts(with: "AMQP".utf8), input.count >= 8 {
             defer { input.removeFirst(8) }
             return "protocol \(input[4]) \(input[5]) \(input[6]) \(input[7])"

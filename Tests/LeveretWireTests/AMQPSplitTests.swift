@@ -1,75 +1,12 @@
 // The AMQP session makes the same of its bytes however they are cut.
 
-import LeveretCore
 import LeveretTestSupport
-import LeveretWire
-import NIOCore
 import Testing
-
-/// Keeps what is said.
-private final class Recording: AMQPSpeaker {
-    var frameBytesMax = 4096
-    var bytes = Array("AMQP".utf8) + [0, 0, 9, 1]
-
-    func say(_ bytes: [UInt8]) { self.bytes += bytes }
-}
-
-/// Drives a session with a broker that answers by rote, and notes all that comes of it.
-private struct AMQPTalk {
-    var session = AMQPSession(version: "0.0")
-    var out = ByteBuffer()
-    var said: [String] = []
-
-    mutating func send(_ bytes: ArraySlice<UInt8>) {
-        session.received(ByteBuffer(bytes: bytes))
-        var submissions: [Submission] = []
-        while true {
-            let step = session.step(into: &submissions, out: &out)
-            switch step {
-            case .needsBytes, .blocked: return
-            case .submit(let channel):
-                said += submissions.map { Self.text(of: $0) }
-                let answers = submissions.map { SessionEvent.answer($0.ticket, Self.answer($0.request)) }
-                submissions = []
-                session.heard(answers, on: channel, out: &out)
-            case .openChannel: said.append("\(step)")
-            case .closeChannel(let channel):
-                said.append("\(step)")
-                session.closed(channel, out: &out)
-            case .login(let login): session.loggedIn(as: login.user, out: &out)
-            case .openHost(let host): session.opened(host, nil, out: &out)
-            case .closeAll: session.closedAll(out: &out)
-            }
-        }
-    }
-
-    private static func text(of submission: Submission) -> String {
-        guard case .publish(let message, let mandatory) = submission.request else {
-            return described(submission)
-        }
-        let properties = message.properties.map { described($0) } ?? "none"
-        return
-            "\(submission.ticket) \(message.exchange) \(message.routingKey) \(mandatory) \(message.isPersistent) "
-            + "\(message.body.count) \(message.body.hashValue) \(properties)"
-    }
-
-    private static func answer(_ request: Request) -> Answer {
-        switch request {
-        case .publish: .routed(1)
-        case .get: .empty
-        case .consume(let consume): .consuming(consume.tag ?? "made-up")
-        case .declareQueue(let queue, _): .declared(queue.name, ready: 0, consumers: 0)
-        case .purge, .deleteQueue: .count(7)
-        case .transaction(let requests): .committed(requests.map { _ in 1 })
-        default: .done
-        }
-    }
-}
 
 @Suite struct AMQPSplitTests {
     /// A bit of everything: methods, a body in several frames, an empty one, properties, heartbeats, two channels.
     private static var conversation: [UInt8] {
-        let client = Recording()
+        let client = AMQPRecording()
         client.startOk()
         client.tuneOk(frameMax: 4096)
         client.call(10, 40, .short("/"), .short(""), .octet(0))
