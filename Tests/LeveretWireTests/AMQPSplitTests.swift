@@ -1,6 +1,8 @@
 // The AMQP session makes the same of its bytes however they are cut.
 
 import LeveretTestSupport
+import LeveretWire
+import NIOCore
 import Testing
 
 @Suite struct AMQPSplitTests {
