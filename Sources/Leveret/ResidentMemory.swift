@@ -1,4 +1,5 @@
-// How much memory the process has in use, as the operating system counts it. The engine asks before a status.
+// How much memory the process has in use, as the operating system counts it, and less of it. The engine asks before a
+// status, a server once a second.
 
 #if canImport(Glibc)
 import Glibc
@@ -21,4 +22,14 @@ func residentMemoryBytes() -> Int {
     let fields = text.split(separator: " ")
     guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
     return pages * sysconf(Int32(_SC_PAGESIZE))
+}
+
+/// Gives memory that was freed back to the system, where the allocator keeps it: glibc's does, in pieces that may be
+/// used again, and the resident memory would stay as high as it ever was. Takes up to some hundred milliseconds, in
+/// which other threads may have to wait for memory: for a thread that may take its time, and not often.
+func giveBackFreedMemory() {
+    // Looked up by name, as Swift's module of the C library doesn't have it, nor every C library the function.
+    guard let found = dlsym(nil, "malloc_trim") else { return }
+    let trim = unsafeBitCast(found, to: (@convention(c) (Int) -> CInt).self)
+    _ = trim(0)
 }

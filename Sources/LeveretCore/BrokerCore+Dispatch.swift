@@ -56,7 +56,7 @@ extension BrokerCore {
         switch taker {
         case .consumer(let consumer):
             let session = consumer.session
-            session.outgoingBytes += Int(entry.bytes) + 64
+            session.outgoingBytes += entry.bulk + 64
             var delivery = Delivery(entry, message, consumer.source)
             delivery.tag = take(entry, queue, consumer, session, autoAck: consumer.source.autoAck, now: now)
             post(.delivery(delivery), to: session)

@@ -100,6 +100,6 @@ extension SessionEvent {
 
     /// What it counts in `outgoingBytes`.
     fileprivate var deliveredBytes: Int {
-        if case .delivery(let delivery) = self { delivery.message.body.count + 64 } else { 0 }
+        if case .delivery(let delivery) = self { delivery.message.bulk + 64 } else { 0 }
     }
 }

@@ -175,6 +175,7 @@ extension BrokerCore {
         messageBytes += message.footprint - old.footprint
         entry.message = message
         entry.bytes = Int32(clamping: message.body.count)
+        entry.headerKiB = message.headerKiB
         if let ttl = edit.ttlMilliseconds, entry.place != 0 {
             entry.expires = now.advanced(byMilliseconds: ttl)
             if let most = queue.settings.messageTTLMilliseconds {

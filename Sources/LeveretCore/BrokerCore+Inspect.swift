@@ -16,7 +16,7 @@ final class PeekInProgress {
     var candidates: [Candidate] = []
     /// Whose stored messages are looked at next, once those in memory have been.
     var next: UInt8?
-    /// Body bytes that the answer still has room for; the message that passes it is the last.
+    /// Bytes that the answer still has room for; the message that passes it is the last.
     private(set) var bytesLeft: Int
 
     var missing: Int { peek.countMax - candidates.count }
@@ -32,7 +32,7 @@ final class PeekInProgress {
     /// Adds one.
     func add(_ candidate: Candidate) {
         candidates.append(candidate)
-        bytesLeft -= Int(candidate.entry.bytes)
+        bytesLeft -= candidate.entry.bulk
     }
 }
 

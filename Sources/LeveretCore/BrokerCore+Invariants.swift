@@ -94,7 +94,8 @@ extension BrokerCore {
         let name = queue.name
         precondition(window.storedCount >= 0 && window.storedBytes >= 0, "queue '\(name)' counts below zero")
         precondition(
-            window.bytes == window.entries.reduce(0) { $0 + Int($1.bytes) },
+            window.bytes == window.entries.reduce(0) { $0 + Int($1.bytes) }
+                && window.bulk == window.entries.reduce(0) { $0 + $1.bulk },
             "queue '\(name)' miscounts its bytes")
         var last = MessageNumber(Int64.min)
         for entry in window.entries {

@@ -95,7 +95,7 @@ extension BrokerCore {
         guard !source.isDeleted, removals == source.removals else { return moveFoundSlice(found, now: now) }
         var rows: [MessageNumber: LoadedRow] = [:]
         for row in result.rows { rows[row.number] = row }
-        let bytes = result.rows.reduce(0) { $0 + $1.message.body.count }
+        let bytes = result.rows.reduce(0) { $0 + $1.message.bulk }
         let last = bytes > result.request.bytesMax ? result.rows.last?.number : nil
         for _ in 0..<result.request.countMax {
             guard move.left > 0, let next = found.found.first else { break }

@@ -43,11 +43,11 @@ extension BrokerCore {
         guard queue.storedCount > 0, !queue.isLoading, !queue.isDeleted else { return }
         // The first window from the top of which anything is only stored, and what is in memory up to it.
         var priority = queue.highestPriority
-        var (count, bytes) = (queue[priority].entries.count, queue[priority].bytes)
+        var (count, bytes) = (queue[priority].entries.count, queue[priority].bulk)
         while queue[priority].storedCount == 0 {
             priority = queue.priority(below: priority)
             count += queue[priority].entries.count
-            bytes += queue[priority].bytes
+            bytes += queue[priority].bulk
         }
         guard count <= windowCountWanted(queue) / 2 else { return }
         loadWindow(of: queue, priority, besides: (count, bytes))

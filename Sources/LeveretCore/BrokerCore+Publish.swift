@@ -206,7 +206,7 @@ extension BrokerCore {
         guard queue[priority].storedCount == 0 else { return false }
         let count = queue.inMemory
         if count < limits.windowCountMin { return true }
-        return count < limits.windowCountMax && queue.windowBytes < limits.windowBytesMax
+        return count < limits.windowCountMax && queue.windowBulk < limits.windowBytesMax
             && messageBytes < limits.messageBytesMax
     }
 

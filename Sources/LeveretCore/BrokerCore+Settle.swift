@@ -164,7 +164,7 @@ extension BrokerCore {
         return entry.expires <= now ? .expired : nil
     }
 
-    /// Body bytes of what a settlement would send to dead-letter exchanges, of deliveries behind this tag.
+    /// Bytes of what a settlement would send to dead-letter exchanges, of deliveries behind this tag.
     func deadLetterBytes(
         of settlement: Settlement, _ session: Session, behind settled: UInt64, now: Instant
     ) -> Int {
@@ -178,7 +178,7 @@ extension BrokerCore {
             var entry = held.entry
             if settlement.outcome == .fail, entry.failed < .max { entry.failed += 1 }
             let dies = settlement.outcome == .deadLetter || end(of: entry, in: held.queue, now: now) != nil
-            return dies ? sum + Int(entry.bytes) : sum
+            return dies ? sum + entry.bulk : sum
         }
     }
 

@@ -81,7 +81,7 @@ extension BrokerCore {
         switch request {
         case .publish(let message, let mandatory):
             if let refusal = refusal(of: message) { throw refusal }
-            try add(message.body.count, to: &check)
+            try add(message.bulk, to: &check)
             try checkRoom(for: message, mandatory: mandatory, &check, now: now)
         case .settle(let settlement):
             if let refusal = refusal(of: settlement, session) { throw refusal }

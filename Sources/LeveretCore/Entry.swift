@@ -37,6 +37,8 @@ struct Entry: Sendable {
     var storage: Storage
     /// Its priority there; 0 in a queue without priorities.
     var priority: UInt8
+    /// Whole KiB of its properties and headers.
+    var headerKiB: UInt16
     /// Counts edits, from 1.
     var version: Int32
     /// Set for a dead letter.
@@ -44,6 +46,10 @@ struct Entry: Sendable {
 
     /// What it weighs against the memory budget.
     var footprint: Int { message?.footprint ?? 0 }
+    /// What `Message.bulk` says of it, also when the message has been dropped.
+    var bulk: Int { Int(bytes) + headerBytes }
+    /// Of this, what is no body.
+    var headerBytes: Int { Int(headerKiB) << 10 }
 
     /// A copy that was read from the store.
     init(_ row: LoadedRow) {
@@ -56,6 +62,7 @@ struct Entry: Sendable {
         failed = row.failed
         acquired = row.acquired
         bytes = Int32(clamping: row.message.body.count)
+        headerKiB = row.message.headerKiB
         storage = row.isSpilled ? .spill : .database
         priority = row.priority ?? 0
         version = row.version
@@ -75,6 +82,7 @@ struct Entry: Sendable {
         failed = 0
         acquired = 0
         bytes = Int32(clamping: message.body.count)
+        headerKiB = message.headerKiB
         self.storage = storage
         self.priority = priority
         version = 1

@@ -27,7 +27,7 @@ public struct LoadRequest: Hashable, Sendable {
     public var priority: UInt8?
     /// At most so many rows.
     public var countMax: Int
-    /// Stop after the row that takes the sum of bodies past this; at least one row is read.
+    /// Stop after the row that takes the sum of their messages' `bulk` past this; at least one row is read.
     public var bytesMax: Int
     /// Handed back, so that the core knows a stale answer.
     public var epoch: UInt64

@@ -55,12 +55,15 @@ public final class SharedProperties: Sendable {
     let lifetimeMilliseconds: Int64?
     /// They have a word of their own in how a message is retried.
     let overridesRetry: Bool
+    /// What they weigh against the memory budget, in bytes; no less than a flat rate.
+    let footprint: Int
 
     /// These properties, which `encoded` are if it is given.
     public init(_ properties: MessageProperties, isRepeated: Bool = false, encoded: [UInt8]? = nil) {
         self.properties = properties
         self.isRepeated = isRepeated
         self.encoded = encoded
+        footprint = max(320, properties.weight + (encoded?.count ?? 0))
         var (delay, overridesRetry) = (FieldValue?.none, false)
         for field in properties.headers.fields where field.name.hasPrefix("x-delay") {
             if field.name == HeaderName.delay { delay = field.value }
@@ -112,8 +115,15 @@ public final class Message: Sendable {
     public let isPersistent: Bool
     /// The bytes the publisher gave.
     public let body: [UInt8]
-    /// What it weighs against the memory budget, in bytes: the body and a flat rate for the rest.
+    /// What it weighs against the memory budget, in bytes: the body, what it has of properties and headers, and a flat
+    /// rate for the rest.
     public let footprint: Int
+
+    /// What it counts where room is shared by what people call a message's size, in bytes: the body, and properties and
+    /// headers in whole KiB, of which most messages have none.
+    public var bulk: Int { body.count + Int(headerKiB) << 10 }
+    /// Whole KiB of properties and headers.
+    var headerKiB: UInt16 { UInt16(clamping: (footprint - body.count) >> 10) }
 
     /// Its properties and headers; a copy of them all.
     public var properties: MessageProperties? { shared?.properties }
@@ -147,7 +157,7 @@ public final class Message: Sendable {
         self.shared = shared
         self.isPersistent = isPersistent
         self.body = body
-        footprint = body.count + (shared == nil ? 160 : 480)
+        footprint = body.count + 160 + (shared?.footprint ?? 0)
     }
 }
 

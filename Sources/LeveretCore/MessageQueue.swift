@@ -136,6 +136,8 @@ final class MessageQueue {
     var inMemory: Int { base.entries.count + above.sums.inMemory }
     /// Body bytes of these.
     var windowBytes: Int { base.bytes + above.sums.bytes }
+    /// The same with properties and headers.
+    var windowBulk: Int { windowBytes + base.headerBytes + above.sums.headerBytes }
     /// Ready messages that are only stored.
     var storedCount: Int { base.storedCount + above.sums.storedCount }
     /// None of these expires before this.

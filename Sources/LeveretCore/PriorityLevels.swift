@@ -7,12 +7,14 @@ struct PriorityLevels {
     struct Sums {
         var inMemory = 0
         var bytes = 0
+        var headerBytes = 0
         var storedCount = 0
         var storedBytes = 0
 
         fileprivate mutating func change(from before: Sums, to after: Sums) {
             inMemory += after.inMemory - before.inMemory
             bytes += after.bytes - before.bytes
+            headerBytes += after.headerBytes - before.headerBytes
             storedCount += after.storedCount - before.storedCount
             storedBytes += after.storedBytes - before.storedBytes
         }
@@ -72,6 +74,7 @@ struct PriorityLevels {
 extension Window {
     fileprivate var sums: PriorityLevels.Sums {
         PriorityLevels.Sums(
-            inMemory: entries.count, bytes: bytes, storedCount: storedCount, storedBytes: storedBytes)
+            inMemory: entries.count, bytes: bytes, headerBytes: headerBytes, storedCount: storedCount,
+            storedBytes: storedBytes)
     }
 }

@@ -27,7 +27,7 @@ final class Session {
 
     /// Events in order, until `drain` takes them.
     @exclusivity(unchecked) var outgoing: [SessionEvent] = []
-    /// Body bytes of the deliveries among them.
+    /// Bytes of the deliveries among them.
     @exclusivity(unchecked) var outgoingBytes = 0
     /// Automatic-ack deliveries among them: settled once drained.
     @exclusivity(unchecked) var handingOver: [Held] = []
@@ -103,7 +103,7 @@ final class Session {
         let tag = nextTag
         nextTag += 1
         heldCount += 1
-        heldBytes += Int(delivery.entry.bytes)
+        heldBytes += delivery.entry.bulk
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
         if delivery.consumer == nil { delivery.queue.heldByGets += 1 }
@@ -131,7 +131,7 @@ final class Session {
         guard let index = index(of: tag), let delivery = held[index].take() else { return nil }
         if !touched.isEmpty { touched[tag] = nil }
         heldCount -= 1
-        heldBytes -= Int(delivery.entry.bytes)
+        heldBytes -= delivery.entry.bulk
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
         if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }

@@ -13,6 +13,8 @@ struct Window {
     private(set) var entries: Deque<Entry> = []
     /// Body bytes of `entries`.
     private(set) var bytes = 0
+    /// What these have of properties and headers, in bytes.
+    private(set) var headerBytes = 0
     /// The last place that memory is complete up to.
     private(set) var cursor: MessageNumber = 0
     /// The highest place that was ever taken out: nothing below it may go back to the store.
@@ -28,6 +30,9 @@ struct Window {
     /// When the first of them came in, or one before it.
     private(set) var oldestStored: Instant?
 
+    /// Bytes of `entries` with properties and headers.
+    var bulk: Int { bytes + headerBytes }
+
     var isEmpty: Bool { entries.isEmpty && storedCount == 0 }
     var count: Int { entries.count + storedCount }
 
@@ -37,6 +42,7 @@ struct Window {
     mutating func append(_ entry: consuming Entry) {
         cursor = entry.place
         bytes += Int(entry.bytes)
+        headerBytes += entry.headerBytes
         entries.append(entry)
     }
 
@@ -50,6 +56,7 @@ struct Window {
     mutating func popFirst() -> Entry? {
         guard let entry = entries.popFirst() else { return nil }
         bytes -= Int(entry.bytes)
+        headerBytes -= entry.headerBytes
         if highestTaken < entry.place { highestTaken = entry.place }
         return entry
     }
@@ -58,6 +65,7 @@ struct Window {
     mutating func popLastToStore() -> Entry? {
         guard let entry = entries.popLast() else { return nil }
         bytes -= Int(entry.bytes)
+        headerBytes -= entry.headerBytes
         if storedCount == 0 { oldestStored = entry.entered }
         noteStored(entry)
         cursor = MessageNumber(entry.place.rawValue - 1)
@@ -67,6 +75,7 @@ struct Window {
     /// Puts a message back at its place, which is not behind `cursor`. O(distance to the nearer end).
     mutating func putBack(_ entry: Entry) {
         bytes += Int(entry.bytes)
+        headerBytes += entry.headerBytes
         if let first = entries.first, entry.place < first.place {
             entries.prepend(entry)
         } else {
@@ -79,6 +88,7 @@ struct Window {
         guard let index = index(of: place) else { return nil }
         let entry = index == 0 ? entries.removeFirst() : entries.remove(at: index)
         bytes -= Int(entry.bytes)
+        headerBytes -= entry.headerBytes
         if highestTaken < entry.place { highestTaken = entry.place }
         return entry
     }
@@ -161,6 +171,7 @@ struct Window {
         let all = entries
         entries = []
         bytes = 0
+        headerBytes = 0
         forgetStored()
         cursor = place
         return all

@@ -35,10 +35,25 @@ struct ResourceWatch {
         let text: String?
     }
 
+    /// Looks from one time that memory is given back to the next.
+    private static let looksBetween = 10
+
     private let thresholds: AlarmThresholds
     private var raised: Set<AlarmCause> = []
+    /// Looks until memory may be given back again.
+    private var looksToWait = 0
 
     init(_ thresholds: AlarmThresholds) { self.thresholds = thresholds }
+
+    /// Called before each `measured`. True where so much memory is in use that freed memory should be given back, and
+    /// then measured anew: an alarm is about what is needed, not about what was needed once.
+    mutating func wantsMemoryBack(residentBytes: Int) -> Bool {
+        looksToWait = max(0, looksToWait - 1)
+        let most = thresholds.residentBytesMax
+        guard most > 0, residentBytes >= most - most / 10, looksToWait == 0 else { return false }
+        looksToWait = Self.looksBetween
+        return true
+    }
 
     /// Takes what was measured. `connectionsMax` are allowed.
     mutating func measured(_ reading: ResourceReading, connectionsMax: Int) -> [Change] {

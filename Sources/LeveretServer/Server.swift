@@ -31,6 +31,7 @@ public final class Server: Service {
     private let parts: ServerParts
     private let refusals: RefusalLog
     private let measure: @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
+    private let giveBackMemory: @Sendable () -> Void
     private let isLocal: @Sendable (SocketAddress?) -> Bool
     private let watch: Mutex<ResourceWatch>  // guards which alarms it has raised
     private let listeners = Mutex<[Listener]?>([])  // guards what is bound; nil once it was stopped
@@ -43,17 +44,20 @@ public final class Server: Service {
         logger: Logger = Logger(label: "leveret.server"),
         onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in }
     ) {
-        self.init(broker: broker, configuration: configuration, logger: logger, onListening: onListening) {
-            (broker.diskFreeBytes, broker.residentBytes)
-        }
+        self.init(
+            broker: broker, configuration: configuration, logger: logger, onListening: onListening,
+            giveBackMemory: { broker.giveBackMemory() },
+            measure: { (broker.diskFreeBytes, broker.residentBytes) })
     }
 
-    /// A server that asks `measure` what there is of disk and memory, and `isLocal` which clients are on this machine.
+    /// A server that asks `measure` what there is of disk and memory, has `giveBackMemory` make that of memory less, and
+    /// asks `isLocal` which clients are on this machine.
     init(
         broker: Broker, configuration: ServerConfiguration, logger: Logger,
         onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in },
         passwordCost: PasswordHash.Cost = .standard,
         isLocal: @escaping @Sendable (SocketAddress?) -> Bool = Peer.isLocal,
+        giveBackMemory: @escaping @Sendable () -> Void = {},
         measure: @escaping @Sendable () -> (diskFreeBytes: Int?, residentBytes: Int)
     ) {
         self.broker = broker
@@ -66,6 +70,7 @@ public final class Server: Service {
             broker: broker, limits: configuration.limits, room: SharedRoom(configuration.limits),
             logger: logger, tls: TLSIdentity(), passwordCost: passwordCost)
         refusals = RefusalLog(logger: logger)
+        self.giveBackMemory = giveBackMemory
         self.measure = measure
         self.isLocal = isLocal
         watch = Mutex(ResourceWatch(configuration.alarms))
@@ -139,7 +144,11 @@ public final class Server: Service {
 
     /// Raises and clears alarms as disk, memory and connections now are.
     func lookAround() {
-        let (diskFreeBytes, residentBytes) = measure()
+        var (diskFreeBytes, residentBytes) = measure()
+        if watch.withLock({ $0.wantsMemoryBack(residentBytes: residentBytes) }) {
+            giveBackMemory()
+            (diskFreeBytes, residentBytes) = measure()
+        }
         let reading = ResourceReading(
             diskFreeBytes: diskFreeBytes, residentBytes: residentBytes, connections: connections.count)
         let changes = watch.withLock { $0.measured(reading, connectionsMax: connections.limit) }

@@ -58,6 +58,28 @@ import Testing
         }
     }
 
+    @Test func `definitions are written over no database and over no file without --force`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "q"])
+        try await shell.run(["publish", "", "q", "one"])
+        for file in [shell.database, "\(shell.database)-wal", "\(shell.database)-shm", "\(shell.database)-lock"] {
+            for force in [[], ["--force"]] {
+                let result = try await shell.run(["export", "--definitions", file] + force, status: 6)
+                #expect(result.errors.contains("name another"), "\(result.errors)")
+            }
+        }
+        let named = try await leveret(["export", "--db", shell.database, "--definitions", shell.database])
+        #expect(named.status == 6)
+        let file = shell.folder.path("d.json")
+        try Data("older".utf8).write(to: URL(filePath: file))
+        let refused = try await shell.run(["export", "--definitions", file], status: 6)
+        #expect(refused.errors.contains("replace it with --force"))
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "older")
+        try await shell.run(["export", "--definitions", file, "--force"])
+        #expect(JSON(try Data(contentsOf: URL(filePath: file))) != nil)
+        #expect(try await shell.run(["get", "q", "--ack"]).output.contains("one"))
+    }
+
     @Test func `what is exported and imported into an empty broker is the same`() async throws {
         let first = try await filled()
         let file = first.folder.path("definitions.json")

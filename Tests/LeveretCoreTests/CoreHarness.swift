@@ -207,7 +207,7 @@ final class CoreHarness {
         }
         var bytes = 0
         let fitting = found.prefix { row in
-            defer { bytes += row.message?.body.count ?? 0 }
+            defer { bytes += row.message?.bulk ?? 0 }
             return bytes <= load.bytesMax
         }
         let loaded = fitting.prefix(load.countMax).compactMap { row in

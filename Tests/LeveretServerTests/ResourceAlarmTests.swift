@@ -71,6 +71,7 @@ import Testing
     /// What a server is made to believe.
     private final class Machine: Sendable {
         private let facts = Mutex((diskFreeBytes: 1 << 30, residentBytes: 1_000))  // guards the numbers
+        private let freed = Mutex(0)  // guards what was freed and is still resident
 
         var now: (diskFreeBytes: Int?, residentBytes: Int) {
             facts.withLock { ($0.diskFreeBytes, $0.residentBytes) }
@@ -78,6 +79,17 @@ import Testing
 
         func has(diskFreeBytes: Int = 1 << 30, residentBytes: Int = 1_000) {
             facts.withLock { $0 = (diskFreeBytes, residentBytes) }
+        }
+
+        /// Of its resident memory so much is in no use.
+        func hasFreed(bytes: Int) { freed.withLock { $0 = bytes } }
+
+        func giveBackMemory() {
+            let bytes = freed.withLock { freed in
+                defer { freed = 0 }
+                return freed
+            }
+            facts.withLock { $0.residentBytes -= bytes }
         }
     }
 
@@ -90,9 +102,9 @@ import Testing
         configuration.addresses = [ListenAddress(port: 0)]
         change(&configuration)
         let machine = Machine()
-        let server = Server(broker: broker, configuration: configuration, logger: quiet.logger) {
-            machine.now
-        }
+        let server = Server(
+            broker: broker, configuration: configuration, logger: quiet.logger,
+            giveBackMemory: { machine.giveBackMemory() }, measure: { machine.now })
         let port = UInt16(try await server.start()[0].port ?? 0)
         try body(server, machine, port)
         try await server.stop()
@@ -161,6 +173,35 @@ import Testing
             #expect(try client.waitForNext()?.line.hasPrefix("NOTE unblocked") == true)
             #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
         }
+    }
+
+    @Test func `memory that was freed raises no alarm, and ends one`() async throws {
+        try await Self.withServer {
+            $0.alarms.residentBytesMax = 5_000
+        } body: { server, machine, port in
+            let client = try LineSocket(port: port)
+            #expect(try client.ask("QUEUE jobs").line.hasPrefix("OK"))
+            machine.has(residentBytes: 6_000)
+            machine.hasFreed(bytes: 4_000)
+            server.lookAround()
+            #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
+            machine.has(residentBytes: 6_000)
+            server.lookAround()
+            #expect(try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 5000") == true)
+            machine.hasFreed(bytes: 4_000)
+            // It is not given back at each look: that would cost more than it brings.
+            for _ in 0..<10 { server.lookAround() }
+            #expect(try client.waitForNext()?.line.hasPrefix("NOTE unblocked") == true)
+            #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
+        }
+    }
+
+    @Test func `memory is given back where it is nearly too much, and not at each look`() {
+        var watch = ResourceWatch(Self.thresholds(memory: 1_000))
+        #expect(!watch.wantsMemoryBack(residentBytes: 899))
+        #expect((0..<21).filter { _ in watch.wantsMemoryBack(residentBytes: 900) } == [0, 10, 20])
+        var without = ResourceWatch(Self.thresholds())
+        #expect(!without.wantsMemoryBack(residentBytes: .max))
     }
 
     @Test func `as many connections as there may be are an alarm that refuses no publish`() async throws {

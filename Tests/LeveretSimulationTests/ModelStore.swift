@@ -176,7 +176,7 @@ final class ModelStore: SimulatedStore {
         for row in found {
             guard taken.count < request.countMax, taken.isEmpty || bytes <= request.bytesMax else { break }
             guard let message = row.insert.message else { continue }
-            bytes += message.body.count
+            bytes += message.bulk
             taken.append(loaded(row, message))
         }
         var nextExpiry = Instant.distantFuture

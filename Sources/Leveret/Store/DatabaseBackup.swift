@@ -32,7 +32,7 @@ extension DatabaseInspector {
     public func backUp(
         to file: String, replacing: Bool = false, each: (BackupProgress) -> Bool = { _ in true }
     ) throws(BrokerError) -> Int? {
-        try checkTarget(file, replacing: replacing)
+        try Self.checkTarget(file, of: path, replacing: replacing)
         let part = "\(file)-part\(Files.processNumber)"
         Files.remove(part)
         defer {
@@ -63,40 +63,6 @@ extension DatabaseInspector {
             )
         }
         return FileSize.bytes(of: file)
-    }
-
-    private func checkTarget(_ file: String, replacing: Bool) throws(BrokerError) {
-        guard !file.isEmpty else { throw BrokerError(.invalidPath, "the copy has no name; name a file") }
-        let folder = Files.folder(of: file)
-        guard Files.isFolder(folder) else {
-            throw BrokerError(.invalidPath, "folder '\(folder)' of '\(file)' does not exist; make it first")
-        }
-        for suffix in ["-wal", "-shm", "-journal", "-lock", "-reserve", "-spill"]
-        where Files.isSame(folder, Files.folder(of: path))
-            && Files.name(of: file) == Files.name(of: path) + suffix
-        {
-            throw BrokerError(
-                .preconditionFailed,
-                "'\(file)' is what the database itself keeps beside it; name another file")
-        }
-        guard Files.exists(file) else { return }
-        if Files.isFolder(file) || Files.isNoRegularFile(file) {
-            throw BrokerError(.invalidPath, "'\(file)' is no regular file; name one for the copy")
-        }
-        if Files.isSame(file, path) {
-            throw BrokerError(.preconditionFailed, "'\(file)' is the database itself; name another file")
-        }
-        guard replacing else {
-            throw BrokerError(
-                .preconditionFailed, "file '\(file)' exists; name another, or replace it with --force")
-        }
-        // A log would be taken for that of the copy, and ruin it.
-        if Files.exists(file + "-lock") || FileSize.bytes(of: file + "-wal") > 0 {
-            throw BrokerError(
-                .preconditionFailed,
-                "'\(file)' is a database that is in use or was not closed ('\(file)-lock' or '-wal' is there); name "
-                    + "another file")
-        }
     }
 
     /// Copies page by page; false when it was given up.

@@ -14,7 +14,7 @@ struct LoadedPart {
     init(_ request: LoadRequest, from reader: MessageReader) throws(StoreFailure) {
         rows = try reader.rows(for: request)
         isCut =
-            rows.count >= request.countMax || rows.reduce(0) { $0 + $1.message.body.count } > request.bytesMax
+            rows.count >= request.countMax || rows.reduce(0) { $0 + $1.message.bulk } > request.bytesMax
         switch request.kind {
         case .window, .numbers, .ids: break
         case .expired(let after, let by):
@@ -53,7 +53,7 @@ struct LoadedPart {
         for row in (rows + other.rows).sorted(by: { key($0) < key($1) }) {
             if key(row) <= bound, merged.rows.count < request.countMax, bytes <= request.bytesMax {
                 merged.rows.append(row)
-                bytes += row.message.body.count
+                bytes += row.message.bulk
             } else {
                 left = min(left, isByDue ? row.dueKey.due : row.expires)
             }

@@ -242,7 +242,7 @@ struct MessageReader {
             let row = try row(of: statement, &names)
             statement.reset()
             rows.append(row)
-            bytes += row.message.body.count
+            bytes += row.message.bulk
             if rows.count >= request.countMax || bytes > request.bytesMax { break }
         }
         return rows
@@ -256,7 +256,7 @@ struct MessageReader {
         while try statement.next() {
             let row = try row(of: statement, &names)
             rows.append(row)
-            bytes += row.message.body.count
+            bytes += row.message.bulk
             if bytes > request.bytesMax { break }
         }
         return rows

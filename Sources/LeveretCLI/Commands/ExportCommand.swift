@@ -34,10 +34,15 @@ struct ExportCommand: ParsableCommand {
     var messages: [String] = []
     @Flag(help: "Write the messages of all queues of the virtual host.")
     var all = false
+    @Flag(help: "Replace the file of --definitions, where there is one.")
+    var force = false
     @OptionGroup var source: SourceOptions
 
     func validate() throws {
         if all, !messages.isEmpty { throw ValidationError("Say --messages or --all, not both.") }
+        if force, definitions == nil || definitions == "-" {
+            throw ValidationError("--force is for the file of --definitions; name one.")
+        }
         if definitions == "-", all || !messages.isEmpty {
             throw ValidationError("Messages go to standard output; give --definitions a file beside them.")
         }
@@ -46,16 +51,25 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         let hasMessages = all || !messages.isEmpty
         if definitions != nil || !hasMessages {
-            let text =
-                try DefinitionsWriter.document(of: try source.openAnywhere(), vhost: try source.virtualHost)
-                .indented + "\n"
-            if let definitions, definitions != "-" {
-                try OutputFile.write(text.utf8, to: definitions)
+            let from = try source.openAnywhere()
+            let file = definitions == "-" ? nil : definitions
+            if let file { try check(file, of: from) }
+            let text = try DefinitionsWriter.document(of: from, vhost: try source.virtualHost).indented + "\n"
+            if let file {
+                try OutputFile.write(text.utf8, to: file)
             } else {
                 Output(Terminal.standardOutput).write(text)
             }
         }
         if hasMessages { try writeMessages() }
+    }
+
+    /// Refuses a file that is there, or that a database needs.
+    private func check(_ file: String, of source: any Source) throws {
+        let database = try source.status()["database"]?.text
+        do { try DatabaseInspector.checkTarget(file, of: database, replacing: force) } catch {
+            throw Failure(error)
+        }
     }
 
     private func writeMessages() throws {

@@ -33,7 +33,7 @@ extension AMQPSession {
                 let before = submissions.count
                 try take(frame, into: &submissions, out: &out)
                 if submissions.count > before, case .publish(let message, _)? = submissions.last?.request {
-                    bytes += message.body.count
+                    bytes += message.bulk
                 }
             } catch {
                 fail(error, on: 0, out: &out)

@@ -133,7 +133,7 @@ public struct LineSession: Sendable {
             case .request(let tag, let command) where transaction != nil && command.isPartOfTransaction:
                 bytes += transact(command, tag, into: &submissions, out: &out)
             case .request(let tag, .submit(let request, let form)):
-                if case .publish(let message, _) = request { bytes += message.body.count }
+                if case .publish(let message, _) = request { bytes += message.bulk }
                 let submission = Submission(ticket(tag, form), request)
                 submissions.append(submission)
                 // Its rows may be many: they leave before more is asked.

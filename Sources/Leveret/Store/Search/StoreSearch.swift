@@ -61,7 +61,7 @@ struct StoreSearch {
                 }
                 if overlay != nil { message.correct(by: notes[message.number]) }
                 messages.append(message)
-                bytes += message.message.body.count
+                bytes += message.message.bulk
             }
         }
         return messages
