@@ -165,6 +165,20 @@ import Testing
         #expect(ran.errors.hasSuffix("leveret: 1 message acked, 2 failed and gone\n"), "\(ran.errors)")
     }
 
+    @Test func `a second Ctrl-C ends it also while nobody reads what it prints`() async throws {
+        let shell = try await shell()
+        let program = try shell.start(["consume", "jobs", "--body", "raw"])
+        let body = String(repeating: "x", count: 1 << 20)  // more than a pipe takes
+        try await shell.run(["publish", "", "jobs", "--file", "-"], input: body)
+        while try await !shell.run(["queues", "-o", "csv", "--columns", "unacked"]).output.contains("1\n") {}
+        // To read what it printed would let it go on, so nothing is read before it is gone.
+        while try await !shell.script("ps -o stat= -p \(program.id)").output.hasPrefix("Z") {
+            program.kill(SIGINT)
+        }
+        #expect(program.finish().status == SIGINT)
+        #expect(try await shell.run(["queues", "-o", "csv", "--columns", "ready"]).output.contains("1\n"))
+    }
+
     @Test func `it ends when its queue or its server goes, and says so`() async throws {
         let shell = try await shell()
         let command = try shell.start(["consume", "jobs", "--exec", "true"])
@@ -210,6 +224,18 @@ import Testing
         #expect(
             try await shell.run(["queues", "-o", "csv", "--columns", "name,ready"]).output
                 == "name,ready\nall,2\n")
+    }
+
+    @Test func `it ends when its exchange goes, and says so`() async throws {
+        let shell = try Shell()
+        try await shell.run(["exchange", "declare", "orders", "topic"])
+        let tail = try shell.start(["tail", "orders"])
+        while try await !shell.run(["queues", "-o", "csv", "--columns", "consumers"]).output.contains("1\n") {
+        }
+        try await shell.run(["exchange", "delete", "orders", "--yes"])
+        let end = try await onOwnThread { tail.finish() }
+        #expect(end.status == 5)
+        #expect(end.errors.contains("exchange 'orders' was deleted meanwhile"))
     }
 
     @Test func `of a direct exchange it shows every key that is bound`() async throws {

@@ -5,6 +5,8 @@ import Foundation
 import LeveretTestSupport
 import Testing
 
+@testable import LeveretCLI
+
 @Suite(.timeLimit(.minutes(3))) struct ServeOperationTests {
     @Test func `commands reach a server by its socket file`() async throws {
         let folder = try TemporaryFolder()
@@ -231,6 +233,20 @@ import Testing
     }
 }
 
+@Suite struct ServiceNotifierTests {
+    @Test(.timeLimit(.minutes(1)))
+    func `a service manager that reads nothing holds nothing up`() throws {
+        let folder = try TemporaryFolder()
+        let listener = try ManagerSocket(folder.path("notify"))
+        let notifier = ServiceNotifier { $0 == "NOTIFY_SOCKET" ? listener.name : nil }
+        // As many as the system keeps unread, and one more.
+        let most = try String(contentsOfFile: "/proc/sys/net/unix/max_dgram_qlen", encoding: .utf8)
+        let count = try #require(Int(most.trimmingCharacters(in: .whitespacesAndNewlines))) + 2
+        for _ in 0..<count { listener.fill() }
+        notifier.stopping()
+    }
+}
+
 /// What a service manager listens on.
 private final class ManagerSocket {
     let name: String
@@ -255,6 +271,20 @@ private final class ManagerSocket {
     }
 
     deinit { close(descriptor) }
+
+    /// Sends a message to it, unless there is no room.
+    func fill() {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
+        let sender = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(sender) }
+        _ = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(sender, "x", 1, Int32(MSG_DONTWAIT), $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
 
     /// The next message; throws when none comes for a minute.
     func next(but skipped: String? = nil) throws -> String {

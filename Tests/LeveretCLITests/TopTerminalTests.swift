@@ -64,7 +64,7 @@ import Testing
         _ = again.finish()
     }
 
-    @Test(arguments: ["C-c", "TERM", "INT", "HUP"])
+    @Test(arguments: ["C-c", "TERM", "INT", "HUP", "QUIT"])
     func `the terminal is as before however it ends`(how: String) async throws {
         let shell = try Shell()
         try await shell.run(["queue", "declare", "jobs"])
@@ -81,6 +81,23 @@ import Testing
         try await screen.enter("stty -g >after; echo do''ne")
         try await screen.shows("done")
         #expect(try await shell.script("cmp before after").output == "")
+    }
+
+    @Test func `a stop gives the terminal back, and it goes on where it was`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs"])
+        let screen = try await Screen(shell)
+        try await screen.enter("set -m; stty -g >before; sh -c 'echo $$ >pid; exec leveret top'")
+        try await screen.shows("1 queue  ? help")
+        _ = try await shell.script("kill -TSTP $(cat pid)")
+        try await screen.shows("Stopped")
+        try await screen.enter("stty -g >after; echo do''ne")
+        try await screen.shows("done")
+        #expect(try await shell.script("cmp before after").output == "")
+        try await screen.enter("fg")
+        try await screen.shows("1 queue  ? help")
+        try await screen.press("q")
+        try await screen.shows("Stopped")
     }
 
     @Test func `where there is no terminal it says so, and prints once`() async throws {

@@ -13,6 +13,19 @@ import Testing
             due: due, deliveries: 3, failed: 1, deaths: deaths)
     }
 
+    @Test func `a large body is text where that is no longer than base64`() throws {
+        for (byte, count, isText) in [
+            (UInt8(1), 10, true), (1, 100_000, false), (0x0A, 100_000, false), (0x78, 100_000, true),
+            (0xFF, 10, false),
+        ] {
+            let message = Message(exchange: "", routingKey: "q", body: Array(repeating: byte, count: count))
+            let line = MessageDocument.write(peeked(message), in: "q")
+            #expect(line.contains(isText ? #""body":"# : #""body64":"#))
+            #expect(count < 100 || line.utf8.count < count * 3 / 2)
+            #expect(try MessageDocument.read(Array(line.utf8), for: "q").message.body == message.body)
+        }
+    }
+
     @Test func `all that a message is comes back`() throws {
         var properties = MessageProperties()
         properties.headers = [

@@ -1,5 +1,7 @@
 // Standard input and files as lines of bytes, read in pieces: a line is the only thing held.
 
+import Leveret
+
 #if canImport(Darwin)
 import Darwin
 #else
@@ -10,6 +12,7 @@ import Glibc
 struct InputLines {
     private let descriptor: CInt
     private let name: String
+    private let lineBytesMax: Int
     private var buffer: [UInt8] = []
     private var position = 0
     /// Where the line that begins at `position` ends, once that is known.
@@ -19,11 +22,17 @@ struct InputLines {
     private var atEnd = false
     /// Bytes handed out so far, ends of line included.
     private(set) var bytesRead = 0
+    /// Lines handed out so far.
+    private var linesRead = 0
 
-    /// Lines of what a descriptor gives; errors call it `name`.
-    init(_ descriptor: CInt, named name: String = "standard input") {
+    /// Bytes of a line that may hold a body of the largest size, and a key beside it.
+    static let lineBytesMax = Input.bodyBytesMax + 1024
+
+    /// Lines of what a descriptor gives, of so many bytes at most; errors call it `name`.
+    init(_ descriptor: CInt, named name: String = "standard input", lineBytesMax: Int = Self.lineBytesMax) {
         self.descriptor = descriptor
         self.name = name
+        self.lineBytesMax = lineBytesMax
     }
 
     /// True where `next` has no need to read, and so to wait.
@@ -39,12 +48,17 @@ struct InputLines {
     ///
     /// The last line needs no LF.
     ///
-    /// - Throws: `Failure` when the descriptor can't be read.
+    /// - Throws: `Failure` when the descriptor can't be read, or a line is too long.
     mutating func next() throws(Failure) -> ArraySlice<UInt8>? {
         while !hasLine() {
             buffer.removeSubrange(..<position)
             position = 0
             searched = buffer.count
+            guard buffer.count <= lineBytesMax else {
+                throw Failure(
+                    .refused,
+                    "line \(linesRead + 1) of \(name) has more than \(lineBytesMax) bytes; no message is so long")
+            }
             atEnd = try !Input.read(descriptor, into: &buffer, named: name)
         }
         let end = lineEnd ?? buffer.count
@@ -52,6 +66,7 @@ struct InputLines {
         guard position < after else { return nil }
         defer {
             bytesRead += after - position
+            linesRead += 1
             position = after
             searched = after
             lineEnd = nil
@@ -62,6 +77,9 @@ struct InputLines {
 
 /// Files and descriptors as bytes.
 enum Input {
+    /// Bytes that a body may have, whatever a server's limit is.
+    static let bodyBytesMax = CoreLimits().bodyBytesMax
+
     /// Appends what is there; false at the end.
     static func read(
         _ descriptor: CInt,
@@ -102,12 +120,20 @@ enum Input {
     /// Ends what `begin` began.
     static func finish(_ descriptor: CInt) { if descriptor != Terminal.standardInput { close(descriptor) } }
 
-    /// All of a file; `-` is standard input.
-    static func contents(of path: String) throws(Failure) -> [UInt8] {
+    /// All of a file with a body in it; `-` is standard input.
+    ///
+    /// - Throws: `Failure` when it can't be read, or holds more than any server takes.
+    static func contents(of path: String, bytesMax: Int = bodyBytesMax) throws(Failure) -> [UInt8] {
         let descriptor = try begin(path)
         defer { finish(descriptor) }
         var bytes: [UInt8] = []
-        while try read(descriptor, into: &bytes, named: "'\(path.printable)'") {}
+        while try read(descriptor, into: &bytes, named: "'\(path.printable)'") {
+            guard bytes.count <= bytesMax else {
+                let name = path == "-" ? "standard input" : "the file '\(path.printable)'"
+                throw Failure(
+                    .refused, "\(name) has more than \(bytesMax) bytes; a body has no more, so nothing was done")
+            }
+        }
         return bytes
     }
 

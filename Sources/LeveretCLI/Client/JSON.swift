@@ -129,6 +129,22 @@ extension JSON {
     }
 }
 
+extension JSON {
+    /// Where `bytes` stop being JSON, as `line 3, column 7`, each from 1; `nil` where they are JSON.
+    static func fault(in bytes: [UInt8]) -> String? {
+        var reader = JSONReader(bytes: bytes)
+        do {
+            _ = try reader.document()
+            return nil
+        } catch {
+            let before = bytes[..<min(reader.position, bytes.count)]
+            let lineStart = before.lastIndex(of: .lineFeed).map { $0 + 1 } ?? 0
+            let line = before.count { $0 == .lineFeed } + 1
+            return "line \(line), column \(before.count - lineStart + 1)"
+        }
+    }
+}
+
 private struct JSONReader {
     struct Malformed: Error {}
 

@@ -23,13 +23,19 @@ enum SignalPipe {
 
     /// Begins to listen, and returns the descriptor that becomes readable. A SIGHUP that is ignored, as under `nohup`,
     /// stays so.
-    static func open() throws(Failure) -> CInt {
+    ///
+    /// - Parameter secondEnds: the second of a kind ends the process, as without us: for commands that print, whose
+    ///   output may be stuck.
+    static func open(secondEnds: Bool = false) throws(Failure) -> CInt {
         let (reading, writing) = try Pipe.make()
         _ = fcntl(writing, F_SETFL, fcntl(writing, F_GETFL) | O_NONBLOCK)
         writeEnd.store(writing, ordering: .relaxed)
         _ = (endingsAsked, isInterrupted)  // so that the handler finds them made
         let hangup = SignalHandler.isIgnored(SIGHUP) ? [] : [SIGHUP]
-        SignalHandler.install(cameIn, for: [SIGINT, SIGTERM, SIGCHLD] + hangup, flags: CInt(SA_RESTART))
+        let once = secondEnds ? CInt(bitPattern: UInt32(SA_RESETHAND)) : 0
+        SignalHandler.install(
+            cameIn, for: [SIGINT, SIGTERM] + hangup, flags: CInt(SA_RESTART) | once)
+        SignalHandler.install(cameIn, for: [SIGCHLD], flags: CInt(SA_RESTART))
         return reading
     }
 

@@ -41,20 +41,27 @@ final class TLSEngine {
                 context: context, serverHostname: address == nil ? host : nil)
             try channel.pipeline.syncOperations.addHandlers([handler, greeter])
             channel.connect(to: try address ?? SocketAddress(ipAddress: "0.0.0.0", port: 0), promise: nil)
+        } catch let failure as Failure {
+            throw failure
         } catch {
             throw Failure(.usage, "TLS can't be set up: \(error)")
         }
     }
 
+    /// The certificates of whom LEVERET_CA names.
     private static func authority(_ path: String) throws(Failure) -> NIOSSLTrustRoots {
-        // One sentence for all that is no certificate.
-        if let found = try? NIOSSLCertificate.fromPEMFile(path), !found.isEmpty {
-            return .certificates(found)
+        let bytes: [UInt8]
+        do { bytes = try Input.start(of: path, bytesMax: 1 << 20) } catch {
+            throw Failure(error.status, "LEVERET_CA: \(error.text)")
         }
-        throw Failure(
-            .usage,
-            "LEVERET_CA names '\(path.printable)', which can't be read or holds no certificate in PEM "
-                + "(-----BEGIN CERTIFICATE-----)")
+        let found = try? NIOSSLCertificate.fromPEMBytes(bytes)  // what is wrong, the library doesn't say
+        guard let found, !found.isEmpty else {
+            throw Failure(
+                .refused,
+                "LEVERET_CA: '\(path.printable)' holds no certificate in PEM; name the file of the authority that has "
+                    + "signed the server's")
+        }
+        return .certificates(found)
     }
 
     // A channel and its handlers hold each other until it is closed. The other end's word on that is not waited for.
@@ -103,10 +110,19 @@ final class TLSEngine {
             return
                 "it has no TLS that suits this client, or no certificate at all (use leveret://); see its log"
         }
+        if text.contains("ALERT_CERTIFICATE_REQUIRED") {
+            return
+                "it wants a certificate of its clients (tls-clients), and this command can't show one: use another "
+                + "address of it, such as a socket file (unix:PATH)"
+        }
+        if text.contains("ALERT_PROTOCOL_VERSION") {
+            return "it wants a newer TLS than this command speaks (tls-min)"
+        }
         if text.contains("Hostname") || text.contains("hostname") {
             return "its certificate is for another name"
         }
         // The library's own word, without where in its sources it was said.
-        return text.firstMatch(of: /SSL routines:\w+:(\w+)/).map { String($0.1) } ?? text
+        let word = text.firstMatch(of: /SSL routines:\w+:(\w+)/)?.1
+        return word.map { $0.lowercased().split(separator: "_").joined(separator: " ") } ?? text
     }
 }

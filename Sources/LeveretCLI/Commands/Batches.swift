@@ -21,11 +21,14 @@ struct Batches {
     mutating func run(_ what: String, _ request: (Int) throws(Failure) -> String) throws(Failure) {
         Interrupt.listen()
         var progress = Progress(bytesTotal: nil)
+        var underWay = 0
         do {
             while left > 0, !Interrupt.hasCome {
                 // A quarter of a second of it at a time.
                 let count = min(left, rate.map { max(1, min(Self.batchMax, Int($0 / 4))) } ?? Self.batchMax)
+                underWay = count
                 let got = max(0, Int(try request(count)) ?? 0)
+                underWay = 0
                 done = done.adding(got)
                 left -= got
                 progress.update(messages: done, bytes: 0)
@@ -34,8 +37,7 @@ struct Batches {
             }
         } catch {
             progress.clear()
-            let before = done == 0 ? "" : "; \(counted(done, noun)) \(what) in the batches before"
-            throw Failure(error.status, error.text + before)
+            throw Failure(error.status, error.text + said(of: underWay, what, isLost: error.status == .unreachable))
         }
         progress.clear()
         if Interrupt.hasCome {
@@ -45,5 +47,14 @@ struct Batches {
             Interrupt.end()
         }
         announce("\(counted(done, noun)) \(what)")
+    }
+
+    /// How much was done before a batch of so many failed, of which nothing is known where the connection `isLost`.
+    private func said(of batch: Int, _ what: String, isLost: Bool) -> String {
+        let before = "\(counted(done, noun)) \(what)"
+        if isLost, batch > 0 {
+            return "; \(before) before, and up to \(Quantity.count(batch)) more in the batch under way"
+        }
+        return done == 0 ? "" : "; \(before) in the batches before"
     }
 }

@@ -63,7 +63,7 @@ struct ConsumeCommand: ParsableCommand {
         let standardOutput = Output(Terminal.standardOutput)
         var printer = try MessagePrinter(output, body: body, columns: Columns.get, to: standardOutput)
         let client = try server.connect()
-        let signals = try SignalPipe.open()
+        let signals = try SignalPipe.open(secondEnds: true)
         var subscription = try Subscription(
             to: name, on: client, prefetch: min(prefetch ?? 256, number ?? .max), autoAck: autoAck)
         var left = number ?? .max

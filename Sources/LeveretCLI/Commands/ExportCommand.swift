@@ -81,7 +81,8 @@ struct ExportCommand: ParsableCommand {
             let inspector = try DatabaseInspector(path: path, virtualHost: vhost)
             defer { inspector.close() }
             try inspector.messages(of: all ? nil : messages.map { QueueName($0) }) { queue, message in
-                lines.write(MessageDocument.write(message, in: queue))
+                lines.write(
+                    MessageDocument.write(message, in: queue), of: queue.rawValue, Int(message.number.rawValue))
             }
         case .server(let server, _): try writeMessages(of: server, to: &lines)
         }
@@ -106,7 +107,8 @@ struct ExportCommand: ParsableCommand {
                         by: { try server.export($0, each: $1) })
                     while let page = try pages.next() {
                         for row in page {
-                            guard lines.write((row["document"] ?? .null).compact) else { return }
+                            let document = (row["document"] ?? .null).compact
+                            guard lines.write(document, of: queue, row.position) else { return }
                         }
                     }
                 }
@@ -121,9 +123,19 @@ private struct ExportLines {
     private var progress = Progress(bytesTotal: nil)
     /// How many were written.
     private(set) var count = 0
+    /// Of these, those that are too long to be imported.
+    private var tooLong = 0
 
-    /// Writes a line; false where the rest is not wanted any more.
-    mutating func write(_ line: String) -> Bool {
+    /// Writes the line of the message at a position of a queue; false where the rest is not wanted any more.
+    mutating func write(_ line: String, of queue: String, _ position: Int) -> Bool {
+        if line.utf8.count > Input.bodyBytesMax {
+            tooLong += 1
+            progress.clear()
+            Terminal.complain(
+                "leveret: message \(position) of queue '\(queue.printable)' is a line of \(line.utf8.count) bytes, and "
+                    + "'leveret import' takes \(Input.bodyBytesMax): take its body with 'leveret get --body raw', and "
+                    + "publish it with --file")
+        }
         output.write(line + "\n")
         count += 1
         if count % 1000 == 0 { progress.update(messages: count, bytes: 0) }
@@ -135,6 +147,10 @@ private struct ExportLines {
         progress.clear()
         guard output.flush() else {
             throw Failure(.refused, "standard output could not be written; the export is not whole")
+        }
+        if tooLong > 0 {
+            throw Failure(
+                .refused, "the export is whole, but \(counted(tooLong, "message")) can't be imported, see above")
         }
     }
 }

@@ -31,22 +31,28 @@ struct ImportCommand: ParsableCommand {
         defer { Input.finish(descriptor) }
         var input = InputLines(descriptor, named: file == "-" ? "standard input" : "'\(file.printable)'")
         Interrupt.listen()
-        guard let first = try input.next().map(Array.init) else {
+        guard var first = try input.next().map(Array.init) else {
             throw Failure(.refused, "'\(file.printable)' is empty; nothing was imported")
         }
-        if MessageLine(first) != nil {
+        if first.starts(with: [0xEF, 0xBB, 0xBF]) { first.removeFirst(3) }  // a byte order mark
+        if MessageLine.isMeant(by: first) {
             return try importMessages(first, then: &input, total: Input.size(of: descriptor))
         }
         var text = first
         while let line = try input.next() {
             text.append(.lineFeed)
             text.append(contentsOf: line)
+            guard text.count <= InputLines.lineBytesMax else {
+                let most = "a definitions file has \(InputLines.lineBytesMax) at most"
+                throw Failure(.refused, "'\(file.printable)' has more bytes: \(most); nothing was imported")
+            }
         }
         guard let json = JSON(text) else {
+            let place = JSON.fault(in: text).map { " (\($0))" } ?? ""
             throw Failure(
                 .refused,
-                "'\(file.printable)' is no JSON, neither a definitions file nor lines with a message each; nothing was "
-                    + "imported")
+                "'\(file.printable)' is no JSON\(place), neither a definitions file nor lines with a message each; "
+                    + "nothing was imported")
         }
         try importDefinitions(try DefinitionsPlan(json, vhost: try server.virtualHost))
     }
@@ -142,6 +148,12 @@ private struct ImportOutcome {
 private struct MessageLine {
     /// The queue that the message goes to.
     let queue: String
+
+    /// True for an object that has anything of a message, be it not all.
+    static func isMeant(by bytes: [UInt8]) -> Bool {
+        guard case .object(let fields)? = JSON(bytes) else { return false }
+        return fields.contains { ["queue", "body", "body64"].contains($0.name) }
+    }
 
     /// `nil` for what is no message.
     init?(_ bytes: some Sequence<UInt8>) {

@@ -39,7 +39,7 @@ struct ServiceNotifier {
     /// The server is well.
     func alive() { say("WATCHDOG=1") }
 
-    /// A manager that doesn't listen is no reason to stop: what can't be said is dropped.
+    /// A manager that doesn't listen is no reason to stop: what can't be said within a second is dropped.
     private func say(_ text: String) {
         guard let socketPath else { return }
         var address = sockaddr_un()
@@ -59,6 +59,8 @@ struct ServiceNotifier {
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        var second = timeval(tv_sec: 1, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &second, socklen_t(MemoryLayout<timeval>.size))
         _ = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
                 text.utf8.withContiguousStorageIfAvailable { bytes in

@@ -51,11 +51,12 @@ struct TailCommand: ParsableCommand {
         for pattern in patterns {
             try client.ask(LineRequest("BIND").argument(queue).argument(exchange).argument(pattern))
         }
-        let signals = try SignalPipe.open()
+        let signals = try SignalPipe.open(secondEnds: true)
         var subscription = try Subscription(to: queue, on: client, prefetch: 0, autoAck: true)
         var left = number ?? .max
         var dropped = 0
         var asked = ContinuousClock.now
+        var (isThere, isGone) = (false, false)
         while left > 0, SignalPipe.endingsAsked == 0 {
             var count = 0
             // What comes without end is shown by and by.
@@ -64,22 +65,30 @@ struct TailCommand: ParsableCommand {
                 case .message(let message):
                     printer.print(message.row)
                     (left, count) = (left - 1, count + 1)
-                case .row(let row): Self.tell(row, told: &dropped)
+                case .row(let row) where row["name"]?.text == queue:
+                    Self.tell(row, told: &dropped)
+                    (isThere, isGone) = (false, !isThere)
+                case .row(let row): isThere = isThere || row["name"]?.text == exchange
                 case .settled: continue
                 case .ended(let reason): throw subscription.failure(reason)
                 }
             }
             guard printer.settle() else { return }  // nobody reads any more
+            if isGone { throw Failure(.notFound, "exchange '\(exchange.printable)' was deleted meanwhile") }
             if left > 0, count < 1000 {
                 SignalPipe.wait(signals, or: [subscription.descriptor], milliseconds: 1000)
             }
             if asked.duration(to: .now) >= .seconds(1) {
                 asked = .now
+                // Whether the exchange is still there comes before how the queue does.
+                try subscription.send(LineRequest("LIST").word("exchanges").option("match", exchange))
                 try subscription.send(LineRequest("STAT").argument(queue))
             }
         }
         try subscription.send(LineRequest("STAT").argument(queue))
-        try subscription.end { if case .row(let row) = $0 { Self.tell(row, told: &dropped) } }
+        try subscription.end {
+            if case .row(let row) = $0, row["name"]?.text == queue { Self.tell(row, told: &dropped) }
+        }
         SignalPipe.endAsAsked()
     }
 

@@ -42,6 +42,10 @@ struct TopCommand: ParsableCommand {
         var isNewSize = true
         var next = ContinuousClock.now
         while TerminalSignals.ending == 0 {
+            if TerminalSignals.isStopAsked {
+                terminal.stop()
+                isNewSize = true
+            }
             if let size = Terminal.size, size != model.size {
                 model.size = size
                 model.keepInSight()

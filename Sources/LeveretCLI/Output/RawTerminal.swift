@@ -54,14 +54,26 @@ final class RawTerminal {
 /// The signals that end what has the terminal, or tell it of another size: they wake its wait, and it looks.
 enum TerminalSignals {
     private static let endedBy = Atomic<CInt>(0)
+    private static let stopCame = Atomic<Bool>(false)
 
     /// The signal that came to end the process; 0 while none has.
     static var ending: CInt { endedBy.load(ordering: .relaxed) }
 
-    /// Takes SIGINT, SIGTERM and SIGHUP as wishes to end in good order, and notices SIGWINCH.
-    static func listen() {
-        _ = ending  // so that the handler finds it made
-        SignalHandler.install(noticed, for: [SIGINT, SIGTERM, SIGHUP, SIGWINCH])
+    /// Takes SIGINT, SIGTERM, SIGHUP and SIGQUIT as wishes to end in good order, and notices SIGWINCH. With `stops`,
+    /// SIGTSTP is a wish to be stopped for a while; whoever starts other programs leaves it to the system.
+    static func listen(stops: Bool = false) {
+        _ = (ending, isStopAsked)  // so that the handler finds them made
+        let stop = stops ? [SIGTSTP] : []
+        SignalHandler.install(noticed, for: [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH] + stop)
+    }
+
+    /// True where somebody wants the process to stop for a while: `stop` does it.
+    static var isStopAsked: Bool { stopCame.load(ordering: .relaxed) }
+
+    /// Stops the process until it is told to go on. The terminal has been given back.
+    static func stop() {
+        stopCame.store(false, ordering: .relaxed)
+        raise(SIGSTOP)
     }
 
     /// Ends the process as the signal would have.
@@ -71,7 +83,11 @@ enum TerminalSignals {
     }
 
     fileprivate static func note(_ number: CInt) {
-        if number != SIGWINCH { endedBy.store(number, ordering: .relaxed) }
+        switch number {
+        case SIGWINCH: break
+        case SIGTSTP: stopCame.store(true, ordering: .relaxed)
+        default: endedBy.store(number, ordering: .relaxed)
+        }
     }
 }
 

@@ -16,11 +16,22 @@ final class TopTerminal {
                 .usage, "top needs a terminal that can move its cursor; --once prints what it would show")
         }
         self.raw = raw
-        TerminalSignals.listen()
+        TerminalSignals.listen(stops: true)
+        take()
+    }
+
+    private func take() {
         raw.take()
         isTaken = true
         // The screen of its own, no cursor, no wrapping at the edge.
         write("\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l\u{1B}[2J")
+    }
+
+    /// Gives the terminal back while the process is stopped, and takes it again: all is to be drawn anew.
+    func stop() {
+        restore()
+        TerminalSignals.stop()
+        take()
     }
 
     deinit { restore() }

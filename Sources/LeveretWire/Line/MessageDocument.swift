@@ -32,7 +32,27 @@ public enum MessageDocument {
         row.field("entered", message.entered.milliseconds)
         if let due = message.due { row.field("due", due.milliseconds) }
         if let deaths = message.deaths { row.json("deaths", deaths.jsonText()) }
-        row.bytes("body", message.message.body)
+        let body = message.message.body
+        if body.count > escapedBodyBytesMax, textBytes(of: body) > (body.count + 2) / 3 * 4 {
+            row.field("body64", JSONText.base64(body))
+        } else {
+            row.bytes("body", body)
+        }
+    }
+
+    /// Larger bodies are written as text only where that is shorter than base64: a line of nothing but `\u0001` would be
+    /// six times the body, and longer than IMPORT takes.
+    private static let escapedBodyBytesMax = 64 << 10
+
+    /// About how many bytes a JSON string of these has.
+    private static func textBytes(of body: [UInt8]) -> Int {
+        body.reduce(0) { count, byte in
+            switch byte {
+            case 0x09, 0x0A, 0x0D, UInt8(ascii: "\""), UInt8(ascii: "\\"): count + 2
+            case ..<0x20, 0x7F: count + 6
+            default: count + 1
+            }
+        }
     }
 
     /// The message that `bytes` describe; `queue` gets it, whatever queue it was in.
