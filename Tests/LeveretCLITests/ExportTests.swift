@@ -62,7 +62,9 @@ import Testing
         let shell = try Shell()
         try await shell.run(["queue", "declare", "q"])
         try await shell.run(["publish", "", "q", "one"])
-        for file in [shell.database, "\(shell.database)-wal", "\(shell.database)-shm", "\(shell.database)-lock"] {
+        for file in [
+            shell.database, "\(shell.database)-wal", "\(shell.database)-shm", "\(shell.database)-lock",
+        ] {
             for force in [[], ["--force"]] {
                 let result = try await shell.run(["export", "--definitions", file] + force, status: 6)
                 #expect(result.errors.contains("name another"), "\(result.errors)")

@@ -40,7 +40,8 @@ import Testing
             let result = try await shell.run(command + ["--file", "/dev/zero"], status: 1)
             #expect(result.errors.contains("'/dev/zero' has more than 134217728 bytes"), "\(result.errors)")
         }
-        #expect(try await shell.run(["import", "/dev/zero"], status: 1).errors.contains("line 1 of '/dev/zero'"))
+        #expect(
+            try await shell.run(["import", "/dev/zero"], status: 1).errors.contains("line 1 of '/dev/zero'"))
         #expect(try await shell.run(["peek", "q", "--body", "raw"]).output == "one\n")
     }
 
@@ -63,11 +64,16 @@ import Testing
     }
 
     @Test(arguments: [
-        (CommandStatus.unreachable, 0, "gone; 0 messages moved before, and up to 1,000 more in the batch under way"),
+        (
+            CommandStatus.unreachable, 0,
+            "gone; 0 messages moved before, and up to 1,000 more in the batch under way"
+        ),
         (.unreachable, 2, "gone; 2,000 messages moved before, and up to 1,000 more in the batch under way"),
         (.refused, 2, "gone; 2,000 messages moved in the batches before"), (.refused, 0, "gone"),
     ])
-    func `long work that fails says how much was done`(status: CommandStatus, batches: Int, says: String) throws {
+    func `long work that fails says how much was done`(
+        status: CommandStatus, batches: Int, says: String
+    ) throws {
         var done = 0
         var work = Batches(of: "message", limit: nil)
         let failure = #expect(throws: Failure.self) {
@@ -81,10 +87,13 @@ import Testing
     }
 
     @Test(arguments: [
-        ("none.pem", 5, "LEVERET_CA: the file"), (".", 1, "LEVERET_CA: "), ("empty.pem", 1, "holds no certificate in PEM"),
+        ("none.pem", 5, "LEVERET_CA: the file"), (".", 1, "LEVERET_CA: "),
+        ("empty.pem", 1, "holds no certificate in PEM"),
         ("pipe.pem", 1, "is a pipe or a socket"),
     ])
-    func `an authority's file that is no good is named`(name: String, status: Int32, says: String) async throws {
+    func `an authority's file that is no good is named`(
+        name: String, status: Int32, says: String
+    ) async throws {
         let folder = try TemporaryFolder()
         try Data().write(to: URL(filePath: folder.path("empty.pem")))
         mkfifo(folder.path("pipe.pem"), 0o600)
@@ -106,6 +115,8 @@ import Testing
         let result = try await leveret(
             ["status", "--url", "leverets://localhost:\(server.port)"],
             environment: ["LEVERET_CA": certificates.authority])
-        #expect(result.status == 3 && result.errors.contains("it wants a certificate of its clients"), "\(result.errors)")
+        #expect(
+            result.status == 3 && result.errors.contains("it wants a certificate of its clients"),
+            "\(result.errors)")
     }
 }

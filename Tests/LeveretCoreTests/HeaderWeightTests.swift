@@ -39,7 +39,9 @@ import Testing
         limits.windowCountMin = 2
         let broker = CoreHarness(limits: limits)
         broker.queue("jobs", ["x-max-length-bytes": 1_000])  // which counts bodies
-        for index in 0..<60 { _ = broker.publish("\(index)", to: "jobs", persistent: persistent, headers: large) }
+        for index in 0..<60 {
+            _ = broker.publish("\(index)", to: "jobs", persistent: persistent, headers: large)
+        }
         broker.settle()
         #expect(broker.info("jobs")?.ready == 60)
         #expect((broker.info("jobs")?.inMemory ?? 99) <= 12)

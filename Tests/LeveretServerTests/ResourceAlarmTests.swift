@@ -187,7 +187,9 @@ import Testing
             #expect(try client.ask("PUB \"\" jobs :x").line == "OK 1")
             machine.has(residentBytes: 6_000)
             server.lookAround()
-            #expect(try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 5000") == true)
+            #expect(
+                try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 5000") == true
+            )
             machine.hasFreed(bytes: 4_000)
             // It is not given back at each look: that would cost more than it brings.
             for _ in 0..<10 { server.lookAround() }

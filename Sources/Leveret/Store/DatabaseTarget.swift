@@ -18,12 +18,15 @@ extension DatabaseInspector {
     package static func checkTarget(
         _ file: String, of database: String?, replacing: Bool
     ) throws(BrokerError) {
-        guard !file.isEmpty else { throw BrokerError(.invalidPath, "the file to write has no name; name one") }
+        guard !file.isEmpty else {
+            throw BrokerError(.invalidPath, "the file to write has no name; name one")
+        }
         let folder = Files.folder(of: file)
         guard Files.isFolder(folder) else {
             throw BrokerError(.invalidPath, "folder '\(folder)' of '\(file)' does not exist; make it first")
         }
-        for suffix in suffixes where file.hasSuffix(suffix) && Files.exists(String(file.dropLast(suffix.count))) {
+        for suffix in suffixes
+        where file.hasSuffix(suffix) && Files.exists(String(file.dropLast(suffix.count))) {
             throw BrokerError(
                 .preconditionFailed,
                 "'\(file)' is what the database itself keeps beside it; name another file")

@@ -57,7 +57,8 @@ struct InputLines {
             guard buffer.count <= lineBytesMax else {
                 throw Failure(
                     .refused,
-                    "line \(linesRead + 1) of \(name) has more than \(lineBytesMax) bytes; no message is so long")
+                    "line \(linesRead + 1) of \(name) has more than \(lineBytesMax) bytes; no message is so long"
+                )
             }
             atEnd = try !Input.read(descriptor, into: &buffer, named: name)
         }
@@ -131,7 +132,8 @@ enum Input {
             guard bytes.count <= bytesMax else {
                 let name = path == "-" ? "standard input" : "the file '\(path.printable)'"
                 throw Failure(
-                    .refused, "\(name) has more than \(bytesMax) bytes; a body has no more, so nothing was done")
+                    .refused,
+                    "\(name) has more than \(bytesMax) bytes; a body has no more, so nothing was done")
             }
         }
         return bytes

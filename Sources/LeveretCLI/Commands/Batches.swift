@@ -37,7 +37,8 @@ struct Batches {
             }
         } catch {
             progress.clear()
-            throw Failure(error.status, error.text + said(of: underWay, what, isLost: error.status == .unreachable))
+            throw Failure(
+                error.status, error.text + said(of: underWay, what, isLost: error.status == .unreachable))
         }
         progress.clear()
         if Interrupt.hasCome {

@@ -82,7 +82,8 @@ struct ExportCommand: ParsableCommand {
             defer { inspector.close() }
             try inspector.messages(of: all ? nil : messages.map { QueueName($0) }) { queue, message in
                 lines.write(
-                    MessageDocument.write(message, in: queue), of: queue.rawValue, Int(message.number.rawValue))
+                    MessageDocument.write(message, in: queue), of: queue.rawValue,
+                    Int(message.number.rawValue))
             }
         case .server(let server, _): try writeMessages(of: server, to: &lines)
         }
@@ -150,7 +151,8 @@ private struct ExportLines {
         }
         if tooLong > 0 {
             throw Failure(
-                .refused, "the export is whole, but \(counted(tooLong, "message")) can't be imported, see above")
+                .refused,
+                "the export is whole, but \(counted(tooLong, "message")) can't be imported, see above")
         }
     }
 }
