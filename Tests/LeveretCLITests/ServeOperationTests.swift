@@ -59,14 +59,6 @@ import Testing
         #expect(
             strange.status == 3 && strange.errors.contains("signed by nobody this system trusts"),
             "\(strange.errors)")
-        for path in ["/nowhere", "/dev/null"] {
-            let wrong = try await runProgram(
-                "leveret", ["queues", "--url", "leverets://localhost:\(server.port)"],
-                environment: ["LEVERET_CA": path])
-            #expect(
-                wrong.status == 2 && wrong.errors.contains("LEVERET_CA names '\(path)', which can't be read"),
-                "\(wrong.errors)")
-        }
         let plain = try Shell()
         let none = try await runProgram(
             "leveret", ["queues", "--url", "leverets://localhost:\(plain.server.port)"])

@@ -1,7 +1,7 @@
 // Which files may be written beside a database: a slip of the name must not cost the database itself, nor what SQLite
 // and the broker keep beside it. For backup and export.
 
-public import LeveretCore
+package import LeveretCore
 
 extension DatabaseInspector {
     /// What a database keeps beside it, by what stands behind its name.
