@@ -260,10 +260,17 @@ final class AMQPHandler: ChannelDuplexHandler {
                 bound.value.handler.turn(bound.value.context)
             }
         }
-        // What it is told at once must not be lost; the answer is nobody's.
+        // What it is told at once must not be lost.
         var told: [SessionEvent] = []
         doors[number]?.submit([Submission(Self.silentTicket, .enter(host))], events: &told)
-        events += told.filter { if case .answer = $0 { false } else { true } }
+        for event in told {
+            guard case .answer(_, let answer) = event else {
+                events.append(event)
+                continue
+            }
+            // It may have been deleted, or be full, by now: nothing may be meant for another.
+            if case .refused(let error) = answer { session.end(for: error, out: &out) }
+        }
         hear(number)
     }
 

@@ -39,6 +39,12 @@ import Testing
         let target = try ServerTarget(url)
         #expect(target.address.description == address && target.virtualHost == vhost)
         #expect(try ServerTarget(url, vhost: "other").virtualHost == "other")
+        if let written = target.url() { #expect(try ServerTarget(written) == target) }
+        if let written = target.url(as: "ann/b@c:d") {
+            let parts = try ServerURL(written)
+            #expect(parts.user == "ann/b@c:d" && parts.password == nil)
+            #expect(try ServerTarget(parts.address) == target)
+        }
     }
 
     @Test(arguments: [

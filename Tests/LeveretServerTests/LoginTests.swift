@@ -230,6 +230,52 @@ private struct LoginServer {
         }
     }
 
+    // MARK: - AMQP
+
+    /// An AMQP client that asks to work in a virtual host.
+    private static func amqp(_ port: UInt16, _ user: String, host: String = "/") throws -> AMQPSocket {
+        let client = try AMQPSocket(greeting: port)
+        try client.expect("connection.start")
+        client.startOk(user: user, password: "\(user)'s")
+        try client.expect("connection.tune")
+        client.tuneOk()
+        client.call(10, 40, .short(host), .short(""), .octet(0))
+        return client
+    }
+
+    @Test func `AMQP clients log in as the same users, into virtual hosts that are theirs`() async throws {
+        try await LoginServer.with { server in
+            // RabbitMQ's first user is nobody where all must log in.
+            let guest = try AMQPSocket(greeting: server.port)
+            try guest.expect("connection.start")
+            guest.startOk()
+            try guest.expect("connection.close 403 ACCESS_REFUSED - Login was refused")
+            #expect(try await server.broker.status().loginsRefused == 1)
+            let app = try Self.amqp(server.port, "app")
+            try app.expect("connection.open-ok")
+            app.call(20, 10, .short(""), on: 1)
+            try app.expect("channel.open-ok")
+            app.call(50, 10, .int16(0), .short("other"), .octet(2), .table([]), on: 1)
+            try app.expect(
+                "channel.close 403 ACCESS_REFUSED - configure access to queue 'other' in vhost '/' refused for user 'app'"
+            )
+            try await server.broker.createVirtualHost("shop")
+            let shop = try Self.amqp(server.port, "app", host: "shop")
+            try shop.expect(
+                "connection.close 530 NOT_ALLOWED - access to vhost 'shop' refused for user 'app'")
+            let all = UserPermission("app", in: "shop", configure: ".*", write: ".*", read: ".*")
+            try await server.broker.administer(.permit(all))
+            let again = try Self.amqp(server.port, "app", host: "shop")
+            try again.expect("connection.open-ok")
+            again.call(20, 10, .short(""), on: 1)
+            try again.expect("channel.open-ok")
+            again.call(50, 10, .int16(0), .short("other"), .octet(2), .table([]), on: 1)
+            try again.expect("queue.declare-ok other 0 0")
+            #expect(try await server.broker.virtualHost("shop").queue("other").ready == 0)
+            await #expect(throws: BrokerError.self) { _ = try await server.broker.queue("other") }
+        }
+    }
+
     // MARK: - Time
 
     /// A connection on a loop whose time the test moves.

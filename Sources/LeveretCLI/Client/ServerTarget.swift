@@ -64,6 +64,31 @@ struct ServerTarget: Equatable, Sendable, CustomStringConvertible {
         return String(validating: bytes, as: UTF8.self)
     }
 
+    /// The target as one URL, with who logs in there; `nil` for a virtual host or a user behind a socket in the file
+    /// system.
+    func url(as user: String? = nil) -> String? {
+        if case .unix = address { return named == nil && user == nil ? address.description : nil }
+        var url = named.map { "\(address)/\(Self.encoded($0))" } ?? address.description
+        if let user {
+            let host = url.firstRange(of: "://")?.upperBound ?? url.startIndex
+            url.insert(contentsOf: Self.encoded(user) + "@", at: host)
+        }
+        return url
+    }
+
+    private static func encoded(_ name: String) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            if byte.isPlainInURL {
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += hex.utf8.count == 1 ? "%0\(hex)" : "%\(hex)"
+            }
+        }
+        return text
+    }
+
     /// As sentences name it.
     var description: String { named.map { "\(address)/\($0.printable)" } ?? address.description }
 
@@ -76,6 +101,17 @@ struct ServerTarget: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension UInt8 {
+    /// Letters and digits, and the marks that URLs leave as they are (RFC 3986 §2.3).
+    fileprivate var isPlainInURL: Bool {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+            UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+
     fileprivate var isHexadecimal: Bool {
         switch self {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),

@@ -30,15 +30,10 @@ struct ShellCommand: ParsableCommand {
 
     @OptionGroup var server: ServerOptions
 
-    func validate() throws {
-        // Each command reads the URL by itself.
-        if server.vhost != nil {
-            throw ValidationError("Say the virtual host in the URL: --url leveret://host:port/vhost.")
-        }
-    }
-
     func run() throws {
         let target = try server.target
+        try rememberPassword()
+        let url = try url
         guard Terminal.isTerminal(Terminal.standardInput) else { return try runLines() }
         guard let terminal = RawTerminal() else {
             throw Failure(
@@ -47,7 +42,6 @@ struct ShellCommand: ParsableCommand {
         let version = try ServerSource(try server.connect()).status()["version"]?.text ?? ""
         announce("leveret \(version.printable) at \(target): Tab completes, help lists, Ctrl-D leaves")
         TerminalSignals.listen()
-        let url = server.url
         let completion = Completion(tree: .leveret) { command, argument, prefix in
             Self.names(for: command, argument, prefix, url: url)
         }
@@ -110,8 +104,27 @@ struct ShellCommand: ParsableCommand {
         return parsed.all
     }
 
+    /// Asks for the password, if need be, so that no command has to: they have it from their environment.
+    private func rememberPassword() throws(Failure) {
+        guard let login = try server.login() else { return }
+        setenv("LEVERET_PASSWORD", String(decoding: login.password, as: UTF8.self), 1)
+    }
+
+    /// Where the commands find the server and the virtual host, and who they are there; `nil` is where the environment says.
+    private var url: String? {
+        get throws(Failure) {
+            guard server.vhost != nil else { return server.url }
+            guard let url = try server.target.url(as: try server.login()?.user) else {
+                throw Failure(
+                    .usage,
+                    "no URL names a virtual host behind a socket file; give --vhost to each command instead")
+            }
+            return url
+        }
+    }
+
     private func start(_ words: [String], input: CInt = 0) throws(Failure) -> ChildProgram {
-        let variables = server.url.map { [(name: "LEVERET_URL", value: $0)] } ?? []
+        let variables = try url.map { [(name: "LEVERET_URL", value: $0)] } ?? []
         return try ChildProgram(
             path: Self.program, ["leveret"] + words, variables: variables, streams: [input, 1, 2],
             group: .ours)

@@ -1,4 +1,4 @@
-// The options of commands that work on a server or on a file, and in a virtual host there.
+// The options of commands that work on a server or on a file, and on a virtual host there.
 
 import ArgumentParser
 
@@ -15,7 +15,7 @@ struct TargetOptions: ParsableArguments {
         if db != nil, server.url != nil { throw ValidationError("Say --url or --db, not both.") }
     }
 
-    /// Connects to the server, or to one of our own on the file.
+    /// Connects to the server, or to one of our own on the file, and enters the virtual host.
     func connect() throws(Failure) -> LineClient {
         guard db != nil else { return try server.connect() }
         let client = try connectAnywhere()
@@ -23,7 +23,7 @@ struct TargetOptions: ParsableArguments {
         return client
     }
 
-    /// The same for what is about no virtual host, or about several.
+    /// The same without entering a virtual host.
     func connectAnywhere() throws(Failure) -> LineClient {
         guard let db else { return try server.connectAnywhere() }
         return try LineClient(try FileServer.start(on: db))

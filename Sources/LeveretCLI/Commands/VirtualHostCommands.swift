@@ -49,7 +49,7 @@ struct VirtualHostCommand: ParsableCommand {
 
         @Argument(help: "The virtual host.")
         var name: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             try server.connectAnywhere().ask(LineRequest("CREATE").word("vhost").argument(name))
@@ -73,7 +73,7 @@ struct VirtualHostCommand: ParsableCommand {
         @Argument(help: "The virtual host.", completion: .virtualHosts)
         var name: String
         @OptionGroup var consent: ConsentOptions
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let client = try server.connectAnywhere()
@@ -113,7 +113,7 @@ struct VirtualHostCommand: ParsableCommand {
         var maxQueues: Int?
         @Option(help: ArgumentHelp("Connections.", valueName: "n"))
         var maxConnections: Int?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func validate() throws {
             for most in [maxQueues, maxConnections].compactMap({ $0 })
