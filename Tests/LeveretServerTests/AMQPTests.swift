@@ -285,17 +285,14 @@ import Testing
     }
 
     @Test func `a server that stops says so with 320`() async throws {
-        try await withServer { port, server in
-            let client = try AMQPSocket(port: port)
-            async let stopped: Void = server.stop()
-            #expect(
-                try client.next()
-                    == "connection.close 320 CONNECTION_FORCED - broker forced connection closure with reason "
-                    + "'shutdown' 0 0")
-            client.call(10, 51)
-            #expect(try client.next() == "closed")
-            try await stopped
-        }
+        // Read when the server has gone: meanwhile it waits for an answer as long as it does for any client.
+        var client: AMQPSocket?
+        try await withServer { port in client = try AMQPSocket(port: port) }
+        #expect(
+            try client?.next()
+                == "connection.close 320 CONNECTION_FORCED - broker forced connection closure with reason "
+                + "'shutdown' 0 0")
+        #expect(try client?.next() == "closed")
     }
 
     @Test func `an operator's word closes a connection with 320 and the reason`() async throws {
