@@ -10,11 +10,11 @@ enum AMQPWording {
         case (.resourceLocked, _): locked(request, host) ?? error.text
         case (.preconditionFailed, .settle(let settlement)?):
             "unknown delivery tag \(settlement.tag.rawValue)"
-        case (.notAllowed, .consume(let consume)?):
+        case (.notAllowed, .consume(let consume)?) where error.text.hasPrefix("consumer '"):
             "attempt to reuse consumer tag '\(consume.tag?.rawValue ?? "")'"
-        case (.accessRefused, .consume(let consume)?):
+        case (.accessRefused, .consume(let consume)?) where error.text.contains("exclusive access"):
             "queue '\(consume.queue)' in vhost '\(host)' in exclusive use"
-        case (.accessRefused, .deleteExchange(let name, _)?) where name != .default:
+        case (.accessRefused, .deleteExchange(let name, _)?) where error.text.contains("reserved prefix"):
             "deletion of system exchange '\(name)' in vhost '\(host)' not allowed"
         case (.preconditionFailed, .deleteExchange(let name, _)?):
             "exchange '\(name)' in vhost '\(host)' in use"
