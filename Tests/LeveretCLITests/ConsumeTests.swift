@@ -233,7 +233,7 @@ import Testing
         while try await !shell.run(["queues", "-o", "csv", "--columns", "consumers"]).output.contains("1\n") {
         }
         try await shell.run(["exchange", "delete", "orders", "--yes"])
-        let end = try await onOwnThread { tail.finish() }
+        let end = tail.finish()
         #expect(end.status == 5)
         #expect(end.errors.contains("exchange 'orders' was deleted meanwhile"))
     }

@@ -271,8 +271,8 @@ private struct LoginServer {
             try again.expect("channel.open-ok")
             again.call(50, 10, .int16(0), .short("other"), .octet(2), .table([]), on: 1)
             try again.expect("queue.declare-ok other 0 0")
-            #expect(try await server.broker.virtualHost("shop").queue("other").ready == 0)
-            await #expect(throws: BrokerError.self) { _ = try await server.broker.queue("other") }
+            #expect(try await server.broker.virtualHost("shop").status(of: "other").ready == 0)
+            await #expect(throws: BrokerError.self) { _ = try await server.broker.status(of: "other") }
         }
     }
 
