@@ -9,7 +9,8 @@ extension Broker {
     /// Resident memory of this process in bytes; 0 when nobody knows.
     package var residentBytes: Int { residentMemoryBytes() }
 
-    /// Makes resident memory as small as what is in use. It takes time, and holds other threads up: not for an event loop.
+    /// Makes resident memory as small as what is in use. It takes time, and holds other threads up: not for an event
+    /// loop.
     package func giveBackMemory() { giveBackFreedMemory() }
 
     /// Tells the broker what the server in front keeps to, each limit by its name, for its status.

@@ -1,5 +1,5 @@
-// What properties and headers take up in memory, about: they count against the same limits as bodies, since a message may
-// be nothing but headers. SharedProperties asks once, when it is made.
+// What properties and headers take up in memory, about: they count against the same limits as bodies, since a message
+// may be nothing but headers. SharedProperties asks once, when it is made.
 
 extension MessageProperties {
     /// Bytes beside the flat rate of a message that has properties at all. O(headers).

@@ -50,8 +50,8 @@ public final class Server: Service {
             measure: { (broker.diskFreeBytes, broker.residentBytes) })
     }
 
-    /// A server that asks `measure` what there is of disk and memory, has `giveBackMemory` make that of memory less, and
-    /// asks `isLocal` which clients are on this machine.
+    /// A server that asks `measure` what there is of disk and memory, has `giveBackMemory` make that of memory less,
+    /// and asks `isLocal` which clients are on this machine.
     init(
         broker: Broker, configuration: ServerConfiguration, logger: Logger,
         onListening: @escaping @Sendable ([ListenAddress]) -> Void = { _ in },

@@ -110,7 +110,8 @@ struct ShellCommand: ParsableCommand {
         setenv("LEVERET_PASSWORD", String(decoding: login.password, as: UTF8.self), 1)
     }
 
-    /// Where the commands find the server and the virtual host, and who they are there; `nil` is where the environment says.
+    /// Where the commands find the server and the virtual host, and who they are there; `nil` is where the environment
+    /// says.
     private var url: String? {
         get throws(Failure) {
             guard server.vhost != nil else { return server.url }

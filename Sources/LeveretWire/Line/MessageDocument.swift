@@ -40,8 +40,8 @@ public enum MessageDocument {
         }
     }
 
-    /// Larger bodies are written as text only where that is shorter than base64: a line of nothing but `\u0001` would be
-    /// six times the body, and longer than IMPORT takes.
+    /// Larger bodies are written as text only where that is shorter than base64: a line of nothing but `\u0001` would
+    /// be six times the body, and longer than IMPORT takes.
     private static let escapedBodyBytesMax = 64 << 10
 
     /// About how many bytes a JSON string of these has.
