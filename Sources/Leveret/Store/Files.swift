@@ -49,11 +49,6 @@ enum Files {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// The last part of a path.
-    static func name(of path: String) -> Substring {
-        path.lastIndex(of: "/").map { path[path.index(after: $0)...] } ?? path[...]
-    }
-
     /// The path from the root on, so that it means the same to a program in another folder.
     static func absolute(_ path: String) -> String {
         if path.hasPrefix("/") { return path }
