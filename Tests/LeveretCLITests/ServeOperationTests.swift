@@ -226,7 +226,7 @@ import Testing
 }
 
 @Suite struct ServiceNotifierTests {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func `a service manager that reads nothing holds nothing up`() throws {
         let folder = try TemporaryFolder()
         let listener = try ManagerSocket(folder.path("notify"))
