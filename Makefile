@@ -73,12 +73,13 @@ soak: ## run the simulation on SEEDS seeds (1000), from seed FIRST on (a random 
 	LEVERET_SIM_FIRST=$$first LEVERET_SIM_SEEDS=$(SEEDS) swift test -c release -Xswiftc -enable-testing \
 	    --scratch-path .build-soak --skip-build --filter LeveretSimulationTests
 
-# XCTest, which has no tests here, leaks by itself; what libraries leak is named in .ci/leaks.
+# XCTest, which has no tests here, leaks by itself; what libraries leak is named in .ci/leaks,
+# and what is no race in .ci/races.
 sanitize: ## run the tests under ThreadSanitizer, then under AddressSanitizer
 	@.ci/setup test
 	swift build --build-tests --sanitize=thread --scratch-path .build-tsan
 	"$$(dirname "$$(readlink -f "$$(command -v swift)")")/clang" -O2 -fPIC -shared -o .build-tsan/mutex.so .ci/tsan-mutex.c
-	LD_PRELOAD=$(CURDIR)/.build-tsan/mutex.so $(SMALLER) swift test --skip-build --sanitize=thread --scratch-path .build-tsan --disable-xctest
+	TSAN_OPTIONS=suppressions=$(CURDIR)/.ci/races LD_PRELOAD=$(CURDIR)/.build-tsan/mutex.so $(SMALLER) swift test --skip-build --sanitize=thread --scratch-path .build-tsan --disable-xctest
 	LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks $(SMALLER) swift test --sanitize=address --scratch-path .build-asan --disable-xctest
 
 fuzz: ## set libFuzzer upon the parsers for SECONDS_EACH seconds (60) each

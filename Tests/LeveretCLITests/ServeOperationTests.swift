@@ -7,7 +7,7 @@ import Testing
 
 @testable import LeveretCLI
 
-@Suite(.timeLimit(.minutes(3))) struct ServeOperationTests {
+@Suite(.timeLimit(.minutes(10))) struct ServeOperationTests {
     @Test func `commands reach a server by its socket file`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("leveret.sock")

@@ -5,7 +5,7 @@ import Foundation
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct ServeRefusalTests {
+@Suite(.timeLimit(.minutes(10))) struct ServeRefusalTests {
     /// Files that are no use to a server.
     enum Fault: String, CaseIterable, CustomTestStringConvertible {
         case diary, foreign, newer, folder, noFolder, cut, garbage, exclusive, inUse

@@ -3,7 +3,7 @@
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct SearchCrashTests {
+@Suite(.timeLimit(.minutes(10))) struct SearchCrashTests {
     /// The rows of a listing.
     private func rows(_ socket: LineSocket, _ request: String) throws -> [String] {
         var rows: [String] = []

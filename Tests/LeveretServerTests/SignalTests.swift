@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(3)))
+    @Test(.timeLimit(.minutes(10)))
     func `a second SIGTERM ends at once, with a client that does not read, and loses nothing`() async throws {
         try await onOwnThread {
             let folder = try TemporaryFolder()

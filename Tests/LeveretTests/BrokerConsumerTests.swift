@@ -5,7 +5,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerConsumerTests {
     @Test func `a consumer gets every message in order`() async throws {
         let fixture = try BrokerFixture()

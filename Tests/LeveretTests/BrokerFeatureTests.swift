@@ -5,7 +5,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerFeatureTests {
     private static let farOff = Duration.seconds(3_600)
 

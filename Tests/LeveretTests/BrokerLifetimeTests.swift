@@ -5,7 +5,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerLifetimeTests {
     /// Opens a broker on the fixture's file once the one before has closed it.
     private func reopen(_ fixture: borrowing BrokerFixture) async throws -> Broker {

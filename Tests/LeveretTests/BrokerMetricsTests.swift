@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerMetricsTests {
     @Test func `a backend hears the totals, what waits and how long commits take`() async throws {
         let metrics = TestMetrics()

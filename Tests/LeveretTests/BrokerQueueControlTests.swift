@@ -5,7 +5,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerQueueControlTests {
     @Test func `a paused queue is paused after a restart, until it is resumed`() async throws {
         let fixture = try BrokerFixture()

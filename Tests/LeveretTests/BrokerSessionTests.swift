@@ -56,7 +56,7 @@ extension SessionEvent {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerSessionTests {
     private func publish(_ text: String, persistent: Bool = true) -> Request {
         .publish(

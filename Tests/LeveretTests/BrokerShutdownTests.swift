@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerShutdownTests {
     @Test func `a second broker on the same file is refused`() async throws {
         let fixture = try BrokerFixture()

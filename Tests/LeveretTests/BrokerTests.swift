@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerTests {
     @Test func `a published message is still there after a restart`() async throws {
         let fixture = try BrokerFixture()

@@ -4,7 +4,7 @@ import Leveret
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct BrokerVirtualHostTests {
     @Test func `each handle has names of its own, also for consumers`() async throws {
         let broker = try Broker(.memory)

@@ -6,7 +6,7 @@ import Leveret
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct EmbeddingArticleTests {
     @Test func `the article's program runs`() async throws {
         let folder = try TemporaryFolder()

@@ -23,7 +23,7 @@ struct Hostile: CustomTestStringConvertible, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct HostileQueryTests {
     /// A broker with two queues that a query should not mix up.
     private func broker(_ change: (inout Broker.Configuration) -> Void = { _ in }) async throws -> Broker {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct SearchTests {
     private static func message(
         _ text: String, tenant: String? = nil, persistent: Bool = true

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct StoreDamageTests {
     @Test func `what is nested as deep as may be is read back after a restart`() async throws {
         let deep: FieldTable = ["a": (1..<32).reduce(FieldValue.void) { value, _ in .array([value]) }]

@@ -7,7 +7,7 @@ import Testing
 @testable import Leveret
 @testable import LeveretCore
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct StoreForeignTests {
     private static let columns = [
         "priority", "priority", "place", "place", "size", "due", "expires", "entered", "failed", "version",

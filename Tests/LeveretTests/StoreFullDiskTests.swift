@@ -7,7 +7,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), .timeLimit(.minutes(10)))
 struct StoreFullDiskTests {
     private let body = String(repeating: "x", count: 4_000)
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2))) struct StoreMemoryTests {
+@Suite(.timeLimit(.minutes(10))) struct StoreMemoryTests {
     @Test func `counted memory stays within its budget while queues grow far beyond it`() async throws {
         var fixture = try BrokerFixture()
         fixture.configuration.limits.messageBytesMax = 512 << 10

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Leveret
 
-@Suite(.timeLimit(.minutes(2))) struct StoreOutsideTests {
+@Suite(.timeLimit(.minutes(10))) struct StoreOutsideTests {
     private let kibibyte = String(repeating: "x", count: 1_024)
 
     @Test func `looking at an open file a second time doesn't cost SQLite its locks`() throws {

@@ -96,7 +96,7 @@ private final class ToyConnection: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ToyProtocolTests {
     @Test func `a third party can write another protocol with the public API alone`() async throws {
         let broker = try Broker(.memory)
