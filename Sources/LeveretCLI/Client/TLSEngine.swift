@@ -41,8 +41,6 @@ final class TLSEngine {
                 context: context, serverHostname: address == nil ? host : nil)
             try channel.pipeline.syncOperations.addHandlers([handler, greeter])
             channel.connect(to: try address ?? SocketAddress(ipAddress: "0.0.0.0", port: 0), promise: nil)
-        } catch let failure as Failure {
-            throw failure
         } catch {
             throw Failure(.usage, "TLS can't be set up: \(error)")
         }
