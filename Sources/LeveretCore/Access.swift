@@ -103,16 +103,20 @@ final class Access {
         if let bar { throw bar }
         switch request {
         case .publish(let message, _): try checkPublish(message)
-        case .settle, .touch, .endGet, .cancel, .setSessionPrefetch, .recover: break
+        case .settle, .touch, .endGet, .cancel, .setSessionPrefetch, .recover, .declareReplyQueue: break
         case .transaction(let requests): try checkAll(requests)
         case .get(let queue, autoAck: _, waitMilliseconds: _): try require(.read, .queue(queue))
-        case .consume(let consume): try require(.read, .queue(consume.queue))
+        case .consume(let consume):
+            // Queues for replies are their connection's own, which the core sees to.
+            if !consume.queue.isForReplies { try require(.read, .queue(consume.queue)) }
         case .purge(let queue), .cancelMessage(let queue, _): try require(.read, .queue(queue))
         case .peek(let peek): try require(.read, .queue(peek.queue))
         case .edit(let edit):
             try require(.read, .queue(edit.queue))
             try require(.write, .queue(edit.queue))
-        case .restore(let restored): try require(.write, .queue(restored.queue))
+        case .restore(let restored):
+            try require(.write, .queue(restored.queue))
+            if !has(.administrator) { try checkPublisher(of: restored.message) }
         case .move(let move): try checkMove(move)
         case .declareQueue(let queue, let passive): if !passive { try checkDeclaration(of: queue) }
         case .declareExchange(let exchange, let passive): if !passive { try checkDeclaration(of: exchange) }
@@ -145,10 +149,6 @@ final class Access {
 
     /// True where the user has that right.
     func allows(_ right: Right, _ resource: Resource) -> Bool {
-        // Queues for replies, each of one consumer, are nobody else's.
-        if case .queue(let name) = resource, name.rawValue.hasPrefix(QueueName.replies.rawValue) {
-            return true
-        }
         let claim = Claim(right: right, resource: resource)
         if let isAllowed = remembered[claim] { return isAllowed }
         let isAllowed = permission?.allows(right, resource.name) ?? false
@@ -176,6 +176,10 @@ final class Access {
             try require(.write, .exchange(message.exchange))
             lastExchange = message.exchange
         }
+        try checkPublisher(of: message)
+    }
+
+    private func checkPublisher(of message: Message) throws(BrokerError) {
         guard let publisher = message.shared?.properties.userID, publisher != user.rawValue,
             !tags.contains(UserTag.impersonator.rawValue)
         else { return }

@@ -77,11 +77,11 @@ struct BindingTable {
     }
 
     /// The bindings that match `key`, ids ascending. `headers` matters to a headers exchange only.
-    mutating func matches(key: String, headers: FieldTable) -> Bucket {
+    mutating func matches(key: String, headers: inout HeaderLookup) -> Bucket {
         switch type {
         case .direct, .delayed: return byKey[ByteKey(key)] ?? []
         case .fanout: return all
-        case .headers: return all.filter { conditions[$0.id]?.matches(headers) == true }
+        case .headers: return all.filter { conditions[$0.id]?.matches(&headers) == true }
         case .topic:
             let nodes = trie.matches(key)
             if nodes.count == 1 { return byPattern[nodes[0]] ?? [] }

@@ -19,7 +19,7 @@ extension BrokerCore {
     public mutating func closeConnection(_ id: ConnectionID, now: Instant) {
         guard let connection = connectionsByID.removeValue(forKey: id) else { return }
         // None of them takes what another hands back: that would count as a failure once more.
-        let sessions = connection.sessions
+        let sessions = connection.removeSessions()
         let queues = sessions.flatMap { endTaking($0, now: now) }
         for queue in connection.exclusiveQueues { _ = deleteQueue(queue, now: now) }
         for session in sessions { handBack(session, now: now) }
@@ -60,7 +60,7 @@ extension BrokerCore {
         guard let connection = connectionsByID[connection] else { return id }
         let session = Session(
             id: id, connection: connection, host: defaultHost, stopsAtRefusal: stopsAtRefusal, limits: limits)
-        connection.sessions.append(session)
+        connection.add(session)
         sessionsByID[id] = session
         session.access = access(of: session, isNew: true)
         if isDraining { post(.notice(.draining), to: session) }
@@ -86,7 +86,7 @@ extension BrokerCore {
         leave(session)
         session.outgoing = []
         session.marks.removeAll()
-        session.connection.sessions.removeAll { $0 === session }
+        session.connection.remove(session)
         let queues = session.consumers.map(\.queue).filter { $0.settings.isSingleActive }
         for consumer in session.consumers { remove(consumer, now: now) }
         guard session.waitingGets > 0 else { return queues }

@@ -44,6 +44,11 @@ extension BrokerCore {
             note(try host.topology.deleteExchange(name, ifUnused: ifUnused), in: host)
         case .declareQueue(let definition, let passive):
             return try declareQueue(definition, passive: passive, session, now: now)
+        case .declareReplyQueue:
+            let name = QueueName(makeName(QueueName.repliesPrefix))
+            let definition = QueueDefinition(name, durable: false, exclusive: true, autoDelete: true)
+            try checkRoom(for: name, in: host)
+            return try addQueue(definition, session, now: now)
         case .deleteQueue(let name, let ifUnused, let ifEmpty):
             guard queue(named: name, in: host) != nil else { return .count(0) }
             let queue = try usableQueue(name, by: session)
@@ -124,8 +129,10 @@ extension BrokerCore {
     ) throws(BrokerError) -> Answer {
         var definition = definition
         let host = session.host
-        if !definition.name.rawValue.isEmpty, queue(named: definition.name, in: host) != nil {
-            let queue = try usableQueue(definition.name, by: session)
+        if !definition.name.rawValue.isEmpty, let found = queue(named: definition.name, in: host) {
+            // Who answers may ask whether the one that asked is still there.
+            let isQuestion = passive && definition.name.isForReplies
+            let queue = isQuestion ? found : try usableQueue(definition.name, by: session)
             if !passive,
                 let difference = QueueSettings.inequivalence(
                     of: definition, to: queue.definition, in: host.name)
@@ -140,11 +147,16 @@ extension BrokerCore {
         try checkRoom(for: definition.name, in: host)
         if definition.name.rawValue.isEmpty {
             definition.name = QueueName(makeName("amq.gen-"))
-        } else if definition.name == .replies {
-            definition.name = QueueName(makeName(QueueName.replies.rawValue))
         } else {
             try checkNewName(definition.name)
         }
+        return try addQueue(definition, session, now: now)
+    }
+
+    private mutating func addQueue(
+        _ definition: QueueDefinition, _ session: Session, now: Instant
+    ) throws(BrokerError) -> Answer {
+        let host = session.host
         try FieldTableCodec.check(definition.arguments)
         let settings = try QueueSettings(definition, in: host.name)
         let owner = definition.isExclusive ? session.connection : nil

@@ -10,7 +10,8 @@ final class Connection {
     let isClosable: Bool
     /// Who has logged in; `nil` is a client that may do everything.
     var user: UserState?
-    var sessions: [Session] = []
+    /// In the order in which they were opened, which is that of their ids.
+    private(set) var sessions: [Session] = []
     var exclusiveQueues: [MessageQueue] = []
     /// In which virtual hosts its sessions are, and how many in each.
     var sessionsByHost: [VirtualHostID: Int] = [:]
@@ -20,5 +21,24 @@ final class Connection {
         self.name = name
         self.since = since
         self.isClosable = isClosable
+    }
+
+    /// A session is opened; its id is above all before.
+    func add(_ session: Session) { sessions.append(session) }
+
+    /// A session has ended. O(log n) but for moving those behind it: a client may have thousands.
+    func remove(_ session: Session) {
+        var (low, high) = (0, sessions.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if sessions[middle].id < session.id { low = middle + 1 } else { high = middle }
+        }
+        if low < sessions.count, sessions[low] === session { sessions.remove(at: low) }
+    }
+
+    /// All sessions, which end.
+    func removeSessions() -> [Session] {
+        defer { sessions = [] }
+        return sessions
     }
 }

@@ -92,6 +92,9 @@ public struct FieldTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// A table of these fields, whose names differ.
     init(unique fields: [Field]) { self.fields = fields }
 
+    /// The fields by the bytes of their names.
+    var fieldsByName: [Field] { fields.sorted { $0.name.precedesByBytes($1.name) } }
+
     /// True where there is no field.
     public var isEmpty: Bool { fields.isEmpty }
 

@@ -85,13 +85,15 @@ extension FieldTable {
 
     /// The first name, by the order of names, whose values differ or that one of the two lacks.
     func firstDifference(from other: FieldTable) -> String? {
-        let names = Set((fields + other.fields).map { ByteKey($0.name) }).map(\.text)
-        return names.sorted { $0.precedesByBytes($1) }.first { name in
-            switch (self[name], other[name]) {
-            case (let a?, let b?): !a.isEquivalent(to: b)
-            default: true
+        let (ours, theirs) = (fieldsByName, other.fieldsByName)
+        for (a, b) in zip(ours, theirs) {
+            guard a.name.hasSameBytes(as: b.name) else {
+                return a.name.precedesByBytes(b.name) ? a.name : b.name
             }
+            guard a.value.isEquivalent(to: b.value) else { return a.name }
         }
+        let longer = ours.count > theirs.count ? ours : theirs
+        return longer.dropFirst(min(ours.count, theirs.count)).first?.name
     }
 }
 

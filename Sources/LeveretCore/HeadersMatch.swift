@@ -1,6 +1,27 @@
 // What a binding of a headers exchange compares (AMQP 0-9-1 §3.1.3.4 and RabbitMQ's `-with-x`). Made once
 // when the binding is added, asked for every message.
 
+/// A message's headers as bindings ask for them by name: few are looked through, many are put into an index at the
+/// first question, since both sides may be as long as their sender likes.
+struct HeaderLookup {
+    private static let scannedMax = 16
+
+    let table: FieldTable
+    private var places: [ByteKey: Int]?
+
+    init(_ table: FieldTable) { self.table = table }
+
+    /// The value of the header called `name`.
+    mutating func value(_ name: String) -> FieldValue? {
+        guard table.fields.count > Self.scannedMax else { return table[name] }
+        if places == nil {
+            let keys = table.fields.enumerated().map { (ByteKey($1.name), $0) }
+            places = Dictionary(keys) { first, _ in first }
+        }
+        return places?[ByteKey(name)].map { table.fields[$0].value }
+    }
+}
+
 /// The compiled arguments of a binding to a headers exchange.
 struct HeadersMatch {
     private enum Mode { case all, any, none }
@@ -32,16 +53,16 @@ struct HeadersMatch {
 
     /// True where all the headers, any of them, or none, are as the binding says. With nothing to compare, `all`
     /// and `none` match every message and `any` matches none.
-    func matches(_ headers: FieldTable) -> Bool {
+    func matches(_ headers: inout HeaderLookup) -> Bool {
         switch mode {
-        case .all: fields.allSatisfy { holds($0, in: headers) }
-        case .any: fields.contains { holds($0, in: headers) }
-        case .none: !fields.contains { holds($0, in: headers) }
+        case .all: fields.allSatisfy { holds($0, in: &headers) }
+        case .any: fields.contains { holds($0, in: &headers) }
+        case .none: !fields.contains { holds($0, in: &headers) }
         }
     }
 
-    private func holds(_ field: FieldTable.Field, in headers: FieldTable) -> Bool {
-        guard let value = headers[field.name] else { return false }
+    private func holds(_ field: FieldTable.Field, in headers: inout HeaderLookup) -> Bool {
+        guard let value = headers.value(field.name) else { return false }
         return field.value == .void || field.value.isEquivalent(to: value)
     }
 }

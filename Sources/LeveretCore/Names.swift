@@ -52,8 +52,11 @@ public struct QueueName: Hashable, Comparable, Sendable, ExpressibleByStringLite
     /// Where a message goes that should be dead-lettered but can't be: made when first needed, bounded.
     public static let parked: QueueName = "leveret.parked"
 
-    /// Declared, it asks for a name made by the server that begins with it: a queue behind RabbitMQ's direct reply-to.
-    public static let replies: QueueName = "amq.rabbitmq.reply-to."
+    /// How the names of queues behind RabbitMQ's direct reply-to begin.
+    static let repliesPrefix = "amq.rabbitmq.reply-to."
+
+    /// True for the name of a queue behind direct reply-to.
+    var isForReplies: Bool { rawValue.hasPrefix(Self.repliesPrefix) }
 }
 
 /// The name of a virtual host: queues, exchanges, bindings and policies of one are unknown in every other

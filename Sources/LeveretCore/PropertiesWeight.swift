@@ -13,8 +13,8 @@ extension MessageProperties {
 }
 
 extension FieldTable {
-    /// Bytes of its fields.
-    fileprivate var weight: Int {
+    /// Bytes of its fields. O(fields).
+    package var weight: Int {
         fields.reduce(0) { $0 + MemoryLayout<Field>.stride + $1.name.weight + $1.value.weight }
     }
 }

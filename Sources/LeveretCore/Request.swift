@@ -273,6 +273,9 @@ public enum Request: Sendable {
     case deleteExchange(ExchangeName, ifUnused: Bool)
     /// Declares a queue, or with `passive` only asks for it; answered by `.declared`.
     indirect case declareQueue(QueueDefinition, passive: Bool)
+    /// Declares a queue for direct reply-to under a name that nobody has: transient, exclusive to the connection and
+    /// gone with its consumer; answered by `.declared`. It needs no permission.
+    case declareReplyQueue
     /// Deletes a queue and its messages; answered by `.count`.
     indirect case deleteQueue(QueueName, ifUnused: Bool, ifEmpty: Bool)
     /// Adds a binding; adding it again changes nothing.

@@ -94,10 +94,7 @@ extension Topology {
     private static func canonical(_ b: Binding) -> Binding {
         guard b.arguments.fields.count > 1 else { return b }
         var sorted = b
-        sorted.arguments = FieldTable()
-        for field in b.arguments.fields.sorted(by: { $0.name.precedesByBytes($1.name) }) {
-            sorted.arguments[field.name] = field.value
-        }
+        sorted.arguments = FieldTable(unique: b.arguments.fieldsByName)
         return sorted
     }
 }

@@ -122,7 +122,7 @@ extension Topology {
         var seen: Set<Int> = []
         let byKeys = type == .direct || type == .topic
         for key in byKeys ? walk.keys : [""] {
-            for entry in states[index]?.table.matches(key: key, headers: walk.headers) ?? [] {
+            for entry in states[index]?.table.matches(key: key, headers: &walk.headers) ?? [] {
                 guard walk.keys.count == 1 || seen.insert(entry.id).inserted else { continue }
                 matched = true
                 if walk.steps != nil, let binding = records[entry.id]?.binding {
@@ -174,7 +174,7 @@ private struct Walk {
 
     /// The routing key and those of `CC` and `BCC`, each once.
     let keys: [String]
-    let headers: FieldTable
+    var headers: HeaderLookup
     /// What was found, in the order in which it was reached.
     var queues: [QueueSlot] = []
     var dependence = Dependence.nothing
@@ -189,7 +189,7 @@ private struct Walk {
         var known: Set<ByteKey> = [ByteKey(message.routingKey)]
         for key in extraKeys where known.insert(ByteKey(key)).inserted { keys.append(key) }
         self.keys = keys
-        headers = message.properties?.headers ?? FieldTable()
+        headers = HeaderLookup(message.properties?.headers ?? FieldTable())
         seen = [Destination(exchange: index)]
         exchanges = [index]
     }

@@ -34,7 +34,11 @@ extension AMQPHandler {
                 session.loggedIn(as: login.user, out: &out)
                 turn(context)
             case .wrong: refuseLate(login, "no such user, or another password", context)
-            case .busy: refuseLate(login, PasswordDesk.busyText, context)
+            case .busy:
+                // Not the answer to a wrong password, on which clients give up.
+                later(context) { [self] in
+                    session.end(for: BrokerError(.resourceError, PasswordDesk.busyText), out: &out)
+                }
             }
         }
     }
@@ -45,10 +49,14 @@ extension AMQPHandler {
         logger.warning(
             "login refused: \(why)",
             metadata: ["peer": "\(peer.name)", "user": "\(UserName(login.user).shownInLog)"])
+        later(context) { [self] in session.refusedLogin(login, out: &out) }
+    }
+
+    private func later(_ context: ChannelHandlerContext, _ refuse: @escaping () -> Void) {
         let delay = TimeAmount.milliseconds(Int64(limits.wrongLoginMilliseconds))
         context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [self] in
             guard context.channel.isActive, !isClosing else { return }
-            session.refusedLogin(login, out: &out)
+            refuse()
             turn(context)
         }
     }

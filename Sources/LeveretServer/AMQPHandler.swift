@@ -58,6 +58,8 @@ final class AMQPHandler: ChannelDuplexHandler {
     /// Something was written since the last heartbeat was due.
     private var hasWritten = false
     private var heartbeats: RepeatedTask?
+    /// What waited for the client to take it when it was last asked for signs of life.
+    private var untakenBytes = 0
     /// Closes a connection that takes too long to begin or to end.
     var timer: Scheduled<Void>?
 
@@ -274,8 +276,8 @@ final class AMQPHandler: ChannelDuplexHandler {
         hear(number)
     }
 
+    /// All at once: a client may have thousands.
     private func closeDoors() {
-        for door in doors.values { door.close() }
         doors = [:]
         connection?.close()
         connection = nil
@@ -297,8 +299,8 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     private func heartbeat(_ context: ChannelHandlerContext, silenceMax: TimeAmount) {
         guard context.channel.isActive, !isClosing else { return }
-        // One that is not read can't be heard.
-        if isReadPending { lastRead = context.eventLoop.now }
+        // One that is not read can't be heard; where that is because it does not read, what it takes is its heartbeat.
+        if isReadPending, context.channel.isWritable || isTaking(context) { lastRead = context.eventLoop.now }
         guard lastRead + silenceMax > context.eventLoop.now else {
             logger.info(
                 "connection closed",
@@ -313,6 +315,13 @@ final class AMQPHandler: ChannelDuplexHandler {
             flush(context)
         }
         hasWritten = false
+    }
+
+    /// True where the client has taken something of what waits for it since this was last asked.
+    private func isTaking(_ context: ChannelHandlerContext) -> Bool {
+        let bytes = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        defer { untakenBytes = bytes ?? 0 }
+        return (bytes ?? 0) < untakenBytes
     }
 
     // MARK: the end

@@ -79,6 +79,11 @@ private let needs = [
     Need(
         "ask whether an exchange is there",
         .declareExchange(ExchangeDefinition("e", type: .fanout), passive: true)),
+    Need("declare a queue for replies", .declareReplyQueue),
+    Need("consume replies", .consume(Consume(queue: "amq.rabbitmq.reply-to.X"))),
+    Need(
+        "get replies", .get("amq.rabbitmq.reply-to.X", autoAck: true, waitMilliseconds: 0),
+        "read queue amq.rabbitmq.reply-to.X"),
     Need("settle", .settle(Settlement(.ack, 1))),
     Need("recover", .recover),
     Need(
@@ -206,6 +211,18 @@ private let needs = [
         #expect(error?.text == "user_id property set to 'v' but authenticated user was 'u'")
         let other = try self.access(["write exchange e"], tags: ["impersonator"])
         #expect(refusal(other, publish("e", userID: "v")) == nil)
+    }
+
+    @Test func `who imports may not say that somebody else had published it, unless it is an administrator`()
+        throws
+    {
+        var properties = MessageProperties()
+        properties.userID = "v"
+        let message = Message(exchange: "", routingKey: "", properties: properties, body: [])
+        let restore = Request.restore(RestoredMessage(message, to: "q"))
+        let error = refusal(try access(["write queue q"]), restore)
+        #expect(error?.text == "user_id property set to 'v' but authenticated user was 'u'")
+        #expect(refusal(try access(["write queue q"], tags: ["administrator"]), restore) == nil)
     }
 
     @Test func `what is remembered is bounded, and stays right`() throws {

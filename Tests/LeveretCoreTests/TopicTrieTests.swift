@@ -104,7 +104,28 @@ import Testing
     ) throws {
         var arguments = wanted
         arguments["x-match"] = .string(mode)
-        #expect(try HeadersMatch(arguments).matches(headers) == matches)
+        var lookup = HeaderLookup(headers)
+        let match = try HeadersMatch(arguments)
+        #expect(match.matches(&lookup) == matches)
+    }
+
+    @Test(arguments: [3, 16, 17, 5000])
+    func `headers are found by name, however many there are`(count: Int) {
+        let fields = (0..<count).map { FieldTable.Field(name: "h\($0)", value: .int(Int64($0))) }
+        var lookup = HeaderLookup(FieldTable(unique: fields))
+        #expect(lookup.value("h0") == .int(0) && lookup.value("h2") == .int(2))
+        #expect(lookup.value("h\(count - 1)") == .int(Int64(count - 1)))
+        #expect(lookup.value("h\(count)") == nil && lookup.value("") == nil)
+    }
+
+    @Test func `the first name that differs is that of the lowest bytes`() {
+        let table: FieldTable = ["b": 2, "a": 1, "c": .table(["x": 1])]
+        #expect(table.firstDifference(from: ["c": .table(["x": 1]), "a": 1, "b": 2]) == nil)
+        #expect(table.firstDifference(from: ["b": 2, "c": .table(["x": 1])]) == "a")
+        #expect(table.firstDifference(from: ["a": 1, "b": 3, "c": .table(["x": 1])]) == "b")
+        #expect(table.firstDifference(from: ["a": 1, "b": 2, "c": .table(["x": 2])]) == "c")
+        #expect(table.firstDifference(from: ["a": 1, "b": 2, "c": .table(["x": 1]), "d": 0]) == "d")
+        #expect(FieldTable().firstDifference(from: ["z": 0]) == "z")
     }
 
     @Test(arguments: [FieldValue.string("some"), .int(1), .void])

@@ -60,6 +60,41 @@ import Testing
         }
     }
 
+    /// Keeps the frames of an AMQP client that logs in and wants heartbeats.
+    private final class Frames: AMQPSpeaker {
+        let frameBytesMax = 4096
+        var bytes = Array("AMQP".utf8) + [0, 0, 9, 1]
+
+        init(heartbeat: UInt16) {
+            startOk()
+            tuneOk(heartbeat: heartbeat)
+            call(10, 40, .short("/"), .short(""), .octet(0))
+        }
+
+        func say(_ bytes: [UInt8]) { self.bytes += bytes }
+    }
+
+    @Test(arguments: [true, false])
+    func
+        `an AMQP client that takes nothing and says nothing is silent, one that the server does not read is not`(
+            isWritable: Bool
+        ) async throws
+    {
+        try await Self.withChannel { channel in
+            try channel.writeInbound(ByteBuffer(bytes: Frames(heartbeat: 10).bytes))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(19))
+            #expect(channel.isActive)
+            try channel.writeInbound(ByteBuffer(bytes: [8, 0, 0, 0, 0, 0, 0, 0xCE]))
+            channel.isWritable = false
+            channel.read()
+            channel.isWritable = isWritable
+            channel.embeddedEventLoop.advanceTime(by: .seconds(19))
+            #expect(channel.isActive)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+            #expect(channel.isActive == isWritable)
+        }
+    }
+
     @Test func `between requests a client may be silent for ever`() async throws {
         try await Self.withChannel { channel in
             channel.embeddedEventLoop.advanceTime(by: .hours(1000))

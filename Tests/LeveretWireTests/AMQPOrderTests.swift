@@ -51,6 +51,31 @@ import Testing
         #expect(talk.asked.count == 2)
     }
 
+    @Test func `what waits counts with the tables in it, and stops the reading`() throws {
+        var talk = AMQPTalk.slow()
+        let fields = (0..<300).map { ("f\($0)", AMQPField.byte(1)) }
+        _ = try talk.say { client in
+            for number in 1...20 {
+                client.call(50, 10, .int16(0), .short("q\(number)"), .octet(2), .table(fields), on: 1)
+            }
+        }
+        #expect(talk.asked.count == 1 && talk.session.wantsBytes)
+        _ = try talk.say { client in
+            for number in 21...120 {
+                client.call(50, 10, .int16(0), .short("q\(number)"), .octet(2), .table(fields), on: 1)
+            }
+        }
+        #expect(!talk.session.wantsBytes)
+    }
+
+    @Test func `before the login a frame is no longer than that takes`() throws {
+        var talk = AMQPTalk()
+        let client = AMQPRecording()
+        client.bytes += [1, 0, 0, 0, 0, 0x20, 0]
+        talk.send(client.bytes[...])
+        #expect(try talk.heard().last?.hasPrefix("connection.close 501 FRAME_ERROR") == true)
+    }
+
     @Test func `confirms are told in rows where they stand in a row`() throws {
         var talk = AMQPTalk.slow()
         let said = try talk.say { client in

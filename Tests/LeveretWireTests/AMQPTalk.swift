@@ -82,7 +82,7 @@ struct AMQPTalk {
         return try heard()
     }
 
-    private mutating func heard() throws -> [String] {
+    mutating func heard() throws -> [String] {
         var bytes = Array(out.readableBytesView)
         out.clear()
         var texts: [String] = []

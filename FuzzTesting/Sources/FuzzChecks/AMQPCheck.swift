@@ -99,6 +99,7 @@ enum AMQPCheck {
                 isPassive
                     ? .refused(BrokerError(.notFound, "no queue"))
                     : .declared(queue.name, ready: 0, consumers: 0)
+            case .declareReplyQueue: .declared("amq.rabbitmq.reply-to.made-up", ready: 0, consumers: 0)
             case .purge, .deleteQueue: .count(7)
             case .transaction(let requests): .committed(requests.map { _ in 0 })
             default: .done

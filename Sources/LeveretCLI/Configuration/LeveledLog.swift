@@ -42,5 +42,41 @@ struct LeveledLog: LogHandler {
         set { lines[metadataKey: key] = newValue }
     }
 
-    func log(event: LogEvent) { lines.log(event: event) }
+    /// What clients made up is in texts and metadata: nothing in it begins a line of its own or moves a cursor.
+    func log(event: LogEvent) {
+        var event = event
+        event.message = "\(event.message.description.onOneLine)"
+        event.metadata = event.metadata?.mapValues(\.onOneLine)
+        lines.log(event: event)
+    }
+}
+
+extension String {
+    /// The text with every control character, and what else ends a line, spelled out.
+    var onOneLine: String {
+        guard unicodeScalars.contains(where: \.mustBeSpelled) else { return self }
+        return unicodeScalars.reduce(into: "") { text, scalar in
+            text += scalar.mustBeSpelled ? scalar.escaped(asASCII: true) : String(scalar)
+        }
+    }
+}
+
+extension Unicode.Scalar {
+    fileprivate var mustBeSpelled: Bool {
+        switch properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+}
+
+extension Logger.MetadataValue {
+    fileprivate var onOneLine: Logger.MetadataValue {
+        switch self {
+        case .string(let text): .string(text.onOneLine)
+        case .stringConvertible(let value): .string(value.description.onOneLine)
+        case .array(let values): .array(values.map(\.onOneLine))
+        case .dictionary(let values): .dictionary(values.mapValues(\.onOneLine))
+        }
+    }
 }

@@ -137,8 +137,7 @@ extension AMQPChannel {
             guard replyQueue == nil else {
                 throw AMQPFailure(.preconditionFailed, "reply consumer already set", id)
             }
-            let queue = QueueDefinition(.replies, durable: false, autoDelete: true)
-            return ask(.declareQueue(queue, passive: false), id, .replyQueue(consume), into: &submissions)
+            return ask(.declareReplyQueue, id, .replyQueue(consume), into: &submissions)
         }
         try start(consume, on: try queue(consume.queue, id), id, into: &submissions)
     }

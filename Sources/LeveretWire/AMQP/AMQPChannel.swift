@@ -26,7 +26,12 @@ enum AMQPInput: Sendable {
     case publish(AMQPPublish)
 
     /// What it weighs while it waits.
-    var bytes: Int { if case .publish(let publish) = self { publish.message.footprint } else { 256 } }
+    var bytes: Int {
+        switch self {
+        case .publish(let publish): publish.message.footprint
+        case .method(_, let method): 256 + (method.arguments?.weight ?? 0)
+        }
+    }
 }
 
 /// One channel of a connection.

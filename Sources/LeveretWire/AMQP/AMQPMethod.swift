@@ -97,6 +97,19 @@ enum AMQPMethod: Sendable {
 }
 
 extension AMQPMethod {
+    /// The table that the client put into it.
+    var arguments: FieldTable? {
+        switch self {
+        case .connectionStartOk(let start): start.properties
+        case .exchangeDeclare(let declare): declare.arguments
+        case .exchangeBind(let bind), .exchangeUnbind(let bind), .queueBind(let bind), .queueUnbind(let bind):
+            bind.arguments
+        case .queueDeclare(let declare): declare.definition.arguments
+        case .consume(let consume): consume.arguments
+        default: nil
+        }
+    }
+
     /// Decodes a method frame's payload.
     static func decode(_ payload: ByteBuffer) throws(AMQPFailure) -> (AMQPMethodID, AMQPMethod) {
         var payload = payload

@@ -83,7 +83,8 @@ public struct AMQPSession: Sendable {
         self.version = version
         context = AMQPContext(limits: limits)
         writer = AMQPWriter(frameBytesMax: limits.frameBytesMax)
-        decoder = AMQPFrameDecoder(frameBytesMax: limits.frameBytesMax)
+        decoder = AMQPFrameDecoder(
+            frameBytesMax: min(limits.frameBytesMax, AMQPLimits.handshakeFrameBytesMax))
         channelsMax = limits.channelsMax
     }
 
