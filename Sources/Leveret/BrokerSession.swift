@@ -64,10 +64,10 @@ public final class BrokerConnection: Sendable {
     /// - Throws: 403 where that no longer stands for the user's password, 530 at a limit of the user, 503 where the
     ///   connection has a user.
     package func logIn(as user: UserName, passwordHash: String) throws(BrokerError) {
-        let result = engine.enter { state, _ -> Result<Void, BrokerError> in
+        let result = engine.enter { state, now -> Result<Void, BrokerError> in
             guard !state.isClosed else { return .failure(.ended) }
             return Result { () throws(BrokerError) in
-                try state.core.logIn(id, as: user, passwordHash: passwordHash)
+                try state.core.logIn(id, as: user, passwordHash: passwordHash, now: now)
             }
         }
         try result.get()

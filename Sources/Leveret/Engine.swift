@@ -179,6 +179,7 @@ final class Engine: Sendable {
         core.facts.version = Broker.version
         core.facts.logLevel = configuration.logControl?.initial
         core.facts.database = path.map { Files.absolute($0) } ?? ""
+        core.facts.databaseID = path.flatMap { Files.id(of: $0) } ?? ""
         core.recover(recovered, now: now)
         // Before anybody can publish what there is no room for.
         if let shortage = store.shortage { core.setAlarm(shortage.text, now: now) }

@@ -107,8 +107,7 @@ final class Access {
         case .transaction(let requests): try checkAll(requests)
         case .get(let queue, autoAck: _, waitMilliseconds: _): try require(.read, .queue(queue))
         case .consume(let consume):
-            // Queues for replies are their connection's own, which the core sees to.
-            if !consume.queue.isForReplies { try require(.read, .queue(consume.queue)) }
+            if !mayConsume(consume.queue) { try require(.read, .queue(consume.queue)) }
         case .purge(let queue), .cancelMessage(let queue, _): try require(.read, .queue(queue))
         case .peek(let peek): try require(.read, .queue(peek.queue))
         case .edit(let edit):
@@ -157,6 +156,9 @@ final class Access {
         return isAllowed
     }
 
+    /// True where the user may consume from it. Queues for replies are their connection's own, which the core sees to.
+    func mayConsume(_ queue: QueueName) -> Bool { queue.isForReplies || allows(.read, .queue(queue)) }
+
     /// Throws 403 where the user has not that right.
     func require(_ right: Right, _ resource: Resource) throws(BrokerError) {
         guard allows(right, resource) else {
@@ -180,7 +182,7 @@ final class Access {
     }
 
     private func checkPublisher(of message: Message) throws(BrokerError) {
-        guard let publisher = message.shared?.properties.userID, publisher != user.rawValue,
+        guard let publisher = message.shared?.properties.userID, !publisher.hasSameBytes(as: user.rawValue),
             !tags.contains(UserTag.impersonator.rawValue)
         else { return }
         throw BrokerError(

@@ -72,16 +72,26 @@ extension BrokerCore {
         answerDurably(session, ticket, .done, since: before)
     }
 
-    /// Takes a consumer off its queue; an auto-delete queue goes with its last.
-    mutating func remove(_ consumer: Consumer, now: Instant) {
-        let queue = consumer.queue
-        consumer.isCancelled = true
-        consumer.session.consumers.removeAll { $0 === consumer }
-        queue.consumers.removeAll { $0 === consumer }
+    /// Takes a consumer off its queue.
+    mutating func remove(_ consumer: Consumer, now: Instant) { remove([consumer], now: now) }
+
+    /// Takes consumers off their queues; an auto-delete queue goes with its last. O(consumers of these queues and
+    /// sessions), however many go.
+    mutating func remove(_ ended: [Consumer], now: Instant) {
+        for consumer in ended {
+            consumer.isCancelled = true
+            let queue = consumer.queue
+            outputs.events.append(.consumerRemoved(queue.name, consumer.tag, in: queue.host.name))
+        }
+        for session in ended.eachOnce(\.session) { session.consumers.removeAll(where: \.isCancelled) }
+        for queue in ended.eachOnce(\.queue) { lostConsumers(queue, now: now) }
+    }
+
+    private mutating func lostConsumers(_ queue: MessageQueue, now: Instant) {
+        queue.consumers.removeAll(where: \.isCancelled)
         queue.nextConsumer = 0
         queue.chooseActive()
         queue.lastUsed = now
-        outputs.events.append(.consumerRemoved(queue.name, consumer.tag, in: queue.host.name))
         if queue.definition.isAutoDelete, queue.consumers.isEmpty, !queue.isDeleted {
             _ = deleteQueue(queue, now: now)
         } else {
@@ -96,6 +106,14 @@ extension BrokerCore {
         queue.chooseActive()
         if queue.survives { gathering.define(.pauseQueue(queue.id, since: queue.pausedSince)) }
         dispatch(queue, now: now)
+    }
+}
+
+extension [Consumer] {
+    /// What the consumers have, each object once, in their order.
+    func eachOnce<Object: AnyObject>(_ path: KeyPath<Consumer, Object>) -> [Object] {
+        var seen: Set<ObjectIdentifier> = []
+        return map { $0[keyPath: path] }.filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 }
 

@@ -41,7 +41,7 @@ extension BrokerCore {
     mutating func settleDying(now: Instant) {
         while let dying = dying.popFirst() {
             let confirm = dying.confirm ?? takeConfirm(of: dying.entry)
-            if dying.confirm == nil { removeRow(of: dying.entry) }
+            if dying.confirm == nil { removeRow(of: dying.entry, isMove: true) }
             forgetID(of: dying.entry.number)
             deadLetter(dying, confirm, now: now)
         }

@@ -21,6 +21,7 @@ extension BrokerCore {
             session.outgoingBytes = 0
             handedOver(&session.handingOver, now: now)
         }
+        if session.outgoing.isEmpty { session.isAlarmUntold = false }
         if session.isStarved {
             session.isStarved = false
             for consumer in session.consumers { dispatch(consumer.queue, now: now) }

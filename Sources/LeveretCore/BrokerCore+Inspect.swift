@@ -78,6 +78,7 @@ extension BrokerCore {
         status.now = now
         status.version = facts.version
         status.database = facts.database
+        status.databaseID = facts.databaseID
         status.databaseBytes = facts.databaseBytes
         status.diskFreeBytes = facts.diskFreeBytes
         status.residentBytes = facts.residentBytes

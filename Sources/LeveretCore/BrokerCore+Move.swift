@@ -222,7 +222,7 @@ extension BrokerCore {
             return refusal
         }
         noteRemoved(from: source)
-        removeRow(of: entry)
+        removeRow(of: entry, isMove: true)
         forgetID(of: entry.number)
         return nil
     }
@@ -258,7 +258,7 @@ extension BrokerCore {
     /// A message that stands at its new place now leaves the old.
     mutating func takeAway(_ entry: Entry, now: Instant) {
         messageBytes -= entry.footprint
-        removeRow(of: entry)
+        removeRow(of: entry, isMove: true)
         forgetID(of: entry.number)
     }
 

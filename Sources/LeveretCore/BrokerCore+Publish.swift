@@ -6,7 +6,9 @@ extension BrokerCore {
         _ message: Message, mandatory: Bool, _ ticket: Ticket, _ session: Session, in host: VirtualHost,
         now: Instant
     ) {
-        if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
+        if let refusal = refusal(of: message, from: session) {
+            return answer(session, ticket, .refused(refusal))
+        }
         if dedupScopes > 0, mustWait(message, in: host, now: now) {
             return wait(.publish(message, mandatory: mandatory), ticket, session, in: host, now: now)
         }
@@ -228,12 +230,15 @@ extension BrokerCore {
         return ttl.map { now.advanced(byMilliseconds: $0) } ?? .distantFuture
     }
 
-    /// Why no message, or not this one, is taken now.
-    mutating func refusal(of message: Message) -> BrokerError? {
+    /// Why no message, or not this one, is taken now. What a session that says nothing of each publish sent before it
+    /// was told of an alarm is taken still.
+    mutating func refusal(of message: Message, from session: Session) -> BrokerError? {
         if isDraining {
             return BrokerError(.connectionForced, "the broker is shutting down; publish again later")
         }
-        if let alarm { return BrokerError(.resourceError, "publishes are refused: \(alarm)") }
+        if let alarm, !(session.stopsAtRefusal && session.isAlarmUntold) {
+            return BrokerError(.resourceError, "publishes are refused: \(alarm)")
+        }
         do throws(BrokerError) {
             try ShortString.check(message.routingKey, "a routing key")
             try checkSize(of: message.body)

@@ -9,7 +9,9 @@ extension BrokerCore {
         _ restored: RestoredMessage, _ ticket: Ticket, _ session: Session, now: Instant
     ) {
         let message = restored.message
-        if let refusal = refusal(of: message) { return answer(session, ticket, .refused(refusal)) }
+        if let refusal = refusal(of: message, from: session) {
+            return answer(session, ticket, .refused(refusal))
+        }
         do throws(BrokerError) {
             let queue = try usableQueue(restored.queue, by: session)
             let due = restored.due.flatMap { $0 > now ? $0 : nil }

@@ -21,7 +21,9 @@ extension BrokerCore {
         // None of them takes what another hands back: that would count as a failure once more.
         let sessions = connection.removeSessions()
         let queues = sessions.flatMap { endTaking($0, now: now) }
-        for queue in connection.exclusiveQueues { _ = deleteQueue(queue, now: now) }
+        let exclusive = connection.exclusiveQueues
+        connection.exclusiveQueues = []
+        for queue in exclusive { _ = deleteQueue(queue, now: now) }
         for session in sessions { handBack(session, now: now) }
         for queue in queues { dispatch(queue, now: now) }
         connections.removeAll { $0 === connection }
@@ -64,7 +66,7 @@ extension BrokerCore {
         sessionsByID[id] = session
         session.access = access(of: session, isNew: true)
         if isDraining { post(.notice(.draining), to: session) }
-        if let alarm { post(.notice(.blocked(alarm)), to: session) }
+        if let alarm { tell(session, .blocked(alarm)) }
         return id
     }
 
@@ -87,8 +89,8 @@ extension BrokerCore {
         session.outgoing = []
         session.marks.removeAll()
         session.connection.remove(session)
-        let queues = session.consumers.map(\.queue).filter { $0.settings.isSingleActive }
-        for consumer in session.consumers { remove(consumer, now: now) }
+        let queues = session.consumers.eachOnce(\.queue).filter { $0.settings.isSingleActive }
+        remove(session.consumers, now: now)
         guard session.waitingGets > 0 else { return queues }
         for case .some(let queue) in self.queues where !queue.gets.isEmpty {
             if !queue.gets.removeAll(where: { $0.session === session }).isEmpty { arm(queue) }
@@ -139,8 +141,13 @@ extension BrokerCore {
 
     private mutating func tellAll(_ notice: Notice) {
         for connection in connections {
-            for session in connection.sessions { post(.notice(notice), to: session) }
+            for session in connection.sessions { tell(session, notice) }
         }
+    }
+
+    private mutating func tell(_ session: Session, _ notice: Notice) {
+        if case .blocked = notice { session.isAlarmUntold = true }
+        post(.notice(notice), to: session)
     }
 
     /// Carries out one request; what comes of it waits in the session's events.
@@ -205,7 +212,8 @@ extension BrokerCore {
         case .administer(let request): administer(request, ticket, session, now: now)
         case .why(let queue): why(queue, ticket, session, now: now)
         case .route(let message, let after): route(message, after: after, ticket, session)
-        case .declareExchange, .deleteExchange, .declareQueue, .deleteQueue, .bind, .unbind, .purge,
+        case .declareExchange, .deleteExchange, .declareQueue, .declareReplyQueue, .deleteQueue, .bind,
+            .unbind, .purge,
             .setPaused:
             change(request, ticket, session, now: now)
         }

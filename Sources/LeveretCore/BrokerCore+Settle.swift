@@ -242,8 +242,9 @@ extension BrokerCore {
     }
 
     /// Removes a copy's row, or never writes it.
-    mutating func removeRow(of entry: Entry) {
+    mutating func removeRow(of entry: Entry, isMove: Bool = false) {
         guard entry.storage != .memory else { return }
+        if isMove { gathering.hasMoves = true }
         if entry.batch != 0, entry.batch == gathering.batch.number {
             gathering.cancelInsert(Int(entry.row))
         } else {

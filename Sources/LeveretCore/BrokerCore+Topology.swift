@@ -243,9 +243,11 @@ extension BrokerCore {
         for delayed in queue.delayed.removeAll() { messageBytes -= delayed.entry.footprint }
         for consumer in queue.consumers {
             consumer.isCancelled = true
-            consumer.session.consumers.removeAll { $0 === consumer }
             post(.consumerEnded(consumer.tag, .queueDeleted), to: consumer.session)
             outputs.events.append(.consumerRemoved(queue.name, consumer.tag, in: host.name))
+        }
+        for session in queue.consumers.eachOnce(\.session) {
+            session.consumers.removeAll(where: \.isCancelled)
         }
         queue.consumers = []
         queue.active = nil

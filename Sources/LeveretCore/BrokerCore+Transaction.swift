@@ -80,7 +80,7 @@ extension BrokerCore {
     ) throws(BrokerError) {
         switch request {
         case .publish(let message, let mandatory):
-            if let refusal = refusal(of: message) { throw refusal }
+            if let refusal = refusal(of: message, from: session) { throw refusal }
             try add(message.bulk, to: &check)
             try checkRoom(for: message, mandatory: mandatory, &check, now: now)
         case .settle(let settlement):

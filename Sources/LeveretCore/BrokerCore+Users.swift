@@ -20,7 +20,7 @@ extension BrokerCore {
     /// - Throws: 403 where that is no longer what stands for the password; 530 where the user has as many connections
     ///   or sessions as it may; 503 where the connection has a user already. Then nothing has changed.
     public mutating func logIn(
-        _ id: ConnectionID, as name: UserName, passwordHash: String
+        _ id: ConnectionID, as name: UserName, passwordHash: String, now: Instant
     ) throws(BrokerError) {
         guard let connection = connectionsByID[id] else {
             throw BrokerError(.connectionForced, "the connection is closed; open it again to go on")
@@ -42,7 +42,10 @@ extension BrokerCore {
             throw sessionsExceeded(limit, name)
         }
         connection.user = user
-        for session in connection.sessions { session.access = access(of: session) }
+        for session in connection.sessions {
+            session.access = access(of: session)
+            endTakingUnread(session, now: now)
+        }
     }
 
     /// Somebody could not show who it is.
@@ -231,7 +234,7 @@ extension BrokerCore {
     /// settle.
     private mutating func endTakingUnread(_ session: Session, now: Instant) {
         guard let access = session.access else { return }
-        func isOver(_ queue: MessageQueue) -> Bool { !access.allows(.read, .queue(queue.name)) }
+        func isOver(_ queue: MessageQueue) -> Bool { !access.mayConsume(queue.name) }
         for consumer in session.consumers where isOver(consumer.queue) {
             post(.consumerEnded(consumer.tag, .accessRefused), to: session)
             remove(consumer, now: now)

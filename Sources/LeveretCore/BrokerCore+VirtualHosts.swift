@@ -269,6 +269,7 @@ extension Request {
             .setSessionPrefetch, .recover, .setLogLevel:
             false
         case .status, .list, .publish, .get, .consume, .declareExchange, .deleteExchange, .declareQueue,
+            .declareReplyQueue,
             .deleteQueue, .bind, .unbind, .purge, .setPaused, .setPolicy, .deletePolicy, .move, .restore,
             .transaction,
             .cancelMessage, .edit, .peek, .why, .route:

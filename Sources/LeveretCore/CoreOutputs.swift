@@ -87,6 +87,8 @@ public struct BrokerFacts: Sendable {
     public var version = ""
     /// The database file; empty in memory.
     public var database = ""
+    /// Which file that is: its device and number there; empty in memory.
+    public var databaseID = ""
     /// Bytes of the database file and its write-ahead log.
     public var databaseBytes = 0
     /// Bytes that are free on its disk; `nil` where nobody knows.

@@ -91,6 +91,9 @@ struct Gathering {
     var bodiesAwaited = 0
     /// Slices of long work in it.
     var slices = 0
+    /// Messages change their queues in it, each as a row that is added and one that is removed: while that is not committed,
+    /// a crash brings them back where they were.
+    var hasMoves = false
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false
     /// How soon it should be committed.
@@ -140,6 +143,7 @@ struct Gathering {
         liveInserts -= 1
         batch.inserts[row].message = nil
         counters.drop(batch.inserts[row].number)
+        if hasMoves { durableChanges += 1 }
     }
 
     /// Sets the counters of a copy as they now are.

@@ -249,6 +249,8 @@ public struct BrokerStatus: Sendable, Hashable {
     public var now: Instant = 0
     /// The database file; empty in memory.
     public var database = ""
+    /// Which file that is, whatever it is called elsewhere: its device and number there; empty in memory.
+    public var databaseID = ""
     /// Bytes of the database file and its write-ahead log.
     public var databaseBytes = 0
     /// Bytes that are free on its disk; `nil` where nobody knows.

@@ -40,8 +40,9 @@ public struct NamePattern: Sendable, Hashable {
         guard hasHead(name) else { return false }
         let text = Array(name.unicodeScalars)
         var current: [Int] = []
+        // At which place each state was reached last.
+        var reached = [Int](repeating: -1, count: states.count)
         for place in 0...text.count {
-            var reached = Set<Int>()
             var next: [Int] = []
             for state in current + [start] {
                 if follow(state, at: place, of: text.count, into: &next, &reached) { return true }
@@ -69,11 +70,12 @@ public struct NamePattern: Sendable, Hashable {
 
     /// Gathers the states that take a character; true where the end is reached.
     private func follow(
-        _ first: Int, at place: Int, of count: Int, into taking: inout [Int], _ reached: inout Set<Int>
+        _ first: Int, at place: Int, of count: Int, into taking: inout [Int], _ reached: inout [Int]
     ) -> Bool {
         var open = [first]
         while let state = open.popLast() {
-            guard reached.insert(state).inserted else { continue }
+            guard reached[state] < place else { continue }
+            reached[state] = place
             switch states[state] {
             case .end: return true
             case .split(let a, let b): open += [b, a]
@@ -86,7 +88,7 @@ public struct NamePattern: Sendable, Hashable {
     }
 
     private struct Builder {
-        static let statesMax = 4096
+        static let statesMax = 1024
         /// What is empty adds no states, however often it is repeated: so the steps count, too.
         static let stepsMax = 4 * statesMax
         var states: [State] = []

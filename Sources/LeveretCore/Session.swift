@@ -22,6 +22,8 @@ final class Session {
     var isClosed = false
     /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
     let stopsAtRefusal: Bool
+    /// It has not drained yet that publishes are refused.
+    var isAlarmUntold = false
     /// It has come to one.
     @exclusivity(unchecked) var hasStopped = false
 

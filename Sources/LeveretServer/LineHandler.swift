@@ -198,7 +198,11 @@ final class LineHandler: ChannelDuplexHandler {
             case .batchFull: continue
             case .needsBytes where session.hasNextPage, .blocked where session.hasNextPage: continue
             case .needsBytes:
-                if isInputClosed { session.inputEnded(out: &out) }
+                guard isInputClosed else { return }
+                session.inputEnded(into: &submissions, out: &out)
+                guard !submissions.isEmpty else { return }
+                submit(submissions, context)
+                submissions.removeAll(keepingCapacity: true)
                 return
             case .blocked:
                 // What was submitted may have been answered at once, and made room.

@@ -242,7 +242,7 @@ public final class Server: Service {
         if socket.isTLSOnly { try requireCertificate(for: address) }
         var bootstrap = bootstrap(address, socket.isTLSOnly ? .tlsOnly : .open)
         if address.port != nil {
-            bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            bootstrap = Self.withClientsOverTCP(bootstrap)
         }
         do {
             return Listener(channel: try await bootstrap.withBoundSocket(socket.descriptor).get())
@@ -255,12 +255,18 @@ public final class Server: Service {
         guard parts.tls.current != nil else { throw Self.noCertificate(address) }
     }
 
+    /// Writes leave at once, and the system asks after clients whose machine may be gone: the line protocol has no
+    /// heartbeats, and AMQP's may be turned off.
+    private static func withClientsOverTCP(_ bootstrap: ServerBootstrap) -> ServerBootstrap {
+        bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+    }
+
     private func bind(
         _ address: ListenAddress, _ layer: SniffingHandler.Layer, _ host: String, _ port: Int
     ) async throws -> any Channel {
-        let bootstrap = bootstrap(address, layer)
+        let bootstrap = Self.withClientsOverTCP(bootstrap(address, layer))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         do { return try await bootstrap.bind(host: host, port: port).get() } catch {
             throw Self.refusal(address, error)
         }

@@ -156,7 +156,7 @@ private let queues = [
         )
         #expect(
             Columns.status.map(\.name).joined(separator: " ")
-                == "version uptime started now database database_bytes disk_free_bytes resident_bytes message_bytes queues exchanges "
+                == "version uptime started now database database_id database_bytes disk_free_bytes resident_bytes message_bytes queues exchanges "
                 + "connections consumers ready unacked delayed published delivered acked unroutable dead parked "
                 + "in_rate out_rate deduplicated logins_refused limits log_level alarms"
         )

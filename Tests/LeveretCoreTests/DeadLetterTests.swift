@@ -25,6 +25,25 @@ import Testing
         #expect(rows.map(\.published) == [2] && rows.map(\.unroutable) == [1])
     }
 
+    @Test func `an ack of a dead letter waits until it has left its queue for good`() throws {
+        broker.queue("dead")
+        queue("jobs", to: "dead")
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        let delivery = try #require(broker.get("jobs"))
+        #expect(broker.ask(.settle(Settlement(.deadLetter, delivery.tag))) == nil)
+        guard case .delivered(let letter, _)? = broker.ask(.get("dead", autoAck: false, waitMilliseconds: 0))
+        else {
+            Issue.record("no dead letter")
+            return
+        }
+        // Nothing of it has been written, but that it is in 'jobs' no longer has not, either.
+        #expect(broker.ask(.settle(Settlement(.ack, letter.tag))) == nil)
+        #expect(broker.crashed().rows.count == 1)
+        broker.settle()
+        #expect(broker.crashed().rows.isEmpty)
+    }
+
     private let broker = CoreHarness()
 
     /// A queue whose dead letters go to `key` by way of the default exchange.

@@ -59,6 +59,24 @@ import Testing
         #expect(broker.refusal(of: .restore(RestoredMessage(message("x"), to: "q")))?.code == .resourceError)
     }
 
+    @Test func `what was on its way when an alarm began is taken, where nobody could be told each refusal`() {
+        let broker = CoreHarness()
+        broker.queue("q")
+        let session = broker.core.openSession(on: broker.connection, stopsAtRefusal: true, now: broker.now)
+        let publish = Request.publish(
+            Message(exchange: "", routingKey: "q", body: Array("x".utf8)), mandatory: false)
+        broker.core.setAlarm("the disk is full", now: broker.now)
+        // It drains its events only behind the first.
+        #expect(broker.refusal(of: publish) != nil)
+        let first = broker.ask(publish, from: session)
+        if case .refused? = first { Issue.record("it was not told yet") }
+        guard case .refused(let error)? = broker.ask(publish, from: session) else {
+            Issue.record("it was told")
+            return
+        }
+        #expect(error.code == .resourceError)
+    }
+
     @Test func `a transient one is answered at once`() {
         let broker = CoreHarness()
         broker.queue("q")

@@ -16,7 +16,7 @@ private struct UserFixture {
             .administer(.permit(UserPermission("app", configure: configure, write: write, read: read))))
         connection = broker.core.openConnection(name: "app's", isClosable: true, now: broker.now)
         session = broker.core.openSession(on: connection, now: broker.now)
-        try broker.core.logIn(connection, as: "app", passwordHash: "hash")
+        try broker.core.logIn(connection, as: "app", passwordHash: "hash", now: 0)
     }
 
     func administer(_ request: UserRequest) { broker.run(.administer(request)) }
@@ -108,13 +108,13 @@ private struct UserFixture {
         let fixture = try UserFixture()
         let other = fixture.broker.core.openConnection(name: "other", now: 0)
         #expect(throws: BrokerError.wrongLogin) {
-            try fixture.broker.core.logIn(other, as: "app", passwordHash: "old")
+            try fixture.broker.core.logIn(other, as: "app", passwordHash: "old", now: 0)
         }
         #expect(throws: BrokerError.wrongLogin) {
-            try fixture.broker.core.logIn(other, as: "nobody", passwordHash: "hash")
+            try fixture.broker.core.logIn(other, as: "nobody", passwordHash: "hash", now: 0)
         }
         let twice = #expect(throws: BrokerError.self) {
-            try fixture.broker.core.logIn(fixture.connection, as: "app", passwordHash: "hash")
+            try fixture.broker.core.logIn(fixture.connection, as: "app", passwordHash: "hash", now: 0)
         }
         #expect(twice?.code == .commandInvalid)
     }
@@ -200,10 +200,10 @@ private struct UserFixture {
         let broker = fixture.broker
         fixture.administer(.setLimits("app", UserLimits(connectionsMax: 2, sessionsMax: 3)))
         let second = broker.core.openConnection(name: "second", now: 0)
-        try broker.core.logIn(second, as: "app", passwordHash: "hash")
+        try broker.core.logIn(second, as: "app", passwordHash: "hash", now: 0)
         let third = broker.core.openConnection(name: "third", now: 0)
         let error = #expect(throws: BrokerError.self) {
-            try broker.core.logIn(third, as: "app", passwordHash: "hash")
+            try broker.core.logIn(third, as: "app", passwordHash: "hash", now: 0)
         }
         #expect(error?.code == .notAllowed)
         #expect(
@@ -218,7 +218,7 @@ private struct UserFixture {
                     name: "app", tags: [], limits: UserLimits(connectionsMax: 2, sessionsMax: 3),
                     connections: 2, sessions: 4))
         broker.core.closeConnection(second, now: 0)
-        try broker.core.logIn(third, as: "app", passwordHash: "hash")
+        try broker.core.logIn(third, as: "app", passwordHash: "hash", now: 0)
     }
 
     @Test func `replay takes messages home only where the user may write`() throws {

@@ -29,6 +29,22 @@ import Testing
         try await broker.shutdown()
     }
 
+    @Test func `a client that says no more waits no more, and takes nothing with it`() async throws {
+        var configuration = Broker.Configuration()
+        configuration.logger = Self.quiet
+        let broker = try Broker(.memory, configuration: configuration)
+        try await broker.declareQueue("jobs")
+        try Self.hold(broker) { channel, publish in
+            try channel.writeInbound(ByteBuffer(string: "GET jobs wait=86400000 auto-ack\nPING\n"))
+            #expect(try Self.said(channel) == "")
+            channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            #expect(try Self.said(channel) == "NIL\nOK\n")
+            publish()
+        }
+        #expect(try await broker.status(of: "jobs").ready == 1)
+        try await broker.shutdown()
+    }
+
     /// On one thread, as the loop wants it.
     private static func hold(
         _ broker: Broker, _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void

@@ -212,7 +212,8 @@ import Testing
         var talk = Talk()
         _ = talk.send("PUB e k {5}\nab")
         var out = ByteBuffer()
-        talk.session.inputEnded(out: &out)
+        var ended: [Submission] = []
+        talk.session.inputEnded(into: &ended, out: &out)
         #expect(String(buffer: out).hasPrefix("ERR 501 FRAME_ERROR the connection ended within a request"))
         #expect(talk.session.isFinished && talk.submissions.isEmpty)
     }

@@ -7,6 +7,10 @@ extension DatabaseInspector {
     /// What a database keeps beside it, by what stands behind its name.
     private static let suffixes = ["-wal", "-shm", "-journal", "-lock", "-reserve", "-spill"]
 
+    /// What tells the file at `path` from every other on this machine, as in `BrokerStatus.databaseID`; `nil` where
+    /// there is none.
+    package static func fileID(of path: String) -> String? { Files.id(of: path) }
+
     /// Checks that a file may be written.
     ///
     /// - Parameters:

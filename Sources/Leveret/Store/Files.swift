@@ -31,6 +31,12 @@ enum Files {
     /// Whether this user may write the file at `path`.
     static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
 
+    /// What tells the file at `path` from every other on this machine: its device and its number there.
+    static func id(of path: String) -> String? {
+        var found = stat()
+        return stat(path, &found) == 0 ? "\(found.st_dev):\(found.st_ino)" : nil
+    }
+
     /// Whether both paths lead to the same file.
     static func isSame(_ path: String, _ other: String) -> Bool {
         var (found, otherFound) = (stat(), stat())

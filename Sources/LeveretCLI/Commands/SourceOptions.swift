@@ -1,6 +1,7 @@
 // The options of commands that work on a server or on a file, and on a virtual host there.
 
 import ArgumentParser
+import Leveret
 
 /// `--url`, or `--db` of a file that no server has: of commands that change what is stored.
 struct TargetOptions: ParsableArguments {
@@ -100,7 +101,8 @@ struct SourceOptions: ParsableArguments {
     func place() throws -> Place {
         if let db { return .file(db) }
         let source = try hinting { () throws(Failure) in ServerSource(try server.connect()) }
-        let path = try source.status()["database"]?.text ?? ""
+        let status = try source.status()
+        let path = status["database"]?.text ?? ""
         let address = try server.target.address
         if path.isEmpty {
             return .server(
@@ -114,6 +116,12 @@ struct SourceOptions: ParsableArguments {
         guard Input.canRead(path) else {
             let what = "the database of \(address) is '\(path.printable)', which can't be read from here"
             return .server(source, whyNoFile: Failure(.notFound, what))
+        }
+        // Behind a tunnel, or in a container, another file may have the same name.
+        guard let id = DatabaseInspector.fileID(of: path), id == status["database_id"]?.text else {
+            let what =
+                "'\(path.printable)' on this machine is not the database of \(address), which is elsewhere"
+            return .server(source, whyNoFile: Failure(.refused, what))
         }
         return .file(path)
     }

@@ -6,7 +6,8 @@ enum Columns {
     /// `status`.
     static let status: [Column] = [
         .shown("version"), .shown("uptime", .duration), .hidden("started", .age), .hidden("now"),
-        .shown("database"), .shown("database_bytes", .bytes), .shown("disk_free_bytes", .bytes),
+        .shown("database"), .hidden("database_id"), .shown("database_bytes", .bytes),
+        .shown("disk_free_bytes", .bytes),
         .shown("resident_bytes", .bytes), .shown("message_bytes", .bytes),
         .shown("queues", .number), .shown("exchanges", .number),
         .shown("connections", .number), .shown("consumers", .number), .shown("ready", .number),

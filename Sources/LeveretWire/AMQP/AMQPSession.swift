@@ -105,10 +105,10 @@ public struct AMQPSession: Sendable {
         case .greeting, .starting, .loggingIn, .tuning, .opening, .openingHost: false
         }
     }
-    /// False while so much waits that nothing more should be read.
+    /// False while so much waits that nothing more should be read, or an answer that decides what comes next.
     public var wantsBytes: Bool {
         switch state {
-        case .closedByClient: false
+        case .closedByClient, .loggingIn, .openingHost: false
         case .closing, .closed: true
         default: heldBytes < context.limits.heldBytesMax
         }

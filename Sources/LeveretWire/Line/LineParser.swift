@@ -47,8 +47,8 @@ public enum LineReplyForm: Sendable, Hashable {
     case rows
     /// Rows of a listing, and of each only the fields of these names.
     case fields(Set<String>)
-    /// A GET that may wait.
-    case waiting
+    /// A GET of this queue that may wait.
+    case waiting(QueueName)
     /// A transaction; the tags of its requests, by their place.
     case transaction(tags: [Int: String])
 
@@ -172,8 +172,8 @@ extension LineHead {
             return .complete(.submit(try arguments.topology(), .plain))
         case .get, .sub, .ack, .nack, .reject, .touch:
             let request = try arguments.consuming()
-            if case .get(_, autoAck: _, let wait) = request, wait > 0 {
-                return .complete(.submit(request, .waiting))
+            if case .get(let queue, autoAck: _, let wait) = request, wait > 0 {
+                return .complete(.submit(request, .waiting(queue)))
             }
             return .complete(.submit(request, .plain))
         }

@@ -209,6 +209,7 @@ enum LineRows {
         json.field("now", time: row.now)
         json.field("uptime", row.now.milliseconds - row.started.milliseconds)
         json.field("database", row.database)
+        json.field("database_id", row.databaseID)
         json.field("database_bytes", row.databaseBytes)
         if let free = row.diskFreeBytes {
             json.field("disk_free_bytes", free)

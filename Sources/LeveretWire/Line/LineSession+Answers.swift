@@ -35,7 +35,7 @@ extension LineSession {
 
     /// Writes an answer once it is its turn.
     mutating func answered(_ ticket: UInt64, _ answer: Answer, out: inout ByteBuffer) {
-        if !waiting.isEmpty { waiting.remove(ticket) }
+        if !waiting.isEmpty { waiting[ticket] = nil }
         if ticket & Self.taggedBit != 0 {
             guard let request = tagged.removeValue(forKey: ticket) else { return }
             if writePage(answer, ticket, prefix: request.prefix, out: &out) {

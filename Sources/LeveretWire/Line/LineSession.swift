@@ -47,7 +47,7 @@ public struct LineSession: Sendable {
     /// Requests for next pages, which go before all else.
     var nextPages: [Submission] = []
     /// Tickets of the GETs that may wait.
-    var waiting: Set<UInt64> = []
+    var waiting: [UInt64: QueueName] = [:]
     /// Prefixes of the pushes of subscriptions made by tagged requests.
     var prefixes: [ConsumerTag: [UInt8]] = [:]
     /// Set between BEGIN and COMMIT or ROLLBACK.
@@ -159,9 +159,14 @@ public struct LineSession: Sendable {
         return .blocked
     }
 
-    /// The peer will send no more: what it asked is still answered, then the talk is over.
-    public mutating func inputEnded(out: inout ByteBuffer) {
+    /// The peer will send no more: what it asked is still answered, then the talk is over. Only a GET that waits has
+    /// waited long enough: a peer that is gone, which looks the same, would take a message with it. That is asked of
+    /// the broker, which may be handing one out now.
+    public mutating func inputEnded(into submissions: inout [Submission], out: inout ByteBuffer) {
         guard !isEnding else { return }
+        for (get, queue) in waiting {
+            submissions.append(Submission(Self.silentTicket, .endGet(queue, Ticket(get))))
+        }
         if case .violation(let tag, let error) = decoder.ended() {
             end(with: error, tag: tag, out: &out)
         } else {
@@ -190,7 +195,7 @@ public struct LineSession: Sendable {
     /// told that there is nothing.
     public mutating func drain(out: inout ByteBuffer) {
         takeNoMore()
-        for ticket in waiting.sorted() { answered(ticket, .empty, out: &out) }
+        for ticket in waiting.keys.sorted() { answered(ticket, .empty, out: &out) }
     }
 
     /// Ends the talk at once: no more requests are taken, and what is owed stays unanswered.
@@ -204,7 +209,7 @@ public struct LineSession: Sendable {
     private mutating func ticket(_ tag: [UInt8], _ form: LineReplyForm) -> Ticket {
         if form.isListing { listingsWaiting += 1 }
         let ticket = opened(tag, form)
-        if form == .waiting { waiting.insert(ticket.rawValue) }
+        if case .waiting(let queue) = form { waiting[ticket.rawValue] = queue }
         return ticket
     }
 
