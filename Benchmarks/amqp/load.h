@@ -75,8 +75,8 @@ bool broker_answers(void);
 // messages.c
 
 /// Declares, publishes and consumes as the options say, and deletes it all; `producers` and `consumers` have room for as many as
-/// there are to be.
-void run_messages(struct worker *producers, struct worker *consumers);
+/// there are to be. What the broker's process used of processors meanwhile, in seconds, is returned: without declaring and deleting.
+double run_messages(struct worker *producers, struct worker *consumers);
 
 // many.c
 

@@ -79,9 +79,7 @@ static struct worker sum(const struct worker *workers, int count) {
 static bool print_messages(void) {
     struct worker *producers = allocate((size_t)options.producers, sizeof *producers);
     struct worker *consumers = allocate((size_t)options.consumers + 1, sizeof *consumers);
-    double used = processor_seconds(options.process);
-    run_messages(producers, consumers);
-    used = processor_seconds(options.process) - used;
+    double used = run_messages(producers, consumers);
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
     struct worker published = sum(producers, options.producers), consumed = sum(consumers, options.consumers);

@@ -291,7 +291,7 @@ static void *consume(void *argument) {
     return NULL;
 }
 
-void run_messages(struct worker *producers, struct worker *consumers) {
+double run_messages(struct worker *producers, struct worker *consumers) {
     pthread_t threads[PRODUCERS_MAX + QUEUES_MAX];
     amqp_connection_state_t connection = dial(1);
     tidy(connection);
@@ -300,6 +300,7 @@ void run_messages(struct worker *producers, struct worker *consumers) {
     for (int index = 0; index < options.queues; index++) seen[index] = allocate((size_t)options.messages, 1);
     pthread_barrier_init(&everybody_is_ready, NULL, (unsigned)(options.producers + options.consumers));
     atomic_store(&last_received_ns, now_ns());
+    double used = processor_seconds(options.process);
     int count = 0;
     for (int index = 0; index < options.consumers; index++) {
         consumers[index].index = index;
@@ -310,6 +311,8 @@ void run_messages(struct worker *producers, struct worker *consumers) {
         if (pthread_create(&threads[count++], NULL, produce, &producers[index])) die("no thread");
     }
     for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
+    used = processor_seconds(options.process) - used;
     tidy(connection);
     hang_up(connection);
+    return used;
 }

@@ -45,46 +45,52 @@ until_it_answers() {
     return 1
 }
 
-# start_leveret PROGRAM FOLDER ADDRESS PORT [OPTION…]: leaves its process in $broker.
+started=()
+
+# start_leveret PROGRAM FOLDER ADDRESS PORT [OPTION…]: leaves its process in $broker, and the time of its start in $started_at.
 start_leveret() {
     local program="$1" folder="$2" address="$3" port="$4"
     shift 4
     mkdir -p "$folder"
-    "$program" serve --db "$folder/leveret.db" --listen "$address:$port" "$@" > /dev/null 2> "$folder/server.log" 9>&- &
+    started_at=$EPOCHREALTIME
+    "$program" serve --db "$folder/leveret.db" --listen "$address:$port" "$@" > /dev/null 2> "$folder/server.log" &
     broker=$!
+    started+=("$broker")
     until_it_answers "$broker" "$address" "$port" "$folder/server.log"
 }
 
-# start_rabbitmq FOLDER ADDRESS PORT: leaves its process in $broker, and that of its own name server (epmd) in $epmd. The node's
-# other port is PORT + 20000, epmd's PORT + 1; all of them are on loopback, and nothing outside of FOLDER is read or written.
+# start_rabbitmq FOLDER ADDRESS PORT: the same. It has a name server of its own (epmd) at PORT + 1; the node's other port is PORT + 20000.
+# All of them are on loopback, and nothing outside of FOLDER is read or written but the program itself.
 start_rabbitmq() {
     local folder="$1" address="$2" port="$3"
     mkdir -p "$folder/mnesia" "$folder/log"
-    [ -e "$folder/plugins" ] || echo '[].' > "$folder/plugins"
+    echo '[].' > "$folder/plugins"
     cat > "$folder/rabbitmq.conf" <<END
 listeners.tcp.1 = $address:$port
 log.console = false
 disk_free_limit.absolute = 50MB
 END
-    ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$((port + 1)) epmd > /dev/null 2>&1 9>&- &
-    epmd=$!
+    ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$((port + 1)) epmd > /dev/null 2>&1 &
+    started+=("$!")
+    started_at=$EPOCHREALTIME
     # With ALLOW_INPUT the script becomes the broker instead of watching over one, so that there is one process to end.
     env -u RABBITMQ_HOST HOME="$folder" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$((port + 1)) \
         RABBITMQ_ALLOW_INPUT=1 RABBITMQ_NODENAME="interop$port@localhost" RABBITMQ_DIST_PORT=$((port + 20000)) \
         RABBITMQ_MNESIA_BASE="$folder/mnesia" RABBITMQ_LOG_BASE="$folder/log" RABBITMQ_ENABLED_PLUGINS_FILE="$folder/plugins" \
         RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_PID_FILE="$folder/pid" \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
-        /usr/lib/rabbitmq/bin/rabbitmq-server -noinput > "$folder/server.log" 2>&1 < /dev/null 9>&- &
+        /usr/lib/rabbitmq/bin/rabbitmq-server -noinput > "$folder/server.log" 2>&1 < /dev/null &
     broker=$!
+    started+=("$broker")
     until_it_answers "$broker" "$address" "$port" "$folder/server.log"
 }
 
-# stop_broker: ends what was started last, if it runs, and waits until it is gone.
-stop_broker() {
+# stop_brokers: ends all that was started here, stopped or not, and waits until it is gone.
+stop_brokers() {
     local process
-    for process in ${broker:-} ${epmd:-}; do
-        kill "$process" 2> /dev/null || continue
+    for process in "${started[@]}"; do
+        kill "$process" 2> /dev/null && kill -CONT "$process" || continue
         wait "$process" 2> /dev/null || true
     done
-    broker="" epmd=""
+    started=()
 }
