@@ -1,5 +1,6 @@
-// amqpload, a load driver for AMQP 0-9-1 brokers: what its files share. main.c has the options and prints what was found, wire.c
-// speaks with the broker, messages.c publishes and consumes, many.c makes many connections, channels or queues.
+// amqpload, a load driver for AMQP 0-9-1 brokers: what its files share. main.c has the options and prints what was
+// found, wire.c speaks with the broker, messages.c publishes and consumes, many.c makes many connections, channels or
+// queues.
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -15,7 +16,7 @@ enum {
     OUTPUT_BYTES = 256 << 10,
     WRITE_AT_BYTES = 48 << 10,
     SILENCE_SECONDS_MAX = 15,
-    STAMP_BYTES = 16,  // what a body begins with: time, producer, number
+    STAMP_BYTES = 16, // what a body begins with: time, producer, number
 };
 
 /// What is asked for on the command line.
@@ -74,8 +75,9 @@ bool broker_answers(void);
 
 // messages.c
 
-/// Declares, publishes and consumes as the options say, and deletes it all; `producers` and `consumers` have room for as many as
-/// there are to be. What the broker's process used of processors meanwhile, in seconds, is returned: without declaring and deleting.
+/// Declares, publishes and consumes as the options say, and deletes it all; `producers` and `consumers` have room for
+/// as many as there are to be. What the broker's process used of processors meanwhile, in seconds, is returned:
+/// without declaring and deleting.
 double run_messages(struct worker *producers, struct worker *consumers);
 
 // many.c

@@ -1,5 +1,5 @@
-// What is not about messages: many idle connections, channels or queues, how soon a broker answers, how fast the disk syncs, and what
-// the broker's process uses.
+// What is not about messages: many idle connections, channels or queues, how soon a broker answers, how fast the disk
+// syncs, and what the broker's process uses.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -29,7 +29,8 @@ double processor_seconds(int process) {
     fclose(file);
     text[length] = 0;
     const char *behind_name = strrchr(text, ')');
-    if (!behind_name || sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+    if (!behind_name ||
+        sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
         die("%s is not understood", path);
     return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -60,7 +61,8 @@ void run_connections(void) {
     double after = resident_mib(options.process);
     printf(
         "{\"connections\":%d,\"seconds\":%.3f,\"rate\":%.0f,\"resident_mib\":%.1f,\"before_mib\":%.1f}\n",
-        options.count, seconds, options.count / seconds, after, before);
+        options.count, seconds, options.count / seconds, after, before
+    );
     for (int index = 0; index < options.count; index++) hang_up(connections[index]);
     free(connections);
 }
@@ -71,7 +73,9 @@ void run_channels(void) {
     double opened = seconds_since(start);
     for (int number = 1; number <= options.count; number++) {
         amqp_channel_t channel = (amqp_channel_t)number;
-        amqp_queue_declare_ok_t *queue = amqp_queue_declare(connection, channel, amqp_empty_bytes, 0, 0, 1, 1, amqp_empty_table);
+        amqp_queue_declare_ok_t *queue = amqp_queue_declare(
+            connection, channel, amqp_empty_bytes, 0, 0, 1, 1, amqp_empty_table
+        );
         check(connection, "queue.declare");
         amqp_basic_consume(connection, channel, queue->queue, amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
         check(connection, "basic.consume");
@@ -79,8 +83,9 @@ void run_channels(void) {
     }
     double seconds = seconds_since(start);
     printf(
-        "{\"channels\":%d,\"opened_ms\":%.1f,\"with_a_consumer_each_ms\":%.1f,\"resident_mib\":%.1f}\n",
-        options.count, opened * 1e3, seconds * 1e3, resident_mib(options.process));
+        "{\"channels\":%d,\"opened_ms\":%.1f,\"with_a_consumer_each_ms\":%.1f,\"resident_mib\":%.1f}\n", options.count,
+        opened * 1e3, seconds * 1e3, resident_mib(options.process)
+    );
     hang_up(connection);
 }
 
@@ -97,9 +102,12 @@ void run_queues(void) {
         uint64_t part_start = now_ns();
         for (int index = 0; index < part_count; index++) {
             snprintf(name, sizeof name, "%s-%d-%d", options.queue, part, index);
-            amqp_queue_declare_t method = { .queue = amqp_cstring_bytes(name), .durable = 1, .nowait = index < part_count - 1 };
+            amqp_queue_declare_t method = { .queue = amqp_cstring_bytes(name),
+                                            .durable = 1,
+                                            .nowait = index < part_count - 1 };
             if (method.nowait) {
-                if (amqp_send_method(connection, 1, AMQP_QUEUE_DECLARE_METHOD, &method)) die("queue.declare was not sent");
+                if (amqp_send_method(connection, 1, AMQP_QUEUE_DECLARE_METHOD, &method))
+                    die("queue.declare was not sent");
             } else {
                 amqp_queue_declare(connection, 1, method.queue, 0, 1, 0, 0, amqp_empty_table);
                 check(connection, "queue.declare");
@@ -111,9 +119,11 @@ void run_queues(void) {
     double seconds = seconds_since(start), first = 0, last = 0;
     for (int part = 0; part < TENTH; part++) first += took[part], last += took[PARTS - 1 - part];
     printf(
-        "{\"queues\":%d,\"rate\":%.0f,\"first_tenth_rate\":%.0f,\"last_tenth_rate\":%.0f,\"resident_mib\":%.1f,\"before_mib\":%.1f}\n",
+        "{\"queues\":%d,\"rate\":%.0f,\"first_tenth_rate\":%.0f,\"last_tenth_rate\":%.0f,\"resident_mib\":%.1f,"
+        "\"before_mib\":%.1f}\n",
         part_count * PARTS, part_count * PARTS / seconds, part_count * TENTH / first, part_count * TENTH / last,
-        resident_mib(options.process), before);
+        resident_mib(options.process), before
+    );
     hang_up(connection);
 }
 

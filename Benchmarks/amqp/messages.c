@@ -1,6 +1,6 @@
-// Producers and consumers: a thread and a connection each. A body begins with the time, the producer and a number that is unique in
-// the run, so that each queue's consumers find what is lost, doubled or damaged. A paced producer writes the time at which the message
-// was due, so that a broker that stalls can't hide it.
+// Producers and consumers: a thread and a connection each. A body begins with the time, the producer and a number that
+// is unique in the run, so that each queue's consumers find what is lost, doubled or damaged. A paced producer writes
+// the time at which the message was due, so that a broker that stalls can't hide it.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -68,8 +68,7 @@ static void make_keys(void) {
     keys = allocate((size_t)count, KEY_BYTES);
     if (options.bindings)
         for (int index = 0; index < count; index++) matching_key(rand_r(&seed) % options.bindings, &seed, keys[index]);
-    else if (!*options.exchange)
-        queue_name(0, keys[0], KEY_BYTES);
+    else if (!*options.exchange) queue_name(0, keys[0], KEY_BYTES);
 }
 
 // MARK: Before and after
@@ -95,7 +94,9 @@ static void declare(amqp_connection_state_t connection) {
     amqp_table_t arguments = { *options.queue_type ? 1 : 0, &type };
     if (*options.exchange) {
         amqp_exchange_declare(
-            connection, 1, exchange, amqp_cstring_bytes(options.exchange_type), 0, options.persistent, 0, 0, amqp_empty_table);
+            connection, 1, exchange, amqp_cstring_bytes(options.exchange_type), 0, options.persistent, 0, 0,
+            amqp_empty_table
+        );
         check(connection, "exchange.declare");
     }
     for (int index = 0; index < options.queues; index++) {
@@ -115,7 +116,8 @@ static void declare(amqp_connection_state_t connection) {
 
 // MARK: Producers
 
-/// Confirms that are due: when each message was sent, 0 once it is confirmed, in a ring of as many as may be unconfirmed.
+/// Confirms that are due: when each message was sent, 0 once it is confirmed, in a ring of as many as may be
+/// unconfirmed.
 struct unconfirmed {
     uint64_t *sent_ns;
     uint64_t first, next;
@@ -152,7 +154,8 @@ static void await_confirms(struct worker *me, struct peer *peer, struct unconfir
     amqp_frame_t frame;
     while (due->next - due->first >= most) {
         if (peer->count && !peer_has_input(peer)) peer_flush(peer);
-        if (!peer_next(peer, (uint64_t)SILENCE_SECONDS_MAX * NS_PER_SECOND, &frame)) die("no confirm for %d s", SILENCE_SECONDS_MAX);
+        if (!peer_next(peer, (uint64_t)SILENCE_SECONDS_MAX * NS_PER_SECOND, &frame))
+            die("no confirm for %d s", SILENCE_SECONDS_MAX);
         confirmed(me, due, &frame);
         while (peer_has_input(peer) && peer_next(peer, 0, &frame)) confirmed(me, due, &frame);
         amqp_maybe_release_buffers(peer->connection);
@@ -226,8 +229,8 @@ static void take(struct worker *me, atomic_uchar *seen_here, amqp_bytes_t body, 
     memcpy(&who, bytes + 8, 4);
     memcpy(&what, bytes + 12, 4);
     what = be32toh(what);
-    if (be32toh(who) >= (uint32_t)options.producers || what >= (uint32_t)options.messages
-        || (options.size > STAMP_BYTES && bytes[options.size - 1] != LAST_BYTE)) {
+    if (be32toh(who) >= (uint32_t)options.producers || what >= (uint32_t)options.messages ||
+        (options.size > STAMP_BYTES && bytes[options.size - 1] != LAST_BYTE)) {
         me->damaged++;
     } else if (atomic_exchange(&seen_here[what], 1)) {
         me->doubled++;
@@ -257,7 +260,9 @@ static void *consume(void *argument) {
         check(peer->connection, "basic.qos");
     }
     amqp_basic_consume(
-        peer->connection, 1, queue_name(queue, name, sizeof name), amqp_empty_bytes, 0, options.auto_ack, 0, amqp_empty_table);
+        peer->connection, 1, queue_name(queue, name, sizeof name), amqp_empty_bytes, 0, options.auto_ack, 0,
+        amqp_empty_table
+    );
     check(peer->connection, "basic.consume");
     pthread_barrier_wait(&everybody_is_ready);
     uint64_t tag = 0;

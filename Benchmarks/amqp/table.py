@@ -1,5 +1,5 @@
-# `table.py RESULTS`: the table of `side-by-side`, made of its lines of case, broker and found JSON: the medians of all rounds, and how
-# many times RabbitMQ's Leveret's is.
+# `table.py RESULTS`: the table of `side-by-side`, made of its lines of case, broker and found JSON: the medians of all
+# rounds, and how many times RabbitMQ's Leveret's is.
 
 import json
 import sys
@@ -64,13 +64,26 @@ def main(found):
         if theirs is None and ours is None:
             continue
         ratio = (ours / theirs if more else theirs / ours) if theirs and ours else None
-        used = [field(found.get((case, broker), []), "broker_us") for broker in ("RabbitMQ", "Leveret")] if name == "rate" else []
+        used = (
+            [field(found.get((case, broker), []), "broker_us") for broker in ("RabbitMQ", "Leveret")]
+            if name == "rate"
+            else []
+        )
         targets = [f"≥ {times} ×"] * bool(times) + [f"{'≥' if more else '≤'} {shown(least)}"] * bool(least)
         missed = (times and ratio and ratio < times) or (least and ours and (ours < least if more else ours > least))
-        cells = [case + ("" if name == "rate" else f": {name}"), shown(theirs), shown(ours), unit, f"{ratio:.1f}" if ratio else "",
-                 " · ".join(shown(value) for value in used if value is not None), ", ".join(targets) + (", **missed**" if missed else "")]
+        cells = [
+            case + ("" if name == "rate" else f": {name}"),
+            shown(theirs),
+            shown(ours),
+            unit,
+            f"{ratio:.1f}" if ratio else "",
+            " · ".join(shown(value) for value in used if value is not None),
+            ", ".join(targets) + (", **missed**" if missed else ""),
+        ]
         print("| " + " | ".join(cells) + " |")
-    topic, direct = (field(found.get((f"{kind}, 10,000 bindings", "Leveret"), []), "rate") for kind in ("topic", "direct"))
+    topic, direct = (
+        field(found.get((f"{kind}, 10,000 bindings", "Leveret"), []), "rate") for kind in ("topic", "direct")
+    )
     if topic and direct:
         print(f"\nLeveret's topic ÷ direct, 10,000 bindings each: {topic / direct:.2f} (target: ≥ 0.8)")
     syncs = [value for (_, broker), values in found.items() if broker == "disk" for value in values]

@@ -1,5 +1,5 @@
-// Connections. librabbitmq does the handshake, the synchronous methods and the reading; basic.publish and basic.ack are encoded here,
-// and many frames go out in one write, so that the driver costs little beside the broker.
+// Connections. librabbitmq does the handshake, the synchronous methods and the reading; basic.publish and basic.ack
+// are encoded here, and many frames go out in one write, so that the driver costs little beside the broker.
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -43,10 +43,11 @@ void *allocate(size_t count, size_t size) {
 
 static void check_reply(amqp_rpc_reply_t reply, const char *what) {
     if (reply.reply_type == AMQP_RESPONSE_NORMAL) return;
-    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION) die("%s: %s", what, amqp_error_string2(reply.library_error));
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
+        die("%s: %s", what, amqp_error_string2(reply.library_error));
     amqp_bytes_t text = reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD
-        ? ((amqp_channel_close_t *)reply.reply.decoded)->reply_text
-        : ((amqp_connection_close_t *)reply.reply.decoded)->reply_text;
+                            ? ((amqp_channel_close_t *)reply.reply.decoded)->reply_text
+                            : ((amqp_connection_close_t *)reply.reply.decoded)->reply_text;
     die("%s: the broker says: %.*s", what, (int)text.len, (char *)text.bytes);
 }
 
@@ -62,8 +63,10 @@ amqp_connection_state_t dial(int channels) {
     if (status) die("%s:%d: %s", options.host, options.port, amqp_error_string2(status));
     check_reply(
         amqp_login(
-            connection, options.vhost, 0, FRAME_BYTES_MAX, 0, AMQP_SASL_METHOD_PLAIN, options.user, options.password),
-        "login");
+            connection, options.vhost, 0, FRAME_BYTES_MAX, 0, AMQP_SASL_METHOD_PLAIN, options.user, options.password
+        ),
+        "login"
+    );
     for (int number = 1; number <= channels; number++) {
         amqp_channel_open(connection, (amqp_channel_t)number);
         check(connection, "channel.open");
@@ -187,12 +190,14 @@ bool peer_next(struct peer *peer, uint64_t ns, amqp_frame_t *frame) {
 bool broker_answers(void) {
     static const uint8_t header[8] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)options.port) };
-    if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1) die("ready wants an address of IPv4, not %s", options.host);
+    if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1)
+        die("ready wants an address of IPv4, not %s", options.host);
     int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (peer < 0) die("socket: %s", strerror(errno));
     uint8_t first = 0;
-    bool answered = connect(peer, (struct sockaddr *)&address, sizeof address) == 0
-        && write(peer, header, sizeof header) == sizeof header && read(peer, &first, 1) == 1 && first == METHOD;
+    bool answered = connect(peer, (struct sockaddr *)&address, sizeof address) == 0 &&
+                    write(peer, header, sizeof header) == sizeof header && read(peer, &first, 1) == 1 &&
+                    first == METHOD;
     close(peer);
     return answered;
 }

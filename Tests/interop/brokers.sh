@@ -1,5 +1,6 @@
-# Sourced by the scripts here and by Benchmarks/amqp/side-by-side: starts and ends Leveret and RabbitMQ, each on an address of this
-# machine's loopback only, with its files below a folder that the caller names, and installs Debian packages where that is allowed.
+# Sourced by the scripts here and by Benchmarks/amqp/side-by-side: starts and ends Leveret and RabbitMQ, each on an
+# address of this machine's loopback only, with its files below a folder that the caller names, and installs Debian
+# packages where that is allowed.
 
 # install PACKAGE…: installs what is missing of these, or says the line to type and fails.
 install() {
@@ -47,7 +48,8 @@ until_it_answers() {
 
 started=()
 
-# start_leveret PROGRAM FOLDER ADDRESS PORT [OPTION…]: leaves its process in $broker, and the time of its start in $started_at.
+# start_leveret PROGRAM FOLDER ADDRESS PORT [OPTION…]: leaves its process in $broker, and the time of its start in
+# $started_at.
 start_leveret() {
     local program="$1" folder="$2" address="$3" port="$4"
     shift 4
@@ -59,8 +61,9 @@ start_leveret() {
     until_it_answers "$broker" "$address" "$port" "$folder/server.log"
 }
 
-# start_rabbitmq FOLDER ADDRESS PORT: the same. It has a name server of its own (epmd) at PORT + 1; the node's other port is PORT + 20000.
-# All of them are on loopback, and nothing outside of FOLDER is read or written but the program itself.
+# start_rabbitmq FOLDER ADDRESS PORT: the same. It has a name server of its own (epmd) at PORT + 1; the node's other
+# port is PORT + 20000. All of them are on loopback, and nothing outside of FOLDER is read or written but the program
+# itself.
 start_rabbitmq() {
     local folder="$1" address="$2" port="$3"
     mkdir -p "$folder/mnesia" "$folder/log"

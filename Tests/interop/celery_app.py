@@ -7,11 +7,14 @@ import time
 from celery import Celery, chain, chord, group
 
 app = Celery(
-    "interop", broker=f"amqp://guest:guest@{os.environ['RABBITMQ_HOST']}:5672//",
+    "interop",
+    broker=f"amqp://guest:guest@{os.environ['RABBITMQ_HOST']}:5672//",
     backend=f"file://{os.environ['INTEROP_RESULTS']}",
 )
 app.conf.update(
-    task_default_queue=os.environ["INTEROP_QUEUE"], worker_prefetch_multiplier=2, broker_connection_retry_on_startup=True,
+    task_default_queue=os.environ["INTEROP_QUEUE"],
+    worker_prefetch_multiplier=2,
+    broker_connection_retry_on_startup=True,
     control_exchange=os.environ["INTEROP_QUEUE"] + "-control",
 )
 

@@ -52,15 +52,38 @@ async def test_unroutable_is_returned(connection, channel):
 async def test_properties(connection, channel):
     queue = await channel.declare_queue(exclusive=True)
     sent = aio_pika.Message(
-        b"x", headers={"number": 1, "text": "ü", "list": [1, "two"], "table": {"deep": {"deeper": True}}, "none": None},
-        content_type="text/plain", content_encoding="utf-8", delivery_mode=aio_pika.DeliveryMode.PERSISTENT, priority=3,
-        correlation_id="c", reply_to="r", expiration=60, message_id="m", timestamp=1234567890, type="t", user_id="guest", app_id="a",
+        b"x",
+        headers={"number": 1, "text": "ü", "list": [1, "two"], "table": {"deep": {"deeper": True}}, "none": None},
+        content_type="text/plain",
+        content_encoding="utf-8",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        priority=3,
+        correlation_id="c",
+        reply_to="r",
+        expiration=60,
+        message_id="m",
+        timestamp=1234567890,
+        type="t",
+        user_id="guest",
+        app_id="a",
     )
     await channel.default_exchange.publish(sent, queue.name)
     got = await queue.get(no_ack=True)
     assert got.info()["headers"] == sent.headers
-    for name in ["content_type", "content_encoding", "delivery_mode", "priority", "correlation_id", "reply_to", "expiration",
-                 "message_id", "timestamp", "type", "user_id", "app_id"]:
+    for name in [
+        "content_type",
+        "content_encoding",
+        "delivery_mode",
+        "priority",
+        "correlation_id",
+        "reply_to",
+        "expiration",
+        "message_id",
+        "timestamp",
+        "type",
+        "user_id",
+        "app_id",
+    ]:
         assert getattr(got, name) == getattr(sent, name), name
 
 
@@ -88,7 +111,8 @@ async def test_rpc_pattern(connection, channel):
     name = f"interop-{uuid.uuid4()}"
     await rpc.register(name, multiply, auto_delete=True)
     assert await asyncio.gather(*(rpc.call(name, {"x": number, "y": 3}) for number in range(20))) == [
-        number * 3 for number in range(20)]
+        number * 3 for number in range(20)
+    ]
     await rpc.close()
 
 

@@ -1,5 +1,5 @@
-# Small things that clients' own tests hold a broker to, each as RabbitMQ has it: what is refused, and when; what is compared; whose turn
-# it is. Run upon the broker at RABBITMQ_HOST.
+# Small things that clients' own tests hold a broker to, each as RabbitMQ has it: what is refused, and when; what is
+# compared; whose turn it is. Run upon the broker at RABBITMQ_HOST.
 
 import os
 import time
@@ -54,7 +54,9 @@ def wait_for(channel, queue):
     raise AssertionError("nothing came")
 
 
-@pytest.mark.parametrize("source, destination", [("nothing", None), ("amq.direct", "nothing"), ("nothing", "nothing too")])
+@pytest.mark.parametrize(
+    "source, destination", [("nothing", None), ("amq.direct", "nothing"), ("nothing", "nothing too")]
+)
 def test_what_is_not_there_can_be_unbound(channel, queue, source, destination):
     channel.queue_unbind(destination or queue, source, "key")
     channel.exchange_unbind(destination or "amq.fanout", source, "key")
@@ -131,15 +133,23 @@ def test_unknown_arguments_of_a_queue_make_no_difference(channel):
     channel.queue_declare(name, exclusive=True, arguments={"x-mine": 1})
     channel.queue_declare(name, exclusive=True)
     channel.queue_declare(name, exclusive=True, arguments={"mine": "too"})
-    refused(406, "inequivalent arg 'x-max-length'",
-            lambda: channel.queue_declare(name, exclusive=True, arguments={"x-max-length": 1}))
+    refused(
+        406,
+        "inequivalent arg 'x-max-length'",
+        lambda: channel.queue_declare(name, exclusive=True, arguments={"x-max-length": 1}),
+    )
 
 
 def test_unknown_arguments_of_an_exchange_make_no_difference(channel):
     channel.exchange_declare("interop-mine", auto_delete=True, arguments={"mine": "foo"})
     channel.exchange_declare("interop-mine", auto_delete=True)
-    refused(406, "inequivalent arg 'alternate-exchange'", lambda: channel.exchange_declare(
-        "interop-mine", auto_delete=True, arguments={"alternate-exchange": "amq.fanout"}))
+    refused(
+        406,
+        "inequivalent arg 'alternate-exchange'",
+        lambda: channel.exchange_declare(
+            "interop-mine", auto_delete=True, arguments={"alternate-exchange": "amq.fanout"}
+        ),
+    )
 
 
 def test_names_lose_their_line_ends(plain):
@@ -172,12 +182,17 @@ def test_a_dead_letter_that_is_published_again_keeps_its_history(channel):
     elsewhere = pass_through(second, twice)
     assert deaths(elsewhere) == [(second, "maxlen", 1), (first, "maxlen", 2)]
     assert elsewhere.headers["x-first-death-queue"] == first
-    assert deaths(pass_through(second, pika.BasicProperties(headers={"x-death": "no array"}))) == [(second, "maxlen", 1)]
+    assert deaths(pass_through(second, pika.BasicProperties(headers={"x-death": "no array"}))) == [
+        (second, "maxlen", 1)
+    ]
 
 
 def test_counts_of_deaths_are_long_integers(channel):
     dead = channel.queue_declare("", exclusive=True).method.queue
-    source = channel.queue_declare("", exclusive=True, arguments={
-        "x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}).method.queue
+    source = channel.queue_declare(
+        "",
+        exclusive=True,
+        arguments={"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead},
+    ).method.queue
     channel.basic_publish("", source, b"x")
     assert type(wait_for(channel, dead).headers["x-death"][0]["count"]) is pika.compat.long

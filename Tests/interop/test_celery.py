@@ -1,5 +1,5 @@
-# A Celery application with the broker at RABBITMQ_HOST: retries, countdowns, chords, groups, revokes, late acks, priorities, control
-# commands, and workers that are killed with -9.
+# A Celery application with the broker at RABBITMQ_HOST: retries, countdowns, chords, groups, revokes, late acks,
+# priorities, control commands, and workers that are killed with -9.
 
 import os
 import signal

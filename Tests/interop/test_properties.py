@@ -1,5 +1,6 @@
-# Properties and headers of every type go through unchanged, and so do bodies: hypothesis draws them, pika publishes and takes them. What the
-# broker at RABBITMQ_HOST sends is compared bit for bit with what was published, before pika makes numbers and texts of it.
+# Properties and headers of every type go through unchanged, and so do bodies: hypothesis draws them, pika publishes
+# and takes them. What the broker at RABBITMQ_HOST sends is compared bit for bit with what was published, before pika
+# makes numbers and texts of it.
 
 import os
 import string
@@ -42,12 +43,19 @@ names = texts.filter(lambda text: octets_of(text, 128))
 # A value of a field table as it is on the wire, kind and all, in RabbitMQ's dialect.
 scalars = st.one_of(
     st.sampled_from([b"t\x00", b"t\x01", b"V"]),
-    fixed(b"b", ">b", whole(8, True)), fixed(b"B", ">B", whole(8, False)),
-    fixed(b"s", ">h", whole(16, True)), fixed(b"u", ">H", whole(16, False)),
-    fixed(b"I", ">i", whole(32, True)), fixed(b"i", ">I", whole(32, False)),
+    fixed(b"b", ">b", whole(8, True)),
+    fixed(b"B", ">B", whole(8, False)),
+    fixed(b"s", ">h", whole(16, True)),
+    fixed(b"u", ">H", whole(16, False)),
+    fixed(b"I", ">i", whole(32, True)),
+    fixed(b"i", ">I", whole(32, False)),
     fixed(b"l", ">q", whole(64, True)),
-    st.binary(min_size=4, max_size=4).filter(lambda octets: octets[0] & 0x7F != 0x7F).map(lambda octets: b"f" + octets),
-    st.binary(min_size=8, max_size=8).filter(lambda octets: octets[0] & 0x7F != 0x7F).map(lambda octets: b"d" + octets),
+    st.binary(min_size=4, max_size=4)
+    .filter(lambda octets: octets[0] & 0x7F != 0x7F)
+    .map(lambda octets: b"f" + octets),
+    st.binary(min_size=8, max_size=8)
+    .filter(lambda octets: octets[0] & 0x7F != 0x7F)
+    .map(lambda octets: b"d" + octets),
     st.tuples(st.integers(0, 255), whole(32, False)).map(lambda pair: b"D" + struct.pack(">BI", *pair)),
     fixed(b"T", ">Q", whole(64, False)),
     texts.map(lambda text: counted(b"S", text.encode())),
@@ -88,13 +96,20 @@ def properties(draw):
     """Flags and values of any subset of the fourteen properties; the user's is the one who logged in."""
     printable = st.text(string.printable.strip() + " ", max_size=20)
     kinds = [
-        (15, names.map(short_string)), (14, names.map(short_string)),  # content type and encoding
+        (15, names.map(short_string)),
+        (14, names.map(short_string)),  # content type and encoding
         (13, entries(values).map(lambda octets: struct.pack(">I", len(octets)) + octets)),
-        (12, st.sampled_from([b"\x01", b"\x02"])), (11, st.integers(0, 255).map(lambda number: bytes([number]))),
-        (10, names.map(short_string)), (9, printable.map(short_string)),  # correlation id, reply to
+        (12, st.sampled_from([b"\x01", b"\x02"])),
+        (11, st.integers(0, 255).map(lambda number: bytes([number]))),
+        (10, names.map(short_string)),
+        (9, printable.map(short_string)),  # correlation id, reply to
         (8, st.integers(10**6, 2**32 - 1).map(lambda number: short_string(str(number)))),  # expiration
-        (7, names.map(short_string)), (6, whole(64, False).map(lambda number: struct.pack(">Q", number))),  # message id, timestamp
-        (5, names.map(short_string)), (4, st.just(short_string("guest"))), (3, names.map(short_string)), (2, names.map(short_string)),
+        (7, names.map(short_string)),
+        (6, whole(64, False).map(lambda number: struct.pack(">Q", number))),  # message id, timestamp
+        (5, names.map(short_string)),
+        (4, st.just(short_string("guest"))),
+        (3, names.map(short_string)),
+        (2, names.map(short_string)),
     ]
     flags, octets = 0, b""
     for bit, strategy in kinds:
@@ -130,8 +145,7 @@ def wire(monkeypatch):
 
 
 def takes_turns(test):
-    return settings(
-        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))(test)
+    return settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))(test)
 
 
 @takes_turns
@@ -161,8 +175,11 @@ def test_a_returned_message_is_the_one_that_was_published(channel, wire, sent, b
 @given(
     arguments=st.dictionaries(
         names.map(lambda name: f"x-mine-{name}"),
-        st.one_of(st.booleans(), whole(32, True), st.none(), texts, st.lists(st.integers(0, 9), max_size=3)), max_size=4),
-    key=names)
+        st.one_of(st.booleans(), whole(32, True), st.none(), texts, st.lists(st.integers(0, 9), max_size=3)),
+        max_size=4,
+    ),
+    key=names,
+)
 def test_arguments_and_keys_of_any_text_are_taken(channel, arguments, key):
     exchange = "interop-arguments"
     channel.exchange_declare(exchange, "direct", auto_delete=True)

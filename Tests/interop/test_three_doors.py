@@ -1,5 +1,5 @@
-# One broker, three doors: what pika publishes is seen by the command line, and taken by a few typed lines, with all that belongs to it.
-# Needs INTEROP_PROGRAM, the program `leveret` beside the server at RABBITMQ_HOST; and an `nc`.
+# One broker, three doors: what pika publishes is seen by the command line, and taken by a few typed lines, with all
+# that belongs to it. Needs INTEROP_PROGRAM, the program `leveret` beside the server at RABBITMQ_HOST; and an `nc`.
 
 import json
 import os
@@ -14,9 +14,20 @@ PROGRAM = os.environ.get("INTEROP_PROGRAM")
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="the other doors are Leveret's")
 
 PROPERTIES = pika.BasicProperties(
-    content_type="application/json", content_encoding="utf-8", delivery_mode=2, priority=4, correlation_id="call 7",
-    reply_to="answers", expiration="60000", message_id="m-1", timestamp=1234567890, type="resize", user_id="guest", app_id="web",
-    cluster_id="c", headers={"tries": 3, "file name": "my cat.png", "size": {"w": 64, "tags": ["a", True, None]}},
+    content_type="application/json",
+    content_encoding="utf-8",
+    delivery_mode=2,
+    priority=4,
+    correlation_id="call 7",
+    reply_to="answers",
+    expiration="60000",
+    message_id="m-1",
+    timestamp=1234567890,
+    type="resize",
+    user_id="guest",
+    app_id="web",
+    cluster_id="c",
+    headers={"tries": 3, "file name": "my cat.png", "size": {"w": 64, "tags": ["a", True, None]}},
 )
 BODY = b'{"cat": "\xc3\xbc"}'
 
@@ -54,8 +65,20 @@ def test_the_command_line_shows_it_with_all_its_properties(queue):
     assert shown["body"].encode() == BODY
     assert shown["headers"] == PROPERTIES.headers
     assert shown["priority"] == PROPERTIES.priority
-    names = ["content_type", "content_encoding", "delivery_mode", "correlation_id", "reply_to", "expiration", "message_id", "timestamp",
-             "type", "user_id", "app_id", "cluster_id"]
+    names = [
+        "content_type",
+        "content_encoding",
+        "delivery_mode",
+        "correlation_id",
+        "reply_to",
+        "expiration",
+        "message_id",
+        "timestamp",
+        "type",
+        "user_id",
+        "app_id",
+        "cluster_id",
+    ]
     assert shown["properties"] == {name: getattr(PROPERTIES, name) for name in names}
     assert ready(queue) == 1
 
@@ -64,18 +87,25 @@ def test_a_line_takes_it_and_acks_it(queue):
     head, body, ack, _ = lines(f"GET {queue}", "ACK 1").split(b"\n", 3)
     assert body == BODY
     assert ack == b"OK"
-    assert head.decode() == " ".join([
-        f'MSG 1 {queue} "" {queue} redelivered=0 deliveries=1', head.decode().split()[7],
-        'id=m-1 ttl=60000 priority=4 type=resize reply-to=answers correlation-id="call 7" content-type=application/json',
-        "content-encoding=utf-8 timestamp=1234567890 user-id=guest app-id=web cluster-id=c h.tries=3",
-        'h."file name"="my cat.png"', 'h.size=json:"{\\"w\\":64,\\"tags\\":[\\"a\\",true,null]}"', f"{{{len(BODY)}}}",
-    ])
+    assert head.decode() == " ".join(
+        [
+            f'MSG 1 {queue} "" {queue} redelivered=0 deliveries=1',
+            head.decode().split()[7],
+            'id=m-1 ttl=60000 priority=4 type=resize reply-to=answers correlation-id="call 7" content-type=application/json',
+            "content-encoding=utf-8 timestamp=1234567890 user-id=guest app-id=web cluster-id=c h.tries=3",
+            'h."file name"="my cat.png"',
+            'h.size=json:"{\\"w\\":64,\\"tags\\":[\\"a\\",true,null]}"',
+            f"{{{len(BODY)}}}",
+        ]
+    )
     assert ready(queue) == 0
 
 
 def test_what_a_line_publishes_arrives_with_all_its_properties(queue):
-    lines(f'PUB "" {queue} id=42 ttl=60000 priority=2 type=t reply-to=r correlation-id=c content-type=text/plain '
-          f'h.n=5 h.text="a b" h.yes=true h.list=json:"[1,{{\\"a\\":null}}]" :typed by hand')
+    lines(
+        f'PUB "" {queue} id=42 ttl=60000 priority=2 type=t reply-to=r correlation-id=c content-type=text/plain '
+        f'h.n=5 h.text="a b" h.yes=true h.list=json:"[1,{{\\"a\\":null}}]" :typed by hand'
+    )
     connection = pika.BlockingConnection(pika.ConnectionParameters(HOST))
     channel = connection.channel()
     channel.basic_get(queue, auto_ack=True)
@@ -83,8 +113,16 @@ def test_what_a_line_publishes_arrives_with_all_its_properties(queue):
     connection.close()
     assert body == b"typed by hand"
     assert got == pika.BasicProperties(
-        message_id="42", expiration="60000", priority=2, type="t", reply_to="r", correlation_id="c", content_type="text/plain",
-        delivery_mode=2, headers={"n": 5, "text": "a b", "yes": True, "list": [1, {"a": None}]})
+        message_id="42",
+        expiration="60000",
+        priority=2,
+        type="t",
+        reply_to="r",
+        correlation_id="c",
+        content_type="text/plain",
+        delivery_mode=2,
+        headers={"n": 5, "text": "a b", "yes": True, "list": [1, {"a": None}]},
+    )
 
 
 def test_the_command_line_takes_what_pika_published_and_pika_what_it_published(queue):

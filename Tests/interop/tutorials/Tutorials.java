@@ -1,4 +1,5 @@
-// The patterns of RabbitMQ's tutorials with its Java client, each in one program that ends by itself; `run` compares what it prints.
+// The patterns of RabbitMQ's tutorials with its Java client, each in one program that ends by itself; `run` compares
+// what it prints.
 
 import com.rabbitmq.client.AMQP.BasicProperties;
 import com.rabbitmq.client.Channel;

@@ -1,4 +1,5 @@
-// The patterns of RabbitMQ's tutorials with amqp091-go, each in one program that ends by itself; `run` compares what it prints.
+// The patterns of RabbitMQ's tutorials with amqp091-go, each in one program that ends by itself; `run` compares what
+// it prints.
 package main
 
 import (

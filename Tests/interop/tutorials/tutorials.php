@@ -1,5 +1,6 @@
 <?php
-// The patterns of RabbitMQ's tutorials with php-amqplib, each in one program that ends by itself; `run` compares what it prints.
+// The patterns of RabbitMQ's tutorials with php-amqplib, each in one program that ends by itself; `run` compares what
+// it prints.
 
 require_once 'PhpAmqpLib/autoload.php';
 

@@ -1,4 +1,5 @@
-# The patterns of RabbitMQ's tutorials with pika, each in one program that ends by itself; `run` compares what it prints.
+# The patterns of RabbitMQ's tutorials with pika, each in one program that ends by itself; `run` compares what it
+# prints.
 
 import os
 import uuid
@@ -7,8 +8,15 @@ import pika
 
 PARAMETERS = pika.ConnectionParameters(os.environ["RABBITMQ_HOST"])
 KEYS = [
-    "quick.orange.rabbit", "lazy.orange.elephant", "quick.orange.fox", "lazy.brown.fox", "lazy.pink.rabbit", "quick.brown.fox",
-    "orange", "quick.orange.new.rabbit", "lazy.orange.new.rabbit",
+    "quick.orange.rabbit",
+    "lazy.orange.elephant",
+    "quick.orange.fox",
+    "lazy.brown.fox",
+    "lazy.pink.rabbit",
+    "quick.brown.fox",
+    "orange",
+    "quick.orange.new.rabbit",
+    "lazy.orange.new.rabbit",
 ]
 
 
@@ -46,10 +54,13 @@ def work_queue(channel):
         def on_task(worker_channel, method, _, body):
             workers.add(worker)
             held.append((worker_channel, method.delivery_tag, body))
-            while len(workers) == 2 and held:  # with a prefetch of 1, the first task waits until the second has gone elsewhere
+            while (
+                len(workers) == 2 and held
+            ):  # with a prefetch of 1, the first task waits until the second has gone elsewhere
                 its_channel, tag, task = held.pop()
                 done.append(task)
                 its_channel.basic_ack(tag)
+
         return on_task
 
     for worker in range(2):
@@ -110,7 +121,10 @@ def rpc(channel):
     callback = channel.queue_declare("", exclusive=True).method.queue
     asked, answers = str(uuid.uuid4()), {}
     channel.basic_consume(
-        callback, lambda _, method, properties, body: answers.update({properties.correlation_id: body.decode()}), auto_ack=True)
+        callback,
+        lambda _, method, properties, body: answers.update({properties.correlation_id: body.decode()}),
+        auto_ack=True,
+    )
     channel.basic_publish("", "tutorial-rpc", "20", pika.BasicProperties(reply_to=callback, correlation_id=asked))
     for _ in range(100):
         if asked not in answers:

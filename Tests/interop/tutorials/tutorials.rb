@@ -1,4 +1,5 @@
-# The patterns of RabbitMQ's tutorials with bunny, each in one program that ends by itself; `run` compares what it prints.
+# The patterns of RabbitMQ's tutorials with bunny, each in one program that ends by itself; `run` compares what it
+# prints.
 
 require "bunny"
 require "securerandom"
