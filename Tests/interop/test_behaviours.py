@@ -128,6 +128,21 @@ def test_a_channels_prefetch_starves_no_queue(channel, queue_count, prefetch):
     assert all(count < 100 for count in left), left
 
 
+def test_what_get_took_takes_no_part_in_a_channels_prefetch(channel, queue):
+    for _ in range(5):
+        channel.basic_publish("", queue, b"x")
+    channel.basic_qos(prefetch_count=2, global_qos=True)
+    channel.basic_get(queue)
+    channel.basic_get(queue)
+    taken = []
+    channel.basic_consume(queue, lambda channel, method, *_: taken.append(method.delivery_tag))
+    deadline = time.monotonic() + 10
+    while len(taken) < 2 and time.monotonic() < deadline:
+        channel.connection.process_data_events(time_limit=0.5)
+    channel.connection.process_data_events(time_limit=0.5)
+    assert taken == [3, 4]
+
+
 def test_unknown_arguments_of_a_queue_make_no_difference(channel):
     name = f"interop-{uuid.uuid4()}"
     channel.queue_declare(name, exclusive=True, arguments={"x-mine": 1})

@@ -37,7 +37,7 @@ def path_of(name):
 
 @pytest.fixture(scope="module")
 def worker():
-    process = start_worker()
+    process = start_worker("-P", "solo", "-E")
     yield process
     process.terminate()
     process.wait(30)
@@ -90,6 +90,7 @@ def test_revoke(worker):
 
 
 def test_control_commands_are_answered(worker):
+    await_that(lambda: celery_app.app.control.inspect(timeout=2).ping())
     assert list(celery_app.app.control.inspect(timeout=5).ping().values()) == [{"ok": "pong"}]
     queues = list(celery_app.app.control.inspect(timeout=5).active_queues().values())
     assert [queue["name"] for queue in queues[0]] == [os.environ["INTEROP_QUEUE"]]
@@ -97,10 +98,10 @@ def test_control_commands_are_answered(worker):
 
 def test_events_are_seen(worker):
     seen = []
-    with celery_app.app.connection_for_read() as connection:
-        receiver = celery_app.app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
-        with receiver.consumer_context():
-            celery_app.app.control.enable_events(reply=True, timeout=2)
+    with celery_app.app.connection_for_read() as its_parameters:
+        handlers = {"*": lambda event: seen.append(event["type"])}
+        receiver = celery_app.app.events.Receiver(its_parameters, handlers=handlers)
+        with receiver.consumer_context() as (connection, _, _):
             celery_app.add.delay(1, 2).get(timeout=30)
             await_that(lambda: receiver_drained(connection, seen))
 
