@@ -72,7 +72,7 @@ def test_countdown(worker):
 
 def test_more_countdowns_than_the_prefetch_hold_up_nothing(worker):
     # The worker raises its prefetch, for all consumers of its channel, by what waits.
-    later = [celery_app.now.apply_async(countdown=5) for _ in range(30)]
+    later = [celery_app.now.apply_async(countdown=20) for _ in range(30)]
     at_once = celery_app.now.delay().get(timeout=60)
     assert at_once < min(result.get(timeout=60) for result in later)
 
