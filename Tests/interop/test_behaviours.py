@@ -211,3 +211,15 @@ def test_counts_of_deaths_are_long_integers(channel):
     ).method.queue
     channel.basic_publish("", source, b"x")
     assert type(wait_for(channel, dead).headers["x-death"][0]["count"]) is pika.compat.long
+
+
+@pytest.mark.parametrize("ask", ["qos", "confirm", "transaction"])
+def test_what_a_publish_causes_comes_before_a_later_answer(plain, ask):
+    asks = {"qos": lambda: plain.basic_qos(0, 1, False), "confirm": plain.confirm_select, "transaction": plain.tx_select}
+    returned = []
+    plain.events["basic_return"].add(lambda *answer: returned.append(answer))
+    plain.basic_publish(amqp.Message("x"), "", "interop-no-such-queue", mandatory=True)
+    plain.basic_publish(amqp.Message("x"), "interop-no-such-exchange", "")
+    with pytest.raises(amqp.exceptions.NotFound):
+        asks[ask]()
+    assert len(returned) == 1
