@@ -1,4 +1,5 @@
-# pika and amqp-tools against the broker at RABBITMQ_HOST: what the tutorials show, and that nothing of a message is lost.
+# pika and amqp-tools against the broker at RABBITMQ_HOST: what the tutorials show, and that nothing of a message is
+# lost.
 
 import decimal
 import os
@@ -84,14 +85,33 @@ def test_direct_reply_to(channel, queue):
 @pytest.mark.parametrize("mode", [None, 1, 2])
 def test_properties_go_through(channel, queue, mode):
     sent = pika.BasicProperties(
-        content_type="text/plain", content_encoding="utf-8", delivery_mode=mode, priority=7,
-        correlation_id="c", reply_to="r", expiration="60000", message_id="m", timestamp=1234567890,
-        type="t", user_id="guest", app_id="a", cluster_id="k",
+        content_type="text/plain",
+        content_encoding="utf-8",
+        delivery_mode=mode,
+        priority=7,
+        correlation_id="c",
+        reply_to="r",
+        expiration="60000",
+        message_id="m",
+        timestamp=1234567890,
+        type="t",
+        user_id="guest",
+        app_id="a",
+        cluster_id="k",
         headers={
-            "bool": True, "small": 3, "big": 1 << 40, "negative": -5, "text": "\u00fc",
-            "bytes": b"\x00\xff", "none": None, "list": [1, "two", [3]], "table": {"inside": {"deep": 1}},
-            "decimal": decimal.Decimal("1.25"), "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
-            "empty": {}, "emptylist": [],
+            "bool": True,
+            "small": 3,
+            "big": 1 << 40,
+            "negative": -5,
+            "text": "\u00fc",
+            "bytes": b"\x00\xff",
+            "none": None,
+            "list": [1, "two", [3]],
+            "table": {"inside": {"deep": 1}},
+            "decimal": decimal.Decimal("1.25"),
+            "time": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+            "empty": {},
+            "emptylist": [],
         },
     )
     channel.basic_publish("", queue, b"x", sent)
