@@ -93,6 +93,15 @@ extension Source {
         return rows
     }
 
+    /// One virtual host; fails with `.notFound` where there is none.
+    func virtualHost(named name: String) throws -> JSON {
+        var found: JSON?
+        // As a glob a name finds itself, and perhaps others.
+        try virtualHosts(match: name) { if $0.name == name { found = $0 } }
+        if let found { return found }
+        throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: "no vhost '\(name.printable)'"))
+    }
+
     /// One exchange; fails with `.notFound` where there is none.
     func exchange(_ name: String) throws -> JSON {
         var found: JSON?

@@ -8,18 +8,23 @@ struct PermissionCommand: ParsableCommand {
         abstract: "What users may do with queues and exchanges: list, set and clear permissions.",
         discussion: """
             A permission is three regular expressions, found anywhere in a name: what a user may declare and delete \
-            (configure), publish to (write) and take messages from (read). '.*' is everything, '' nothing.
+            (configure), publish to (write) and take messages from (read). '.*' is everything, '' nothing. Alone it is \
+            'permission list'.
             """,
-        subcommands: [List.self, Set.self, Clear.self]
+        subcommands: [List.self, Set.self, Clear.self],
+        defaultSubcommand: List.self
     )
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List permissions.",
             discussion: """
+                Those in all virtual hosts, unless --vhost or the URL names one.
+
                 Examples:
                   leveret permission list
                   leveret permission list app
+                  leveret permission list --vhost shop
                 """
         )
 
@@ -33,8 +38,12 @@ struct PermissionCommand: ParsableCommand {
         func run() throws {
             var printer = try output.printer(of: Columns.permissions)
             let request = LineRequest("LIST").word("permissions").option("match", pattern)
-            try server.connectAnywhere().rows(request) { printer.print($0) }
-            printer.finish(none: "there are no permissions")
+            let host = try server.target.named
+            try server.connectAnywhere().rows(request) { row in
+                if host == nil || row["vhost"]?.text == host { printer.print(row) }
+            }
+            let place = host.map { " in vhost '\($0.printable)'" } ?? ""
+            printer.finish(none: "there are no permissions\(place)")
         }
     }
 

@@ -39,7 +39,7 @@ struct ShellCommand: ParsableCommand {
             throw Failure(
                 .usage, "shell needs a terminal that can move its cursor, or commands on standard input")
         }
-        let version = try ServerSource(try server.connect()).status()["version"]?.text ?? ""
+        let version = try server.connect().version
         announce("leveret \(version.printable) at \(target): Tab completes, help lists, Ctrl-D leaves")
         TerminalSignals.listen()
         let completion = Completion(tree: .leveret) { command, argument, prefix in

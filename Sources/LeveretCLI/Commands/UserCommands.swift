@@ -1,4 +1,5 @@
-// `leveret user list|add|passwd|tags|limit|delete`. Passwords are never arguments: others can see those.
+// `leveret user list|show|add|passwd|authenticate|tags|limit|delete`. Passwords are never arguments: others can see
+// those.
 
 import ArgumentParser
 import Leveret
@@ -11,9 +12,13 @@ struct UserCommand: ParsableCommand {
         discussion: """
             A user may do nothing until it has a tag or, with 'leveret permission set', permissions. The tag \
             administrator allows everything but messages; monitoring, policymaker and management mean what they mean \
-            in RabbitMQ.
+            in RabbitMQ. Alone it is 'user list'.
             """,
-        subcommands: [List.self, Add.self, Passwd.self, Tags.self, Limit.self, Delete.self]
+        subcommands: [
+            List.self, Show.self, Add.self, Passwd.self, Authenticate.self, Tags.self, Limit.self,
+            Delete.self,
+        ],
+        defaultSubcommand: List.self
     )
 
     struct List: ParsableCommand {
@@ -40,6 +45,43 @@ struct UserCommand: ParsableCommand {
         }
     }
 
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one user: its tags, what it has open and may have, and what it may do where.",
+            discussion: """
+                Examples:
+                  leveret user show app
+                  leveret user show app -o json
+                """
+        )
+
+        @Argument(help: "The user.", completion: .users)
+        var name: String
+        @OptionGroup var server: ServerOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            _ = try Column.choose(output.chosen, of: Columns.user, all: true)
+            let client = try server.connectAnywhere()
+            // As a glob a name finds itself, and perhaps others.
+            var user: JSON?
+            try client.rows(LineRequest("LIST").word("users").option("match", name)) {
+                if $0.name == name { user = $0 }
+            }
+            guard let user else {
+                let text = "no user '\(name.printable)'"
+                throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
+            }
+            var permissions: [JSON] = []
+            try client.rows(LineRequest("LIST").word("permissions").option("match", name)) {
+                if $0["user"]?.text == name { permissions.append($0) }
+            }
+            try output.printFacts(user.with("permissions", .array(permissions)), of: Columns.user)
+            guard output.output == .table, output.columns == nil else { return }
+            try OutputOptions.printBelow("permissions", permissions, Columns.userPermissions)
+        }
+    }
+
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Add a user.",
@@ -57,7 +99,9 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "Its name.")
         var name: String
-        @Option(help: ArgumentHelp("What it is to everything but messages.", valueName: "a,b"))
+        @Option(
+            help: ArgumentHelp("What it is to everything but messages.", valueName: "a,b"),
+            completion: .list(UserTag.allCases.map(\.rawValue)))
         var tags: String?
         @OptionGroup var target: UserTarget
 
@@ -97,6 +141,31 @@ struct UserCommand: ParsableCommand {
         }
     }
 
+    struct Authenticate: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Try a user's password: exit status 0 where it is right, 1 where it is not.",
+            discussion: """
+                It is asked for once; without a terminal it is the first line of standard input. The server is logged \
+                in to as this user and nothing else is asked of it; a user in the URL has no part in it.
+
+                Examples:
+                  leveret user authenticate app
+                  leveret user authenticate app < password.txt
+                """
+        )
+
+        @Argument(help: "The user.", completion: .users)
+        var name: String
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let address = try server.target.address
+            let login = Login(user: name, password: try SecretPrompt.password(of: name))
+            _ = try LineClient(address, as: login)
+            announce("the password of user '\(name.printable)' is right")
+        }
+    }
+
     struct Tags: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a user other tags.",
@@ -112,7 +181,9 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @Argument(help: "Its tags: administrator, monitoring, policymaker, management, or words of your own.")
+        @Argument(
+            help: "Its tags: administrator, monitoring, policymaker, management, or words of your own.",
+            completion: .list(UserTag.allCases.map(\.rawValue)))
         var tags: [String] = []
         @OptionGroup var server: ServerOptions
 
