@@ -238,7 +238,7 @@ extension LineEdit {
         let user = "app@127.0.0.1:\(shell.server.port)"
         let screen = try await Screen(shell)
         try await screen.enter("LEVERET_PASSWORD=pass leveret shell --url leveret://\(user)")
-        try await screen.shows("127.0.0.1:\(shell.server.port)>")
+        try await screen.shows("\(user)>")
         try await screen.enter("queue declare mine")
         try await screen.shows("queue 'mine' is there")
     }

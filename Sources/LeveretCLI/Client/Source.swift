@@ -196,6 +196,14 @@ struct ServerSource: Source {
         try client.rows(LineRequest("ROUTE").argument(exchange).argument(key).headers(headers), each: each)
     }
 
+    /// One user; fails with `.notFound` where there is none.
+    func user(_ name: String) throws -> JSON {
+        // As a glob a name finds itself, and perhaps others.
+        let found = try all(LineRequest("LIST").word("users").option("match", name)) { $0.name == name }
+        if let user = found.first { return user }
+        throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: "no user '\(name.printable)'"))
+    }
+
     /// Why messages of a queue stand still.
     func why(_ queue: String) throws -> [JSON] { try all(LineRequest("WHY").argument(queue)) { _ in true } }
 

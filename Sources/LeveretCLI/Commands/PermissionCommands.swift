@@ -32,13 +32,13 @@ struct PermissionCommand: ParsableCommand {
             help: "Only those of users whose name matches; * and ? stand for any characters and any one.",
             completion: .users)
         var pattern: String?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
             var printer = try output.printer(of: Columns.permissions)
             let request = LineRequest("LIST").word("permissions").option("match", pattern)
-            let host = try server.target.named
+            let host = try server.virtualHost
             try server.connectAnywhere().rows(request) { row in
                 if host == nil || row["vhost"]?.text == host { printer.print(row) }
             }
@@ -67,10 +67,10 @@ struct PermissionCommand: ParsableCommand {
         var write: String
         @Argument(help: "What it may take messages from, and bind from.")
         var read: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
-            let host = try server.target.virtualHost
+            let host = try server.virtualHost ?? "/"
             let request = LineRequest("PERMISSION").word("set").argument(user).argument(host)
                 .argument(configure).argument(write).argument(read)
             try server.connectAnywhere().ask(request)
@@ -90,12 +90,22 @@ struct PermissionCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var user: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
-            let host = try server.target.virtualHost
-            try server.connectAnywhere().ask(
-                LineRequest("PERMISSION").word("clear").argument(user).argument(host))
+            let host = try server.virtualHost ?? "/"
+            let client = try server.connectAnywhere()
+            var isThere = false
+            try client.rows(LineRequest("LIST").word("permissions").option("match", user)) {
+                if $0["user"]?.text == user, $0["vhost"]?.text == host { isThere = true }
+            }
+            guard isThere else {
+                throw Failure(
+                    .notFound,
+                    "user '\(user.printable)' has no permissions in '\(host.printable)'; 'leveret permission list' "
+                        + "lists them")
+            }
+            try client.ask(LineRequest("PERMISSION").word("clear").argument(user).argument(host))
             announce("user '\(user.printable)' has no permissions in '\(host.printable)'")
         }
     }

@@ -45,7 +45,8 @@ struct ShellCommand: ParsableCommand {
         let completion = Completion(tree: .leveret) { command, argument, prefix in
             Self.names(for: command, argument, prefix, url: url)
         }
-        let text = "\(target)".clipped(to: 40) + "> "
+        let user = try server.login().map { $0.user.printable + "@" } ?? ""
+        let text = "\(user)\(target)".clipped(to: 40) + "> "
         var prompt = ShellPrompt(text, on: terminal, completion: completion)
         var history = ShellHistory()
         while let line = prompt.line(earlier: history.lines) {

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Leveret
 import LeveretServer
+import Logging
 
 struct UserCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,7 +34,7 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "Only those whose name matches; * and ? stand for any characters and any one.")
         var pattern: String?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -57,21 +58,13 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
             _ = try Column.choose(output.chosen, of: Columns.user, all: true)
             let client = try server.connectAnywhere()
-            // As a glob a name finds itself, and perhaps others.
-            var user: JSON?
-            try client.rows(LineRequest("LIST").word("users").option("match", name)) {
-                if $0.name == name { user = $0 }
-            }
-            guard let user else {
-                let text = "no user '\(name.printable)'"
-                throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
-            }
+            let user = try ServerSource(client).user(name)
             var permissions: [JSON] = []
             try client.rows(LineRequest("LIST").word("permissions").option("match", name)) {
                 if $0["user"]?.text == name { permissions.append($0) }
@@ -185,7 +178,7 @@ struct UserCommand: ParsableCommand {
             help: "Its tags: administrator, monitoring, policymaker, management, or words of your own.",
             completion: .list(UserTag.allCases.map(\.rawValue)))
         var tags: [String] = []
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("USER").word("tags").argument(name)
@@ -215,7 +208,7 @@ struct UserCommand: ParsableCommand {
             help: ArgumentHelp("Sessions over all its connections; a line connection is one.", valueName: "n")
         )
         var maxChannels: Int?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("USER").word("limit").argument(name)
@@ -236,10 +229,12 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
-            try server.connectAnywhere().ask(LineRequest("USER").word("delete").argument(name))
+            let client = try server.connectAnywhere()
+            _ = try ServerSource(client).user(name)
+            try client.ask(LineRequest("USER").word("delete").argument(name))
             announce("user '\(name.printable)' is deleted")
         }
     }
@@ -262,7 +257,9 @@ struct UserTarget: ParsableArguments {
             try client.ask(request, body: try SecretPrompt.newPassword(of: user))
             return
         }
-        let broker = try Broker(.file(db))
+        var configuration = Broker.Configuration()
+        configuration.logger.logLevel = .warning
+        let broker = try Broker(.file(db), configuration: configuration)
         let result: Result<Void, any Error>
         do {
             let hash = try PasswordHash(of: try SecretPrompt.newPassword(of: user)).text

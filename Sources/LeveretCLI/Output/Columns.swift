@@ -101,7 +101,7 @@ enum Columns {
 
     /// `user list`.
     static let users: [Column] = [
-        .shown("name"), .shown("tags", .sentences), .shown("connections", .number),
+        .shown("name"), .shown("tags", .words), .shown("connections", .number),
         .shown("channels", .number),
         .shown("max_connections", .number), .shown("max_channels", .number),
     ]
