@@ -12,7 +12,7 @@ enum CommandGuess {
     static func failure(in words: [String], of root: any ParsableCommand.Type) -> Failure? {
         var command = root
         var path: [String] = []
-        for word in words {
+        for (index, word) in words.enumerated() {
             let inner = command.configuration.subcommands
             if inner.isEmpty || word.hasPrefix("-") || path.isEmpty && word == "help" { return nil }
             if let next = inner.first(where: { name(of: $0) == word }) {
@@ -20,7 +20,9 @@ enum CommandGuess {
                 path.append(word)
                 continue
             }
-            if command.configuration.defaultSubcommand != nil { return nil }
+            // A word alone may be what the command that stands for all takes; of two the first names a command.
+            let isAlone = words.dropFirst(index + 1).first?.hasPrefix("-") ?? true
+            if command.configuration.defaultSubcommand != nil, isAlone { return nil }
             return failure(word, in: command, path)
         }
         return nil

@@ -48,7 +48,11 @@ struct Failure: Error, Equatable {
     /// A refusal as the server worded it.
     init(_ refusal: Reply.Refusal) {
         status = CommandStatus(replyCode: refusal.code)
-        text = "\(refusal.text) (\(refusal.code) \(refusal.name))" + Self.advice(refusal.code, refusal.text)
+        let advice = Self.advice(refusal.code, refusal.text)
+        // What to ask of the line is no advice for who has a command for it.
+        let hint = advice.isEmpty ? nil : refusal.text.firstRange(of: "; LIST ")
+        let said = refusal.text[..<(hint?.lowerBound ?? refusal.text.endIndex)]
+        text = "\(said) (\(refusal.code) \(refusal.name))\(advice)"
     }
 
     /// What to do about a refusal that doesn't say so itself.

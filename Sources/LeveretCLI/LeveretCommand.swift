@@ -21,8 +21,9 @@ import Leveret
             stand still, fail or come back.
 
             Commands find the server at 127.0.0.1:5672, at LEVERET_URL, or at --url: leveret://user@host:port/vhost, \
-            leverets://user@host:port/vhost with TLS, or unix:path; the password is LEVERET_PASSWORD, or asked for. \
-            Those about what is stored also take --db FILE and then need no server.
+            leverets://user@host:port/vhost with TLS, or unix:path; amqp:// and amqps:// mean the same as the first \
+            two. The password is LEVERET_PASSWORD, or asked for. Those about what is stored also take --db FILE and \
+            then need no server.
 
             Exit status: 0 done, 1 refused, 2 wrong usage, 3 no connection, 4 a threshold is \
             crossed, 5 not found, 6 conflict.
@@ -98,11 +99,15 @@ import Leveret
 
     /// What to print for an error, and the status to leave with.
     static func report(_ error: any Error) -> (text: String, status: CommandStatus) {
-        if let error = error as? BrokerError { return report(Failure(error)) }
-        if let failure = error as? Failure {
-            return (failure.text.isEmpty ? "" : "leveret: \(failure.text)", failure.status)
-        }
-        let status: CommandStatus = exitCode(for: error).isSuccess ? .done : .usage
-        return (fullMessage(for: error), status)
+        let failure = failure(error)
+        let isOurs = error is Failure || error is BrokerError
+        return (isOurs && !failure.text.isEmpty ? "leveret: \(failure.text)" : failure.text, failure.status)
+    }
+
+    /// An error as a sentence without the program's name, and a status.
+    static func failure(_ error: any Error) -> Failure {
+        if let error = error as? BrokerError { return Failure(error) }
+        if let failure = error as? Failure { return failure }
+        return Failure(exitCode(for: error).isSuccess ? .done : .usage, fullMessage(for: error))
     }
 }

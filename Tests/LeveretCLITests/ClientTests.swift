@@ -33,7 +33,12 @@ import Testing
         ("leveret://a:7/shop", "a:7", "shop"), ("leverets://a/%2F", "leverets://a:5671", "/"),
         ("a/b%20c%c3%A9", "a:5672", "b c\u{E9}"), ("leveret://[::1]:9/", "[::1]:9", "/"),
         ("a", "a:5672", "/"),
-        ("unix:/tmp/a/b", "unix:/tmp/a/b", "/"), ("a/%252F", "a:5672", "%2F"),
+        ("unix:/tmp/a/b", "unix:/tmp/a/b", "/"), ("a/%252F", "a:5672", "%2F"), ("a/shop/", "a:5672", "shop"),
+        ("amqp://a/shop", "a:5672", "shop"), ("amqp://a", "a:5672", "/"), ("amqp://a/", "a:5672", "/"),
+        ("amqp://a//", "a:5672", "/"), ("amqps://a/%2f", "leverets://a:5671", "/"),
+        ("amqp://a:7/b%20c?heartbeat=5&x=/y", "a:7", "b c"),
+        ("amqps://a?verify=none", "leverets://a:5671", "/"),
+        ("a/b?c", "a:5672", "b?c"),
     ])
     func `the path of an address names a virtual host`(url: String, address: String, vhost: String) throws {
         let target = try ServerTarget(url)
@@ -48,7 +53,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a/b/c", "has two parts"), ("a/%", "not percent-encoded"), ("a/%2", "not percent-encoded"),
+        ("a/b/c", "has two parts"), ("amqp://a//b", "has two parts"), ("amqp://a/%", "not percent-encoded"),
+        ("a/%", "not percent-encoded"), ("a/%2", "not percent-encoded"),
         ("a/%+1", "not percent-encoded"), ("a/%ff", "not percent-encoded"),
     ])
     func `a path that is none is a usage error`(url: String, why: String) {
@@ -69,6 +75,7 @@ import Testing
             ("host", "host", nil, nil), ("leveret://host:1", "leveret://host:1", nil, nil),
             ("app@host:1", "host:1", "app", nil), ("leveret://app@host", "leveret://host", "app", nil),
             ("leverets://app:pa:ss@[::1]:5/", "leverets://[::1]:5/", "app", "pa:ss"),
+            ("amqp://app:p%2Fw@host:5672/%2f?heartbeat=9", "amqp://host:5672/%2f?heartbeat=9", "app", "p/w"),
             ("leveret://a%40b:%2F%25@host", "leveret://host", "a@b", "/%"),
             ("leveret://a@b@host", "leveret://host", "a@b", nil),
             ("leveret://app:@host", "leveret://host", "app", ""),

@@ -26,6 +26,10 @@ import Testing
             "there is no command 'queue shwo'; did you mean 'leveret queue show'? "
                 + "'leveret queue --help' lists them"
         ),
+        (
+            ["vhost", "shwo", "shop"],
+            "there is no command 'vhost shwo'; did you mean 'leveret vhost show'? 'leveret vhost --help' lists them"
+        ),
         (["xylophone"], "there is no command 'xylophone'; 'leveret --help' lists them"),
     ])
     func `the sentence names the word, what was meant, and where all are`(words: [String], text: String) {
@@ -33,7 +37,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ["queues"], ["queue", "show", "quueues"], ["connections", "worker*"], ["--version"],
+        ["queues"], ["queue", "show", "quueues"], ["connections", "worker*"], ["--version"], ["user"],
+        ["vhost", "a*", "-o", "json"],
         ["help", "queues"], [],
         ["queue"], ["queue", "--help"], ["---completion", "x"],
     ])

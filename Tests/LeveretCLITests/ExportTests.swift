@@ -82,6 +82,36 @@ import Testing
         #expect(try await shell.run(["get", "q", "--ack"]).output.contains("one"))
     }
 
+    @Test func `files with what stands for passwords are this user's alone, those replaced as they were`()
+        async throws
+    {
+        let shell = try Shell()
+        let made = try await shell.script(
+            "umask 022; leveret export --definitions d.json; leveret backup b.db")
+        #expect(made.status == 0, "\(made)")
+        #expect(
+            try await shell.script("stat -c %a d.json b.db leveret.db*").output
+                == "600\n600\n600\n600\n600\n600\n600\n")
+        let replaced = try await shell.script(
+            "chmod 640 d.json b.db; leveret export --definitions d.json --force; leveret backup b.db --force")
+        #expect(replaced.status == 0, "\(replaced)")
+        #expect(try await shell.script("stat -c %a d.json b.db").output == "640\n640\n")
+    }
+
+    @Test func `a file that no server has open is not taken for that of a server elsewhere`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "q"])
+        try await shell.run(["publish", "", "q", "right"])
+        // As behind a forwarded port: here it is a file that was left when another server was killed.
+        _ = try await shell.script("mv leveret.db-lock aside; echo 1 >leveret.db-lock")
+        let refused = try await shell.run(["backup", shell.folder.path("b.db")], status: 5)
+        #expect(
+            refused.errors.contains("which no server has open here; run this on the machine of the server"))
+        try await shell.run(["verify"], status: 5)
+        let exported = try await shell.run(["export", "--messages", "q"])
+        #expect(exported.output.contains(#""body":"right""#))
+    }
+
     @Test func `what is exported and imported into an empty broker is the same`() async throws {
         let first = try await filled()
         let file = first.folder.path("definitions.json")

@@ -42,6 +42,14 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             status: try row(status), rows: rows, isNamed: named, deadLetters: dead, limits: limits, now: now)
     }
 
+    @Test func `a virtual host that can't be looked at is a warning`() throws {
+        let unseen = [UnseenHost(name: "shop", why: "access refused")]
+        let check = HealthCheck(
+            status: .object([]), rows: [try queue("q")], unseen: unseen, limits: .init(), now: now)
+        #expect(check.level == .warning)
+        #expect(check.line == "WARNING: vhost 'shop' can't be looked at: access refused")
+    }
+
     @Test func `what is well says how much there is`() throws {
         let rows = [
             try queue("a", #""ready":1200,"oldest":"2027-01-15T07:58:20.000Z""#),
@@ -170,7 +178,11 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
     }
 
     private func found(_ facts: DoctorFacts) -> [String] {
-        DoctorRules.findings(in: facts).map { "\($0.severity) \($0.rule) \($0.subject): \($0.text)" }
+        found([facts])
+    }
+
+    private func found(_ hosts: [DoctorFacts]) -> [String] {
+        DoctorRules.findings(in: hosts).map { "\($0.severity) \($0.rule) \($0.subject): \($0.text)" }
     }
 
     @Test func `a broker without faults has no findings`() throws {
@@ -188,7 +200,8 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             try row(#"{"name":"w","queue":"jobs","session":"s","prefetch":10,"auto_ack":false}"#)
         ]
         #expect(found(facts) == [])
-        #expect(DoctorRules.all.count == Set(DoctorRules.all.map(\.name)).count)
+        let rules = (DoctorRules.ofServer + DoctorRules.ofHost).map(\.name)
+        #expect(rules.count == Set(rules).count)
     }
 
     @Test(arguments: [
@@ -273,7 +286,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             #""acked":9,"dead":{"rejected":8,"expired":0,"maxlen":0,"delivery_limit":2},"#
             + #""effective":{"x-dead-letter-exchange":"","x-dead-letter-routing-key":"two words"}"#
         let facts = try facts([try queue("q", fails), try queue("two words")])
-        let finding = try #require(DoctorRules.findings(in: facts).first)
+        let finding = try #require(DoctorRules.findings(in: [facts]).first)
         #expect(
             "\(finding.severity) \(finding.rule): \(finding.text)"
                 == "warning failing: 10 messages failed for good and 9 got acked since the start")
@@ -339,6 +352,33 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
                     + "has not worked off is lost with it",
                 "info unbound exchange 'e': nothing is bound to it: what is published to it is dropped",
             ])
+    }
+
+    @Test func `what is in other virtual hosts is named with them, and the server told of once`() throws {
+        let status = #"{"alarms":["the disk is full"]}"#
+        var shop = try facts([try queue("q", #""ready":2"#)], status: status)
+        shop.prefix = "shop/"
+        shop.exchanges = [try exchange("", #""published":5,"unroutable":2"#), try exchange("e")]
+        shop.held = [.init(queue: "q", position: 8, holder: "s/w", since: now - 2 * 3_600_000)]
+        shop.consumers = [try row(#"{"name":"x","queue":"q","session":"s","auto_ack":true}"#)]
+        var hidden = try facts(status: status)
+        hidden.unseen = UnseenHost(name: "two words", why: "refused")
+        let hosts = [try facts([try queue("q", #""ready":1"#)], status: status), shop, hidden]
+        #expect(
+            found(hosts) == [
+                "critical alarm server: the disk is full",
+                "warning no_consumer queue 'q': 1 message is ready and no consumer takes them",
+                "warning no_consumer queue 'shop/q': 2 messages are ready and no consumer takes them",
+                "warning held_long queue 'shop/q': 's/w' holds message 8 for 2h",
+                "warning unroutable the default exchange of 'shop': 2 of 5 messages that came to it reached no queue",
+                "info auto_ack consumer 'x' of 's' at queue 'shop/q': its messages count as done when they are sent: "
+                    + "what it has not worked off is lost with it",
+                "info unbound exchange 'shop/e': nothing is bound to it: what is published to it is dropped",
+                "info unseen vhost 'two words': it can't be looked at: refused",
+            ])
+        let advice = DoctorRules.findings(in: hosts).map(\.advice)
+        #expect(advice.filter { $0.contains("(with --vhost shop)") }.count == 1)
+        #expect(advice.last?.hasSuffix("--vhost 'two words'") == true)
     }
 
     @Test func `faults of the server are found`() throws {

@@ -129,6 +129,11 @@ extension LineEdit {
     @Test func `values and live names are completed where they belong`() {
         #expect(find("queues -o ") == ["csv", "json", "table"])
         #expect(find("queues --output j") == ["json"])
+        #expect(find("policy set p ^x --apply-to q") == ["queues", "quorum_queues"])
+        #expect(find("queue declare q --overflow d") == ["drop-head"])
+        #expect(find("exchange declare e t") == ["topic"])
+        #expect(find("user tags ops mo") == ["monitoring"] && find("user tags ops a b m").count == 2)
+        #expect(find("serve --durability ") == ["full", "normal"])
         #expect(find("peek jo") == ["jobs", "jobs.dead"])
         #expect(find("peek -n 3 jo") == ["jobs", "jobs.dead"])
         #expect(find("peek jobs ") == [])
@@ -224,6 +229,18 @@ extension LineEdit {
         let again = try await begin(shell)
         try await again.press("C-r", "Up", "Enter")
         try await again.shows("consume orders")
+    }
+
+    @Test func `who may only work with messages gets a prompt, too`() async throws {
+        let shell = try Shell()
+        try await shell.run(["user", "add", "app"], input: "pass\n")
+        try await shell.run(["permission", "set", "app", ".*", ".*", ".*"])
+        let user = "app@127.0.0.1:\(shell.server.port)"
+        let screen = try await Screen(shell)
+        try await screen.enter("LEVERET_PASSWORD=pass leveret shell --url leveret://\(user)")
+        try await screen.shows("\(user)>")
+        try await screen.enter("queue declare mine")
+        try await screen.shows("queue 'mine' is there")
     }
 
     @Test func `what takes the terminal over gives it back to the prompt`() async throws {

@@ -197,6 +197,12 @@ extension TopModel {
         }
     }
 
+    @Test func `where there are queues elsewhere, the list says that it is not of all`() throws {
+        var model = try model([try queueRow("jobs")])
+        model.listed([try queueRow("jobs")], status: try #require(JSON(#"{"queues":4}"#.utf8)))
+        #expect(model.texts.last == "1 queue, 3 in other virtual hosts  ? help  q quit")
+    }
+
     @Test func `20 by 5 cells show totals, a head, queues and what to press`() throws {
         let model = try model([try queueRow("jobs", ready: 1234)], columns: 20, rows: 5)
         #expect(

@@ -72,6 +72,65 @@ private final class LockedServer {
         #expect(try await locked.run(["permission", "list"]).output == "there are no permissions\n")
     }
 
+    @Test func `one user is shown, permissions are those of a virtual host, and a password can be tried`()
+        async throws
+    {
+        let locked = try await LockedServer()
+        try await locked.run(["user", "add", "app", "--tags", "monitoring"], new: "pass")
+        for host in ["/", "shop", "hidden"] { try await locked.run(["vhost", "add", host]) }
+        try await locked.run(["permission", "set", "app", "", "", "^a"])
+        try await locked.run(["permission", "set", "app", "b", "", "", "--vhost", "shop"])
+        let shown = try await locked.run(["user", "show", "app"]).output
+        let below = """
+
+            permissions
+            vhost  configure  write  read
+            /      ""         ""     ^a
+            shop   b          ""     ""
+
+            """
+        #expect(shown.hasPrefix("name         app\n") && shown.hasSuffix(below), "\(shown)")
+        let json = try await locked.run(["user", "show", "app", "-o", "json", "--columns", "permissions"])
+        #expect(json.output.contains(#"{"user":"app","vhost":"shop","configure":"b","write":"","read":""}"#))
+        let nobody = try await locked.run(["user", "show", "a*"], status: 5)
+        #expect(nobody.errors.contains("no user 'a*'"))
+        let csv = ["-o", "csv", "--columns", "vhost,configure"]
+        #expect(
+            try await locked.run(["permission", "list", "--vhost", "shop"] + csv).output
+                == "vhost,configure\nshop,b\n")
+        #expect(
+            try await locked.run(["permission", "--vhost", "hidden"]).output
+                == "there are no permissions in vhost 'hidden'\n")
+        #expect(
+            try await locked.run(["user", "-o", "csv", "--columns", "name"]).output == "name\napp\nops\n")
+        let host = try await locked.run(["vhost", "show", "shop", "-o", "csv", "--columns", "name,queues"])
+        #expect(host.output == "name,queues\nshop,0\n")
+        try await locked.run(["vhost", "show", "sho?"], status: 5)
+        let gone = try await locked.run(["user", "delete", "nobody"], status: 5)
+        #expect(gone.errors == "leveret: no user 'nobody' (404 NOT_FOUND); 'leveret user list' lists them\n")
+        let tags = try await locked.run(["user", "tags", "nobody", "x"], status: 5)
+        #expect(tags.errors == gone.errors)
+        let none = try await locked.run(["permission", "clear", "app", "--vhost", "hidden"], status: 5)
+        #expect(none.errors.contains("user 'app' has no permissions in 'hidden'"))
+        // Who asks has no part in it.
+        let right = try await locked.run(
+            ["user", "authenticate", "app"], as: nil, password: nil, input: "pass\n")
+        #expect(right.output == "the password of user 'app' is right\n")
+        let wrong = try await locked.run(["user", "authenticate", "app"], input: "it's s3cret\n", status: 1)
+        #expect(wrong.errors.contains("login refused"))
+        let nothing = try await locked.run(["user", "authenticate", "app"], status: 2)
+        #expect(nothing.errors.contains("there is no password for user 'app'"))
+        // What a user may not enter is told, and where that is everything it is no check.
+        let check = try await locked.run(["check"], as: "app", password: "pass")
+        #expect(
+            check.output.hasPrefix("WARNING: vhost 'hidden' can't be looked at: access to vhost 'hidden'"))
+        let all = try await locked.run(
+            ["queues", "--all-vhosts", "-o", "csv", "--columns", "name"], as: "app", password: "pass")
+        #expect(all.output == "name\n" && all.errors.hasPrefix("leveret: vhost 'hidden' can't be looked at"))
+        for host in ["/", "shop"] { try await locked.run(["permission", "clear", "app", "--vhost", host]) }
+        try await locked.run(["check"], as: "app", password: "pass", status: 1)
+    }
+
     @Test func `a password comes from the environment or a terminal, never from an argument`() async throws {
         let locked = try await LockedServer()
         let wrong = try await locked.run(["queues"], password: "guess", status: 1)
@@ -108,6 +167,23 @@ private final class LockedServer {
             "leveret", ["user", "passwd", "ops", "--db", locked.database],
             environment: ["LEVERET_NEW_PASSWORD": "x", "LEVERET_URL": ""])
         #expect(again.status == 0 && again.output == "user 'ops' has another password\n", "\(again.errors)")
+        #expect(!again.errors.contains("database opened"))
+        // The rest of what there is for users, too.
+        for arguments in [
+            ["user", "tags", "ops", "monitoring", "mine"], ["user", "limit", "ops", "--max-channels", "9"],
+            ["permission", "set", "ops", "a", "b", "c"],
+        ] {
+            #expect(try await leveret(arguments + ["--db", locked.database]).status == 0, "\(arguments)")
+        }
+        let list = try await leveret(["user", "list", "--db", locked.database, "--columns", "name,tags"])
+        #expect(list.output == "name  tags\nops   mine,monitoring\n", "\(list)")
+        let shown = try await leveret(["user", "show", "ops", "--db", locked.database])
+        #expect(shown.output.hasSuffix("/      a          b      c\n"), "\(shown)")
+        let permissions = try await leveret(["permission", "--db", locked.database, "-o", "csv"])
+        #expect(permissions.output == "user,vhost,configure,write,read\nops,/,a,b,c\n")
+        for words in [["permission", "clear", "ops"], ["user", "delete", "ops"]] {
+            #expect(try await leveret(words + ["--db", locked.database]).status == 0, "\(words)")
+        }
         let unknown = try await runProgram(
             "leveret", ["user", "passwd", "nobody", "--db", locked.database],
             environment: ["LEVERET_NEW_PASSWORD": "x", "LEVERET_URL": ""])

@@ -122,13 +122,13 @@ import Testing
                 "are free on the disk"))
         #expect(try await shell.run(["check", "none"], status: 5).errors.contains("no queue matches 'none'"))
         let unknown = try await shell.run(["check", "none", "--nagios"], status: 3)
-        #expect(unknown.output.hasPrefix("LEVERET UNKNOWN - leveret: no queue matches 'none'"))
+        #expect(unknown.output.hasPrefix("LEVERET UNKNOWN - no queue matches 'none'"))
         for wrong in [["--ready-max=-1"], ["--age-max", "soon"], ["--nagios", "-o", "json"]] {
             try await shell.run(["check"] + wrong, status: 2)
         }
         let nobody = try await leveret(["check", "--nagios", "--url", "leveret://127.0.0.1:1"])
         #expect(
-            nobody.status == 2 && nobody.output.hasPrefix("LEVERET CRITICAL - leveret: no server answers"))
+            nobody.status == 2 && nobody.output.hasPrefix("LEVERET CRITICAL - no server answers"))
         #expect(try await leveret(["check", "--url", "leveret://127.0.0.1:1"]).status == 3)
     }
 
@@ -154,6 +154,58 @@ import Testing
                 "warning   queue 'jobs': 1 message is ready and no consumer takes them\n          start"))
         let file = try await leveret(["doctor", "--db", shell.database, "-o", "json", "--columns", "rule"])
         #expect(file.status == 1 && file.output == "{\"rule\":\"dead_end\"}\n")
+    }
+
+    @Test func `check, doctor and queues see all virtual hosts, or the one that is named`() async throws {
+        let shell = try Shell()
+        try await shell.run(["vhost", "add", "shop"])
+        try await shell.run(["queue", "declare", "x.dead", "--vhost", "shop"])
+        try await shell.run(
+            ["queue", "declare", "x", "--vhost", "shop", "--dead-letter-exchange", ""]
+                + ["--dead-letter-key", "x.dead"])
+        #expect(
+            try await shell.run(["queues"]).output
+                == "there are no queues in vhost '/', but 2 in others: 'leveret queues --all-vhosts' lists them\n"
+        )
+        try await shell.run(["queue", "declare", "jobs"])
+        try await shell.run(["publish", "", "x", "1", "--vhost", "shop", "--count", "11"])
+        let crossed = "CRITICAL: queue 'shop/x' has 11 ready (more than 5)\n"
+        let most = ["check", "--ready-max", "5"]
+        for arguments in [most, most + ["shop/x", "jobs"], most + ["s*"]] {
+            #expect(try await shell.run(arguments, status: 4).output == crossed)
+        }
+        #expect(try await leveret(most + ["--db", shell.database]).output == crossed)
+        for arguments in [most + ["jobs"], most + ["--vhost", "/"], ["check", "shop/*", "--dead-max", "0"]] {
+            try await shell.run(arguments)
+        }
+        try await shell.run(most + ["x"], status: 5)
+        #expect(
+            try await shell.run(most + ["x", "--vhost", "shop"], status: 4).output
+                == "CRITICAL: queue 'x' has 11 ready (more than 5)\n")
+        let client = try LineSocket(port: shell.server.port)
+        #expect(try client.ask("VHOST shop").line == "OK")
+        #expect(try client.ask("GET x").words.first == "MSG")
+        #expect(try client.ask("REJECT 1 error=bad").line == "OK")
+        for name in [[], ["shop/x"]] {
+            #expect(
+                try await shell.run(["check", "--dead-max", "0"] + name, status: 4).output
+                    == "CRITICAL: 1 dead letter waits in queue 'shop/x.dead' (more than 0)\n")
+        }
+        let doctor = ["doctor", "-o", "csv", "--columns", "rule,subject"]
+        #expect(
+            try await shell.run(doctor, status: 1).output
+                == "rule,subject\nno_consumer,queue 'shop/x'\ndead_letters,queue 'shop/x.dead'\n")
+        let file = try await leveret(doctor + ["--db", shell.database])
+        #expect(file.output == "rule,subject\ndead_letters,queue 'shop/x.dead'\n")
+        #expect(try await shell.run(["doctor", "--vhost", "/"]).output == "nothing was found\n")
+        let all = ["queues", "--all-vhosts", "-o", "csv", "--columns", "vhost,name,ready", "--sort", "ready"]
+        let listed = "vhost,name,ready\nshop,x,10\nshop,x.dead,1\n/,jobs,0\n"
+        #expect(try await shell.run(all).output == listed)
+        #expect(try await leveret(all + ["--db", shell.database]).output == listed)
+        let whole = try await shell.run(["queues", "x", "--all-vhosts", "-o", "json"]).output
+        #expect(whole.hasPrefix(#"{"vhost":"shop","name":"x","ready":10,"#), "\(whole)")
+        try await shell.run(["queues", "--all-vhosts", "--vhost", "shop"], status: 2)
+        #expect(try await shell.run(["top", "--once", "-o", "json"]).output.contains(#""name":"jobs""#))
     }
 
     @Test func `names are completed from the server, and nothing is said where none answers`() async throws {

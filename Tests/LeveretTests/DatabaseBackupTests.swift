@@ -61,13 +61,13 @@ import Testing
         #expect(found == (1...found.count).map { String($0) })
     }
 
-    @Test func `a copy is sound, has the rights of the original and replaces an older one only when told`()
+    @Test func `a copy is sound, for this user alone, and replaces an older one only when told, as that was`()
         throws
     {
         let fixture = try StoreFixture()
         try fixture.use { _ = try $0.apply(.declaring(QueueDefinition("q"))) }
         let copy = fixture.path("copy.db")
-        chmod(fixture.path, 0o600)
+        chmod(fixture.path, 0o644)
         let inspector = try DatabaseInspector(path: fixture.path)
         defer { inspector.close() }
         _ = try inspector.backUp(to: copy)
@@ -79,7 +79,9 @@ import Testing
         ) {
             try inspector.backUp(to: copy)
         }
+        chmod(copy, 0o640)
         _ = try inspector.backUp(to: copy, replacing: true)
+        #expect(stat(copy, &found) == 0 && found.st_mode & 0o777 == 0o640)
         #expect(try DatabaseInspector(path: copy).verify().faults == [])
     }
 

@@ -55,6 +55,35 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
+    @Test func `files that are made are this user's alone, a database that is there keeps its rights`() throws
+    {
+        func rights(_ name: String, _ fixture: borrowing StoreFixture) throws -> Int {
+            let facts = try FileManager.default.attributesOfItem(atPath: fixture.path(name))
+            return try #require(facts[.posixPermissions] as? Int)
+        }
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(1, "one"), .text(2, "relief", spilled: true)))
+            let names = try FileManager.default.contentsOfDirectory(atPath: fixture.path(""))
+            #expect(names.count == 8, "\(names)")
+            for name in names { #expect(try rights(name, fixture) == 0o600, "\(name)") }
+        }
+        chmod(fixture.path, 0o640)
+        try fixture.use { store in
+            _ = try store.apply(.inserting(.text(3, "three")))
+            for name in ["leveret.db", "leveret.db-wal", "leveret.db-shm"] {
+                #expect(try rights(name, fixture) == 0o640, "\(name)")
+            }
+            #expect(try rights("leveret.db-lock", fixture) == 0o600)
+        }
+        // One that a link leads to is no other.
+        let link = fixture.path("link.db")
+        try FileManager.default.createSymbolicLink(
+            atPath: link, withDestinationPath: fixture.path("there.db"))
+        try Store.open(path: link, options: fixture.options, now: 0, logger: .silent).store.close()
+        #expect(try rights("there.db", fixture) == 0o600)
+    }
+
     @Test func `a closed store leaves the database file alone in its folder`() throws {
         let fixture = try StoreFixture()
         try fixture.use { store in

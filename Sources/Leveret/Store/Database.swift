@@ -28,6 +28,8 @@ final class Database {
         let access = options.isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         // A path is a path: `:memory:` and `file:` URIs mean something else to SQLite.
         let name = options.isInMemory ? ":memory:" : path.hasPrefix("/") ? path : "./" + path
+        // SQLite would have it readable by all; what it keeps beside a file gets the rights of that.
+        if !options.isReadOnly, !options.isInMemory { Files.make(path) }
         let code = sqlite3_open_v2(name, &opened, access | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let opened else {
             defer { sqlite3_close(opened) }

@@ -18,7 +18,8 @@ extension DatabaseInspector {
     private static let pagesInStep: Int32 = 128
 
     /// Copies the database, as it is at one moment, to a new file: everything that was confirmed before the call is in
-    /// it. The copy is one file without a log, has the rights of the original, and has passed SQLite's quick check.
+    /// it. The copy is one file without a log, and has passed SQLite's quick check. Only this user may read it, unless
+    /// it replaces a file: then it has the rights of that.
     ///
     /// While it runs the write-ahead log can't be emptied. When it fails or is stopped, nothing is left of it.
     ///
@@ -42,7 +43,7 @@ extension DatabaseInspector {
         do throws(StoreFailure) {
             let target = try Database(path: part, Database.Options())
             defer { target.close() }
-            Files.copyRights(to: part, from: path)
+            Files.copyRights(to: part, from: file)
             let isWhole = try reader.snapshot { database throws(StoreFailure) in
                 try copy(database, to: target, in: Files.folder(of: file), each)
             }

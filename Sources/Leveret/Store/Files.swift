@@ -44,9 +44,19 @@ enum Files {
             && found.st_dev == otherFound.st_dev
     }
 
-    /// Gives the file at `path` the rights of the one at `other`.
+    /// Gives the file at `path` the rights of the one at `other`, if there is one.
     static func copyRights(to path: String, from other: String) {
         if let mode = mode(of: other) { chmod(path, mode & 0o777) }
+    }
+
+    /// The rights of a file that is made: messages, and what stands for passwords, are for this user alone.
+    static let rights: mode_t = 0o600
+
+    /// Makes an empty file with these rights, unless there is one. Where it can't, whoever opens it says why.
+    static func make(_ path: String) {
+        guard !exists(path) else { return }
+        let descriptor = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, rights)
+        if descriptor >= 0 { close(descriptor) }
     }
 
     /// The folder that the file at `path` lies in, or would.

@@ -25,7 +25,7 @@ struct LockFile: Sendable {
         self.database = Self.followingLinks(database)
         path = self.database + "-lock"
         while true {
-            let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+            let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, Files.rights)
             guard opened >= 0 else { throw Self.cantOpen(path, errno) }
             guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
                 let owner = Self.text(of: opened)

@@ -44,7 +44,7 @@ final class ReserveFile: Sendable {
     /// Sets the room aside again, once the disk has `bytesNeeded`.
     func restore() {
         guard bytes > 0, !isThere.load(ordering: .relaxed) else { return }
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, Files.rights)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         guard FileSize.freeBytes(at: path) >= bytesNeeded, allocate(descriptor)

@@ -27,6 +27,12 @@ extension JSON {
     /// In a row of a queue: the key its dead letters go with; `nil` where they keep their own.
     var deadLetterKey: String? { effective("x-dead-letter-routing-key")?.text }
 
+    /// A row with the virtual host that it is of.
+    func inHost(_ name: String) -> JSON {
+        guard case .object(let fields) = self else { return self }
+        return .object([Field(name: "vhost", value: .string(name))] + fields)
+    }
+
     /// In a row of a queue: everything that is in it.
     var messages: Int { count("ready").adding(count("unacked")).adding(count("delayed")) }
 }

@@ -29,6 +29,8 @@ final class LineClient {
     private var note: String?
     /// The virtual host that it is in.
     private(set) var virtualHost = "/"
+    /// The server's version, as its greeting says.
+    private(set) var version = ""
     /// Bytes that a body may have, as the server's greeting says.
     private(set) var bodyBytesMax = Int.max
 
@@ -319,6 +321,7 @@ extension LineClient {
         }
         switch try receive() {
         case .done(let text) where text.hasPrefix("leveret "):
+            version = text.split(separator: " ").dropFirst().first.map { String($0) } ?? ""
             for word in text.split(separator: " ") where word.hasPrefix("max-body=") {
                 bodyBytesMax = Int(word.dropFirst(9)) ?? .max
             }

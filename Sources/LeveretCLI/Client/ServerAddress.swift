@@ -14,7 +14,8 @@ enum ServerAddress: Equatable, CustomStringConvertible {
     /// Where AMQP's servers speak TLS (IANA).
     private static let portForTLS: UInt16 = 5671
 
-    /// Reads `leveret://host[:port]`, `leverets://host[:port]`, `host[:port]` or `unix:path`. A path behind it, which
+    /// Reads `leveret://host[:port]`, `leverets://host[:port]`, the same with `amqp` and `amqps`, `host[:port]` or
+    /// `unix:path`. A path behind it, which
     /// names a virtual host, is for `ServerTarget`.
     ///
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
@@ -29,9 +30,10 @@ enum ServerAddress: Equatable, CustomStringConvertible {
         var rest = Substring(url)
         var hasTLS = false
         if let scheme = url.firstRange(of: "://") {
-            hasTLS = url[..<scheme.lowerBound] == "leverets"
-            guard hasTLS || url[..<scheme.lowerBound] == "leveret" else {
-                throw Self.wrong(url, "the scheme is '\(url[..<scheme.lowerBound])'")
+            switch url[..<scheme.lowerBound] {
+            case "leveret", "amqp": break
+            case "leverets", "amqps": hasTLS = true
+            default: throw Self.wrong(url, "the scheme is '\(url[..<scheme.lowerBound])'")
             }
             rest = url[scheme.upperBound...]
         }

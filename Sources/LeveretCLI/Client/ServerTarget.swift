@@ -19,12 +19,15 @@ struct ServerTarget: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Reads a server's address with perhaps a virtual host behind it, percent-encoded as in AMQP's URIs:
-    /// `leveret://host:port/shop`, `leveret://host/%2F`.
+    /// `leveret://host:port/shop`, `leveret://host/%2F`. A `/` at its end is nothing, and what an AMQP client is told
+    /// behind a `?` is not for this one.
     ///
     /// - Parameter vhost: Comes before what the URL says.
     /// - Throws: `Failure` with `.usage`, naming the part that is wrong.
     init(_ url: String, vhost: String? = nil) throws(Failure) {
-        let (server, path) = Self.split(url)
+        let isForAMQP = url.hasPrefix("amqp://") || url.hasPrefix("amqps://")
+        var (server, path) = Self.split(isForAMQP ? url.prefix { $0 != "?" } : url[...])
+        if path?.last == "/" { path?.removeLast() }
         address = try ServerAddress(String(server))
         named = vhost
         guard let path, !path.isEmpty else { return }
@@ -38,10 +41,10 @@ struct ServerTarget: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// What stands before a path, and the path without its first `/`.
-    private static func split(_ url: String) -> (server: Substring, path: Substring?) {
-        guard !url.hasPrefix("unix:") else { return (url[...], nil) }
+    private static func split(_ url: Substring) -> (server: Substring, path: Substring?) {
+        guard !url.hasPrefix("unix:") else { return (url, nil) }
         let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex
-        guard let slash = url[start...].firstIndex(of: "/") else { return (url[...], nil) }
+        guard let slash = url[start...].firstIndex(of: "/") else { return (url, nil) }
         return (url[..<slash], url[url.index(after: slash)...])
     }
 

@@ -93,6 +93,15 @@ extension Source {
         return rows
     }
 
+    /// One virtual host; fails with `.notFound` where there is none.
+    func virtualHost(named name: String) throws -> JSON {
+        var found: JSON?
+        // As a glob a name finds itself, and perhaps others.
+        try virtualHosts(match: name) { if $0.name == name { found = $0 } }
+        if let found { return found }
+        throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: "no vhost '\(name.printable)'"))
+    }
+
     /// One exchange; fails with `.notFound` where there is none.
     func exchange(_ name: String) throws -> JSON {
         var found: JSON?
@@ -185,6 +194,14 @@ struct ServerSource: Source {
 
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("ROUTE").argument(exchange).argument(key).headers(headers), each: each)
+    }
+
+    /// One user; fails with `.notFound` where there is none.
+    func user(_ name: String) throws -> JSON {
+        // As a glob a name finds itself, and perhaps others.
+        let found = try all(LineRequest("LIST").word("users").option("match", name)) { $0.name == name }
+        if let user = found.first { return user }
+        throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: "no user '\(name.printable)'"))
     }
 
     /// Why messages of a queue stand still.

@@ -8,14 +8,16 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Hold thresholds against the server: one line, exit status 0 or 4.",
         discussion: """
-            Without thresholds it says whether the server answers and has no alarm. A queue that is paused is a \
-            warning, which changes the line and not the status. With --nagios the line and the status are those of a \
+            Without thresholds it says whether the server answers and has no alarm. It looks at all virtual hosts, \
+            unless --vhost or the URL names one: queue 'x' in 'shop' is called 'shop/x', here and in the line. A queue \
+            that is paused and a virtual host that this user may not enter are warnings, which change the line and \
+            not the status. With --nagios the line and the status are those of a \
             Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL (also where no server answers), 3 UNKNOWN.
 
             Examples:
               leveret check
               leveret check --ready-max 1000 --age-max 5m --dead-max 0
-              leveret check jobs 'mails.*' --consumers-min 1
+              leveret check jobs 'mails.*' 'shop/*' --consumers-min 1
               leveret check --disk-free-min 5G --nagios
             """
     )
@@ -74,56 +76,68 @@ struct CheckCommand: ParsableCommand {
             level = check.level
             announce(check.nagiosLine)
         } catch {
-            let (text, status) = LeveretCommand.report(error)
-            if status == .unreachable { level = .critical }
-            announce("LEVERET \(level.word) - \(text.replacing("|", with: "/"))")
+            let failure = LeveretCommand.failure(error)
+            if failure.status == .unreachable { level = .critical }
+            announce("LEVERET \(level.word) - \(failure.text.replacing("|", with: "/"))")
         }
         // The numbers are Nagios'.
         if let status = CommandStatus(rawValue: level.rawValue), status != .done { throw Failure(status) }
     }
 
     private func look() throws -> HealthCheck {
-        let source = try source.open()
-        let status = try source.status()
-        let fields = [
-            "name", "ready", "unacked", "delayed", "consumers", "oldest", "paused_since", "effective",
-        ]
-        var all: [JSON] = []
-        // One queue needs no list of all, unless its dead letters are looked for.
-        let pattern = queues.count == 1 && deadMax == nil ? queues.first : nil
-        try source.queues(match: pattern, fields: fields) { all.append($0) }
-        let chosen = try choose(from: all)
+        let place = try source.openAnywhere()
+        let status = try place.status()
+        let globs = queues.map { Glob($0) }
+        var rows: [JSON] = []
         var deadLetters: [JSON] = []
-        if deadMax != nil {
-            var bindings: [BindingRow] = []
-            try source.bindings { if let binding = BindingRow($0) { bindings.append(binding) } }
-            let map = DeadLetterMap(queues: all, bindings: bindings)
-            let names = queues.isEmpty ? nil : Set(chosen.compactMap { $0["name"]?.text })
-            let ends = map.ends(of: names)
-            deadLetters = all.filter { $0["name"]?.text.map(ends.contains) ?? false }
+        let unseen = try place.visit(try source.virtualHost, where: mayHold) { host, prefix in
+            func named(_ row: JSON) -> JSON { row.with("name", .string(prefix + row.name)) }
+            let all = try list(host, prefix)
+            let chosen = all.filter { row in
+                globs.isEmpty || globs.contains { $0.matches(prefix + row.name) }
+            }
+            if deadMax != nil { deadLetters += try ends(of: chosen, among: all, in: host).map(named) }
+            rows += chosen.map(named)
+        }
+        for (pattern, glob) in zip(queues, globs) where !rows.contains(where: { glob.matches($0.name) }) {
+            throw Failure(
+                .notFound,
+                "no queue matches '\(pattern.printable)'; 'leveret queues --all-vhosts' lists them")
         }
         return HealthCheck(
-            status: status, rows: chosen, isNamed: !queues.isEmpty, deadLetters: deadLetters,
+            status: status, rows: rows, isNamed: !queues.isEmpty, deadLetters: deadLetters, unseen: unseen,
             limits: HealthLimits(
                 readyMax: readyMax, ageMax: ageMax?.milliseconds, deadMax: deadMax, unackedMax: unackedMax,
                 consumersMin: consumersMin, diskFreeMin: diskFreeMin?.bytes),
             now: status.time("now") ?? Terminal.now)
     }
 
-    /// The queues that were named, each once.
-    private func choose(from all: [JSON]) throws -> [JSON] {
-        if queues.isEmpty { return all }
-        var taken: Set<String> = []
-        var chosen: [JSON] = []
-        for pattern in queues {
-            let glob = Glob(pattern)
-            let found = all.filter { $0["name"]?.text.map(glob.matches) ?? false }
-            if found.isEmpty {
-                throw Failure(
-                    .notFound, "no queue matches '\(pattern.printable)'; 'leveret queues' lists them")
+    /// False where no name that begins so can be one of those that were named.
+    private func mayHold(_ prefix: String) -> Bool {
+        queues.isEmpty
+            || queues.contains { pattern in
+                let literal = pattern.prefix { $0 != "*" && $0 != "?" }
+                return prefix.hasPrefix(literal) || literal.hasPrefix(prefix)
             }
-            for row in found where taken.insert(row["name"]?.text ?? "").inserted { chosen.append(row) }
-        }
-        return chosen
+    }
+
+    /// The queues of a virtual host; of one that was named it alone, unless its dead letters are looked for.
+    private func list(_ host: any Source, _ prefix: String) throws -> [JSON] {
+        let fields = [
+            "name", "ready", "unacked", "delayed", "consumers", "oldest", "paused_since", "effective",
+        ]
+        let isOne = queues.count == 1 && deadMax == nil && prefix.isEmpty
+        var rows: [JSON] = []
+        try host.queues(match: isOne ? queues.first : nil, fields: fields) { rows.append($0) }
+        return rows
+    }
+
+    /// The queues in which dead letters of the chosen ones wait.
+    private func ends(of chosen: [JSON], among all: [JSON], in host: any Source) throws -> [JSON] {
+        var bindings: [BindingRow] = []
+        try host.bindings { if let binding = BindingRow($0) { bindings.append(binding) } }
+        let map = DeadLetterMap(queues: all, bindings: bindings)
+        let ends = map.ends(of: queues.isEmpty ? nil : Set(chosen.map(\.name)))
+        return all.filter { ends.contains($0.name) }
     }
 }

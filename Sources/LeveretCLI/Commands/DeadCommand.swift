@@ -7,7 +7,8 @@ struct DeadCommand: ParsableCommand {
         commandName: "dead",
         abstract: "Dead letters: look at them, send them back, or drop them.",
         discussion: """
-            A dead letter is a message that stands in another queue than the one it died in first.
+            A dead letter is a message that stands in another queue than the one it died in first. Alone it is \
+            'dead list'.
 
             Examples:
               leveret dead list
@@ -15,7 +16,8 @@ struct DeadCommand: ParsableCommand {
               leveret dead replay jobs.dead --reason rejected --dry-run
               leveret dead drop jobs.dead --older-than 7d
             """,
-        subcommands: [List.self, Show.self, DeadReplayCommand.self, DeadDropCommand.self]
+        subcommands: [List.self, Show.self, DeadReplayCommand.self, DeadDropCommand.self],
+        defaultSubcommand: List.self
     )
 
     struct List: ParsableCommand {

@@ -7,7 +7,8 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Look for what is wrong, or will hurt, and say what to do.",
         discussion: """
-            Each finding says what is wrong and what to do. The exit status is 1 where one is a warning or worse.
+            Each finding says what is wrong and what to do. It looks at all virtual hosts, unless --vhost or the URL \
+            names one: queue 'x' in 'shop' is called 'shop/x'. The exit status is 1 where one is a warning or worse.
 
             Examples:
               leveret doctor
@@ -21,7 +22,8 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         var printer = try output.printer(of: Columns.doctor)
-        let facts = try DoctorFacts.gather(from: try source.open(), isLive: source.db == nil)
+        let facts = try DoctorFacts.gather(
+            from: try source.openAnywhere(), of: try source.virtualHost, isLive: source.db == nil)
         let findings = DoctorRules.findings(in: facts)
         if output.output == .table, output.columns == nil {
             let colour = Terminal.hasColour(Terminal.standardOutput)

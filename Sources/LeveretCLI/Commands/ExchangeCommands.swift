@@ -71,7 +71,9 @@ struct ExchangeCommand: ParsableCommand {
 
         @Argument(help: "The exchange.")
         var name: String
-        @Argument(help: "How it routes: direct, topic, fanout, headers, or x-delayed-message.")
+        @Argument(
+            help: "How it routes: direct, topic, fanout, headers, or x-delayed-message.",
+            completion: .list(["direct", "topic", "fanout", "headers", "x-delayed-message"]))
         var type: String
         @Flag(help: "It is gone after a restart.")
         var transient = false
@@ -85,7 +87,9 @@ struct ExchangeCommand: ParsableCommand {
         var alternate: String?
         @Option(help: ArgumentHelp("Drop messages whose id was seen in so long.", valueName: "ms"))
         var deduplicate: Int?
-        @Option(help: ArgumentHelp("How an x-delayed-message exchange routes.", valueName: "type"))
+        @Option(
+            help: ArgumentHelp("How an x-delayed-message exchange routes.", valueName: "type"),
+            completion: .list(["direct", "topic", "fanout", "headers"]))
         var delayedType: String?
         @OptionGroup var server: TargetOptions
 

@@ -7,8 +7,8 @@ import ArgumentParser
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server: leveret://user@host:port/vhost, leverets:// with TLS, or unix:path. Else LEVERET_URL, else "
-                + "127.0.0.1:5672. The password is LEVERET_PASSWORD, or asked for.",
+            "The server: leveret://user@host:port/vhost, leverets:// with TLS, or unix:path; amqp:// and amqps:// mean "
+                + "the same. Else LEVERET_URL, else 127.0.0.1:5672. The password is LEVERET_PASSWORD, or asked for.",
             valueName: "url"
         )
     )
@@ -155,6 +155,16 @@ struct OutputOptions: ParsableArguments {
     func fields(of columns: [Column]) throws(Failure) -> [String]? {
         if isWhole { return nil }
         return try Column.choose(chosen, of: columns, all: output != .table).map(\.name)
+    }
+
+    /// Prints below one thing what belongs to it, with a title; nothing where there is none.
+    static func printBelow(_ title: String, _ rows: [JSON], _ columns: [Column]) throws(Failure) {
+        if rows.isEmpty { return }
+        announce("\n\(title)")
+        var printer = try RowPrinter(
+            columns, format: .table, to: Output(Terminal.standardOutput), width: Terminal.width)
+        for row in rows { printer.print(row) }
+        printer.finish(none: "")
     }
 
     /// Prints one thing: its facts below each other on a table, else a row.

@@ -6,7 +6,9 @@ struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
         abstract: "Change settings of all queues and exchanges whose names match, while they are in use.",
-        subcommands: [List.self, Set.self, Delete.self]
+        discussion: "Alone it is 'policy list'.",
+        subcommands: [List.self, Set.self, Delete.self],
+        defaultSubcommand: List.self
     )
 
     struct List: ParsableCommand {
@@ -51,12 +53,14 @@ struct PolicyCommand: ParsableCommand {
             help: ArgumentHelp(
                 "What it is for: all (the default), queues, exchanges, classic_queues or quorum_queues.",
                 valueName: "kind"
-            )
+            ),
+            completion: .list(["all", "queues", "exchanges", "classic_queues", "quorum_queues"])
         )
         var applyTo: String?
         @Option(
             help: ArgumentHelp(
-                "Where messages go that an exchange has no binding for.", valueName: "exchange")
+                "Where messages go that an exchange has no binding for.", valueName: "exchange"),
+            completion: .exchanges
         )
         var alternate: String?
         @OptionGroup var settings: QueueOptions

@@ -12,6 +12,7 @@ struct QueuesCommand: ParsableCommand {
               leveret queues 'flights.*' --sort ready
               leveret queues --sort in_rate --watch
               leveret queues -o json --columns name,ready
+              leveret queues --all-vhosts
               leveret queues --db leveret.db
             """
     )
@@ -32,19 +33,28 @@ struct QueuesCommand: ParsableCommand {
     )
     var watch: Double?
 
+    @Flag(help: "Those of all virtual hosts: the field vhost says of which each is.")
+    var allVhosts = false
+
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
+    /// What a row may have.
+    private var columns: [Column] { allVhosts ? Columns.allQueues : Columns.queues }
+
     func validate() throws {
+        if allVhosts, source.server.vhost != nil {
+            throw ValidationError("Say --vhost or --all-vhosts, not both.")
+        }
         if let watch, !(0.1...3600).contains(watch) {
             throw ValidationError("--watch takes 0.1 to 3600 seconds.")
         }
     }
 
     func run() throws {
-        if let sort { _ = try Column.choose([sort], of: Columns.queues, all: true) }
-        _ = try output.printer(of: Columns.queues, to: Output(nil))
-        let source = try source.open()
+        if let sort { _ = try Column.choose([sort], of: columns, all: true) }
+        _ = try output.printer(of: columns, to: Output(nil))
+        let source = allVhosts ? try source.openAnywhere() : try source.open()
         guard let watch else { return try list(from: source, to: Output(Terminal.standardOutput)) }
         while true {
             if output.output == .table, let size = Terminal.size {
@@ -59,20 +69,45 @@ struct QueuesCommand: ParsableCommand {
     }
 
     private func list(from source: any Source, to output: Output) throws {
-        if self.output.isWhole, sort == nil, let server = source as? ServerSource {
+        if self.output.isWhole, sort == nil, !allVhosts, let server = source as? ServerSource {
             try server.copyQueues(match: pattern, to: output)
             output.flush()
             return
         }
-        var printer = try self.output.printer(of: Columns.queues, to: output)
-        var fields = try self.output.fields(of: Columns.queues)
+        var printer = try self.output.printer(of: columns, to: output)
+        var fields = try self.output.fields(of: columns)
         if let sort { fields?.append(sort) }
         var sorted: [JSON] = []
-        try source.queues(match: pattern, fields: fields) { row in
+        var isEmpty = true
+        func take(_ row: JSON) {
+            isEmpty = false
             if sort == nil { printer.print(row) } else { sorted.append(row) }
         }
+        if allVhosts {
+            let unseen = try source.visit(nil) { host, _ in
+                try host.queues(match: pattern, fields: fields) { take($0.inHost(host.virtualHost)) }
+            }
+            for host in unseen { Terminal.complain("leveret: \(host.text)") }
+        } else {
+            try source.queues(match: pattern, fields: fields, each: take)
+        }
         if let sort { for row in Self.order(sorted, by: sort) { printer.print(row) } }
-        printer.finish(none: pattern.map { "no queue matches '\($0)'" } ?? "there are no queues")
+        printer.finish(none: isEmpty && self.output.output == .table ? try nothing(in: source) : "")
+    }
+
+    /// What is said where there is no queue; not that there is none anywhere, where others have some.
+    private func nothing(in source: any Source) throws -> String {
+        if let pattern { return "no queue matches '\(pattern.printable)'" }
+        var others = 0
+        if !allVhosts {
+            try source.virtualHosts(match: nil) { host in
+                if host.name != source.virtualHost { others = others.adding(host.count("queues")) }
+            }
+        }
+        guard others > 0 else { return "there are no queues" }
+        return
+            "there are no queues in vhost '\(source.virtualHost.printable)'; 'leveret queues --all-vhosts' lists "
+            + "the \(Quantity.count(others)) of others"
     }
 
     /// A listing over what stands on the screen, line by line, so that nothing flickers; as many lines as fit.
@@ -129,21 +164,8 @@ struct QueueCommand: ParsableCommand {
             fields.append(JSON.Field(name: "consumer_list", value: .array(consumers)))
             try output.printFacts(.object(fields), of: Columns.queue)
             guard output.output == .table, output.columns == nil else { return }
-            try Self.list("bindings", bindings, Columns.bindings)
-            try Self.list("consumers", consumers, Columns.consumers)
-        }
-
-        private static func list(_ title: String, _ rows: [JSON], _ columns: [Column]) throws(Failure) {
-            if rows.isEmpty { return }
-            announce("\n\(title)")
-            var printer = try RowPrinter(
-                columns,
-                format: .table,
-                to: Output(Terminal.standardOutput),
-                width: Terminal.width
-            )
-            for row in rows { printer.print(row) }
-            printer.finish(none: "")
+            try OutputOptions.printBelow("bindings", bindings, Columns.bindings)
+            try OutputOptions.printBelow("consumers", consumers, Columns.consumers)
         }
     }
 

@@ -18,7 +18,8 @@ struct QueueOptions: ParsableArguments {
         help: ArgumentHelp(
             "What a full queue does: drop-head, reject-publish or reject-publish-dlx.",
             valueName: "word"
-        )
+        ),
+        completion: .list(["drop-head", "reject-publish", "reject-publish-dlx"])
     )
     var overflow: String?
     @Option(
@@ -37,14 +38,17 @@ struct QueueOptions: ParsableArguments {
         help: ArgumentHelp(
             "Which messages wait when they come back: disabled, all, failed or returned.",
             valueName: "word"
-        )
+        ),
+        completion: .list(["disabled", "all", "failed", "returned"])
     )
     var delayedRetryType: String?
     @Option(help: ArgumentHelp("So long they wait after the first failure.", valueName: "ms"))
     var delayedRetryMin: Int?
     @Option(help: ArgumentHelp("So long they wait at most.", valueName: "ms"))
     var delayedRetryMax: Int?
-    @Option(help: ArgumentHelp("How the wait grows: linear or exponential.", valueName: "word"))
+    @Option(
+        help: ArgumentHelp("How the wait grows: linear or exponential.", valueName: "word"),
+        completion: .list(["linear", "exponential"]))
     var delayedRetryBackoff: String?
     @Option(help: ArgumentHelp("By how much of it chance may shorten a wait.", valueName: "percent"))
     var delayedRetryJitter: Int?

@@ -2,6 +2,7 @@
 // where that may stand is Configuration's business; how it lives from start to end is ServeRun's.
 
 import ArgumentParser
+import Leveret
 
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,14 +29,17 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The database file; made when it isn't there. (default: leveret.db)", valueName: "file"))
+            "The database file; made when it isn't there. (default: leveret.db)", valueName: "file"),
+        completion: .file())
     var db: String?
     @Option(
         help: ArgumentHelp(
             "Where to listen: host:port, tls://host:port or unix:path; port 0 takes a free one. Repeat for more. "
                 + "(default: 127.0.0.1:5672)", valueName: "address"))
     var listen: [String] = []
-    @Option(help: ArgumentHelp("A YAML file with these settings. Else LEVERET_CONFIG.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A YAML file with these settings. Else LEVERET_CONFIG.", valueName: "file"),
+        completion: .file())
     var config: String?
     @Flag(help: "Show the settings in force and where each comes from, and don't start.")
     var printConfig = false
@@ -46,33 +50,41 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The server's certificate for TLS, in PEM, and those that lead to its authority.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var tlsCertificate: String?
     @Option(
-        help: ArgumentHelp("The certificate's private key, in PEM, without a passphrase.", valueName: "file"))
+        help: ArgumentHelp("The certificate's private key, in PEM, without a passphrase.", valueName: "file"),
+        completion: .file())
     var tlsKey: String?
-    @Option(help: ArgumentHelp("Who signs clients' certificates, in PEM.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Who signs clients' certificates, in PEM.", valueName: "file"),
+        completion: .file())
     var tlsClientCA: String?
     @Option(
         help: ArgumentHelp(
-            "What certificates clients show over TLS. (default: none)", valueName: "none|optional|required"))
+            "What certificates clients show over TLS. (default: none)", valueName: "none|optional|required"),
+        completion: .list(["none", "optional", "required"]))
     var tlsClients: String?
-    @Option(help: ArgumentHelp("The oldest version of TLS. (default: 1.2)", valueName: "1.2|1.3"))
+    @Option(
+        help: ArgumentHelp("The oldest version of TLS. (default: 1.2)", valueName: "1.2|1.3"),
+        completion: .list(["1.2", "1.3"]))
     var tlsMin: String?
     @Option(
         help: ArgumentHelp(
-            "Whether clients on this machine must log in, too. (default: none)", valueName: "none|required"))
+            "Whether clients on this machine must log in, too. (default: none)", valueName: "none|required"),
+        completion: .list(["none", "required"]))
     var localAuth: String?
     @Option(
         help: ArgumentHelp(
             "Whether passwords are taken from other machines without TLS, where others can read them on their way. "
-                + "(default: no)", valueName: "no|yes"))
+                + "(default: no)", valueName: "no|yes"), completion: .list(["no", "yes"]))
     var allowPlainAuth: String?
     @Option(
         help: ArgumentHelp(
             "full: what was confirmed survives a power cut; normal: the last of it may not. (default: full)",
             valueName: "full|normal"
-        )
+        ),
+        completion: .list(["full", "normal"])
     )
     var durability: String?
     @Option(help: ArgumentHelp("Connections at one time. (default: 10000)", valueName: "n"))
@@ -101,7 +113,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "What is logged: trace, debug, info, notice, warning, error or critical. (default: info)",
-            valueName: "level"))
+            valueName: "level"), completion: .list(LogLevel.allCases.map(\.rawValue)))
     var logLevel: String?
 
     func run() async throws {

@@ -39,13 +39,14 @@ struct ShellCommand: ParsableCommand {
             throw Failure(
                 .usage, "shell needs a terminal that can move its cursor, or commands on standard input")
         }
-        let version = try ServerSource(try server.connect()).status()["version"]?.text ?? ""
+        let version = try server.connect().version
         announce("leveret \(version.printable) at \(target): Tab completes, help lists, Ctrl-D leaves")
         TerminalSignals.listen()
         let completion = Completion(tree: .leveret) { command, argument, prefix in
             Self.names(for: command, argument, prefix, url: url)
         }
-        let text = "\(target)".clipped(to: 40) + "> "
+        let user = try server.login().map { $0.user.printable + "@" } ?? ""
+        let text = "\(user)\(target)".clipped(to: 40) + "> "
         var prompt = ShellPrompt(text, on: terminal, completion: completion)
         var history = ShellHistory()
         while let line = prompt.line(earlier: history.lines) {

@@ -113,9 +113,13 @@ struct SourceOptions: ParsableArguments {
                 source,
                 whyNoFile: Failure(.refused, "the database of \(address) is a file on another machine"))
         }
+        let what = "the database of \(address) is '\(path.printable)', which"
         guard Input.canRead(path) else {
-            let what = "the database of \(address) is '\(path.printable)', which can't be read from here"
-            return .server(source, whyNoFile: Failure(.notFound, what))
+            return .server(source, whyNoFile: Failure(.notFound, "\(what) can't be read from here"))
+        }
+        // The address may be forwarded, and a file of that name another.
+        guard Input.isOpenInServer(path) else {
+            return .server(source, whyNoFile: Failure(.notFound, "\(what) no server has open here"))
         }
         // Behind a tunnel, or in a container, another file may have the same name.
         guard let id = DatabaseInspector.fileID(of: path), id == status["database_id"]?.text else {

@@ -1,8 +1,10 @@
-// `leveret user list|add|passwd|tags|limit|delete`. Passwords are never arguments: others can see those.
+// `leveret user list|show|add|passwd|authenticate|tags|limit|delete`. Passwords are never arguments: others can see
+// those.
 
 import ArgumentParser
 import Leveret
 import LeveretServer
+import Logging
 
 struct UserCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,9 +13,13 @@ struct UserCommand: ParsableCommand {
         discussion: """
             A user may do nothing until it has a tag or, with 'leveret permission set', permissions. The tag \
             administrator allows everything but messages; monitoring, policymaker and management mean what they mean \
-            in RabbitMQ.
+            in RabbitMQ. Alone it is 'user list'.
             """,
-        subcommands: [List.self, Add.self, Passwd.self, Tags.self, Limit.self, Delete.self]
+        subcommands: [
+            List.self, Show.self, Add.self, Passwd.self, Authenticate.self, Tags.self, Limit.self,
+            Delete.self,
+        ],
+        defaultSubcommand: List.self
     )
 
     struct List: ParsableCommand {
@@ -28,7 +34,7 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "Only those whose name matches; * and ? stand for any characters and any one.")
         var pattern: String?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
         @OptionGroup var output: OutputOptions
 
         func run() throws {
@@ -37,6 +43,35 @@ struct UserCommand: ParsableCommand {
             try server.connectAnywhere().rows(request) { printer.print($0) }
             printer.finish(
                 none: pattern.map { "no user matches '\($0.printable)'" } ?? "there are no users")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one user: its tags, what it has open and may have, and what it may do where.",
+            discussion: """
+                Examples:
+                  leveret user show app
+                  leveret user show app -o json
+                """
+        )
+
+        @Argument(help: "The user.", completion: .users)
+        var name: String
+        @OptionGroup var server: TargetOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            _ = try Column.choose(output.chosen, of: Columns.user, all: true)
+            let client = try server.connectAnywhere()
+            let user = try ServerSource(client).user(name)
+            var permissions: [JSON] = []
+            try client.rows(LineRequest("LIST").word("permissions").option("match", name)) {
+                if $0["user"]?.text == name { permissions.append($0) }
+            }
+            try output.printFacts(user.with("permissions", .array(permissions)), of: Columns.user)
+            guard output.output == .table, output.columns == nil else { return }
+            try OutputOptions.printBelow("permissions", permissions, Columns.userPermissions)
         }
     }
 
@@ -57,7 +92,9 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "Its name.")
         var name: String
-        @Option(help: ArgumentHelp("What it is to everything but messages.", valueName: "a,b"))
+        @Option(
+            help: ArgumentHelp("What it is to everything but messages.", valueName: "a,b"),
+            completion: .list(UserTag.allCases.map(\.rawValue)))
         var tags: String?
         @OptionGroup var target: UserTarget
 
@@ -97,6 +134,31 @@ struct UserCommand: ParsableCommand {
         }
     }
 
+    struct Authenticate: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Try a user's password: exit status 0 where it is right, 1 where it is not.",
+            discussion: """
+                It is asked for once; without a terminal it is the first line of standard input. The server is logged \
+                in to as this user and nothing else is asked of it; a user in the URL has no part in it.
+
+                Examples:
+                  leveret user authenticate app
+                  leveret user authenticate app < password.txt
+                """
+        )
+
+        @Argument(help: "The user.", completion: .users)
+        var name: String
+        @OptionGroup var server: ServerOptions
+
+        func run() throws {
+            let address = try server.target.address
+            let login = Login(user: name, password: try SecretPrompt.password(of: name))
+            _ = try LineClient(address, as: login)
+            announce("the password of user '\(name.printable)' is right")
+        }
+    }
+
     struct Tags: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a user other tags.",
@@ -112,9 +174,11 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @Argument(help: "Its tags: administrator, monitoring, policymaker, management, or words of your own.")
+        @Argument(
+            help: "Its tags: administrator, monitoring, policymaker, management, or words of your own.",
+            completion: .list(UserTag.allCases.map(\.rawValue)))
         var tags: [String] = []
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("USER").word("tags").argument(name)
@@ -144,7 +208,7 @@ struct UserCommand: ParsableCommand {
             help: ArgumentHelp("Sessions over all its connections; a line connection is one.", valueName: "n")
         )
         var maxChannels: Int?
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
             let request = LineRequest("USER").word("limit").argument(name)
@@ -165,10 +229,12 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @OptionGroup var server: ServerOptions
+        @OptionGroup var server: TargetOptions
 
         func run() throws {
-            try server.connectAnywhere().ask(LineRequest("USER").word("delete").argument(name))
+            let client = try server.connectAnywhere()
+            _ = try ServerSource(client).user(name)
+            try client.ask(LineRequest("USER").word("delete").argument(name))
             announce("user '\(name.printable)' is deleted")
         }
     }
@@ -191,7 +257,9 @@ struct UserTarget: ParsableArguments {
             try client.ask(request, body: try SecretPrompt.newPassword(of: user))
             return
         }
-        let broker = try Broker(.file(db))
+        var configuration = Broker.Configuration()
+        configuration.logger.logLevel = .warning
+        let broker = try Broker(.file(db), configuration: configuration)
         let result: Result<Void, any Error>
         do {
             let hash = try PasswordHash(of: try SecretPrompt.newPassword(of: user)).text

@@ -1,4 +1,5 @@
-// `leveret vhost list|add|delete|limit`. None of them enters a virtual host, so that they go also where one is full.
+// `leveret vhost list|show|add|delete|limit`. None of them enters a virtual host, so that they go also where one is
+// full.
 
 import ArgumentParser
 
@@ -10,7 +11,7 @@ struct VirtualHostCommand: ParsableCommand {
             Every command works in the virtual host that --vhost or the path of the URL names, else in '/'. Alone it \
             is 'vhost list'.
             """,
-        subcommands: [List.self, Add.self, Delete.self, Limit.self],
+        subcommands: [List.self, Show.self, Add.self, Delete.self, Limit.self],
         defaultSubcommand: List.self
     )
 
@@ -34,6 +35,30 @@ struct VirtualHostCommand: ParsableCommand {
             var printer = try output.printer(of: Columns.virtualHosts)
             try source.openAnywhere().virtualHosts(match: pattern) { printer.print($0) }
             printer.finish(none: pattern.map { "no virtual host matches '\($0.printable)'" } ?? "")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one virtual host: what is in it, and what it may have at most.",
+            discussion: """
+                Who may do what there, 'leveret permission list --vhost NAME' says.
+
+                Examples:
+                  leveret vhost show shop
+                  leveret vhost show shop -o json
+                """
+        )
+
+        @Argument(help: "The virtual host.", completion: .virtualHosts)
+        var name: String
+        @OptionGroup var source: SourceOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() throws {
+            _ = try Column.choose(output.chosen, of: Columns.virtualHosts, all: true)
+            let row = try source.openAnywhere().virtualHost(named: name)
+            try output.printFacts(row, of: Columns.virtualHosts)
         }
     }
 
@@ -77,13 +102,7 @@ struct VirtualHostCommand: ParsableCommand {
 
         func run() throws {
             let client = try server.connectAnywhere()
-            var row: JSON?
-            // As a glob a name finds itself, and perhaps others.
-            try ServerSource(client).virtualHosts(match: name) { if $0["name"]?.text == name { row = $0 } }
-            guard let row else {
-                let text = "no vhost '\(name.printable)'"
-                throw Failure(Reply.Refusal(code: 404, name: "NOT_FOUND", text: text))
-            }
+            let row = try ServerSource(client).virtualHost(named: name)
             let queues = counted(row["queues"]?.int ?? 0, "queue")
             let ready = counted(row["ready"]?.int ?? 0, "message")
             let what = "virtual host '\(name.printable)' and what is in it: \(queues), \(ready) ready"

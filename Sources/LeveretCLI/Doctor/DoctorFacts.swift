@@ -1,7 +1,7 @@
 // What `doctor` looks at: rows of every listing, and the few questions whose answers no listing has. It judges
 // nothing: DoctorRules does.
 
-/// Everything that the rules look at. Rows are those of docs/line-protocol.md.
+/// Everything that the rules look at, of one virtual host. Rows are those of docs/line-protocol.md.
 struct DoctorFacts {
     /// A message that a consumer holds.
     struct Held: Equatable {
@@ -18,6 +18,11 @@ struct DoctorFacts {
         var key: String
     }
 
+    /// What stands before names where several virtual hosts are looked at: `shop/`, or nothing.
+    var prefix = ""
+    /// It can't be looked at, and nothing is known of it.
+    var unseen: UnseenHost?
+    /// The server's.
     var status: JSON = .object([])
     var queues: [JSON] = []
     var exchanges: [JSON] = []
@@ -43,20 +48,35 @@ struct DoctorFacts {
     private static let questionsMax = 200
 
     /// Asks a source for all of it.
-    static func gather(from source: any Source, isLive: Bool) throws -> DoctorFacts {
-        var facts = DoctorFacts()
-        facts.isLive = isLive
-        facts.status = try source.status()
-        facts.localNow = Terminal.now
-        try source.queues(match: nil, fields: Self.fields) { facts.queues.append($0) }
-        try source.exchanges(match: nil) { facts.exchanges.append($0) }
-        try source.bindings { if let binding = BindingRow($0) { facts.bindings.append(binding) } }
-        try source.consumers(match: nil) { facts.consumers.append($0) }
-        for queue in facts.queues.filter({ $0.count("unacked") > 0 }).prefix(questionsMax) {
-            if let held = try longestHeld(in: queue["name"]?.text ?? "", source) { facts.held.append(held) }
+    ///
+    /// - Parameter named: The virtual host that is meant; `nil` is all.
+    static func gather(from source: any Source, of named: String?, isLive: Bool) throws -> [DoctorFacts] {
+        var server = DoctorFacts()
+        server.isLive = isLive
+        server.status = try source.status()
+        server.localNow = Terminal.now
+        var hosts: [DoctorFacts] = []
+        var (queuesLeft, waysLeft) = (questionsMax, questionsMax)
+        let unseen = try source.visit(named) { host, prefix in
+            var facts = server
+            facts.prefix = prefix
+            try host.queues(match: nil, fields: Self.fields) { facts.queues.append($0) }
+            try host.exchanges(match: nil) { facts.exchanges.append($0) }
+            try host.bindings { if let binding = BindingRow($0) { facts.bindings.append(binding) } }
+            try host.consumers(match: nil) { facts.consumers.append($0) }
+            for queue in facts.queues.filter({ $0.count("unacked") > 0 }).prefix(queuesLeft) {
+                queuesLeft -= 1
+                if let held = try longestHeld(in: queue.name, host) { facts.held.append(held) }
+            }
+            facts.deadEnds = try deadEnds(of: facts.queues, host, &waysLeft)
+            hosts.append(facts)
         }
-        facts.deadEnds = try deadEnds(of: facts.queues, source)
-        return facts
+        for host in unseen {
+            var facts = server
+            facts.unseen = host
+            hosts.append(facts)
+        }
+        return hosts
     }
 
     private static func longestHeld(in queue: String, _ source: any Source) throws -> Held? {
@@ -75,7 +95,9 @@ struct DoctorFacts {
         return held
     }
 
-    private static func deadEnds(of queues: [JSON], _ source: any Source) throws -> Set<DeadLetterWay> {
+    private static func deadEnds(
+        of queues: [JSON], _ source: any Source, _ waysLeft: inout Int
+    ) throws -> Set<DeadLetterWay> {
         let ways = Set(
             queues.compactMap { queue -> DeadLetterWay? in
                 guard let exchange = queue.deadLetterExchange, let key = queue.deadLetterKey else {
@@ -84,7 +106,8 @@ struct DoctorFacts {
                 return DeadLetterWay(exchange: exchange, key: key)
             })
         var ends: Set<DeadLetterWay> = []
-        for way in ways.prefix(questionsMax) {
+        for way in ways.prefix(waysLeft) {
+            waysLeft -= 1
             var reached = false
             let isThere = try source.unlessGone {
                 try source.route(exchange: way.exchange, key: way.key, headers: []) { row in

@@ -23,7 +23,7 @@ extension DoctorRules {
                 $0.count("prefetch") > 0 && $0.count("unacked") >= $0.count("prefetch")
             }
             guard !consumers.isEmpty, areFull else { return nil }
-            return finding(
+            return facts.finding(
                 "all_held", .warning, queue,
                 "nothing goes out: its consumers hold all that their prefetch allows, "
                     + "'\(held.holder.printable)' message \(held.position) for "
@@ -40,7 +40,7 @@ extension DoctorRules {
             guard failed >= failuresMin, failed > queue.count("acked"), queue.deadLetterExchange != nil else {
                 return nil
             }
-            return finding(
+            return facts.finding(
                 "failing", .warning, queue,
                 "\(counted(failed, "message")) failed for good and \(Quantity.count(queue.count("acked"))) got acked "
                     + "since the start",
@@ -54,7 +54,7 @@ extension DoctorRules {
             guard let back = queue["return_rate"]?.double, let goes = queue["out_rate"]?.double, back >= 1,
                 back * 2 >= goes, queue.count("returned") > enough
             else { return nil }
-            return finding(
+            return facts.finding(
                 "returning", .warning, queue,
                 "of \(Quantity.rate(goes)) deliveries a second \(Quantity.rate(back)) come back, to be tried again at "
                     + "once",

@@ -48,9 +48,21 @@ extension DoctorRules {
         guard waiting > 0 else { return [] }
         return [
             DoctorFinding(
-                rule: "parked", severity: .warning, subject: "queue '\(DeadLetterMap.parkingQueue)'",
+                rule: "parked", severity: .warning,
+                subject: "queue '\(facts.shown(DeadLetterMap.parkingQueue))'",
                 text: "\(counted(waiting, "dead letter")) could go nowhere else",
                 advice: replayAdvice(DeadLetterMap.parkingQueue))
+        ]
+    }
+
+    static func unseen(_ facts: DoctorFacts) -> [DoctorFinding] {
+        guard let host = facts.unseen else { return [] }
+        return [
+            DoctorFinding(
+                rule: "unseen", severity: .info, subject: "vhost '\(host.name.printable)'",
+                text: "it can't be looked at: \(host.why)",
+                advice: "a user with permissions there, be they empty, or an administrator can: "
+                    + "leveret permission set USER '' '' '' --vhost \(host.name.shellWord)")
         ]
     }
 
@@ -60,10 +72,11 @@ extension DoctorRules {
         facts.exchanges.compactMap { exchange in
             let (lost, all) = (exchange.count("unroutable"), exchange.count("published"))
             guard lost > 0 else { return nil }
-            let name =
-                exchange.name.isEmpty ? "the default exchange" : "exchange '\(exchange.name.printable)'"
+            let place = facts.prefix.isEmpty ? "" : " of '\(facts.prefix.dropLast())'".printable
             return DoctorFinding(
-                rule: "unroutable", severity: .warning, subject: name,
+                rule: "unroutable", severity: .warning,
+                subject: exchange.name.isEmpty
+                    ? "the default exchange\(place)" : "exchange '\(facts.shown(exchange.name))'",
                 text:
                     "\(Quantity.count(lost)) of \(counted(all, "message")) that came to it reached no queue",
                 advice: exchange.name.isEmpty
@@ -80,7 +93,7 @@ extension DoctorRules {
                 exchange.effective("alternate-exchange") == nil
             else { return nil }
             return DoctorFinding(
-                rule: "unbound", severity: .info, subject: "exchange '\(name.printable)'",
+                rule: "unbound", severity: .info, subject: "exchange '\(facts.shown(name))'",
                 text: "nothing is bound to it: what is published to it is dropped",
                 advice: "bind a queue, or delete it")
         }
@@ -91,7 +104,7 @@ extension DoctorRules {
     static func prefetchZero(_ facts: DoctorFacts) -> [DoctorFinding] {
         facts.consumers.filter { $0.count("prefetch") == 0 && $0["auto_ack"] != .bool(true) }.map {
             DoctorFinding(
-                rule: "prefetch_0", severity: .warning, subject: consumer($0),
+                rule: "prefetch_0", severity: .warning, subject: consumer($0, facts),
                 text:
                     "it takes any number of messages at once (prefetch 0) and holds "
                     + Quantity.count($0.count("unacked")),
@@ -102,15 +115,15 @@ extension DoctorRules {
     static func autoAck(_ facts: DoctorFacts) -> [DoctorFinding] {
         facts.consumers.filter { $0["auto_ack"] == .bool(true) }.map {
             DoctorFinding(
-                rule: "auto_ack", severity: .info, subject: consumer($0),
+                rule: "auto_ack", severity: .info, subject: consumer($0, facts),
                 text:
                     "its messages count as done when they are sent: what it has not worked off is lost with it",
                 advice: "have it ack each message if that matters")
         }
     }
 
-    private static func consumer(_ row: JSON) -> String {
-        let (queue, session) = (row["queue"]?.text ?? "", row["session"]?.text ?? "")
-        return "consumer '\(row.name.printable)' of '\(session.printable)' at queue '\(queue.printable)'"
+    private static func consumer(_ row: JSON, _ facts: DoctorFacts) -> String {
+        let (queue, session) = (facts.shown(row["queue"]?.text ?? ""), row["session"]?.text ?? "")
+        return "consumer '\(row.name.printable)' of '\(session.printable)' at queue '\(queue)'"
     }
 }

@@ -48,21 +48,27 @@ enum DoctorRules {
     /// A rule: what it finds.
     typealias Rule = @Sendable (DoctorFacts) -> [DoctorFinding]
 
-    /// Every rule, by its name.
-    static let all: [(name: String, find: Rule)] = [
-        ("alarm", alarms), ("disk", disk), ("clock", clock), ("no_consumer", noConsumer),
-        ("held_long", heldLong), ("all_held", allHeld), ("failing", failing), ("returning", returning),
-        ("dead_end", deadEnd), ("no_dead_letters", noDeadLetters),
-        ("no_limit", noLimit), ("full", full), ("expiring", expiring), ("dead_letters", deadLetters),
-        ("paused", paused), ("prefetch_0", prefetchZero), ("auto_ack", autoAck), ("unroutable", unroutable),
-        ("unbound", unbound), ("parked", parked),
+    /// The rules about the server, by their names.
+    static let ofServer: [(name: String, find: Rule)] = [
+        ("alarm", alarms), ("disk", disk), ("clock", clock),
     ]
 
-    /// What all of them find, the worst first.
-    static func findings(in facts: DoctorFacts) -> [DoctorFinding] {
-        var facts = facts
-        facts.deadLetterMap = DeadLetterMap(queues: facts.queues, bindings: facts.bindings)
-        let found = all.flatMap { $0.find(facts) }
+    /// The rules about what is in a virtual host, by their names.
+    static let ofHost: [(name: String, find: Rule)] = [
+        ("no_consumer", noConsumer), ("held_long", heldLong), ("all_held", allHeld), ("failing", failing),
+        ("returning", returning), ("dead_end", deadEnd), ("no_dead_letters", noDeadLetters),
+        ("no_limit", noLimit), ("full", full), ("expiring", expiring), ("dead_letters", deadLetters),
+        ("paused", paused), ("prefetch_0", prefetchZero), ("auto_ack", autoAck), ("unroutable", unroutable),
+        ("unbound", unbound), ("parked", parked), ("unseen", unseen),
+    ]
+
+    /// What all of them find in these virtual hosts of one server, the worst first.
+    static func findings(in hosts: [DoctorFacts]) -> [DoctorFinding] {
+        var found = hosts.first.map { facts in ofServer.flatMap { $0.find(facts) } } ?? []
+        for var facts in hosts {
+            facts.deadLetterMap = DeadLetterMap(queues: facts.queues, bindings: facts.bindings)
+            found += ofHost.flatMap { $0.find(facts) }.map { facts.namingHost(in: $0) }
+        }
         return [.critical, .warning, .info].flatMap { severity in found.filter { $0.severity == severity } }
     }
 
@@ -80,7 +86,7 @@ enum DoctorRules {
             guard queue.count("ready") > 0, queue.count("consumers") == 0, queue["paused_since"]?.text == nil,
                 !ends.contains(queue.name)
             else { return nil }
-            return finding(
+            return facts.finding(
                 "no_consumer", .warning, queue,
                 "\(counted(queue.count("ready"), "message")) \(queue.count("ready") == 1 ? "is" : "are") ready and no "
                     + "consumer takes them",
@@ -93,7 +99,7 @@ enum DoctorRules {
             let time = facts.now - held.since
             guard time > heldMax else { return nil }
             return DoctorFinding(
-                rule: "held_long", severity: .warning, subject: "queue '\(held.queue.printable)'",
+                rule: "held_long", severity: .warning, subject: "queue '\(facts.shown(held.queue))'",
                 text: "'\(held.holder.printable)' holds message \(held.position) for "
                     + Quantity.duration(milliseconds: time),
                 advice: "look at that consumer; 'leveret connections close' takes back what it holds, and "
@@ -107,14 +113,14 @@ enum DoctorRules {
             guard let exchange = queue.deadLetterExchange else { return nil }
             let shown = "exchange '\(exchange.printable)'"
             if !exchange.isEmpty, !exchange.hasPrefix("amq."), exchanges[exchange] == nil {
-                return finding(
+                return facts.finding(
                     "dead_end", .warning, queue, "its dead letters go to \(shown), which isn't there",
                     "declare that exchange and bind a queue to it; till then they go to "
                         + "'\(DeadLetterMap.parkingQueue)'")
             }
             if let key = queue.deadLetterKey {
                 guard facts.deadEnds.contains(.init(exchange: exchange, key: key)) else { return nil }
-                return finding(
+                return facts.finding(
                     "dead_end", .warning, queue,
                     "its dead letters go to \(shown) with the key '\(key.printable)' and reach no queue",
                     exchange.isEmpty
@@ -123,7 +129,7 @@ enum DoctorRules {
             guard let row = exchanges[exchange], !exchange.isEmpty, row.count("bindings") == 0,
                 row.effective("alternate-exchange") == nil
             else { return nil }
-            return finding(
+            return facts.finding(
                 "dead_end", .warning, queue, "its dead letters go to \(shown), to which nothing is bound",
                 "bind a queue to that exchange")
         }
@@ -143,7 +149,7 @@ enum DoctorRules {
                 ? "\(counted(dead, "message")) that failed \(dead == 1 ? "was" : "were") dropped: it has no "
                     + "dead-letter exchange"
                 : "it has a delivery limit and no dead-letter exchange: what fails too often is dropped"
-            return finding(
+            return facts.finding(
                 "no_dead_letters", dead > 0 ? .warning : .info, queue, text,
                 "give it one: leveret policy set NAME PATTERN --dead-letter-exchange \"\" --dead-letter-key QUEUE"
             )
@@ -160,7 +166,7 @@ enum DoctorRules {
                 let comes = queue["in_rate"]?.double, let goes = queue["out_rate"]?.double, comes >= 1,
                 comes > goes * 1.1, Double(queue.count("ready")) >= comes * 60
             else { return nil }
-            return finding(
+            return facts.finding(
                 "no_limit", .warning, queue,
                 "it grows without limit: \(Quantity.rate(comes)) a second come in and \(Quantity.rate(goes)) go out",
                 "add consumers, or bound it: leveret policy set NAME PATTERN --max-length N --overflow reject-publish"
@@ -174,13 +180,13 @@ enum DoctorRules {
             let most = queue.effective("x-max-length")?.int
             let refuses = queue.effective("x-overflow")?.text?.hasPrefix("reject-publish") ?? false
             if refuses, let most, queue.count("ready") >= most {
-                return finding(
+                return facts.finding(
                     "full", .critical, queue,
                     "it is full and refuses publishes: \(Quantity.count(most)) ready",
                     "add consumers or raise its limit; 'leveret why' says what holds them up")
             }
             guard dropped > 0 else { return nil }
-            return finding(
+            return facts.finding(
                 "full", .warning, queue,
                 "\(counted(dropped, "message")) left it because it was full",
                 queue.deadLetterExchange == nil
@@ -196,7 +202,7 @@ enum DoctorRules {
             if let ttl = queue.effective("x-message-ttl")?.int, pace > 0, queue.count("consumers") > 0 {
                 let needed = Double(queue.count("ready")) / pace * 1000
                 if needed > Double(ttl), needed < 1e15 {
-                    return finding(
+                    return facts.finding(
                         "expiring", .warning, queue,
                         "its messages live for \(Quantity.duration(milliseconds: Int64(ttl))) and at this pace the "
                             + "last waits for \(Quantity.duration(milliseconds: Int64(needed)))",
@@ -204,7 +210,7 @@ enum DoctorRules {
                 }
             }
             guard expired > 0, queue.deadLetterExchange == nil else { return nil }
-            return finding(
+            return facts.finding(
                 "expiring", .info, queue,
                 "\(counted(expired, "message")) expired and \(expired == 1 ? "is" : "are") gone",
                 "give it a dead-letter exchange if they matter, or more consumers")
@@ -217,7 +223,7 @@ enum DoctorRules {
             guard ends.contains(queue.name), queue.messages > 0, queue.count("consumers") == 0 else {
                 return nil
             }
-            return finding(
+            return facts.finding(
                 "dead_letters", .info, queue,
                 "\(counted(queue.messages, "dead letter")) \(queue.messages == 1 ? "waits" : "wait") in it",
                 replayAdvice(queue.name))
@@ -228,7 +234,7 @@ enum DoctorRules {
         facts.queues.compactMap { queue in
             guard let since = queue.time("paused_since") else { return nil }
             let time = facts.now - since
-            return finding(
+            return facts.finding(
                 "paused", time > pausedMax ? .warning : .info, queue,
                 "it is paused for \(Quantity.duration(milliseconds: max(0, time)))",
                 "'leveret resume' lets it go on")
@@ -242,13 +248,26 @@ extension DoctorRules {
         "'leveret dead list \(queue.shellWord)' has the reasons; mend them and send the messages back with "
             + "'leveret dead replay \(queue.shellWord)'"
     }
+}
+
+extension DoctorFacts {
+    /// The name of something, as it is told apart from one of the same name in another virtual host.
+    func shown(_ name: String) -> String { (prefix + name).printable }
 
     /// A finding about a queue.
-    static func finding(
+    func finding(
         _ rule: String, _ severity: DoctorFinding.Severity, _ queue: JSON, _ text: String, _ advice: String
     ) -> DoctorFinding {
         DoctorFinding(
-            rule: rule, severity: severity, subject: "queue '\(queue.name.printable)'", text: text,
+            rule: rule, severity: severity, subject: "queue '\(shown(queue.name))'", text: text,
             advice: advice)
+    }
+
+    /// The finding, with the option for the commands that it names.
+    func namingHost(in finding: DoctorFinding) -> DoctorFinding {
+        guard !prefix.isEmpty, finding.advice.contains("leveret ") else { return finding }
+        var finding = finding
+        finding.advice += " (with --vhost \(String(prefix.dropLast()).shellWord))"
+        return finding
     }
 }

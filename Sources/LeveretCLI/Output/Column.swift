@@ -22,6 +22,8 @@ struct Column: Equatable, Sendable {
         case tally
         /// Sentences, as `a; b`.
         case sentences
+        /// Words, as `a,b`.
+        case words
         /// A message's body.
         case body
     }
@@ -49,7 +51,7 @@ struct Column: Equatable, Sendable {
     var isRight: Bool {
         switch style {
         case .number, .bytes, .rate: true
-        case .text, .age, .duration, .nested, .tally, .sentences, .body: false
+        case .text, .age, .duration, .nested, .tally, .sentences, .words, .body: false
         }
     }
 
@@ -70,9 +72,9 @@ struct Column: Equatable, Sendable {
             guard case .object(let fields) = value else { return plain(value) }
             let counts = fields.filter { $0.value != .number("0") }.map { "\($0.name) \($0.value.compact)" }
             return counts.isEmpty ? "-" : counts.joined(separator: ", ").printable
-        case .sentences:
+        case .sentences, .words:
             guard case .array(let values) = value, !values.isEmpty else { return "-" }
-            return values.map(plain).joined(separator: "; ")
+            return values.map(plain).joined(separator: style == .words ? "," : "; ")
         }
     }
 

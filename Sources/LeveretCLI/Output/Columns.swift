@@ -34,6 +34,9 @@ enum Columns {
         .hidden("origins", .nested),
     ]
 
+    /// `queues --all-vhosts`: where it is, and all that `queues` has.
+    static let allQueues: [Column] = [.shown("vhost")] + queues
+
     /// `queue show`: all that `queues` has, and what is around the queue.
     static let queue: [Column] =
         queues.map { Column(name: $0.name, style: $0.style, isShown: true) } + [
@@ -99,9 +102,17 @@ enum Columns {
 
     /// `user list`.
     static let users: [Column] = [
-        .shown("name"), .shown("tags", .sentences), .shown("connections", .number),
+        .shown("name"), .shown("tags", .words), .shown("connections", .number),
         .shown("channels", .number),
         .shown("max_connections", .number), .shown("max_channels", .number),
+    ]
+
+    /// `user show`: all that `user list` has, and what the user may do.
+    static let user = users + [.hidden("permissions", .nested)]
+
+    /// The permissions of `user show`.
+    static let userPermissions: [Column] = [
+        .shown("vhost"), .shown("configure"), .shown("write"), .shown("read"), .hidden("user"),
     ]
 
     /// `permission list`.

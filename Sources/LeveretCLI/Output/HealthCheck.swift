@@ -72,9 +72,10 @@ struct HealthCheck: Equatable {
     ///   - rows: the queues to look at.
     ///   - isNamed: the queues were asked for one by one.
     ///   - deadLetters: the rows of the queues in which dead letters wait.
+    ///   - unseen: the virtual hosts that could not be looked at.
     init(
-        status: JSON, rows: [JSON], isNamed: Bool = false, deadLetters: [JSON] = [], limits: HealthLimits,
-        now: Int64
+        status: JSON, rows: [JSON], isNamed: Bool = false, deadLetters: [JSON] = [],
+        unseen: [UnseenHost] = [], limits: HealthLimits, now: Int64
     ) {
         self.limits = limits
         if case .array(let alarms)? = status["alarms"] {
@@ -89,6 +90,7 @@ struct HealthCheck: Equatable {
         for row in rows { look(at: row, now: now) }
         if isNamed, rows.count <= Self.queuesDetailed { perQueue = rows.flatMap(figures) }
         look(atDeadLetters: deadLetters)
+        for host in unseen { add(.warning, host.text) }
         findings.sort { $0.level > $1.level }
     }
 

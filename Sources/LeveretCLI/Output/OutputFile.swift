@@ -8,11 +8,15 @@ import Glibc
 
 /// Files that commands write.
 enum OutputFile {
-    /// Writes a file in the place of what has its name; when that fails, what was there is as it was.
+    /// Writes a file in the place of what has its name; when that fails, what was there is as it was. A new file is for
+    /// this user alone, another keeps its rights.
     static func write(_ bytes: some Collection<UInt8>, to path: String) throws(Failure) {
         let part = "\(path)-part\(getpid())"
-        let descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        unlink(part)
+        let descriptor = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw failure(path) }
+        var before = stat()
+        if stat(path, &before) == 0 { fchmod(descriptor, before.st_mode & 0o777) }
         let isWritten = Terminal.write(bytes, to: descriptor) && fsync(descriptor) == 0
         let problem = errno
         close(descriptor)

@@ -53,6 +53,14 @@ enum SecretPrompt {
         }
     }
 
+    /// The password of somebody, as it is claimed to be: asked for on a terminal, or the first line of standard input.
+    ///
+    /// - Throws: `Failure` where there is none.
+    static func password(of user: String) throws(Failure) -> [UInt8] {
+        if let password = try ask("Password of \(user.printable): ") { return password }
+        return try firstLine(of: user, or: "or write it to standard input")
+    }
+
     /// A password for somebody: from LEVERET_NEW_PASSWORD, asked for twice on a terminal, or the first line of standard
     /// input.
     ///
@@ -65,14 +73,18 @@ enum SecretPrompt {
             }
             return first
         }
+        return try firstLine(of: user, or: "write it to standard input, or set LEVERET_NEW_PASSWORD")
+    }
+
+    /// The password that standard input begins with.
+    private static func firstLine(of user: String, or otherWays: String) throws(Failure) -> [UInt8] {
         var input = InputLines(Terminal.standardInput)
         var line = Array(try input.next() ?? [])
         if line.last == 0x0D { line.removeLast() }
         guard !line.isEmpty else {
             throw Failure(
                 .usage,
-                "there is no password for user '\(user.printable)'; type it on a terminal, write it to standard "
-                    + "input, or set LEVERET_NEW_PASSWORD")
+                "there is no password for user '\(user.printable)'; type it on a terminal, \(otherWays)")
         }
         return line
     }

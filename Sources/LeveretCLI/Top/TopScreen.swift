@@ -147,7 +147,10 @@ extension TopModel {
         case .list:
             let matching =
                 filter.isEmpty ? "" : " of \(Quantity.count(queuesInAll)) with '\(filter.printable)'"
-            return "\(counted(queues.count, "queue"))\(matching)  ? help  q quit"
+            // The totals are those of the whole server.
+            let others = status.count("queues") - queuesInAll
+            let elsewhere = others > 0 ? ", \(Quantity.count(others)) in other virtual hosts" : ""
+            return "\(counted(queues.count, "queue"))\(matching)\(elsewhere)  ? help  q quit"
         case .queue: return "p pause or resume  v peek  Esc back  ? help  q quit"
         case .peek, .help: return "Esc back  q quit"
         }
