@@ -20,6 +20,8 @@ final class Session {
     /// What it may ask; `nil` is everything.
     @exclusivity(unchecked) var access: Access?
     var isClosed = false
+    /// What its door knew of it when that was last looked at.
+    var notes = SessionNotes()
     /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
     let stopsAtRefusal: Bool
     /// It has come to one.

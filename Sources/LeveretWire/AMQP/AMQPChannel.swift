@@ -56,6 +56,8 @@ struct AMQPChannel: Sendable {
     }
 
     let number: UInt16
+    /// Something has happened since its notes were taken.
+    var isChanged = false
     var content = AMQPContent.none
     var mode = Mode.plain
     var confirms = AMQPConfirms()
@@ -98,6 +100,22 @@ struct AMQPChannel: Sendable {
     /// What the open transaction weighs.
     var transactionBytes: Int {
         if case .transactional(let transaction) = mode { transaction.bytes } else { 0 }
+    }
+
+    /// What listings show of it.
+    var notes: SessionNotes {
+        var notes = SessionNotes(channel: Int(number))
+        switch mode {
+        case .plain: break
+        case .confirming: notes.mode = .confirm
+        case .transactional(let transaction):
+            notes.mode = .transaction
+            notes.uncommitted = transaction.requests.count
+        }
+        notes.prefetch = prefetch
+        notes.unconfirmed = confirms.unconfirmed
+        notes.isHeldUp = !deferred.isEmpty
+        return notes
     }
 
     var standing: Standing {

@@ -140,6 +140,7 @@ extension AMQPSession {
             )
         }
         channels.insert(AMQPChannel(number: number))
+        if let place = channels.place(of: number) { noteChange(at: place) }
         pending.append(.openChannel(number))
         AMQPWriter.method(.channelOpenOk, on: number, to: &out) { $0.writeInteger(UInt32(0)) }
     }
