@@ -50,6 +50,8 @@ final class Session {
     @exclusivity(unchecked) private(set) var firstTag: UInt64 = 1
     @exclusivity(unchecked) private(set) var nextTag: UInt64 = 1
     @exclusivity(unchecked) private(set) var heldCount = 0
+    /// Of these, by GETs.
+    @exclusivity(unchecked) private(set) var heldByGets = 0
     @exclusivity(unchecked) private(set) var heldBytes = 0
     /// Deliveries below this tag are written down as held, or need not be.
     var markedBelow: UInt64 = 1
@@ -75,15 +77,16 @@ final class Session {
         self.limits = limits
     }
 
-    /// True while the session may be handed one more message. Where it may not, what frees it again will
-    /// have to look after all its consumers.
-    var hasCredit: Bool {
+    /// True while the session may be handed one more message for this consumer. Where it may not, what frees it again
+    /// will have to look after all its consumers. The prefetch is of consumers that ack.
+    func hasCredit(for consumer: Consumer) -> Bool {
         guard outgoingBytes < limits.outgoingBytesMax else {
             isStarved = true
             return false
         }
         let isFree =
-            (prefetch == 0 || heldCount < prefetch) && heldCount < limits.unackedCountMax
+            (prefetch == 0 || consumer.source.autoAck || heldCount - heldByGets < prefetch)
+            && heldCount < limits.unackedCountMax
             && heldBytes < limits.unackedBytesMax && !isClosed
         if !isFree { isCapped = true }
         return isFree
@@ -108,7 +111,10 @@ final class Session {
         heldBytes += delivery.entry.bulk
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
-        if delivery.consumer == nil { delivery.queue.heldByGets += 1 }
+        if delivery.consumer == nil {
+            delivery.queue.heldByGets += 1
+            heldByGets += 1
+        }
         held.append(delivery)
         return DeliveryTag(tag)
     }
@@ -136,7 +142,10 @@ final class Session {
         heldBytes -= delivery.entry.bulk
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
-        if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }
+        if delivery.consumer == nil {
+            delivery.queue.heldByGets -= 1
+            heldByGets -= 1
+        }
         while !held.isEmpty, isGone(at: 0) {
             held.removeFirst()
             firstTag += 1

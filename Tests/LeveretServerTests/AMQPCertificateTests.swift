@@ -12,10 +12,21 @@ import Testing
 @Suite struct AMQPCertificateTests {
     /// What the server says to a client with this certificate that logs in by EXTERNAL and declares `app.q` and `other`.
     private static func talk(
-        _ port: UInt16, _ pair: TestCertificates.Pair?, _ certificates: borrowing TestCertificates
+        _ port: UInt16, _ pair: TestCertificates.Pair?, _ certificates: borrowing TestCertificates,
+        isRefused: Bool = false
     ) async throws -> String {
         let client = Script()
         client.startOk(password: "", mechanism: "EXTERNAL")
+        if !isRefused { workAndLeave(client) }
+        let script = certificates.path("script")
+        try Data(client.bytes).write(to: URL(fileURLWithPath: script))
+        var shown = ""
+        if let pair { shown = "-cert '\(pair.certificate)' -key '\(pair.key)'" }
+        let openssl = "openssl s_client -quiet -connect 127.0.0.1:\(port) \(shown) < '\(script)'"
+        return try await runProgram("/bin/sh", ["-c", openssl]).output
+    }
+
+    private static func workAndLeave(_ client: Script) {
         client.tuneOk()
         client.call(10, 40, .short("/"), .short(""), .octet(0))
         client.call(20, 10, .short(""), on: 1)
@@ -23,12 +34,6 @@ import Testing
             client.call(50, 10, .int16(0), .short(name), .octet(0), .table([]), on: 1)
         }
         client.call(10, 50, .int16(200), .short(""), .int32(0))
-        let script = certificates.path("script")
-        try Data(client.bytes).write(to: URL(fileURLWithPath: script))
-        var shown = ""
-        if let pair { shown = "-cert '\(pair.certificate)' -key '\(pair.key)'" }
-        let openssl = "openssl s_client -quiet -connect 127.0.0.1:\(port) \(shown) < '\(script)'"
-        return try await runProgram("/bin/sh", ["-c", openssl]).output
     }
 
     private static func with(
@@ -64,7 +69,7 @@ import Testing
         let certificates = try TestCertificates()
         let stranger = try certificates.pair("stranger")
         try await Self.with(.required, certificates) { server in
-            let said = try await Self.talk(server.port, stranger, certificates)
+            let said = try await Self.talk(server.port, stranger, certificates, isRefused: true)
             #expect(
                 said.contains("ACCESS_REFUSED - Login was refused using authentication mechanism EXTERNAL. "))
             #expect(try await server.broker.status().loginsRefused == 1)

@@ -39,6 +39,8 @@ import Testing
             let other = try AMQPSocket(port: port)
             try other.haveQueue("q")
             for number in 0..<4 { other.publish("\(number)", to: "q", properties: [0, 0]) }
+            other.declareQueue("q", passive: true)
+            try other.expect("queue.declare-ok q 4 0")
             var dying: AMQPSocket? = try AMQPSocket(port: port)
             for number in 1...3 {
                 dying?.get("q")

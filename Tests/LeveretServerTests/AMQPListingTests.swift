@@ -45,14 +45,14 @@ import Testing
                         + #""product":"pika","version":"1.3.2","platform":"Python 3.11"}"#,
                     "OK 1",
                 ])
+            #expect(try line.ask("LIST channels match=nobody").line == "OK 0")
+            #expect(try server.client("app").ask("LIST channels").line.hasPrefix("ERR 403 ACCESS_REFUSED"))
             server.broker.setAlarm("the test says so", cause: .store)
             client.openChannel(1)
             try client.expect("channel.open-ok")
             try client.expect("connection.blocked")
             #expect(try await server.broker.connections(matching: "worker 7 *")[0].isBlocked)
             #expect(try await !server.broker.connections(matching: "embedded")[0].isBlocked)
-            #expect(try line.ask("LIST channels match=nobody").line == "OK 0")
-            #expect(try server.client("app").ask("LIST channels").line.hasPrefix("ERR 403 ACCESS_REFUSED"))
         }
     }
 

@@ -162,6 +162,8 @@ struct AMQPChannel: Sendable {
         _ context: AMQPContext, into submissions: inout [Submission], out: inout ByteBuffer
     ) throws(AMQPFailure) {
         while submissions.count < context.limits.batchCountMax, canGoOn(context) {
+            // What is not submitted yet comes before the answer to a method behind it.
+            if !submissions.isEmpty, case .method(let id, _)? = deferred.first, !id.isBatched { return }
             let input = deferred.removeFirst()
             deferredBytes -= input.bytes
             try run(input, context, into: &submissions, out: &out)

@@ -15,7 +15,7 @@ extension AMQPSession {
             if !submissions.isEmpty,
                 submissions.last?.ticket == AMQPTicket.asked || submissions.count >= limits.batchCountMax
                     || bytes >= limits.batchBytesMax
-                    || !decoder.nextIs(on: current)
+                    || !decoder.nextJoins(on: current)
             {
                 return .submit(current)
             }
