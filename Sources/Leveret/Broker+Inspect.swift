@@ -27,7 +27,8 @@ extension Broker {
 
     /// The consumers of queues whose names match `pattern`; `nil` is all.
     public func consumers(matching pattern: String? = nil) async throws -> [ConsumerInfo] {
-        try await pages(of: .list(.consumers, match: pattern)) {
+        engine.refreshNotes()
+        return try await pages(of: .list(.consumers, match: pattern)) {
             if case .consumers(let rows) = $0 { rows } else { nil }
         }
     }
@@ -36,6 +37,14 @@ extension Broker {
     public func connections(matching pattern: String? = nil) async throws -> [ConnectionInfo] {
         try await pages(of: .list(.connections, match: pattern)) {
             if case .connections(let rows) = $0 { rows } else { nil }
+        }
+    }
+
+    /// The sessions (AMQP's channels) of connections whose names match `pattern`; `nil` is all.
+    public func sessions(matching pattern: String? = nil) async throws -> [SessionInfo] {
+        engine.refreshNotes()
+        return try await pages(of: .list(.channels, match: pattern)) {
+            if case .sessions(let rows) = $0 { rows } else { nil }
         }
     }
 

@@ -97,7 +97,7 @@ public final class Broker: Sendable {
         let path: String? = if case .file(let path) = storage { path } else { nil }
         engine = try Engine(storage: path, configuration: configuration)
         lease = Lease(engine: engine)
-        connection = BrokerConnection(lease: lease, name: "embedded")
+        connection = BrokerConnection(lease: lease, name: "embedded", client: ClientDescription())
         door = Door(connection: connection)
         virtualHost = .default
         try start(retryMilliseconds: configuration.retryMilliseconds)
@@ -140,12 +140,14 @@ public final class Broker: Sendable {
     /// Opens a connection for a server's client. `name` is shown in listings: an address, or what the client
     /// calls itself.
     ///
+    /// - Parameter client: what listings show of it beside its name.
     /// - Parameter onKill: called when an operator wants the connection closed, with the reason; without it, it can't
     ///   be closed that way. It runs on any thread, outside all locks, and must only pass the word on.
     public func openConnection(
-        name: String, onKill: (@Sendable (_ reason: String) -> Void)? = nil
+        name: String, client: ClientDescription = ClientDescription(),
+        onKill: (@Sendable (_ reason: String) -> Void)? = nil
     ) -> BrokerConnection {
-        BrokerConnection(lease: lease, name: name, onKill: onKill)
+        BrokerConnection(lease: lease, name: name, client: client, onKill: onKill)
     }
 }
 

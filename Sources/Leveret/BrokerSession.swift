@@ -19,11 +19,15 @@ public final class BrokerConnection: Sendable {
     private let id: ConnectionID
     private let sessions = Mutex(Sessions())  // guards which are open; taken before the engine's lock
 
-    init(lease: Lease, name: String, onKill: (@Sendable (_ reason: String) -> Void)? = nil) {
+    init(
+        lease: Lease, name: String, client: ClientDescription,
+        onKill: (@Sendable (_ reason: String) -> Void)? = nil
+    ) {
         self.lease = lease
         engine = lease.engine
         id = engine.enter { state, now in
-            let id = state.core.openConnection(name: name, isClosable: onKill != nil, now: now)
+            let id = state.core.openConnection(
+                name: name, isClosable: onKill != nil, client: client, now: now)
             state.closers[id] = onKill
             return id
         }
@@ -69,6 +73,19 @@ public final class BrokerConnection: Sendable {
             return Result { () throws(BrokerError) in
                 try state.core.logIn(id, as: user, passwordHash: passwordHash, now: now)
             }
+        }
+        try result.get()
+    }
+
+    /// Takes the connection, before it has sessions, into a virtual host: there they begin, and it counts there for as
+    /// long as it is open.
+    ///
+    /// - Throws: `BrokerError`: 404 where there is no such virtual host, 530 where its user may not be there or too
+    ///   many connections are.
+    package func enter(_ virtualHost: VirtualHostName) throws(BrokerError) {
+        let result = engine.enter { state, _ -> Result<Void, BrokerError> in
+            guard !state.isClosed else { return .failure(.ended) }
+            return Result { () throws(BrokerError) in try state.core.enter(virtualHost, with: id) }
         }
         try result.get()
     }
@@ -129,7 +146,9 @@ public final class BrokerSession: Sendable {
     ///
     /// Answers that need a commit come later, through `wake` and `drain`. Never waits for the disk.
     public func submit(_ submissions: [Submission], events: inout [SessionEvent]) {
-        if submissions.contains(where: \.asksForStatus) { engine.refreshFacts() }
+        for submission in submissions where submission.asksForFacts {
+            engine.refreshFacts(for: submission.request)
+        }
         var followUp = FollowUp()
         submit(submissions, events: &events, deferring: &followUp)
         engine.perform(followUp)
@@ -148,6 +167,9 @@ public final class BrokerSession: Sendable {
     /// True while so much waits for the disk that the session should submit no more publishes: a server
     /// stops to read its socket. `wake` is called when it has become false.
     public var shouldPause: Bool { outlet.isPaused.load(ordering: .acquiring) }
+
+    /// Says what listings show of the session and the broker can't know.
+    package func note(_ notes: SessionNotes) { outlet.notes.withLock { $0 = notes } }
 
     /// The virtual host that the session is in: `/` until it has entered another (`Request.enter`); `nil` once it is
     /// closed.
@@ -239,9 +261,12 @@ public final class BrokerSession: Sendable {
 }
 
 extension Submission {
-    /// The answer tells how big the file and the process are.
-    fileprivate var asksForStatus: Bool {
-        if case .status(nil) = request { true } else { false }
+    /// The answer tells what the core doesn't know by itself.
+    fileprivate var asksForFacts: Bool {
+        switch request {
+        case .status(nil), .list(.channels, _, _), .list(.consumers, _, _): true
+        default: false
+        }
     }
 }
 

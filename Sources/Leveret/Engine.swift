@@ -12,6 +12,8 @@ final class Outlet: Sendable {
     let wake: @Sendable () -> Void
     /// The gathered batch is full: the session should not submit more publishes.
     let isPaused = Atomic(false)
+    /// What its owner knows of the session.
+    let notes = Mutex(SessionNotes())  // guards nothing else; taken within the engine's lock
 
     init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 }
@@ -233,6 +235,18 @@ final class Engine: Sendable {
             for event in events {
                 for listener in listeners { listener.yield(event) }
             }
+        }
+    }
+
+    /// Tells the core what it needs to know for the answer to a request.
+    func refreshFacts(for request: Request) {
+        if case .status = request { refreshFacts() } else { refreshNotes() }
+    }
+
+    /// Tells the core what the owners of sessions know of them.
+    func refreshNotes() {
+        enter { state, _ in
+            for (id, outlet) in state.outlets { state.core.noted(outlet.notes.withLock { $0 }, of: id) }
         }
     }
 

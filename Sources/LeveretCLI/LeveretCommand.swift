@@ -38,7 +38,7 @@ import Leveret
                 subcommands: [
                     TopCommand.self, QueuesCommand.self, DoctorCommand.self, WhyCommand.self,
                     StatusCommand.self, CheckCommand.self, ShellCommand.self, ConsumersCommand.self,
-                    ConnectionsCommand.self,
+                    ConnectionsCommand.self, ChannelsCommand.self,
                 ]
             ),
             CommandGroup(

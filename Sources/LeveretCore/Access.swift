@@ -77,26 +77,31 @@ final class Access {
     }
 
     let user: UserName
-    let vhost: VirtualHostName
+    private let host: VirtualHost
     private let tags: Set<String>
     /// The virtual hosts in which the user has permissions.
     private let hosts: Set<VirtualHostName>
     /// `nil` where the user has none in this virtual host.
     private let permission: ActivePermission?
+    /// For topic exchanges whose keys are not all free to the user.
+    private let topics: [ExchangeName: ActiveTopicPermission]
     /// What every request is refused with: the user has too many sessions.
     let bar: BrokerError?
     /// Where the last message went that was allowed.
     @exclusivity(unchecked) private var lastExchange: ExchangeName?
     private var remembered: [Claim: Bool] = [:]
 
-    init(_ user: UserState, in vhost: VirtualHostName, bar: BrokerError? = nil) {
+    init(_ user: UserState, in host: VirtualHost, bar: BrokerError? = nil) {
         self.user = user.definition.name
-        self.vhost = vhost
+        self.host = host
         tags = Set(user.definition.tags)
         hosts = Set(user.permissions.keys)
-        permission = user.permissions[vhost]
+        permission = user.permissions[host.name]
+        topics = user.topics[host.name] ?? [:]
         self.bar = bar
     }
+
+    private var vhost: VirtualHostName { host.name }
 
     /// Throws 403 for what the user may not, with RabbitMQ's words.
     func check(_ request: Request) throws(BrokerError) {
@@ -125,10 +130,13 @@ final class Access {
         case .bind(let binding), .unbind(let binding):
             try require(.write, Resource(binding.target))
             try require(.read, .exchange(binding.source))
+            try requireKey(.read, binding.routingKey, of: binding.source)
         case .why(let queue), .status(.some(let queue)):
             if !has(.monitoring) { try require(.read, .queue(queue)) }
         case .route(let message, after: _):
-            if !seesVirtualHost { try require(.write, .exchange(message.exchange)) }
+            guard !seesVirtualHost else { break }
+            try require(.write, .exchange(message.exchange))
+            try requireKeys(of: message)
         case .status(nil): try requireTag([.management, .policymaker, .monitoring], "the broker's state")
         case .list(let listing, match: _, after: _): try checkListing(listing)
         case .setPolicy(let policy): try checkPolicy(isOperator: policy.isOperator)
@@ -168,6 +176,29 @@ final class Access {
         }
     }
 
+    /// Throws 403 where the message goes to a topic exchange with a key that the user may not publish with. `CC` and
+    /// `BCC` are keys, too.
+    func requireKeys(of message: Message) throws(BrokerError) {
+        guard !topics.isEmpty, topics[message.exchange] != nil else { return }
+        try requireKey(.write, message.routingKey, of: message.exchange)
+        for key in try message.shared.map(Topology.extraKeys) ?? [] {
+            try requireKey(.write, key, of: message.exchange)
+        }
+    }
+
+    private func requireKey(
+        _ right: Right, _ key: String, of exchange: ExchangeName
+    ) throws(BrokerError) {
+        guard let permission = topics[exchange], host.topology.exchange(exchange)?.type == .topic,
+            !permission.allows(right, key)
+        else { return }
+        // RabbitMQ says "exchange" twice.
+        throw BrokerError(
+            .accessRefused,
+            "\(right.rawValue) access to topic '\(key)' in exchange \(Resource.exchange(exchange)) in vhost "
+                + "'\(vhost)' refused for user '\(user)'")
+    }
+
     /// True for a virtual host that listings may show.
     func sees(_ vhost: VirtualHostName) -> Bool { hosts.contains(vhost) || has(.monitoring) }
 
@@ -178,6 +209,7 @@ final class Access {
             try require(.write, .exchange(message.exchange))
             lastExchange = message.exchange
         }
+        try requireKeys(of: message)
         try checkPublisher(of: message)
     }
 
@@ -234,9 +266,9 @@ final class Access {
             guard seesVirtualHost else {
                 throw BrokerError(.notAllowed, "access to vhost '\(vhost)' refused for user '\(user)'")
             }
-        case .connections: try requireTag([.monitoring], "lists of connections")
+        case .connections, .channels: try requireTag([.monitoring], "lists of \(listing.rawValue)")
         case .virtualHosts: try requireTag([.management, .policymaker, .monitoring], "lists of vhosts")
-        case .users, .permissions: try requireTag([], "lists of \(listing.rawValue)")
+        case .users, .permissions, .topicPermissions: try requireTag([], "lists of \(listing.rawValue)")
         }
     }
 

@@ -263,11 +263,23 @@ extension Consumer {
     /// The consumer as listings show it.
     var info: ConsumerInfo {
         ConsumerInfo(
-            session: session.connection.name, tag: tag, queue: queue.name, prefetch: prefetch,
+            session: session.connection.name, connection: session.connection.id,
+            channel: session.notes.channel, user: session.connection.user?.definition.name, tag: tag,
+            queue: queue.name, prefetch: prefetch,
             unacked: unacked,
             autoAck: source.autoAck, exclusive: isExclusive, priority: priority,
             timeoutMilliseconds: timeoutMilliseconds,
             active: queue.active === self || !queue.settings.isSingleActive)
+    }
+}
+
+extension Session {
+    /// The session as listings show it.
+    var info: SessionInfo {
+        SessionInfo(
+            id: id, connection: connection.id, name: connection.name, user: connection.user?.definition.name,
+            virtualHost: host.name, notes: notes, prefetch: prefetch, consumers: consumers.count,
+            unacked: heldCount)
     }
 }
 

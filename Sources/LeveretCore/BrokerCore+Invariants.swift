@@ -47,7 +47,9 @@ extension BrokerCore {
         for host in virtualHosts {
             named += host.topology.queues.count
             let present = connections.count { connection in
-                let count = connection.sessions.count { $0.host === host && $0.isAdmitted }
+                let count =
+                    connection.sessions.count { $0.host === host && $0.isAdmitted }
+                    + (connection.home === host ? 1 : 0)
                 precondition(
                     connection.sessionsByHost[host.id] ?? 0 == count,
                     "connection '\(connection.name)' miscounts its sessions in vhost '\(host.name)'")

@@ -32,12 +32,14 @@ extension BrokerCore {
         case .consumers:
             answer = consumers(in: host, after: after) { matches($0.queue.name.rawValue) }
         case .connections: answer = connections(after: after) { matches($0.name) }
+        case .channels: answer = sessions(after: after) { matches($0.name) }
         case .policies: answer = .policies(policyInfos(in: host, matching: glob))
         case .virtualHosts:
             answer = .virtualHosts(
                 virtualHostInfos(matching: glob).filter { session.access?.sees($0.name) ?? true })
         case .users: answer = userPage(after: after, matches)
         case .permissions: answer = permissionPage(after: after, matches)
+        case .topicPermissions: answer = topicPermissionPage(after: after, matches)
         }
         self.answer(session, ticket, answer)
     }
@@ -131,11 +133,35 @@ extension BrokerCore {
             rows.append(
                 ConnectionInfo(
                     id: connection.id, name: connection.name, user: connection.user?.definition.name,
-                    virtualHost: connection.sessions.first?.host.name ?? .default, since: connection.since,
+                    virtualHost: (connection.home ?? connection.sessions.first?.host)?.name ?? .default,
+                    since: connection.since, client: connection.client,
+                    sessions: connection.sessions.count,
+                    isBlocked: alarm != nil && connection.client.protocolName != nil,
                     consumers: connection.sessions.reduce(0) { $0 + $1.consumers.count },
                     unacked: connection.sessions.reduce(0) { $0 + $1.heldCount }))
         }
         return .page(.connections(rows), next: nil)
+    }
+
+    /// Sessions by connection and age.
+    private func sessions(after: ListCursor?, _ matches: (Connection) -> Bool) -> Answer {
+        var rows: [SessionInfo] = []
+        var looked = 0
+        var last = (connection: UInt64(0), session: UInt64(0))
+        if case .consumer(let connection, let session, _)? = after?.place { last = (connection, session) }
+        for connection in connections[firstConnection(from: last.connection)...] {
+            for session in connection.sessions {
+                let key = (connection.id.rawValue, session.id.rawValue)
+                guard key > last else { continue }
+                guard rows.count < limits.pageRowsMax, looked < limits.pageLooksMax else {
+                    return .page(.sessions(rows), next: ListCursor(.consumer(last.0, last.1, 0)))
+                }
+                looked += 1
+                last = key
+                if matches(connection) { rows.append(session.info) }
+            }
+        }
+        return .page(.sessions(rows), next: nil)
     }
 
     /// Where those begin whose number is not below `id`.

@@ -4,7 +4,8 @@
 /// Where a move leads, resolved to something that exists.
 enum MoveTarget {
     case queue(MessageQueue)
-    case exchange(ExchangeName, routingKey: String?)
+    /// Each message with its own key or this one, if whoever asked may publish with it.
+    case exchange(ExchangeName, routingKey: String?, for: Access?)
     /// For each message the queue where it died first, if whoever asked may write to it.
     case origin(for: Access?)
     case nowhere
@@ -86,7 +87,7 @@ extension BrokerCore {
                 throw BrokerError(
                     .accessRefused, "exchange '\(name)' is internal; messages can't be moved to it")
             }
-            return .exchange(name, routingKey: key)
+            return .exchange(name, routingKey: key, for: session.access)
         case .origin: return .origin(for: session.access)
         case .nowhere: return .nowhere
         }
@@ -172,11 +173,12 @@ extension BrokerCore {
         guard let message = edited ?? entry.message else { return nil }
         switch target {
         case .queue(let queue): return transfer(entry, message, to: queue, now: now)
-        case .exchange(let name, let key):
+        case .exchange(let name, let key, let access):
             let confirm = takeConfirm(of: entry)
             let copy = message.readdressed(to: name, routingKey: key ?? message.routingKey)
             let slots: [QueueSlot]
             do throws(BrokerError) {
+                try access?.requireKeys(of: copy)
                 slots = try source.host.topology.destinations(of: copy)
             } catch {
                 restore(confirm, of: entry)

@@ -5,10 +5,10 @@ import DequeModule
 extension BrokerCore {
     /// A client is there. `name` is what listings call it; who opens it `isClosable` obeys `outputs.closings`.
     public mutating func openConnection(
-        name: String, isClosable: Bool = false, now: Instant
+        name: String, isClosable: Bool = false, client: ClientDescription = ClientDescription(), now: Instant
     ) -> ConnectionID {
         let connection = Connection(
-            id: ConnectionID(nextConnection), name: name, since: now, isClosable: isClosable)
+            id: ConnectionID(nextConnection), name: name, since: now, isClosable: isClosable, client: client)
         nextConnection += 1
         connections.append(connection)
         connectionsByID[connection.id] = connection
@@ -26,6 +26,7 @@ extension BrokerCore {
         for queue in exclusive { _ = deleteQueue(queue, now: now) }
         for session in sessions { handBack(session, now: now) }
         for queue in queues { dispatch(queue, now: now) }
+        leaveHome(connection)
         connections.removeAll { $0 === connection }
         settleDying(now: now)
     }
@@ -61,14 +62,19 @@ extension BrokerCore {
         nextSession += 1
         guard let connection = connectionsByID[connection] else { return id }
         let session = Session(
-            id: id, connection: connection, host: defaultHost, stopsAtRefusal: stopsAtRefusal, limits: limits)
+            id: id, connection: connection, host: connection.home ?? defaultHost,
+            stopsAtRefusal: stopsAtRefusal, limits: limits)
         connection.add(session)
         sessionsByID[id] = session
+        beginAtHome(session)
         session.access = access(of: session, isNew: true)
         if isDraining { post(.notice(.draining), to: session) }
         if let alarm { tell(session, .blocked(alarm)) }
         return id
     }
+
+    /// The doors of sessions have been asked what they know.
+    public mutating func noted(_ notes: SessionNotes, of id: SessionID) { sessionsByID[id]?.notes = notes }
 
     /// Closes a session: its consumers end, and all it holds goes back to its places, counted as failed.
     /// What it never drained goes back uncounted.

@@ -168,7 +168,7 @@ extension BrokerCore {
         guard let most = host.limits.queuesMax, host.topology.queues.count >= most else { return }
         throw BrokerError(
             .preconditionFailed,
-            "cannot declare queue '\(name)' in vhost '\(host.name)': queue limit in vhost '\(host.name)' (\(most)) "
+            "cannot declare queue '\(name)': queue limit in vhost '\(host.name)' (\(most)) "
                 + "is reached")
     }
 

@@ -4,6 +4,8 @@
 final class UserState {
     var definition: UserDefinition
     var permissions: [VirtualHostName: ActivePermission] = [:]
+    /// Which keys of topic exchanges it may use; those of others are free.
+    var topics: [VirtualHostName: [ExchangeName: ActiveTopicPermission]] = [:]
 
     init(_ definition: UserDefinition) { self.definition = definition }
 }
@@ -54,7 +56,7 @@ extension BrokerCore {
     private func sessionsExceeded(_ limit: Int, _ name: UserName) -> BrokerError {
         BrokerError(
             .notAllowed,
-            "number of sessions opened for user '\(name)' has reached the maximum allowed user limit of (\(limit))"
+            "number of channels opened for user '\(name)' has reached the maximum allowed user limit of (\(limit))"
         )
     }
 
@@ -71,7 +73,7 @@ extension BrokerCore {
         if isNew, let limit = user.definition.limits.sessionsMax, openSessions(of: user) > limit {
             bar = sessionsExceeded(limit, user.definition.name)
         }
-        return Access(user, in: session.host.name, bar: bar)
+        return Access(user, in: session.host, bar: bar)
     }
 
     /// What a request would be refused with for want of rights, were it submitted now.
@@ -89,6 +91,10 @@ extension BrokerCore {
         for permission in state.permissions {
             // One that can no longer be understood allows nothing; it stays in the file.
             users[permission.user]?.permissions[permission.vhost] = try? ActivePermission(permission)
+        }
+        for permission in state.topicPermissions {
+            users[permission.user]?.topics[permission.vhost, default: [:]][permission.exchange] =
+                ActiveTopicPermission(recovered: permission)
         }
     }
 
@@ -118,6 +124,9 @@ extension BrokerCore {
             case .delete(let name): delete(name, now: now)
             case .permit(let permission): try permit(permission, now: now)
             case .forbid(let name, let vhost): forbid(name, in: vhost, now: now)
+            case .permitTopics(let permission): try permitTopics(permission, now: now)
+            case .freeTopics(let name, let vhost, let exchange):
+                freeTopics(of: exchange, to: name, in: vhost, now: now)
             case .export:
                 var definitions: [UserDefinition] = []
                 userOrder.walk(after: nil) { name in
@@ -203,15 +212,54 @@ extension BrokerCore {
         rightsChanged(of: user, now: now)
     }
 
+    private mutating func permitTopics(_ permission: TopicPermission, now: Instant) throws(BrokerError) {
+        let user = try user(permission.user)
+        _ = try virtualHost(permission.vhost)
+        try ShortString.check(permission.exchange.rawValue, "the name of an exchange")
+        let active = try ActiveTopicPermission(permission)
+        let (vhost, exchange) = (permission.vhost, permission.exchange)
+        guard user.topics[vhost]?[exchange]?.permission != permission else { return }
+        let count = user.topics.values.reduce(0) { $0 + $1.count }
+        guard count < limits.topicPermissionsMax || user.topics[vhost]?[exchange] != nil else {
+            throw BrokerError(
+                .resourceError,
+                "user '\(permission.user)' has \(count) topic permissions, as many as it may; clear some first"
+            )
+        }
+        user.topics[vhost, default: [:]][exchange] = active
+        gathering.define(.putTopicPermission(permission))
+        rightsChanged(of: user, now: now)
+    }
+
+    private mutating func freeTopics(
+        of exchange: ExchangeName?, to name: UserName, in vhost: VirtualHostName, now: Instant
+    ) {
+        guard let user = users[name], let topics = user.topics[vhost] else { return }
+        let freed = exchange.map { topics[$0] == nil ? [] : [$0] } ?? topics.keys.sorted()
+        guard !freed.isEmpty else { return }
+        for exchange in freed {
+            user.topics[vhost]?[exchange] = nil
+            gathering.define(.deleteTopicPermission(name, in: vhost, exchange: exchange))
+        }
+        rightsChanged(of: user, now: now)
+    }
+
     /// A virtual host is gone, and nobody has permissions there.
     mutating func forgetPermissions(in host: VirtualHostName) {
         var losers: [UserName] = []
+        var topics: [(user: UserName, exchange: ExchangeName)] = []
         userOrder.walk(after: nil) { name in
             if users[name]?.permissions.removeValue(forKey: host) != nil { losers.append(name) }
+            for exchange in users[name]?.topics.removeValue(forKey: host)?.keys.sorted() ?? [] {
+                topics.append((name, exchange))
+            }
             return true
         }
         for name in losers { gathering.define(.deletePermission(name, in: host)) }
-        guard !losers.isEmpty else { return }
+        for topic in topics {
+            gathering.define(.deleteTopicPermission(topic.user, in: host, exchange: topic.exchange))
+        }
+        guard !losers.isEmpty || !topics.isEmpty else { return }
         for session in connections.flatMap(\.sessions) where session.access != nil {
             session.access = access(of: session)
         }
@@ -274,6 +322,18 @@ extension BrokerCore {
         }
         return .page(
             .permissions(page.rows.flatMap { $0 }), next: page.last.map { ListCursor(.name($0.rawValue)) })
+    }
+
+    /// A page of topic permissions: those of some users, by name.
+    func topicPermissionPage(after: ListCursor?, _ matches: (String) -> Bool) -> Answer {
+        let page = page(userOrder, after: after?.name.map { UserName($0) }) { name -> [TopicPermission]? in
+            guard let user = users[name], matches(name.rawValue) else { return nil }
+            return user.topics.values.flatMap { $0.values.map(\.permission) }
+                .sorted { ($0.vhost, $0.exchange) < ($1.vhost, $1.exchange) }
+        }
+        return .page(
+            .topicPermissions(page.rows.flatMap { $0 }),
+            next: page.last.map { ListCursor(.name($0.rawValue)) })
     }
 }
 

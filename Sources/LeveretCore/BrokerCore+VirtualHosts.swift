@@ -230,30 +230,71 @@ extension BrokerCore {
         }
     }
 
-    /// Counts a session where it goes, unless too many connections are there. The program's own is always let in.
+    /// Counts a session where it goes, unless too many connections are there.
     private func admit(_ session: Session, to host: VirtualHost) throws(BrokerError) {
-        let connection = session.connection
-        if connection.sessionsByHost[host.id] == nil, connection.isClosable,
-            let most = host.limits.connectionsMax, host.connections >= most
-        {
-            throw BrokerError(
-                .notAllowed, "access to vhost '\(host.name)' refused: connection limit (\(most)) is reached")
-        }
+        try checkRoom(in: host, for: session.connection)
         leave(session)
         session.host = host
         session.isAdmitted = true
+        count(session.connection, in: host)
+    }
+
+    /// Throws 530 where too many connections are in a virtual host. The program's own is always let in.
+    private func checkRoom(in host: VirtualHost, for connection: Connection) throws(BrokerError) {
+        guard connection.sessionsByHost[host.id] == nil, connection.isClosable,
+            let most = host.limits.connectionsMax, host.connections >= most
+        else { return }
+        let whose = connection.user.map { " for user '\($0.definition.name)'" } ?? ""
+        throw BrokerError(
+            .notAllowed,
+            "access to vhost '\(host.name)' refused\(whose): connection limit (\(most)) is reached")
+    }
+
+    private func count(_ connection: Connection, in host: VirtualHost) {
         if connection.sessionsByHost[host.id] == nil { host.connections += 1 }
         connection.sessionsByHost[host.id, default: 0] += 1
     }
 
+    private func uncount(_ connection: Connection, in host: VirtualHost) {
+        guard let count = connection.sessionsByHost[host.id] else { return }
+        connection.sessionsByHost[host.id] = count > 1 ? count - 1 : nil
+        if count == 1 { host.connections -= 1 }
+    }
+
     /// A session is in its virtual host no more.
     func leave(_ session: Session) {
-        guard session.isAdmitted, let count = session.connection.sessionsByHost[session.host.id] else {
-            return
-        }
+        guard session.isAdmitted else { return }
         session.isAdmitted = false
-        session.connection.sessionsByHost[session.host.id] = count > 1 ? count - 1 : nil
-        if count == 1 { session.host.connections -= 1 }
+        uncount(session.connection, in: session.host)
+    }
+
+    // MARK: - Connections of one virtual host
+
+    /// Takes a connection that has no sessions into a virtual host, for good: there they begin, and it counts there as
+    /// long as it is open, as an AMQP connection does.
+    ///
+    /// - Throws: 404 where there is no such virtual host; 530 where the connection's user may not be there, or too
+    ///   many are.
+    public mutating func enter(_ name: VirtualHostName, with id: ConnectionID) throws(BrokerError) {
+        guard let connection = connectionsByID[id] else { return }
+        let host = try virtualHost(name)
+        if let user = connection.user { try Access(user, in: host).check(.enter(name)) }
+        try checkRoom(in: host, for: connection)
+        connection.home = host
+        count(connection, in: host)
+    }
+
+    /// A session of a connection that is at home somewhere begins there.
+    func beginAtHome(_ session: Session) {
+        guard let home = session.connection.home, !home.isDeleted else { return }
+        session.isAdmitted = true
+        count(session.connection, in: home)
+    }
+
+    /// A connection is gone.
+    func leaveHome(_ connection: Connection) {
+        guard let home = connection.home else { return }
+        uncount(connection, in: home)
     }
 }
 
@@ -263,8 +304,9 @@ extension Request {
         switch self {
         case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .administer,
             .closeConnection, .query,
-            .list(.users, _, _), .list(.permissions, _, _),
-            .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .settle, .touch, .endGet,
+            .list(.users, _, _), .list(.permissions, _, _), .list(.topicPermissions, _, _),
+            .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .list(.channels, _, _),
+            .settle, .touch, .endGet,
             .cancel,
             .setSessionPrefetch, .recover, .setLogLevel:
             false

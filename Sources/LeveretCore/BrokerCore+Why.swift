@@ -245,9 +245,12 @@ extension BrokerCore {
                 "\(name) does not read its connection: \(session.outgoingBytes) bytes wait for it",
                 consumer.facts + ["waiting_bytes": .int(Int64(session.outgoingBytes))])
         }
-        let most =
-            session.prefetch > 0 ? min(session.prefetch, limits.unackedCountMax) : limits.unackedCountMax
-        if session.heldCount >= most || session.heldBytes >= limits.unackedBytesMax {
+        let isFull =
+            session.prefetch > 0 && !consumer.source.autoAck
+            && session.heldCount - session.heldByGets >= session.prefetch
+        if isFull || session.heldCount >= limits.unackedCountMax
+            || session.heldBytes >= limits.unackedBytesMax
+        {
             let text =
                 "the session of \(name) holds \(counted(session.heldCount)) of \(session.heldBytes) bytes in all, "
                 + "as many as it may"

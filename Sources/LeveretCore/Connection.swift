@@ -8,19 +8,25 @@ final class Connection {
     let since: Instant
     /// Somebody outside closes it when it is told to; the program's own is not.
     let isClosable: Bool
+    let client: ClientDescription
     /// Who has logged in; `nil` is a client that may do everything.
     var user: UserState?
     /// In the order in which they were opened, which is that of their ids.
     private(set) var sessions: [Session] = []
     var exclusiveQueues: [MessageQueue] = []
-    /// In which virtual hosts its sessions are, and how many in each.
+    /// Where its sessions begin and itself counts; `nil` is `/`, where only those of its sessions count that are used.
+    var home: VirtualHost?
+    /// In which virtual hosts its sessions are, and how many in each; at home there is one more.
     var sessionsByHost: [VirtualHostID: Int] = [:]
 
-    init(id: ConnectionID, name: String, since: Instant, isClosable: Bool) {
+    init(
+        id: ConnectionID, name: String, since: Instant, isClosable: Bool, client: ClientDescription
+    ) {
         self.id = id
         self.name = name
         self.since = since
         self.isClosable = isClosable
+        self.client = client
     }
 
     /// A session is opened; its id is above all before.

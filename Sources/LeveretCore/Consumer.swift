@@ -41,6 +41,6 @@ final class Consumer {
 
     /// True while it may be handed one more message.
     var hasCredit: Bool {
-        (prefetch == 0 || unacked < prefetch) && session.hasCredit
+        (prefetch == 0 || unacked < prefetch) && session.hasCredit(for: self)
     }
 }

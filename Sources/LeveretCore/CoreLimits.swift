@@ -79,6 +79,8 @@ public struct CoreLimits: Sendable, Hashable {
     public var policiesMax = 1000
     /// Users.
     public var usersMax = 10_000
+    /// Topic permissions of a user; one more is refused with 506.
+    public var topicPermissionsMax = 1_000
     /// Queues that look at changed policies before the lock is let go.
     public var policySliceCount = 64
     /// Message numbers reserved at once, so that none is used again after a crash.

@@ -133,6 +133,12 @@ public struct ExchangeInfo: Sendable, Hashable {
 public struct ConsumerInfo: Sendable, Hashable {
     /// Its session's name.
     public var session: String
+    /// The session's connection.
+    public var connection: ConnectionID
+    /// The session's number on it; `nil` where the protocol has no channels.
+    public var channel: Int?
+    /// Whose it is; `nil` where nobody has logged in.
+    public var user: UserName?
     /// Its name in the session.
     public var tag: ConsumerTag
     /// Its queue.
@@ -154,11 +160,15 @@ public struct ConsumerInfo: Sendable, Hashable {
 
     /// A row of these parts.
     public init(
-        session: String, tag: ConsumerTag, queue: QueueName, prefetch: Int, unacked: Int, autoAck: Bool,
+        session: String, connection: ConnectionID, channel: Int? = nil, user: UserName? = nil,
+        tag: ConsumerTag, queue: QueueName, prefetch: Int, unacked: Int, autoAck: Bool,
         exclusive: Bool, priority: Int32 = 0, timeoutMilliseconds: Int64? = nil,
         active: Bool = true
     ) {
         self.session = session
+        self.connection = connection
+        self.channel = channel
+        self.user = user
         self.tag = tag
         self.queue = queue
         self.prefetch = prefetch
@@ -183,6 +193,12 @@ public struct ConnectionInfo: Sendable, Hashable {
     public var user: UserName?
     /// When it came.
     public var since: Instant
+    /// How it comes, and what it says of itself.
+    public var client: ClientDescription
+    /// Its sessions.
+    public var sessions: Int
+    /// Its publishes are refused, or wait for the end of an alarm.
+    public var isBlocked: Bool
     /// Its consumers.
     public var consumers: Int
     /// Messages it holds.
@@ -191,6 +207,7 @@ public struct ConnectionInfo: Sendable, Hashable {
     /// A row of these parts.
     public init(
         id: ConnectionID, name: String, user: UserName? = nil, virtualHost: VirtualHostName, since: Instant,
+        client: ClientDescription = ClientDescription(), sessions: Int = 1, isBlocked: Bool = false,
         consumers: Int, unacked: Int
     ) {
         self.id = id
@@ -198,6 +215,9 @@ public struct ConnectionInfo: Sendable, Hashable {
         self.user = user
         self.virtualHost = virtualHost
         self.since = since
+        self.client = client
+        self.sessions = sessions
+        self.isBlocked = isBlocked
         self.consumers = consumers
         self.unacked = unacked
     }

@@ -96,6 +96,8 @@ public struct RecoveredState: Sendable {
     public var users: [UserDefinition] = []
     /// Every permission.
     public var permissions: [UserPermission] = []
+    /// Every topic permission.
+    public var topicPermissions: [TopicPermission] = []
     /// Those that have seen ids which may still count.
     public var dedupScopes: [DedupScope] = []
     /// When the last of these ids ends.

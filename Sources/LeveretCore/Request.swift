@@ -235,6 +235,8 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
     case consumers
     /// Answered by `.connections`.
     case connections
+    /// Answered by `.sessions`.
+    case channels
     /// Answered by `.policies`.
     case policies
     /// Answered by `.virtualHosts`.
@@ -243,6 +245,8 @@ public enum Listing: String, Hashable, Sendable, CaseIterable {
     case users
     /// Answered by `.permissions`.
     case permissions
+    /// Answered by `.topicPermissions`.
+    case topicPermissions = "topic-permissions"
 }
 
 /// Everything a session may ask. The answer to each is an `Answer` with the request's ticket.

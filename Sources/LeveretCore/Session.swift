@@ -20,6 +20,8 @@ final class Session {
     /// What it may ask; `nil` is everything.
     @exclusivity(unchecked) var access: Access?
     var isClosed = false
+    /// What its door knew of it when that was last looked at.
+    var notes = SessionNotes()
     /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
     let stopsAtRefusal: Bool
     /// It has not drained yet that publishes are refused.
@@ -50,6 +52,8 @@ final class Session {
     @exclusivity(unchecked) private(set) var firstTag: UInt64 = 1
     @exclusivity(unchecked) private(set) var nextTag: UInt64 = 1
     @exclusivity(unchecked) private(set) var heldCount = 0
+    /// Of these, by GETs.
+    @exclusivity(unchecked) private(set) var heldByGets = 0
     @exclusivity(unchecked) private(set) var heldBytes = 0
     /// Deliveries below this tag are written down as held, or need not be.
     var markedBelow: UInt64 = 1
@@ -75,15 +79,16 @@ final class Session {
         self.limits = limits
     }
 
-    /// True while the session may be handed one more message. Where it may not, what frees it again will
-    /// have to look after all its consumers.
-    var hasCredit: Bool {
+    /// True while the session may be handed one more message for this consumer. Where it may not, what frees it again
+    /// will have to look after all its consumers. The prefetch is of consumers that ack.
+    func hasCredit(for consumer: Consumer) -> Bool {
         guard outgoingBytes < limits.outgoingBytesMax else {
             isStarved = true
             return false
         }
         let isFree =
-            (prefetch == 0 || heldCount < prefetch) && heldCount < limits.unackedCountMax
+            (prefetch == 0 || consumer.source.autoAck || heldCount - heldByGets < prefetch)
+            && heldCount < limits.unackedCountMax
             && heldBytes < limits.unackedBytesMax && !isClosed
         if !isFree { isCapped = true }
         return isFree
@@ -108,7 +113,10 @@ final class Session {
         heldBytes += delivery.entry.bulk
         delivery.consumer?.unacked += 1
         delivery.queue.unackedCount += 1
-        if delivery.consumer == nil { delivery.queue.heldByGets += 1 }
+        if delivery.consumer == nil {
+            delivery.queue.heldByGets += 1
+            heldByGets += 1
+        }
         held.append(delivery)
         return DeliveryTag(tag)
     }
@@ -136,7 +144,10 @@ final class Session {
         heldBytes -= delivery.entry.bulk
         delivery.consumer?.unacked -= 1
         delivery.queue.unackedCount -= 1
-        if delivery.consumer == nil { delivery.queue.heldByGets -= 1 }
+        if delivery.consumer == nil {
+            delivery.queue.heldByGets -= 1
+            heldByGets -= 1
+        }
         while !held.isEmpty, isGone(at: 0) {
             held.removeFirst()
             firstTag += 1

@@ -84,6 +84,8 @@ public enum Answer: Sendable {
     case consumers([ConsumerInfo])
     /// Rows of a listing.
     case connections([ConnectionInfo])
+    /// Rows of a listing.
+    case sessions([SessionInfo])
     /// Rows of a query.
     case table(QueryResult)
     /// Why messages stand still.
@@ -96,6 +98,8 @@ public enum Answer: Sendable {
     case users([UserInfo])
     /// Rows of a listing.
     case permissions([UserPermission])
+    /// Rows of a listing.
+    case topicPermissions([TopicPermission])
     /// Every user, with what stands for its password.
     case userDefinitions([UserDefinition])
     /// Where a message would go.

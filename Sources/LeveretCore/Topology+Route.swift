@@ -138,7 +138,7 @@ extension Topology {
     }
 
     /// The strings of `CC` and `BCC`, each key once.
-    private static func extraKeys(_ shared: SharedProperties) throws(BrokerError) -> [String] {
+    static func extraKeys(_ shared: SharedProperties) throws(BrokerError) -> [String] {
         let headers = shared.properties.headers
         guard !headers.isEmpty else { return [] }
         var keys: [String] = []

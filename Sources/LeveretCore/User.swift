@@ -116,6 +116,11 @@ public enum UserRequest: Hashable, Sendable {
     case permit(UserPermission)
     /// Takes a user's permission in a virtual host away; taking one that isn't there changes nothing.
     case forbid(UserName, in: VirtualHostName)
+    /// Sets or replaces which keys of a topic exchange a user may use. Bindings that are there stay.
+    case permitTopics(TopicPermission)
+    /// Leaves the keys of an exchange free to a user, or of every exchange of the virtual host; where nothing is set,
+    /// nothing is changed.
+    case freeTopics(UserName, in: VirtualHostName, exchange: ExchangeName?)
     /// Every user with what stands for its password; answered by `.userDefinitions`.
     case export
 }

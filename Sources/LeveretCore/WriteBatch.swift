@@ -25,12 +25,16 @@ public enum DefinitionChange: Hashable, Sendable {
     case deletePolicy(String, isOperator: Bool, in: VirtualHostID)
     /// A user was added, or is another now.
     case putUser(UserDefinition)
-    /// A user is gone, and all its permissions with it.
+    /// A user is gone, and all its permissions and topic permissions with it.
     case deleteUser(UserName)
     /// A permission was set.
     case putPermission(UserPermission)
     /// A permission is gone.
     case deletePermission(UserName, in: VirtualHostName)
+    /// A topic permission was set.
+    case putTopicPermission(TopicPermission)
+    /// A topic permission is gone.
+    case deleteTopicPermission(UserName, in: VirtualHostName, exchange: ExchangeName)
     /// The ids that a queue or exchange has seen no longer count.
     case forgetIDs(DedupScope)
     /// A binding between durable things was added.

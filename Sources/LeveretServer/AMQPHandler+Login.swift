@@ -8,18 +8,19 @@ import Logging
 import NIOCore
 
 extension AMQPHandler {
-    /// RabbitMQ's first user, and its password; from this machine only, unless it is a user of our own.
-    private static let guest = "guest"
-    /// For what the handler submits by itself.
-    static let silentTicket = Ticket(.max)
+    /// The password of RabbitMQ's first user, who may do everything until there is a user of that name.
+    private static let guestPassword = "guest"
+    private static let guestText = "guest may log in from this machine only"
 
     /// Sees to a login. What comes of it is there at once or later; then the turn goes on.
     func logIn(_ login: AMQPLogin, _ context: ChannelHandlerContext) {
+        if login.mechanism == .external { return logInByCertificate(login, context) }
         guard peer.mayShowPassword else {
             return refuseLate(login, "its password can be read on its way; connect with TLS", context)
         }
         let name = UserName(login.user)
-        if login.user == Self.guest, login.password == Self.guest, !peer.mustLogIn,
+        guard peer.mayBe(name) else { return refuseLate(login, Self.guestText, context) }
+        if name == .guest, login.password == Self.guestPassword, !peer.mustLogIn,
             broker.passwordHash(of: name) == nil
         {
             return session.loggedIn(as: login.user, out: &out)
@@ -30,8 +31,7 @@ extension AMQPHandler {
             guard context.channel.isActive, !isClosing else { return }
             switch verdict {
             case .right(let hash):
-                user = (name, hash)
-                session.loggedIn(as: login.user, out: &out)
+                loggedIn(as: name, hash)
                 turn(context)
             case .wrong: refuseLate(login, "no such user, or another password", context)
             case .busy:
@@ -41,6 +41,24 @@ extension AMQPHandler {
                 }
             }
         }
+    }
+
+    /// Its certificate says who the client is, and TLS has verified that; there only has to be such a user.
+    private func logInByCertificate(_ login: AMQPLogin, _ context: ChannelHandlerContext) {
+        var login = login
+        login.user = peer.certificateName ?? ""
+        let name = UserName(login.user)
+        guard peer.mayBe(name) else { return refuseLate(login, Self.guestText, context) }
+        guard let hash = broker.passwordHash(of: name) else {
+            return refuseLate(login, "no such user, whom the certificate is for", context)
+        }
+        loggedIn(as: name, hash)
+    }
+
+    private func loggedIn(as name: UserName, _ passwordHash: String) {
+        user = (name, passwordHash)
+        logger.debug("logged in", metadata: ["user": "\(name.shownInLog)", "peer": "\(peer.name)"])
+        session.loggedIn(as: name.rawValue, out: &out)
     }
 
     /// Late, so that guessing takes time.
@@ -66,34 +84,23 @@ extension AMQPHandler {
         let shown = session.clientName.map { "\($0) \(peer.name)" } ?? peer.name
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        let connection = broker.openConnection(name: shown) { reason in
+        let client = session.client(from: peer.name)
+        let connection = broker.openConnection(name: shown, client: client) { reason in
             loop.execute { bound.value.handler.end(bound.value.context, reason: reason) }
         }
         do throws(BrokerError) {
             if let user { try connection.logIn(as: user.name, passwordHash: user.passwordHash) }
-            try Self.enter(VirtualHostName(name), on: connection, session.user)
+            try connection.enter(VirtualHostName(name))
         } catch {
             connection.close()
-            return session.opened(name, error, out: &out)
+            // As RabbitMQ, whatever is against it is 530.
+            let text = error.code == .notFound ? "vhost \(name) not found" : error.text
+            return session.opened(name, BrokerError(.notAllowed, text), out: &out)
         }
-        (self.connection, host) = (connection, VirtualHostName(name))
+        self.connection = connection
         timer?.cancel()
         timer = nil
         startHeartbeats(context)
         session.opened(name, nil, out: &out)
-    }
-
-    /// Sees whether a virtual host can be entered. As RabbitMQ, whatever is against it is 530.
-    private static func enter(
-        _ host: VirtualHostName, on connection: BrokerConnection, _ user: String
-    ) throws(BrokerError) {
-        let door = connection.openSession {}
-        defer { door.close() }
-        var events: [SessionEvent] = []
-        door.submit([Submission(silentTicket, .enter(host))], events: &events)
-        for case .answer(_, .refused(let error)) in events {
-            let text = error.code == .notFound ? "vhost \(host) not found" : error.text
-            throw BrokerError(.notAllowed, text)
-        }
     }
 }

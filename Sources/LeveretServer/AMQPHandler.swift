@@ -31,8 +31,6 @@ final class AMQPHandler: ChannelDuplexHandler {
     var connection: BrokerConnection?
     /// Who has logged in; `nil` for one that may do everything.
     var user: (name: UserName, passwordHash: String)?
-    /// Where the client is at home, once that is open.
-    var host = VirtualHostName("/")
     private var doors: [UInt16: BrokerSession] = [:]
     /// Channels for which events wait.
     private var woken: [UInt16] = []
@@ -71,7 +69,8 @@ final class AMQPHandler: ChannelDuplexHandler {
         logger = parts.logger
         self.peer = peer
         writeBytesMax = min(512 << 10, limits.amqp.batchBytesMax)
-        session = AMQPSession(limits: limits.amqp, version: Broker.version)
+        session = AMQPSession(
+            limits: limits.amqp, version: Broker.version, knowsClient: peer.certificateName != nil)
     }
 
     // MARK: what NIO says
@@ -146,6 +145,7 @@ final class AMQPHandler: ChannelDuplexHandler {
             isStalled = false
             takeEvents(context)
             takeSteps(context)
+            session.takeNotes { doors[$0]?.note($1) }
             flush(context)
         } while isTurnWanted
         if session.isFinished { return close(context) }
@@ -262,17 +262,9 @@ final class AMQPHandler: ChannelDuplexHandler {
                 bound.value.handler.turn(bound.value.context)
             }
         }
-        // What it is told at once must not be lost.
-        var told: [SessionEvent] = []
-        doors[number]?.submit([Submission(Self.silentTicket, .enter(host))], events: &told)
-        for event in told {
-            guard case .answer(_, let answer) = event else {
-                events.append(event)
-                continue
-            }
-            // It may have been deleted, or be full, by now: nothing may be meant for another.
-            if case .refused(let error) = answer { session.end(for: error, out: &out) }
-        }
+        // The user may have as many as it may.
+        if let refusal = doors[number]?.refusal(of: .recover) { session.end(for: refusal, out: &out) }
+        doors[number]?.drain(into: &events)
         hear(number)
     }
 

@@ -71,6 +71,9 @@ extension LineHandler {
             [self] verdict in
             guard context.channel.isActive, !isClosing else { return }
             switch verdict {
+            case .right where !peer.mayBe(command.user):
+                noteWrongLogin(command.user)
+                refuseLate(.wrongLogin, at: answerTime, context)
             case .right(let hash):
                 // With its session, so that a limit on these counts.
                 _ = openDoor(context)

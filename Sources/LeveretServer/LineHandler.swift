@@ -277,7 +277,9 @@ final class LineHandler: ChannelDuplexHandler {
         let name = session.clientName.map { "\($0) \(peer.name)" } ?? peer.name
         let loop = context.eventLoop
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
-        let connection = broker.openConnection(name: name) { reason in
+        var client = ClientDescription(protocolName: "line", peer: peer.name)
+        client.name = session.clientName
+        let connection = broker.openConnection(name: name, client: client) { reason in
             loop.execute { bound.value.handler.kill(bound.value.context, reason: reason) }
         }
         self.connection = connection

@@ -18,18 +18,23 @@ public struct LoginRules: Hashable, Sendable {
 struct Peer: Sendable {
     /// Whom listings and the log name.
     private(set) var name: String
+    /// It is on this machine.
+    let isLocal: Bool
     /// It must log in before it may ask for anything.
     let mustLogIn: Bool
     /// By then it must have, where it must.
     let loginDeadline: NIODeadline
     /// Nobody on the way can read what it says, or nobody minds.
     private(set) var mayShowPassword: Bool
+    /// The common name in the certificate that it has shown inside TLS, where it has.
+    private(set) var certificateName: String?
 
     /// - Parameters:
     ///   - isLocal: It is on this machine.
     ///   - now: When it came.
     init(_ name: String, isLocal: Bool, _ rules: LoginRules, _ limits: ServerLimits, now: NIODeadline) {
         self.name = name
+        self.isLocal = isLocal
         mustLogIn = !isLocal || rules.areForLocalClients
         mayShowPassword = isLocal || rules.allowPlainPasswords
         loginDeadline = now + .seconds(Int64(limits.loginSeconds))
@@ -47,6 +52,17 @@ struct Peer: Sendable {
         peer.mayShowPassword = true
         return peer
     }
+
+    /// The same once TLS has verified its certificate, if it has shown one.
+    func withCertificate(for name: String?) -> Peer {
+        var peer = self
+        peer.certificateName = name
+        return peer
+    }
+
+    /// Whether it may log in as this user, with the right password: `guest`, whose password everybody knows in a new
+    /// RabbitMQ, may from this machine only (RabbitMQ: `loopback_users`).
+    func mayBe(_ user: UserName) -> Bool { isLocal || user != .guest }
 
     /// What everything but a login is refused with; `nil` where it need not log in.
     var loginRefusal: BrokerError? {
@@ -66,4 +82,9 @@ struct Peer: Sendable {
         guard let ip = address.ipAddress else { return false }
         return ip.hasPrefix("127.") || ip == "::1" || ip.hasPrefix("::ffff:127.")
     }
+}
+
+extension UserName {
+    /// RabbitMQ's first user.
+    static let guest: UserName = "guest"
 }

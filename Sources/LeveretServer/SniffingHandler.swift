@@ -89,7 +89,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private let parts: ServerParts
     private let layer: Layer
-    private let peer: Peer
+    private var peer: Peer
     private var isHandshaking: Bool
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
@@ -153,6 +153,7 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
             isHandshaking = false
             deadline?.cancel()
             deadline = nil
+            peer = peer.withCertificate(for: Self.certificateName(context))
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -179,6 +180,15 @@ final class SniffingHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelRead(wrapInboundOut(bytes))
         context.fireChannelReadComplete()
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    /// Whom the client's certificate is for. One that TLS has not verified would have ended the handshake.
+    private static func certificateName(_ context: ChannelHandlerContext) -> String? {
+        // Without TLS, or with bytes that can't be had, there is no certificate.
+        guard let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate(),
+            let bytes = try? certificate.toDERBytes()
+        else { return nil }
+        return CertificateSubject.commonName(of: bytes)
     }
 
     private func handshakeFailed(_ context: ChannelHandlerContext, _ why: String) {

@@ -3,7 +3,8 @@
 
 /// A connection to a server on this machine that speaks AMQP. It never sends on its own.
 package final class AMQPSocket: AMQPSpeaker {
-    private let socket: LineSocket
+    /// What carries the bytes, to be waited for together with others.
+    package let socket: LineSocket
     private var input: [UInt8] = []
     /// Bytes of a frame that a body is cut to.
     package var frameBytesMax = 131_072
@@ -43,6 +44,12 @@ package final class AMQPSocket: AMQPSpeaker {
             if !socket.isOpen { return input.isEmpty ? "closed" : "closed after \(input)" }
             try LineSocket.wait(for: [socket])
         }
+    }
+
+    /// Takes the next method or heartbeat, if it has come; sends and receives nothing.
+    package func takeNext() throws -> String? {
+        input += socket.takeBytes()
+        return try AMQPText.take(from: &input)
     }
 
     /// Sends what was said; nothing is waited for.

@@ -9,14 +9,15 @@ package protocol AMQPSpeaker: AnyObject {
 }
 
 extension AMQPSpeaker {
-    /// Says connection.start-ok.
+    /// Says connection.start-ok. `properties` are what the client says of itself beside its capabilities.
     package func startOk(
         user: String = "guest", password: String = "guest", mechanism: String = "PLAIN",
-        capabilities: [String] = ["authentication_failure_close"]
+        capabilities: [String] = ["authentication_failure_close"], properties: [(String, AMQPField)] = []
     ) {
         let response = mechanism == "PLAIN" ? AMQPItem.long("\0\(user)\0\(password)") : .long(password)
         call(
-            10, 11, .table([("capabilities", .nested(capabilities.map { ($0, .bool(true)) }))]),
+            10, 11,
+            .table([("capabilities", .nested(capabilities.map { ($0, .bool(true)) }))] + properties),
             .short(mechanism), response, .short("en_US"))
     }
 

@@ -24,11 +24,14 @@ package struct TestCertificates: ~Copyable {
         self.folder = folder
     }
 
-    /// A pair for this machine, of these names and addresses.
-    package func pair(_ name: String, for names: String = "DNS:localhost,IP:127.0.0.1") throws -> Pair {
+    /// A pair for this machine, of these names and addresses; its subject is the common name `name`, or this.
+    package func pair(
+        _ name: String, for names: String = "DNS:localhost,IP:127.0.0.1", subject: String? = nil
+    ) throws -> Pair {
+        let subject = subject ?? "/CN=\(name)"
         try run(
             """
-            openssl req -new \(Self.key) -nodes -keyout \(name).key -out \(name).csr -subj '/CN=\(name)'
+            openssl req -new \(Self.key) -nodes -keyout \(name).key -out \(name).csr -subj '\(subject)'
             echo 'subjectAltName=\(names)' > \(name).ext
             openssl x509 -req -days 2 -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile \(name).ext \
                 -out \(name).pem

@@ -37,7 +37,7 @@ import Testing
         "name":"amq.gen-1","type":"classic","vhost":"/"},{"arguments":{},"auto_delete":true,"durable":false,
         "name":"two words","type":"classic","vhost":"/"}],
         "rabbit_version":"3.13.7","rabbitmq_definition_format":"cluster","rabbitmq_version":"3.13.7",
-        "topic_permissions":[],"users":[{"hashing_algorithm":"rabbit_password_hashing_sha256","limits":{},"name":"guest","password_hash":
+        "topic_permissions":[{"user":"a","vhost":"/","exchange":"shop","write":"^new\\\\.","read":""}],"users":[{"hashing_algorithm":"rabbit_password_hashing_sha256","limits":{},"name":"guest","password_hash":
         "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR","tags":["administrator"]},{"name":"a","tags":
         "monitoring,x","limits":{"max-connections":3,"max-channels":-1}}],"vhosts":[{"name":"/"}]}
         """
@@ -49,6 +49,7 @@ import Testing
                     + "tags=administrator",
                 #"USER import a hash="" tags="monitoring,x""#, "USER limit a max-connections=3",
                 "PERMISSION set guest / .* .* .*",
+                #"PERMISSION set-topics a / shop "^new\\." """#,
                 "EXCHANGE shop topic alternate=unrouted",
                 "EXCHANGE archive headers durable=no auto-delete internal",
                 #"QUEUE orders x-queue-type="quorum" x-max-length=10 x-single-active-consumer=true "#

@@ -40,6 +40,7 @@ private struct SlowSource: Source {
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
     func users(each: (JSON) throws -> Void) throws {}
     func permissions(each: (JSON) throws -> Void) throws {}
+    func topicPermissions(each: (JSON) throws -> Void) throws {}
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws {
     }
 }

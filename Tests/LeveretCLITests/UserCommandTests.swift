@@ -197,17 +197,28 @@ private final class LockedServer {
         try await first.run(["user", "add", "app", "--tags", "a,b"], new: "pass")
         try await first.run(["user", "limit", "app", "--max-channels", "9"])
         try await first.run(["permission", "set", "app", "", "^x", ".*"])
+        #expect(
+            try await first.run(["permission", "set-topics", "app", "events", "^{username}", ""]).output
+                == "the keys of exchange 'events' in '/' that user 'app' may use are set\n")
+        let topics = #"{"user":"app","vhost":"/","exchange":"events","write":"^{username}","read":""}"#
+        #expect(
+            try await first.run(["permission", "list-topics", "-o", "json"]).output.contains("^{username}"))
         let file = try await first.run(["export"]).output
         let json = try #require(JSON(file.utf8))
         #expect(
             json["permissions"]?.compact
                 == #"[{"user":"app","vhost":"/","configure":"","write":"^x","read":".*"}]"#)
+        #expect(json["topic_permissions"]?.compact == "[\(topics)]")
         let second = try await LockedServer()
         #expect(
             try await second.run(["import", "-"], input: file).output
-                == "2 users, 1 user limit, 1 permission there\n")
+                == "2 users, 1 user limit, 1 permission, 1 topic permission there\n")
         #expect(try await second.run(["export"]).output == file)
         try await second.run(["publish", "", "x", "hello"], as: "app", password: "pass", status: 1)
+        #expect(
+            try await second.run(["permission", "clear-topics", "app"]).output
+                == "the keys of all exchanges in '/' are free to user 'app'\n")
+        #expect(try await second.run(["permission", "list-topics"]).output.hasPrefix("there are no topic"))
         // Who is no administrator gets all else.
         try await second.run(["user", "tags", "app", "management"])
         let partly = try await second.run(["export"], as: "app", password: "pass")

@@ -99,8 +99,10 @@ private let needs = [
         }
         let permission = UserPermission(
             "u", configure: pattern("configure"), write: pattern("write"), read: pattern("read"))
-        return Access(user(tags, try ActivePermission(permission)), in: "/")
+        return Access(user(tags, try ActivePermission(permission)), in: host)
     }
+
+    private let host = VirtualHost(id: .default, name: "/")
 
     private func user(_ tags: [String], _ permission: ActivePermission?) -> UserState {
         let user = UserState(UserDefinition("u", passwordHash: "", tags: tags))
@@ -136,6 +138,7 @@ private let needs = [
         (.list(.connections, match: nil), [.monitoring]),
         (.list(.users, match: nil), []),
         (.list(.permissions, match: nil), []),
+        (.list(.topicPermissions, match: nil), []),
         (.status(nil), [.management, .policymaker, .monitoring]),
         (.status("q"), [.monitoring]),
         (.why("q"), [.monitoring]),
@@ -173,7 +176,7 @@ private let needs = [
 
     @Test func `a virtual host without permissions is closed to all but administrators`() {
         for tag in UserTag.allCases {
-            let access = Access(user([tag.rawValue], nil), in: "/")
+            let access = Access(user([tag.rawValue], nil), in: host)
             let error = refusal(access, .list(.queues, match: nil))
             #expect((error == nil) == (tag == .administrator))
             if [.management, .monitoring, .policymaker].contains(tag) {
@@ -227,7 +230,7 @@ private let needs = [
 
     @Test func `what is remembered is bounded, and stays right`() throws {
         let permission = UserPermission("u", configure: "", write: "", read: "7$")
-        let access = Access(user([], try ActivePermission(permission)), in: "/")
+        let access = Access(user([], try ActivePermission(permission)), in: host)
         for number in 0..<5000 {
             let queue = QueueName("q\(number)")
             #expect(access.allows(.read, .queue(queue)) == (number % 10 == 7))

@@ -257,7 +257,7 @@ import Testing
             error
                 == BrokerError(
                     .preconditionFailed,
-                    "cannot declare queue 'more' in vhost 'shop': queue limit in vhost 'shop' (1) is reached")
+                    "cannot declare queue 'more': queue limit in vhost 'shop' (1) is reached")
         )
         declare("jobs", ["x-dead-letter-exchange": "gone"], broker, from: other)
         _ = publish("x", "jobs", broker, from: other)

@@ -8,7 +8,7 @@ extension CrashHarness {
     func setPolicy(_ socket: LineSocket, of queue: DrawnQueue) throws {
         guard !queue.policy.isEmpty else { return }
         let pattern = "^\(queue.name.split(separator: ".").joined(separator: "\\."))$"
-        try expectOK(socket, "POLICY \(queue.name) \(pattern)\(queue.policy)")
+        try socket.expectOK("POLICY \(queue.name) \(pattern)\(queue.policy)")
     }
 
     /// Looks at the file as a crash left it: which drawn queues there are, and how often their messages failed,
@@ -85,7 +85,7 @@ extension CrashHarness {
             let reply = try socket.ask("GET \(queue.name)")
             if reply.line != "NIL" { books.journal.fail("\(queue.name) is paused and gave \(reply)") }
             books.pauses.sent(queue.name)
-            try expectOK(socket, "RESUME \(queue.name)")
+            try socket.expectOK("RESUME \(queue.name)")
             books.pauses.answered(queue.name, isPaused: false)
         }
         let waiting = try peek(socket, "\(queue.name) n=1000 state=delayed")
@@ -94,17 +94,17 @@ extension CrashHarness {
         }
         var farOff = waiting.filter(\.isFarOff)
         while let first = try peek(socket, "\(queue.name) n=1 state=delayed").first, !first.isFarOff {}
-        var count = try ready(socket, queue.name, queue.options)
-        while queue.isShortLived, count > 0 { count = try ready(socket, queue.name, queue.options) }
+        var count = try socket.ready(queue.name, queue.options)
+        while queue.isShortLived, count > 0 { count = try socket.ready(queue.name, queue.options) }
         for row in try peek(socket, "\(queue.name) n=1000") { checkCounter(of: row, in: queue) }
-        var messages = try take(socket, queue.name, count: count)
+        var messages = try socket.take(queue.name, count: count)
         checkDueOrder(of: waiting.filter { !$0.isFarOff }.map(\.found), messages, in: queue)
         repeat {
             for row in farOff {
                 checkCounter(of: row, in: queue)
                 messages.append(Found(row.found.sequence, edition: row.found.edition, isFarOff: true))
                 books.journal.cancelSent(key(row.found, queue))
-                try expectOK(socket, "CANCEL \(queue.name) \(row.position)")
+                try socket.expectOK("CANCEL \(queue.name) \(row.position)")
                 books.journal.cancelAnswered(key(row.found, queue), isRefused: false)
             }
             farOff = try peek(socket, "\(queue.name) n=1000 state=delayed")
@@ -120,7 +120,7 @@ extension CrashHarness {
         let names = queue.group.queues
         let expected = names.reduce(0) { $0 + countAtCrash[$1, default: 0] } - messages.count
         for _ in 0..<20_000 {
-            if try ready(socket, names[1], "") >= expected { break }
+            if try socket.ready(names[1], "") >= expected { break }
         }
         return try take(socket, names[1], "")
     }

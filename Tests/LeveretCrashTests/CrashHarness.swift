@@ -105,14 +105,14 @@ struct CrashHarness {
     private mutating func declare(_ socket: LineSocket) throws {
         for group in Self.groups + (isDrawnAnew ? drawn.map(\.group) : []) {
             for queue in group.queues {
-                try expectOK(socket, "QUEUE \(queue) \(queue == group.source ? group.options : "")")
+                try socket.expectOK("QUEUE \(queue) \(queue == group.source ? group.options : "")")
             }
         }
         if isDrawnAnew { for queue in drawn { try setPolicy(socket, of: queue) } }
         isDrawnAnew = false
-        try expectOK(socket, "EXCHANGE copies fanout")
-        try expectOK(socket, "EXCHANGE \(DefinitionJournal.exchange) direct")
-        for queue in ["copy.a", "copy.b"] { try expectOK(socket, "BIND \(queue) copies") }
+        try socket.expectOK("EXCHANGE copies fanout")
+        try socket.expectOK("EXCHANGE \(DefinitionJournal.exchange) direct")
+        for queue in ["copy.a", "copy.b"] { try socket.expectOK("BIND \(queue) copies") }
     }
 
     private mutating func load(_ server: ServerProcess, answersMax: Int) throws {
@@ -167,7 +167,7 @@ struct CrashHarness {
         let socket = try LineSocket(port: server.port)
         try checkStart(socket)
         // Notices expire by themselves; the rest stands still.
-        while try ready(socket, Self.notices.source, Self.notices.options) > 0 {}
+        while try socket.ready(Self.notices.source, Self.notices.options) > 0 {}
         var contents: [(queue: String, messages: [Found])] = []
         for group in Self.groups {
             for queue in group.queues {
@@ -186,7 +186,7 @@ struct CrashHarness {
             content.messages.map { books.journal.key(content.queue, $0.sequence) }
         }
         for key in keys { books.journal.ackSent(key) }
-        if !keys.isEmpty { try expectOK(socket, "ACK 0 multiple") }
+        if !keys.isEmpty { try socket.expectOK("ACK 0 multiple") }
         for key in keys { books.journal.ackAnswered(key) }
         try checkDoubles(socket, contents, isHeld: false)
         if chance.next(below: 2) == 0 { try drawAnew(socket) }
@@ -196,8 +196,8 @@ struct CrashHarness {
     /// Drops the drawn queues, for others to come.
     private mutating func drawAnew(_ socket: LineSocket) throws {
         for queue in drawn {
-            if !queue.policy.isEmpty { try expectOK(socket, "DROP policy \(queue.name)") }
-            for name in queue.group.queues { try expectOK(socket, "DROP queue \(name)") }
+            if !queue.policy.isEmpty { try socket.expectOK("DROP policy \(queue.name)") }
+            for name in queue.group.queues { try socket.expectOK("DROP queue \(name)") }
             books.journal.remove(queue.group)
         }
         generation += 1
@@ -206,51 +206,17 @@ struct CrashHarness {
         isDrawnAnew = true
     }
 
-    /// Gets all messages of a queue, in its order.
-    func take(_ socket: LineSocket, _ queue: String, count: Int) throws -> [Found] {
-        for _ in 0...count { socket.say("GET \(queue)") }
-        var messages: [Found] = []
-        for _ in 0...count {
-            guard let reply = try socket.waitForNext() else {
-                throw SocketFailure(description: "the server closed the connection instead of answering GET")
-            }
-            if let message = reply.message ?? reply.sequence.map({ Found($0) }) {
-                messages.append(message)
-            } else if reply.line != "NIL" {
-                throw SocketFailure(description: "GET \(queue) was answered '\(reply)'")
-            }
-        }
-        return messages
-    }
-
     /// Gets all messages of a queue, as many as it says.
     mutating func take(
         _ socket: LineSocket, _ queue: String, _ options: String
     ) throws -> [Found] {
-        let count = try ready(socket, queue, options)
-        let messages = try take(socket, queue, count: count)
+        let count = try socket.ready(queue, options)
+        let messages = try socket.take(queue, count: count)
         // What a crash left past the delivery limit, or over the queue's length, dies as soon as it is read.
         let mayDie = options.contains("delivery-limit=") || options.contains("max-length=")
         if messages.count != count, !mayDie || messages.count > count {
             books.journal.fail("\(queue) says ready=\(count), gave \(messages.count)")
         }
         return messages
-    }
-
-    /// How many messages of a queue are ready, as declaring it again tells.
-    func ready(_ socket: LineSocket, _ queue: String, _ options: String) throws -> Int {
-        let reply = try socket.ask("QUEUE \(queue) \(options)")
-        guard let count = reply["ready"].flatMap({ Int($0) }) else {
-            throw SocketFailure(description: "QUEUE \(queue) was answered '\(reply)'")
-        }
-        return count
-    }
-
-    /// Asks for what may not be refused.
-    func expectOK(_ socket: LineSocket, _ request: String) throws {
-        let reply = try socket.ask(request)
-        guard reply.line.hasPrefix("OK") else {
-            throw SocketFailure(description: "'\(request)' was answered '\(reply)'")
-        }
     }
 }

@@ -465,7 +465,13 @@ extension FeatureTalk {
             S: OK
             C: USER import gone hash="" tags=administrator
             S: OK
-            C: PERMISSION set app / ^a "" ""
+            C: PERMISSION set app / ^a .* ""
+            S: OK
+            C: PERMISSION set-topics app / amq.topic ^{username} ""
+            S: OK
+            C: PERMISSION set-topics app / events "" ""
+            S: OK
+            C: PERMISSION clear-topics app / events
             S: OK
             C: USER limit app max-connections=1
             S: OK
@@ -482,6 +488,12 @@ extension FeatureTalk {
                 S: OK a ready=0 consumers=0
                 C: QUEUE b
                 S: ERR 403 ACCESS_REFUSED configure access to queue 'b' in vhost '/' refused for user 'app'
+                C: PUB amq.topic app.1 :x
+                S: OK 0
+                C: PUB amq.topic x :x
+                S: ERR 403 ACCESS_REFUSED write access to topic 'x' in exchange …
+                C: PUB events x :x
+                S: ERR 404 NOT_FOUND …
                 """),
     ]
 }

@@ -173,6 +173,11 @@ struct AMQPCase: Sendable, CustomTestStringConvertible {
             "x-queue-type quorum, not durable",
             "channel.close 406 PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/' 50 10"
         ) { $0.declareQueue("q", [("x-queue-type", .text("quorum"))]) },
+        AMQPCase(
+            "x-queue-type stream",
+            "connection.close 540 NOT_IMPLEMENTED - arg 'x-queue-type' for queue 'q' in vhost '/': streams are not "
+                + "implemented 50 10"
+        ) { $0.declareQueue("q", durable: true, [("x-queue-type", .text("stream"))]) },
         AMQPCase("an unknown x- argument is taken", "queue.declare-ok q 0 0") {
             $0.declareQueue("q", [("x-unheard-of", .int(1))])
         },

@@ -10,55 +10,6 @@ import Testing
 
 @testable import LeveretServer
 
-/// A server with the users `ops`, an administrator, and `app`, who may do everything with what begins with `app`.
-private struct LoginServer {
-    let broker: Broker
-    let server: Server
-    let port: UInt16
-    let log = InMemoryLogHandler()
-
-    static func with(
-        _ change: (inout ServerConfiguration) -> Void = { _ in }, isLocal: Bool = true,
-        _ body: (LoginServer) async throws -> Void
-    ) async throws {
-        var configuration = ServerConfiguration()
-        configuration.addresses = [ListenAddress(port: 0)]
-        configuration.login.areForLocalClients = true
-        configuration.limits.wrongLoginMilliseconds = 1
-        change(&configuration)
-        let server = try await LoginServer(configuration, isLocal: isLocal)
-        let result: Result<Void, any Error>
-        do { result = .success(try await body(server)) } catch { result = .failure(error) }
-        try await server.server.stop()
-        try await server.broker.shutdown()
-        try result.get()
-    }
-
-    private init(_ configuration: ServerConfiguration, isLocal: Bool) async throws {
-        broker = try Broker(.memory, configuration: .quiet)
-        let log = log
-        server = Server(
-            broker: broker, configuration: configuration, logger: Logger(label: "test") { _ in log },
-            passwordCost: .small, isLocal: { _ in isLocal }
-        ) { (nil, 0) }
-        for (name, tags) in [("ops", ["administrator"]), ("app", [])] {
-            let hash = try PasswordHash(of: Array("\(name)'s".utf8), cost: .small).text
-            try await broker.administer(
-                .add(UserDefinition(UserName(name), passwordHash: hash, tags: tags)))
-        }
-        let own = UserPermission("app", configure: "^app", write: "^(app|amq.default$)", read: "^app")
-        try await broker.administer(.permit(own))
-        port = UInt16(try await server.start()[0].port ?? 0)
-    }
-
-    /// A connection of this user.
-    func client(_ user: String) throws -> LineSocket {
-        let client = try LineSocket(port: port)
-        #expect(try client.ask("AUTH \(user) \(user)'s").line == "OK")
-        return client
-    }
-}
-
 @Suite struct LoginTests {
     private static let first = "ERR 403 ACCESS_REFUSED log in first: AUTH user password"
     private static let wrong = "ERR \(BrokerError.wrongLogin)"
@@ -226,22 +177,11 @@ private struct LoginServer {
             #expect(try first.ask("QUIT").line == "OK")
             #expect(try first.waitForNext() == nil)
             var said = ""
-            while said != "OK" { said = try server.retry() }
+            while said != "OK" { said = try LineSocket(port: server.port).ask("AUTH app app's").line }
         }
     }
 
     // MARK: - AMQP
-
-    /// An AMQP client that asks to work in a virtual host.
-    private static func amqp(_ port: UInt16, _ user: String, host: String = "/") throws -> AMQPSocket {
-        let client = try AMQPSocket(greeting: port)
-        try client.expect("connection.start")
-        client.startOk(user: user, password: "\(user)'s")
-        try client.expect("connection.tune")
-        client.tuneOk()
-        client.call(10, 40, .short(host), .short(""), .octet(0))
-        return client
-    }
 
     @Test func `AMQP clients log in as the same users, into virtual hosts that are theirs`() async throws {
         try await LoginServer.with { server in
@@ -251,7 +191,7 @@ private struct LoginServer {
             guest.startOk()
             try guest.expect("connection.close 403 ACCESS_REFUSED - Login was refused")
             #expect(try await server.broker.status().loginsRefused == 1)
-            let app = try Self.amqp(server.port, "app")
+            let app = try server.greet("app")
             try app.expect("connection.open-ok")
             app.call(20, 10, .short(""), on: 1)
             try app.expect("channel.open-ok")
@@ -260,12 +200,12 @@ private struct LoginServer {
                 "channel.close 403 ACCESS_REFUSED - configure access to queue 'other' in vhost '/' refused for user 'app'"
             )
             try await server.broker.createVirtualHost("shop")
-            let shop = try Self.amqp(server.port, "app", host: "shop")
+            let shop = try server.greet("app", host: "shop")
             try shop.expect(
                 "connection.close 530 NOT_ALLOWED - access to vhost 'shop' refused for user 'app'")
             let all = UserPermission("app", in: "shop", configure: ".*", write: ".*", read: ".*")
             try await server.broker.administer(.permit(all))
-            let again = try Self.amqp(server.port, "app", host: "shop")
+            let again = try server.greet("app", host: "shop")
             try again.expect("connection.open-ok")
             again.call(20, 10, .short(""), on: 1)
             try again.expect("channel.open-ok")
@@ -329,6 +269,29 @@ private struct LoginServer {
         }
     }
 
+    @Test func `a wrong password over AMQP is answered after a second, and logged with the address`()
+        async throws
+    {
+        try await LoginServer.with { server in
+            let client = try AMQPSocket(greeting: server.port)
+            try client.expect("connection.start")
+            client.startOk(user: "app", password: "ops's")
+            try client.expect("connection.close 403 ACCESS_REFUSED - Login was refused")
+            #expect(server.refusedLogins.map(\.user) == ["app"])
+            #expect(server.refusedLogins.allSatisfy { $0.peer.hasPrefix("127.0.0.1:") })
+        }
+        try await Self.withChannel { broker, channel in
+            let client = Script()
+            client.startOk(user: "app", password: "no")
+            try await channel.writeInbound(ByteBuffer(bytes: client.bytes))
+            while try await broker.status().loginsRefused == 0 { await Task.yield() }
+            await channel.testingEventLoop.advanceTime(by: .milliseconds(999))
+            #expect(try await !Self.said(channel).contains("ACCESS_REFUSED"))
+            await channel.testingEventLoop.advanceTime(by: .milliseconds(1))
+            #expect(try await Self.said(channel).contains("ACCESS_REFUSED - Login was refused"))
+        }
+    }
+
     @Test(arguments: ["", "PING\n", "AUTH app no\n"])
     func `who does not log in within half a minute is closed`(says: String) async throws {
         try await Self.withChannel { broker, channel in
@@ -356,9 +319,4 @@ private struct LoginServer {
         let path = try SocketAddress(unixDomainSocketPath: "/x")
         #expect(Peer.isLocal(nil) && Peer.isLocal(path))
     }
-}
-
-extension LoginServer {
-    /// What a new connection is told that logs in as `app`.
-    fileprivate func retry() throws -> String { try LineSocket(port: port).ask("AUTH app app's").line }
 }

@@ -124,7 +124,9 @@ final class ModelStore: SimulatedStore {
             hosts[host]?.policies.append(policy)
         case .deletePolicy(let name, let isOperator, let host):
             hosts[host]?.policies.removeAll { $0.name == name && $0.isOperator == isOperator }
-        case .putUser, .deleteUser, .putPermission, .deletePermission: break  // nobody has any here
+        case .putUser, .deleteUser, .putPermission, .deletePermission, .putTopicPermission,
+            .deleteTopicPermission:
+            break  // nobody has any here
         case .forgetIDs(let scope): ids = ids.filter { $0.key.scope != scope }
         case .pauseQueue(let id, let since): paused[id] = since
         case .putBinding(let binding, let host): hosts[host]?.bindings.append(binding)

@@ -107,7 +107,8 @@ extension ReferenceModel {
         case .messages(let found): "\(found.count) messages"
         case .refused(let error): "refused \(error.code.rawValue)"
         case .page, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons, .table, .virtualHosts, .users, .permissions, .userDefinitions:
+            .reasons, .table, .virtualHosts, .users, .permissions, .topicPermissions,
+            .sessions, .userDefinitions:
             "a listing"
         }
     }

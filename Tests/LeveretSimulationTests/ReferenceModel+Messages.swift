@@ -83,15 +83,17 @@ extension ReferenceModel {
 
     // MARK: - Out
 
-    func hasCredit(_ session: ModelSession) -> Bool {
+    private func hasCredit(_ session: ModelSession) -> Bool {
         let bytes = session.held.reduce(0) { $0 + $1.copy.message.size }
         return session.undrainedBytes < limits.outgoingBytesMax
-            && (session.prefetch == 0 || session.held.count < session.prefetch)
             && session.held.count < limits.unackedCountMax && bytes < limits.unackedBytesMax
     }
 
     func hasCredit(_ consumer: ModelConsumer) -> Bool {
-        (consumer.prefetch == 0 || consumer.unacked < consumer.prefetch) && hasCredit(consumer.session)
+        let session = consumer.session
+        let counted = session.held.count { $0.consumer != nil }
+        return (consumer.prefetch == 0 || consumer.unacked < consumer.prefetch) && hasCredit(session)
+            && (session.prefetch == 0 || consumer.autoAck || counted < session.prefetch)
     }
 
     /// True where the consumer may be handed a message of its queue.

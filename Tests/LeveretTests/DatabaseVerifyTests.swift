@@ -22,6 +22,7 @@ import Testing
                 .putPolicy(Policy("short", pattern: "^o", definition: ["x-max-length": 9]), in: .default),
                 .pauseQueue(1, since: 5), .putUser(UserDefinition("app", passwordHash: "x")),
                 .putPermission(UserPermission("app", configure: "", write: "", read: "")),
+                .putTopicPermission(TopicPermission("app", exchange: "events", write: "", read: "")),
             ]
             batch.reserveThrough = 100
             _ = try store.apply(batch)
@@ -94,6 +95,10 @@ import Testing
         ("INSERT INTO paused VALUES (9, 1)", .pauseOrphaned, ": 9"),
         ("DELETE FROM user", .permissionOrphaned, ": 'app' in '/'"),
         ("UPDATE permission SET vhost = 'gone'", .permissionOrphaned, ": 'app' in 'gone'"),
+        (
+            "UPDATE topic_permission SET user = 'b'", .topicPermissionOrphaned,
+            ": 'b' in '/' for exchange 'events'"
+        ),
         ("UPDATE message SET failed = -1 WHERE id = 1", .numbers, "message 1"),
         ("UPDATE message SET entered = 'noon' WHERE id = 1", .numbers, "message 1"),
         ("UPDATE meta SET value = 3 WHERE name = 'reserved_through'", .numbers, "message 6, above"),

@@ -198,6 +198,7 @@ struct HostileQueryTests {
         Hostile("SELECT count(*) FROM main.user", .accessRefused, "table 'user' is not to be read"),
         Hostile("SELECT (SELECT max(password_hash) FROM user) FROM queue", .accessRefused),
         Hostile("SELECT q.name FROM queue AS q JOIN permission AS p", .accessRefused, "'permission'"),
+        Hostile("SELECT * FROM topic_permission", .accessRefused, "'topic_permission'"),
         Hostile("PRAGMA writable_schema = 1", .accessRefused),
         Hostile("PRAGMA table_info(message)", .accessRefused),
         Hostile("BEGIN", .accessRefused),

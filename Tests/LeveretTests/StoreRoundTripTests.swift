@@ -56,6 +56,7 @@ import Testing
             "app", passwordHash: "$scrypt$", tags: ["a", "b"], limits: UserLimits(connectionsMax: 5))
         let other = UserDefinition("äpp", passwordHash: "", limits: UserLimits(sessionsMax: 0))
         let permission = UserPermission("app", configure: "^a", write: "", read: ".*")
+        let topics = TopicPermission("app", exchange: "t", write: "^{username}", read: "")
         var batch = WriteBatch()
         batch.definitions = [
             .putUser(UserDefinition("app", passwordHash: "old")), .putUser(app), .putUser(other),
@@ -63,18 +64,24 @@ import Testing
             .putPermission(permission),
             .putPermission(UserPermission("äpp", in: "/", configure: "", write: "", read: "x")),
             .deletePermission("äpp", in: "/"),
+            .putTopicPermission(TopicPermission("app", exchange: "t", write: "", read: "")),
+            .putTopicPermission(topics),
+            .putTopicPermission(TopicPermission("app", exchange: "u", write: "", read: "")),
+            .deleteTopicPermission("app", in: "/", exchange: "u"),
         ]
         let fixture = try StoreFixture()
         try fixture.use { _ = try $0.apply(batch) }
         let state = try fixture.reopened()
         #expect(state.users == [app, other] && state.permissions == [permission])
+        #expect(state.topicPermissions == [topics])
         let inspector = try DatabaseInspector(path: fixture.path)
         #expect(try inspector.users() == [app, other] && inspector.permissions() == [permission])
+        #expect(try inspector.topicPermissions() == [topics])
         inspector.close()
         batch.definitions = [.deleteUser("app")]
         try fixture.use { _ = try $0.apply(batch) }
         let after = try fixture.reopened()
-        #expect(after.users == [other] && after.permissions.isEmpty)
+        #expect(after.users == [other] && after.permissions.isEmpty && after.topicPermissions.isEmpty)
     }
 
     @Test func `deleted definitions stay away, and their ids are not given out again`() throws {

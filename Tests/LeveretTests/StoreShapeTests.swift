@@ -248,6 +248,7 @@ import Testing
         try migrate(fixture.path, with: Migrator(migrations: before, copiesBefore: false))
         let inspector = try DatabaseInspector(path: fixture.path)
         #expect(try inspector.users().isEmpty && inspector.permissions().isEmpty)
+        #expect(try inspector.topicPermissions().isEmpty)
         inspector.close()
         let user = UserDefinition("app", passwordHash: "x")
         try fixture.use { store in
@@ -256,6 +257,23 @@ import Testing
             _ = try store.apply(batch)
         }
         #expect(try fixture.reopened().users == [user])
+    }
+
+    @Test func `a file from before there were topic permissions keeps its users, and takes some`() throws {
+        let fixture = try StoreFixture()
+        let withTopics = try #require(Schema.migrations.firstIndex { $0.contains("topic_permission") })
+        let before = Array(Schema.migrations.prefix(withTopics))
+        try migrate(fixture.path, with: Migrator(migrations: before, copiesBefore: false))
+        try #expect(
+            SQLiteShell.run(fixture.path, "INSERT INTO user VALUES ('app', 'x', '', NULL, NULL)") == "")
+        let topics = TopicPermission("app", exchange: "t", write: "a", read: "b")
+        try fixture.use { store in
+            var batch = WriteBatch()
+            batch.definitions = [.putTopicPermission(topics)]
+            _ = try store.apply(batch)
+        }
+        let state = try fixture.reopened()
+        #expect(state.users.map(\.name) == ["app"] && state.topicPermissions == [topics])
     }
 
     @Test func `a file of the first version opens with all it holds`() throws {

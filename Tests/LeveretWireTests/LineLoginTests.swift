@@ -119,9 +119,12 @@ import Testing
             USER export
             PERMISSION set app / ^a=b .* ""
             PERMISSION clear app /
+            PERMISSION set-topics app / events ^a ""
+            PERMISSION clear-topics app / events
+            PERMISSION clear-topics app /
 
             """)
-        #expect(said.split(separator: "\n").count == 10, "\(said)")
+        #expect(said.split(separator: "\n").count == 13, "\(said)")
         let requests = talk.submissions.compactMap { submission -> UserRequest? in
             if case .administer(let request) = submission.request { request } else { nil }
         }
@@ -133,12 +136,17 @@ import Testing
                 .put(UserDefinition("app", passwordHash: "")), .export,
                 .permit(UserPermission("app", configure: "^a=b", write: ".*", read: "")),
                 .forbid("app", in: "/"),
+                .permitTopics(TopicPermission("app", exchange: "events", write: "^a", read: "")),
+                .freeTopics("app", in: "/", exchange: "events"),
+                .freeTopics("app", in: "/", exchange: nil),
             ])
         #expect(said.hasPrefix("ERR 502 SYNTAX_ERROR an argument is one too many"), "tags have commas")
     }
 
     @Test(arguments: [
-        "PERMISSION set app / a b", "PERMISSION clear app / a", "PERMISSION frob app /", "PERMISSION set app",
+        "PERMISSION set app / a b", "PERMISSION clear app / a",
+        "PERMISSION set-topics app / e w", "PERMISSION clear-topics app / e w", "PERMISSION frob app /",
+        "PERMISSION set app",
         "PERMISSION set app / a b c d", "PERMISSION set \(String(repeating: "n", count: 256)) / a b c",
     ])
     func `a permission with too much or too little is refused`(request: String) {
@@ -158,7 +166,7 @@ import Testing
     @Test func `rows of users show no hash, but for the export`() {
         var talk = Talk()
         talk.answersAtOnce = false
-        _ = talk.send("LIST users\nLIST permissions\nUSER export\n")
+        _ = talk.send("LIST users\nLIST permissions\nUSER export\nLIST topic-permissions\n")
         let tickets = talk.submissions.map(\.ticket)
         let limits = UserLimits(connectionsMax: 3)
         let said = talk.hear(
@@ -181,5 +189,10 @@ import Testing
             talk.hear(.answer(tickets[2], .userDefinitions([user])))
                 == #"ROW {"name":"a","hash":"h","tags":["x"],"max_connections":3,"max_channels":null}"#
                 + "\nOK 1\n")
+        _ = talk.run()
+        let topics = TopicPermission("a", exchange: "e", write: "w", read: "r")
+        #expect(
+            talk.hear(.answer(tickets[3], .page(.topicPermissions([topics]), next: nil)))
+                == #"ROW {"user":"a","vhost":"/","exchange":"e","write":"w","read":"r"}"# + "\nOK 1\n")
     }
 }

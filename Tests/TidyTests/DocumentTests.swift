@@ -32,11 +32,14 @@ import Testing
         #expect(String(shown) == code)
     }
 
-    @Test func `every test that the semantics and the table of arguments name is there`() throws {
+    @Test func `every test that the semantics, AMQP and the table of arguments name is there`() throws {
         let semantics = try #require(Repository.file("docs/semantics.md"))
         let queues = try #require(Repository.file("docs/queues.md"))
+        let amqp = try #require(Repository.file("docs/amqp.md"))
         let tests = Repository.swiftFiles(in: "Tests").map(\.text).joined()
-        let proofs = semantics.lines.drop { $0 != "## What proves it" } + queues.lines
+        let proofs =
+            semantics.lines.drop { $0 != "## What proves it" } + queues.lines
+            + amqp.lines.drop { $0 != "## What proves it" }.prefix { $0 != "## Limits" }
         let table = proofs.filter { $0.hasPrefix("| ") && !$0.contains("proved by") }
         for row in table {
             let proof = row.split(separator: "|").last ?? ""

@@ -80,21 +80,26 @@ public final class DatabaseInspector: Sendable {
 
     /// Every user in the file, by name, with what stands for its password.
     public func users() throws(BrokerError) -> [UserDefinition] {
-        try rows { (users) throws(StoreFailure) in try users.users() }
+        try rows(of: "user") { (users) throws(StoreFailure) in try users.users() }
     }
 
     /// Every permission in the file, by user and virtual host.
     public func permissions() throws(BrokerError) -> [UserPermission] {
-        try rows { (users) throws(StoreFailure) in try users.permissions() }
+        try rows(of: "permission") { (users) throws(StoreFailure) in try users.permissions() }
+    }
+
+    /// Every topic permission in the file, by user, virtual host and exchange.
+    public func topicPermissions() throws(BrokerError) -> [TopicPermission] {
+        try rows(of: "topic_permission") { (users) throws(StoreFailure) in try users.topicPermissions() }
     }
 
     /// What a file of an older version has none of.
     private func rows<Row>(
-        _ ask: (UserRows) throws(StoreFailure) -> [Row]
+        of table: StaticString, _ ask: (UserRows) throws(StoreFailure) -> [Row]
     ) throws(BrokerError) -> [Row] {
         try read { database throws(BrokerError) in
             try stored { () throws(StoreFailure) in
-                let isOld = try !DefinitionRows(database: database).hasTable("user")
+                let isOld = try !DefinitionRows(database: database).hasTable(table)
                 return isOld ? [] : try ask(UserRows(database: database))
             }
         }

@@ -58,6 +58,10 @@ struct DefinitionRows {
             case .putPermission(let permission): try UserRows(database: database).put(permission)
             case .deletePermission(let name, let vhost):
                 try UserRows(database: database).deletePermission(of: name, in: vhost)
+            case .putTopicPermission(let permission): try UserRows(database: database).put(permission)
+            case .deleteTopicPermission(let name, let vhost, let exchange):
+                try UserRows(database: database).deleteTopicPermission(
+                    of: name, in: vhost, exchange: exchange)
             case .forgetIDs(let scope): try IDRows(database: database).forget(scope)
             case .putBinding(let binding, let vhost): try put(binding, in: vhost)
             case .deleteBinding(let binding, let vhost): try delete(binding, in: vhost)

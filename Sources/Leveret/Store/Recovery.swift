@@ -58,6 +58,7 @@ struct Recovery {
         let users = UserRows(database: database)
         state.users = try users.users()
         state.permissions = try users.permissions()
+        state.topicPermissions = try users.topicPermissions()
         state.orphans = levels.keys.sorted()
         state.dedupScopes = try IDRows(database: database).scopes()
         state.idsEnd = Instant(

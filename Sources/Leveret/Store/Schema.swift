@@ -9,7 +9,7 @@ enum Schema {
 
     /// What leads from version n to version n + 1, from the empty file on.
     static let migrations = [
-        version1, version2, version3, version4, version5, version6, version7, version8,
+        version1, version2, version3, version4, version5, version6, version7, version8, version9,
     ]
 
     /// Where messages are kept in the spill file: the same tables as in the database.
@@ -311,6 +311,18 @@ enum Schema {
             write TEXT NOT NULL,
             read TEXT NOT NULL,
             PRIMARY KEY (user, vhost)
+        ) WITHOUT ROWID;
+        """
+
+    /// Which keys of topic exchanges users may use.
+    private static let version9 = """
+        CREATE TABLE topic_permission (
+            user TEXT NOT NULL,
+            vhost TEXT NOT NULL,
+            exchange TEXT NOT NULL,
+            write TEXT NOT NULL,
+            read TEXT NOT NULL,
+            PRIMARY KEY (user, vhost, exchange)
         ) WITHOUT ROWID;
         """
 

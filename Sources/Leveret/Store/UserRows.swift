@@ -1,4 +1,5 @@
-// Writes and reads the tables `user` and `permission`. Called by DefinitionRows inside a transaction, and by recovery.
+// Writes and reads the tables `user`, `permission` and `topic_permission`. Called by DefinitionRows inside a
+// transaction, and by recovery.
 // Nothing that users of the broker can ask for reads the first: what stands for passwords is in it.
 
 import LeveretCore
@@ -24,7 +25,10 @@ struct UserRows {
     }
 
     func delete(_ name: UserName) throws(StoreFailure) {
-        for sql in ["DELETE FROM permission WHERE user = ?1", "DELETE FROM user WHERE name = ?1"] {
+        for sql in [
+            "DELETE FROM topic_permission WHERE user = ?1", "DELETE FROM permission WHERE user = ?1",
+            "DELETE FROM user WHERE name = ?1",
+        ] {
             let statement = try database.prepared(sql)
             statement.bind(1, name.rawValue)
             try statement.run()
@@ -46,6 +50,28 @@ struct UserRows {
         let statement = try database.prepared("DELETE FROM permission WHERE user = ?1 AND vhost = ?2")
         statement.bind(1, name.rawValue)
         statement.bind(2, vhost.rawValue)
+        try statement.run()
+    }
+
+    func put(_ permission: TopicPermission) throws(StoreFailure) {
+        let statement = try database.prepared(
+            "INSERT OR REPLACE INTO topic_permission VALUES (?1, ?2, ?3, ?4, ?5)")
+        statement.bind(1, permission.user.rawValue)
+        statement.bind(2, permission.vhost.rawValue)
+        statement.bind(3, permission.exchange.rawValue)
+        statement.bind(4, permission.write)
+        statement.bind(5, permission.read)
+        try statement.run()
+    }
+
+    func deleteTopicPermission(
+        of name: UserName, in vhost: VirtualHostName, exchange: ExchangeName
+    ) throws(StoreFailure) {
+        let statement = try database.prepared(
+            "DELETE FROM topic_permission WHERE user = ?1 AND vhost = ?2 AND exchange = ?3")
+        statement.bind(1, name.rawValue)
+        statement.bind(2, vhost.rawValue)
+        statement.bind(3, exchange.rawValue)
         try statement.run()
     }
 
@@ -83,6 +109,22 @@ struct UserRows {
                 UserPermission(
                     UserName(statement.text(0)), in: VirtualHostName(statement.text(1)),
                     configure: statement.text(2), write: statement.text(3), read: statement.text(4)))
+        }
+        return permissions
+    }
+
+    /// Every topic permission, by user, virtual host and exchange.
+    func topicPermissions() throws(StoreFailure) -> [TopicPermission] {
+        let statement = try database.prepared(
+            "SELECT user, vhost, exchange, write, read FROM topic_permission ORDER BY user, vhost, exchange")
+        defer { statement.reset() }
+        var permissions: [TopicPermission] = []
+        while try statement.next() {
+            permissions.append(
+                TopicPermission(
+                    UserName(statement.text(0)), in: VirtualHostName(statement.text(1)),
+                    exchange: ExchangeName(statement.text(2)), write: statement.text(3),
+                    read: statement.text(4)))
         }
         return permissions
     }

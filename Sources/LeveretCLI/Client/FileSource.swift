@@ -111,6 +111,12 @@ struct FileSource: Source {
         }
     }
 
+    func topicPermissions(each: (JSON) throws -> Void) throws {
+        for permission in try read(inspector.topicPermissions) {
+            try each(try row(ListingRow.topicPermission(permission)))
+        }
+    }
+
     func consumers(match: String?, each: (JSON) throws -> Void) throws {}
 
     func peek(_ peek: PeekRequest, each: (JSON) throws -> Void) throws {

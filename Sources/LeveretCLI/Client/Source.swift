@@ -26,6 +26,8 @@ protocol Source {
     func users(each: (JSON) throws -> Void) throws
     /// All permissions.
     func permissions(each: (JSON) throws -> Void) throws
+    /// All topic permissions.
+    func topicPermissions(each: (JSON) throws -> Void) throws
     /// The consumers of the queues whose names match a glob; `nil` is all.
     func consumers(match: String?, each: (JSON) throws -> Void) throws
     /// The first messages of a queue from a position on, at most 1,000 at a time.
@@ -163,6 +165,10 @@ struct ServerSource: Source {
 
     func permissions(each: (JSON) throws -> Void) throws {
         try client.rows(LineRequest("LIST").word("permissions"), each: each)
+    }
+
+    func topicPermissions(each: (JSON) throws -> Void) throws {
+        try client.rows(LineRequest("LIST").word("topic-permissions"), each: each)
     }
 
     func consumers(match: String?, each: (JSON) throws -> Void) throws {

@@ -1,4 +1,5 @@
-// `leveret consumers`, `connections list` and `connections close`: who is at the server, and sending them away.
+// `leveret consumers`, `channels`, `connections list` and `connections close`: who is at the server, and sending
+// them away.
 
 import ArgumentParser
 
@@ -33,6 +34,29 @@ struct ConsumersCommand: ParsableCommand {
         // A queue that was named and isn't there is not the same as one without consumers.
         if isEmpty, let queue, !queue.contains("*"), !queue.contains("?") { _ = try source.queue(queue) }
         printer.finish(none: queue.map { "'\($0.printable)' has no consumer" } ?? "there are no consumers")
+    }
+}
+
+struct ChannelsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "channels",
+        abstract:
+            "List channels: whether they confirm, how much is not confirmed or acked yet, and how much may be.",
+        discussion: """
+            A client of the line protocol has one, without a number. 'held_up' says that requests wait for an answer, \
+            or publishes for the end of an alarm.
+
+            Examples:
+              leveret channels
+              leveret channels 'worker*'
+              leveret channels -o json --columns connection,channel,unconfirmed
+            """
+    )
+
+    @OptionGroup var listing: ListingOptions
+
+    func run() throws {
+        try listing.list("channels", one: "channel", Columns.channels, isOfServer: true)
     }
 }
 

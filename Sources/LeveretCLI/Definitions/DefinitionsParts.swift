@@ -6,6 +6,7 @@ struct DefinitionsParts {
     /// Its name.
     let vhost: String
     private(set) var permissions: [DefinitionEntry] = []
+    private(set) var topicPermissions: [DefinitionEntry] = []
     private(set) var exchanges: [DefinitionEntry] = []
     private(set) var queues: [DefinitionEntry] = []
     private(set) var bindings: [DefinitionEntry] = []
@@ -20,6 +21,7 @@ struct DefinitionsParts {
             entries.filter { ($0.vhost ?? all.here) == vhost }
         }
         permissions = own(all.permissions)
+        topicPermissions = own(all.topicPermissions)
         exchanges = own(all.exchanges)
         queues = own(all.queues)
         bindings = own(all.bindings)
@@ -57,6 +59,7 @@ struct DefinitionsParts {
 private struct DefinitionEntries {
     let users: [DefinitionEntry]
     let permissions: [DefinitionEntry]
+    let topicPermissions: [DefinitionEntry]
     let exchanges: [DefinitionEntry]
     let queues: [DefinitionEntry]
     let bindings: [DefinitionEntry]
@@ -70,8 +73,6 @@ private struct DefinitionEntries {
     /// What is left out, a sentence each.
     private(set) var notes: [String] = []
 
-    /// Lists that this version has nothing for, as sentences name their entries.
-    private static let foreign = [("topic_permissions", "topic permission")]
     private static let lists = [
         "exchanges", "queues", "bindings", "policies", "parameters", "users", "permissions",
     ]
@@ -88,6 +89,7 @@ private struct DefinitionEntries {
         named = try Self.entries("vhosts", in: file)
         users = try Self.entries("users", in: file)
         permissions = try Self.entries("permissions", in: file)
+        topicPermissions = try Self.entries("topic_permissions", in: file)
         exchanges = try Self.entries("exchanges", in: file)
         queues = try Self.entries("queues", in: file)
         bindings = try Self.entries("bindings", in: file)
@@ -98,9 +100,12 @@ private struct DefinitionEntries {
         }
         limits = parameters.filter { $0.component == VirtualHostSetting.component }
         for entry in named { _ = try entry.text("name") }
-        note(
-            file,
-            parameters.filter { !["operator_policy", VirtualHostSetting.component].contains($0.component) })
+        for parameter in parameters
+        where !["operator_policy", VirtualHostSetting.component].contains(parameter.component) {
+            notes.append(
+                "\(parameter.name) of '\((parameter.component ?? "?").printable)' is left out: this version has none"
+            )
+        }
     }
 
     private static func entries(_ list: String, in file: JSON) throws(Failure) -> [DefinitionEntry] {
@@ -118,6 +123,7 @@ private struct DefinitionEntries {
     /// All that is of a virtual host.
     var declared: [DefinitionEntry] {
         exchanges + queues + bindings + policies + operatorPolicies + limits + permissions
+            + topicPermissions
     }
 
     /// The names of all virtual hosts of the file.
@@ -126,18 +132,6 @@ private struct DefinitionEntries {
         return Set(names).sorted()
     }
 
-    private mutating func note(_ file: JSON, _ parameters: [DefinitionEntry]) {
-        for (list, noun) in Self.foreign {
-            if case .array(let values)? = file[list], !values.isEmpty {
-                notes.append("\(counted(values.count, noun)) left out: this version has none")
-            }
-        }
-        for parameter in parameters {
-            notes.append(
-                "\(parameter.name) of '\((parameter.component ?? "?").printable)' is left out: this version has none"
-            )
-        }
-    }
 }
 
 /// One entry of a definitions file.
@@ -170,6 +164,10 @@ struct DefinitionEntry {
         }
         if list == "permissions", let user = json["user"]?.text {
             return "permission of user '\(user.printable)'"
+        }
+        if list == "topic_permissions", let user = json["user"]?.text {
+            let exchange = json["exchange"]?.text ?? "?"
+            return "topic permission of user '\(user.printable)' for exchange '\(exchange.printable)'"
         }
         return json["name"]?.text.map { "\(noun) '\($0.printable)'" } ?? "\(noun) \(place) of the file"
     }

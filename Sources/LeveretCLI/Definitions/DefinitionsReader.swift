@@ -43,6 +43,7 @@ struct DefinitionsPlan {
         if !steps.isEmpty { try finishPart("/") }
         for part in read.parts {
             for entry in part.permissions { try addPermission(entry, in: part.vhost) }
+            for entry in part.topicPermissions { try addTopicPermission(entry, in: part.vhost) }
             for entry in part.exchanges { try addExchange(entry) }
             for entry in part.queues { try addQueue(entry) }
             for entry in part.bindings { try addBinding(entry) }
@@ -210,7 +211,8 @@ struct DefinitionsPlan {
 
 /// What definitions declare.
 enum DefinitionKind: CaseIterable {
-    case user, userLimit, vhost, permission, exchange, queue, binding, policy, operatorPolicy, limits
+    case user, userLimit, vhost, permission, topicPermission, exchange, queue, binding, policy,
+        operatorPolicy, limits
 
     /// `1 queue`, `2 policies`.
     func counted(_ count: Int) -> String {
@@ -219,6 +221,7 @@ enum DefinitionKind: CaseIterable {
             case .user: "user"
             case .userLimit: "user limit"
             case .permission: "permission"
+            case .topicPermission: "topic permission"
             case .vhost: "virtual host"
             case .limits: count == 1 ? "virtual host with limits" : "virtual hosts with limit"
             case .exchange: "exchange"

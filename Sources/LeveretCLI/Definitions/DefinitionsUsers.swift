@@ -14,8 +14,8 @@ extension DefinitionsPlan {
                 "\(entry.name) has no password, and can't log in until 'leveret user passwd' gives it one")
         } else if name == "guest" {
             notes.append(
-                "\(entry.name) comes with its password, which may be known to everybody: RabbitMQ takes it on its own "
-                    + "machine only, Leveret everywhere; change it, or delete the user")
+                "\(entry.name) comes with its password, which may be known to everybody: as by RabbitMQ it is "
+                    + "taken on the server's machine only; change it, or delete the user")
         }
         let tags = try entry.tags()
         let request = LineRequest("USER").word("import").argument(name).option("hash", hash)
@@ -61,6 +61,14 @@ extension DefinitionsPlan {
             .argument(try entry.text("write")).argument(try entry.text("read"))
         steps.append(Step(name: entry.name, kind: .permission, request: request))
     }
+
+    /// Adds which keys of an exchange a user may use.
+    mutating func addTopicPermission(_ entry: DefinitionEntry, in vhost: String) throws(Failure) {
+        let request = LineRequest("PERMISSION").word("set-topics").argument(try entry.text("user"))
+            .argument(vhost).argument(try entry.text("exchange"))
+            .argument(try entry.text("write")).argument(try entry.text("read"))
+        steps.append(Step(name: entry.name, kind: .topicPermission, request: request))
+    }
 }
 
 extension DefinitionEntry {
@@ -103,25 +111,22 @@ extension DefinitionsWriter {
         return users
     }
 
-    /// The entries of `permissions`.
-    static func permissions(of source: any Source) throws -> [JSON] {
-        var permissions: [JSON] = []
-        try source.permissions { permissions.append($0) }
-        return permissions
-    }
-
     /// Users and permissions, or of a virtual host only its permissions; none where only administrators may see them,
     /// which is said.
     static func people(
         of source: any Source, vhost: String?
-    ) throws -> (users: [JSON], permissions: [JSON]) {
+    ) throws -> (users: [JSON], permissions: [JSON], topicPermissions: [JSON]) {
         do {
-            let permissions = try permissions(of: source)
-            guard let vhost else { return (try users(of: source), permissions) }
-            return ([], permissions.filter { $0["vhost"]?.text == vhost })
+            var permissions: [JSON] = []
+            var topics: [JSON] = []
+            try source.permissions { permissions.append($0) }
+            try source.topicPermissions { topics.append($0) }
+            guard let vhost else { return (try users(of: source), permissions, topics) }
+            func isThere(_ row: JSON) -> Bool { row["vhost"]?.text == vhost }
+            return ([], permissions.filter(isThere), topics.filter(isThere))
         } catch let failure as Failure where failure.status == .refused {
             Terminal.complain("leveret: users and permissions are left out: \(failure.text)")
-            return ([], [])
+            return ([], [], [])
         }
     }
 }

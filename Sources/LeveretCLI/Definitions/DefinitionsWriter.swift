@@ -69,7 +69,7 @@ enum DefinitionsWriter {
             JSON.Field(name: "users", value: .array(people.users)),
             JSON.Field(name: "vhosts", value: .array(lists.vhosts)),
             JSON.Field(name: "permissions", value: .array(people.permissions)),
-            JSON.Field(name: "topic_permissions", value: .array([])),
+            JSON.Field(name: "topic_permissions", value: .array(people.topicPermissions)),
             JSON.Field(name: "parameters", value: .array(lists.parameters)),
             JSON.Field(name: "global_parameters", value: .array([])),
             JSON.Field(name: "policies", value: .array(lists.policies)),

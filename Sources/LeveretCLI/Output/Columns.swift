@@ -64,14 +64,16 @@ enum Columns {
     static let consumers: [Column] = [
         .shown("name"), .shown("session"), .shown("prefetch", .number), .shown("unacked", .number),
         .shown("auto_ack"), .shown("exclusive"), .shown("priority", .number), .shown("active"),
-        .shown("consumer_timeout", .number), .hidden("queue"),
+        .shown("consumer_timeout", .number), .hidden("queue"), .hidden("connection", .number),
+        .hidden("channel", .number), .hidden("user"),
     ]
 
     /// `consumers`.
     static let allConsumers: [Column] = [
         .shown("queue"), .shown("name"), .shown("session"), .shown("prefetch", .number),
         .shown("unacked", .number), .shown("auto_ack"), .hidden("exclusive"), .shown("priority", .number),
-        .shown("active"), .hidden("consumer_timeout", .number),
+        .shown("active"), .hidden("consumer_timeout", .number), .hidden("connection", .number),
+        .hidden("channel", .number), .hidden("user"),
     ]
 
     /// `bindings`.
@@ -83,7 +85,17 @@ enum Columns {
     /// `connections list`.
     static let connections: [Column] = [
         .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
-        .shown("unacked", .number), .shown("vhost"), .shown("user"),
+        .shown("unacked", .number), .shown("vhost"), .shown("user"), .shown("protocol"),
+        .shown("channels", .number), .shown("blocked"), .shown("product"), .shown("version"),
+        .hidden("client_name"), .hidden("peer"), .hidden("platform"),
+    ]
+
+    /// `channels`.
+    static let channels: [Column] = [
+        .shown("connection", .number), .shown("channel", .number), .shown("name"), .shown("user"),
+        .shown("vhost"), .shown("mode"), .shown("prefetch", .number), .shown("channel_prefetch", .number),
+        .shown("consumers", .number), .shown("unacked", .number), .shown("unconfirmed", .number),
+        .shown("uncommitted", .number), .shown("held_up"), .hidden("id", .number),
     ]
 
     /// `vhost list`.
@@ -118,6 +130,11 @@ enum Columns {
     /// `permission list`.
     static let permissions: [Column] = [
         .shown("user"), .shown("vhost"), .shown("configure"), .shown("write"), .shown("read"),
+    ]
+
+    /// `permission list-topics`.
+    static let topicPermissions: [Column] = [
+        .shown("user"), .shown("vhost"), .shown("exchange"), .shown("write"), .shown("read"),
     ]
 
     /// `why`.

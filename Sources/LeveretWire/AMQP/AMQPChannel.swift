@@ -61,6 +61,8 @@ struct AMQPChannel: Sendable {
     }
 
     let number: UInt16
+    /// Something has happened since its notes were taken.
+    var isChanged = false
     var content = AMQPContent.none
     var mode = Mode.plain
     var confirms = AMQPConfirms()
@@ -103,6 +105,22 @@ struct AMQPChannel: Sendable {
     /// What the open transaction weighs.
     var transactionBytes: Int {
         if case .transactional(let transaction) = mode { transaction.bytes } else { 0 }
+    }
+
+    /// What listings show of it.
+    var notes: SessionNotes {
+        var notes = SessionNotes(channel: Int(number))
+        switch mode {
+        case .plain: break
+        case .confirming: notes.mode = .confirm
+        case .transactional(let transaction):
+            notes.mode = .transaction
+            notes.uncommitted = transaction.requests.count
+        }
+        notes.prefetch = prefetch
+        notes.unconfirmed = confirms.unconfirmed
+        notes.isHeldUp = !deferred.isEmpty
+        return notes
     }
 
     var standing: Standing {
@@ -149,6 +167,8 @@ struct AMQPChannel: Sendable {
         _ context: AMQPContext, into submissions: inout [Submission], out: inout ByteBuffer
     ) throws(AMQPFailure) {
         while submissions.count < context.limits.batchCountMax, canGoOn(context) {
+            // What is not submitted yet comes before the answer to a method behind it.
+            if !submissions.isEmpty, case .method(let id, _)? = deferred.first, !id.isBatched { return }
             let input = deferred.removeFirst()
             deferredBytes -= input.bytes
             try run(input, context, into: &submissions, out: &out)

@@ -12,6 +12,9 @@ struct AMQPConfirms: Sendable {
     /// Behind one that is not known to be safe: told on their own, so no ack of several may cover them.
     private var toldEarly: Set<UInt64> = []
 
+    /// Publishes that are not known to be safe, or refused.
+    var unconfirmed: Int { Int(clamping: published - safeThrough) - toldEarly.count }
+
     /// The number of the next publish.
     mutating func take() -> UInt64 {
         published += 1

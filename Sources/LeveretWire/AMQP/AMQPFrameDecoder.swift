@@ -50,8 +50,18 @@ struct AMQPFrameDecoder {
     mutating func protocolHeader() -> [UInt8]? { buffer.readBytes(length: Self.protocolHeaderBytes) }
 
     /// True where the next frame is there as a whole and belongs to this channel.
-    func nextIs(on channel: UInt16) -> Bool {
+    private func nextIs(on channel: UInt16) -> Bool {
         buffer.getInteger(at: buffer.readerIndex + 1, as: UInt16.self) == channel
+    }
+
+    /// True where the next frame is of this channel and may join requests that are not submitted yet. A method that is
+    /// answered may not: what they bring, such as a return, comes before its answer.
+    func nextJoins(on channel: UInt16) -> Bool {
+        guard nextIs(on: channel) else { return false }
+        guard buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) == AMQPFrame.Kind.method.rawValue,
+            let name: UInt32 = buffer.getInteger(at: buffer.readerIndex + Self.headBytes)
+        else { return true }
+        return AMQPMethodID(rawValue: name)?.isBatched ?? false
     }
 
     /// The next frame, or `nil` until more bytes come.

@@ -66,6 +66,14 @@ enum AMQPMethodID: UInt32, Sendable {
     case txRollback = 0x005A_001E
     case txRollbackOk = 0x005A_001F
 
+    /// Nothing answers it in its turn, so it is submitted together with what came before.
+    var isBatched: Bool {
+        switch self {
+        case .basicPublish, .basicAck, .basicNack, .basicReject: true
+        default: false
+        }
+    }
+
     /// Who sends it: methods of this class belong to channel 0.
     var isOfConnection: Bool { rawValue >> 16 == 10 }
 }

@@ -15,7 +15,7 @@ extension AMQPSession {
             if !submissions.isEmpty,
                 submissions.last?.ticket == AMQPTicket.asked || submissions.count >= limits.batchCountMax
                     || bytes >= limits.batchBytesMax
-                    || !decoder.nextIs(on: current)
+                    || !decoder.nextJoins(on: current)
             {
                 return .submit(current)
             }
@@ -140,6 +140,7 @@ extension AMQPSession {
             )
         }
         channels.insert(AMQPChannel(number: number))
+        if let place = channels.place(of: number) { noteChange(at: place) }
         pending.append(.openChannel(number))
         AMQPWriter.method(.channelOpenOk, on: number, to: &out) { $0.writeInteger(UInt32(0)) }
     }

@@ -6,18 +6,26 @@ public import NIOCore
 
 /// Who wants to log in.
 public struct AMQPLogin: Sendable, Equatable {
-    /// The login name.
+    /// How a client shows who it is (RabbitMQ: "Access Control", authentication mechanisms).
+    public enum Mechanism: String, Sendable {
+        /// A name and a password in a table.
+        case amqplain = "AMQPLAIN"
+        /// A name and a password (RFC 4616).
+        case plain = "PLAIN"
+        /// A certificate, which was shown before (RFC 4422, appendix A).
+        case external = "EXTERNAL"
+    }
+
+    /// The login name; empty where a certificate says it.
     public var user: String
-    /// The password as it was given.
+    /// The password as it was given; empty where there is none.
     public var password: String
-    /// The mechanism: PLAIN or AMQPLAIN.
-    public var mechanism: String
+    /// The mechanism.
+    public var mechanism: Mechanism
 }
 
 extension AMQPSession {
     private static let header: [UInt8] = Array("AMQP".utf8) + [0, 0, 9, 1]
-    /// Of these the first is what most clients choose that know both.
-    private static let mechanisms = "AMQPLAIN PLAIN"
     /// Clients branch on these: they are RabbitMQ's name and a version whose behaviour this is.
     private static let product = "RabbitMQ"
     private static let productVersion = "3.13.0"
@@ -26,6 +34,13 @@ extension AMQPSession {
         "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
         "direct_reply_to",
     ]
+
+    /// Of these the first is what most clients choose that know more than one.
+    private var mechanisms: [AMQPLogin.Mechanism] {
+        knowsClient ? [.amqplain, .plain, .external] : [.amqplain, .plain]
+    }
+
+    private var mechanismNames: String { mechanisms.map(\.rawValue).joined(separator: " ") }
 
     mutating func greeted(_ header: [UInt8], out: inout ByteBuffer) {
         guard header == Self.header else {
@@ -44,7 +59,7 @@ extension AMQPSession {
         AMQPWriter.method(.connectionStart, on: 0, to: &out) { out in
             out.writeBytes([0, 9])
             out.writeBytes(FieldTableCodec.encode(properties))
-            out.write(longString: Self.mechanisms)
+            out.write(longString: mechanismNames)
             out.write(longString: "en_US")
         }
     }
@@ -91,16 +106,19 @@ extension AMQPSession {
     private mutating func started(_ startOk: AMQPStartOk) throws(AMQPFailure) {
         clientProperties = startOk.properties
         context.hearsOfCancels = hasCapability("consumer_cancel_notify")
-        let login: AMQPLogin?
-        switch startOk.mechanism {
-        case "PLAIN": login = Self.plain(startOk.response)
-        case "AMQPLAIN": login = Self.amqplain(startOk.response)
-        default:
+        guard let mechanism = AMQPLogin.Mechanism(rawValue: startOk.mechanism), mechanisms.contains(mechanism)
+        else {
             throw AMQPFailure(
                 .commandInvalid,
-                "unknown authentication mechanism '\(startOk.mechanism)'; use one of \(Self.mechanisms)",
+                "unknown authentication mechanism '\(startOk.mechanism)'; use one of \(mechanismNames)",
                 .connectionStartOk)
         }
+        let login =
+            switch mechanism {
+            case .plain: Self.plain(startOk.response)
+            case .amqplain: Self.amqplain(startOk.response)
+            case .external: AMQPLogin(user: "", password: "", mechanism: .external)
+            }
         guard let login else {
             throw AMQPFailure(
                 .syntaxError, "the response is none of mechanism \(startOk.mechanism)", .connectionStartOk)
@@ -115,7 +133,7 @@ extension AMQPSession {
         guard parts.count == 3, let user = String(validating: parts[1], as: UTF8.self),
             let password = String(validating: parts[2], as: UTF8.self)
         else { return nil }
-        return AMQPLogin(user: user, password: password, mechanism: "PLAIN")
+        return AMQPLogin(user: user, password: password, mechanism: .plain)
     }
 
     /// RabbitMQ: the inside of a field table with LOGIN and PASSWORD.
@@ -125,7 +143,7 @@ extension AMQPSession {
         guard let table = try? FieldTableCodec.decode(Array(size.readableBytesView) + response),
             case .string(let user)? = table["LOGIN"], case .string(let password)? = table["PASSWORD"]
         else { return nil }
-        return AMQPLogin(user: user, password: password, mechanism: "AMQPLAIN")
+        return AMQPLogin(user: user, password: password, mechanism: .amqplain)
     }
 
     /// The client may log in, under this name.
@@ -146,7 +164,7 @@ extension AMQPSession {
         guard case .loggingIn = state else { return }
         let failure = AMQPFailure(
             .accessRefused,
-            "Login was refused using authentication mechanism \(login.mechanism). "
+            "Login was refused using authentication mechanism \(login.mechanism.rawValue). "
                 + "For details see the broker logfile.")
         guard hasCapability("authentication_failure_close") else {
             violation = failure.text

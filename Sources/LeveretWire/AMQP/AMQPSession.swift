@@ -50,7 +50,12 @@ public struct AMQPSession: Sendable {
         case closed
     }
 
+    /// Of a text that the client says of itself, so much is kept.
+    private static let clientCharactersMax = 200
+
     let version: String
+    /// The client has shown before who it is: EXTERNAL is among the mechanisms.
+    let knowsClient: Bool
     var state = State.greeting
     var context: AMQPContext
     var writer: AMQPWriter
@@ -63,6 +68,8 @@ public struct AMQPSession: Sendable {
     var followUps = CircularBuffer<(channel: UInt16, submission: Submission)>(initialCapacity: 0)
     /// Channels that may go on with what waited.
     var ready = CircularBuffer<UInt16>(initialCapacity: 0)
+    /// Channels on which something has happened since their notes were taken.
+    private var changed: [UInt16] = []
     /// What waits in channels, in bytes.
     var heldBytes = 0
     var channelsMax: UInt16
@@ -79,8 +86,12 @@ public struct AMQPSession: Sendable {
     public internal(set) var violation: String?
 
     /// A session at the beginning of a connection; `version` is Leveret's.
-    public init(limits: AMQPLimits = AMQPLimits(), version: String) {
+    ///
+    /// - Parameter knowsClient: a certificate of the client, which was verified, says who it is: it may log in by
+    ///   EXTERNAL.
+    public init(limits: AMQPLimits = AMQPLimits(), version: String, knowsClient: Bool = false) {
         self.version = version
+        self.knowsClient = knowsClient
         context = AMQPContext(limits: limits)
         writer = AMQPWriter(frameBytesMax: limits.frameBytesMax)
         decoder = AMQPFrameDecoder(
@@ -91,9 +102,33 @@ public struct AMQPSession: Sendable {
     /// The login name, once the client is logged in.
     public var user: String { context.user }
     /// The name that the client gave its connection, if it gave one.
-    public var clientName: String? {
-        if case .string(let name)? = clientProperties["connection_name"] { name } else { nil }
+    public var clientName: String? { clientText("connection_name") }
+
+    /// What listings show of the client, who comes from `peer`.
+    public func client(from peer: String) -> ClientDescription {
+        var client = ClientDescription(protocolName: "AMQP 0-9-1", peer: peer)
+        client.name = clientName
+        client.product = clientText("product")
+        client.version = clientText("version")
+        client.platform = clientText("platform")
+        return client
     }
+
+    private func clientText(_ name: String) -> String? {
+        guard case .string(let text)? = clientProperties[name] else { return nil }
+        return String(text.prefix(Self.clientCharactersMax))
+    }
+
+    /// Tells what listings show of the channels on which something has happened since this was last asked.
+    public mutating func takeNotes(_ tell: (_ channel: UInt16, SessionNotes) -> Void) {
+        for number in changed {
+            guard let place = channels.place(of: number) else { continue }
+            channels[place].isChanged = false
+            tell(number, channels[place].notes)
+        }
+        changed.removeAll(keepingCapacity: true)
+    }
+
     /// The talk is over: close once everything written has left.
     public var isFinished: Bool { if case .closed = state { true } else { false } }
     /// The server has closed the connection and waits for the client's word, for a while.
@@ -190,6 +225,7 @@ public struct AMQPSession: Sendable {
             Void
     ) {
         guard let place = channels.place(of: number) else { return }
+        noteChange(at: place)
         let before = (held: channels[place].deferredBytes, open: channels[place].transactionBytes)
         do throws(AMQPFailure) {
             try body(&channels[place], context, &writer, &out)
@@ -201,6 +237,13 @@ public struct AMQPSession: Sendable {
             transactionBytes += channels[place].transactionBytes - before.open
             fail(error, on: number, out: &out)
         }
+    }
+
+    /// Something has happened on a channel.
+    mutating func noteChange(at place: Int) {
+        guard !channels[place].isChanged else { return }
+        channels[place].isChanged = true
+        changed.append(channels[place].number)
     }
 
     /// Closes a channel, or the connection, as the failure has it.

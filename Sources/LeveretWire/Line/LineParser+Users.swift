@@ -113,14 +113,21 @@ extension LineArguments {
                     user, in: vhost, configure: try name(3, "pattern for configure"),
                     write: try name(4, "pattern for write"), read: try name(5, "pattern for read")))
         case ("clear", 3): return .forbid(user, in: vhost)
+        case ("set-topics", 6):
+            return .permitTopics(
+                TopicPermission(
+                    user, in: vhost, exchange: ExchangeName(try name(3, "exchange's name")),
+                    write: try name(4, "pattern for write"), read: try name(5, "pattern for read")))
+        case ("clear-topics", 3): return .freeTopics(user, in: vhost, exchange: nil)
+        case ("clear-topics", 4):
+            return .freeTopics(user, in: vhost, exchange: ExchangeName(try name(3, "exchange's name")))
         default:
+            let known = ["set", "clear", "set-topics", "clear-topics"]
             let what =
-                ["set", "clear"].contains(word)
-                ? "\(positional.count) arguments" : "not '\(positional[0].shown)'"
-            throw BrokerError(
-                .syntaxError,
-                "PERMISSION takes set with six arguments or clear with three, \(what); the syntax is: "
-                    + verb.syntax)
+                known.contains(word)
+                ? "\(word) does not take \(positional.count - 1) arguments"
+                : "PERMISSION knows \(known.joined(separator: ", ")), not '\(positional[0].shown)'"
+            throw BrokerError(.syntaxError, "\(what); the syntax is: \(verb.syntax)")
         }
     }
 

@@ -96,6 +96,9 @@ enum LineRows {
     static func consumer(_ row: ConsumerInfo, to json: inout JSONRow) {
         json.field("name", row.tag.rawValue)
         json.field("session", row.session)
+        json.field("connection", row.connection.rawValue)
+        json.field("channel", limit: row.channel)
+        json.field("user", text: row.user?.rawValue)
         json.field("queue", row.queue.rawValue)
         json.field("prefetch", row.prefetch)
         json.field("unacked", row.unacked)
@@ -119,6 +122,32 @@ enum LineRows {
         json.field("unacked", row.unacked)
         json.field("vhost", row.virtualHost.rawValue)
         json.field("user", text: row.user?.rawValue)
+        json.field("protocol", text: row.client.protocolName)
+        json.field("peer", text: row.client.peer)
+        json.field("channels", row.sessions)
+        json.field("blocked", row.isBlocked)
+        json.field("client_name", text: row.client.name)
+        json.field("product", text: row.client.product)
+        json.field("version", text: row.client.version)
+        json.field("platform", text: row.client.platform)
+        json.end()
+    }
+
+    static func session(_ row: SessionInfo, to json: inout JSONRow) {
+        json.field("id", row.id.rawValue)
+        json.field("connection", row.connection.rawValue)
+        json.field("channel", limit: row.notes.channel)
+        json.field("name", row.name)
+        json.field("user", text: row.user?.rawValue)
+        json.field("vhost", row.virtualHost.rawValue)
+        json.field("mode", text: row.notes.mode?.rawValue)
+        json.field("prefetch", row.notes.prefetch)
+        json.field("channel_prefetch", row.prefetch)
+        json.field("consumers", row.consumers)
+        json.field("unacked", row.unacked)
+        json.field("unconfirmed", row.notes.unconfirmed)
+        json.field("uncommitted", row.notes.uncommitted)
+        json.field("held_up", row.notes.isHeldUp)
         json.end()
     }
 
@@ -160,6 +189,15 @@ enum LineRows {
         json.field("user", row.user.rawValue)
         json.field("vhost", row.vhost.rawValue)
         json.field("configure", row.configure)
+        json.field("write", row.write)
+        json.field("read", row.read)
+        json.end()
+    }
+
+    static func topicPermission(_ row: TopicPermission, to json: inout JSONRow) {
+        json.field("user", row.user.rawValue)
+        json.field("vhost", row.vhost.rawValue)
+        json.field("exchange", row.exchange.rawValue)
         json.field("write", row.write)
         json.field("read", row.read)
         json.end()

@@ -131,7 +131,8 @@ extension LineSession {
             }
             LineWriter.error(error, prefix: prefix, to: &out)
         case .messages, .queues, .exchanges, .bindings, .consumers, .connections, .routes, .status, .policies,
-            .reasons, .table, .virtualHosts, .users, .permissions, .userDefinitions:
+            .reasons, .table, .virtualHosts, .users, .permissions, .topicPermissions,
+            .sessions, .userDefinitions:
             let count = Self.rows(answer, form, prefix: prefix, out: &out)
             LineWriter.count(count, prefix: prefix, to: &out)
         }
@@ -162,10 +163,12 @@ extension LineSession {
         case .bindings(let rows): return list(rows) { LineRows.binding($0, to: &$1) }
         case .consumers(let rows): return list(rows) { LineRows.consumer($0, to: &$1) }
         case .connections(let rows): return list(rows) { LineRows.connection($0, to: &$1) }
+        case .sessions(let rows): return list(rows) { LineRows.session($0, to: &$1) }
         case .policies(let rows): return list(rows) { LineRows.policy($0, to: &$1) }
         case .virtualHosts(let rows): return list(rows) { LineRows.virtualHost($0, to: &$1) }
         case .users(let rows): return list(rows) { LineRows.user($0, to: &$1) }
         case .permissions(let rows): return list(rows) { LineRows.permission($0, to: &$1) }
+        case .topicPermissions(let rows): return list(rows) { LineRows.topicPermission($0, to: &$1) }
         case .userDefinitions(let rows): return list(rows) { LineRows.userDefinition($0, to: &$1) }
         case .reasons(let rows): return list(rows) { LineRows.reason($0, to: &$1) }
         case .table(let table):

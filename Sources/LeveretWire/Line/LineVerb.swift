@@ -59,7 +59,9 @@ enum LineVerb: String, CaseIterable, Sendable {
             "USER add name password|{N} [tags=a,b] | passwd name password|{N} | tags name a,b | "
                 + "limit name [max-connections=n] [max-channels=n] | delete name | "
                 + "import name hash=text [tags=a,b] | export"
-        case .permission: "PERMISSION set user vhost configure write read | clear user vhost"
+        case .permission:
+            "PERMISSION set user vhost configure write read | clear user vhost | "
+                + "set-topics user vhost exchange write read | clear-topics user vhost [exchange]"
         case .policy:
             "POLICY name pattern [apply-to=all|queues|exchanges|classic_queues|quorum_queues] [priority=n] "
                 + "[operator] [alternate=e] [ttl=ms] [expires=ms] [expires-if-empty=ms] [max-length=n] "
@@ -88,8 +90,8 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .purge: "PURGE queue [n=n] [where=condition]"
         case .drop: "DROP queue|exchange|policy|vhost name [if-empty] [if-unused] [operator]"
         case .list:
-            "LIST queues|exchanges|bindings|consumers|connections|policies|vhosts|users|permissions "
-                + "[match=glob] "
+            "LIST queues|exchanges|bindings|consumers|connections|channels|policies|vhosts|users|permissions"
+                + "|topic-permissions [match=glob] "
                 + "[fields=a,b]"
         case .stat: "STAT [queue] [fields=a,b]"
         case .why: "WHY queue"

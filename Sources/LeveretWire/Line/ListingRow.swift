@@ -36,6 +36,11 @@ public enum ListingRow {
         text { LineRows.permission(permission, to: &$0) }
     }
 
+    /// A row of LIST topic-permissions.
+    public static func topicPermission(_ permission: TopicPermission) -> String {
+        text { LineRows.topicPermission(permission, to: &$0) }
+    }
+
     /// A row of PEEK, with its body.
     public static func message(_ message: PeekedMessage) -> String {
         text { LineRows.message(message, withBody: true, to: &$0) }

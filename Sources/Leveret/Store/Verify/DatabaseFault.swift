@@ -34,6 +34,8 @@ public struct DatabaseFault: Hashable, Sendable {
         case pauseOrphaned = "pause_orphaned"
         /// A permission is of a user or a virtual host that doesn't exist.
         case permissionOrphaned = "permission_orphaned"
+        /// A topic permission is of a user or a virtual host that doesn't exist.
+        case topicPermissionOrphaned = "topic_permission_orphaned"
         /// A number can't be: negative, no number at all, or in use although never given out.
         case numbers
     }

@@ -129,6 +129,17 @@ struct RowRule {
                 "permission",
                 "user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)")),
         RowRule(
+            kind: .topicPermissionOrphaned, since: 9,
+            query: """
+                SELECT '''' || user || ''' in ''' || vhost || ''' for exchange ''' || exchange || ''''
+                FROM topic_permission
+                WHERE user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)
+                """,
+            title: "topic permissions of users or virtual hosts that don't exist",
+            advice: stopAndDelete(
+                "topic_permission",
+                "user NOT IN (SELECT name FROM user) OR vhost NOT IN (SELECT name FROM vhost)")),
+        RowRule(
             kind: .numbers,
             query: """
                 SELECT 'message ' || id FROM message
