@@ -15,6 +15,7 @@ let package = Package(
     products: [
         .library(name: "Leveret", targets: ["Leveret"]),
         .library(name: "LeveretServer", targets: ["LeveretServer"]),
+        .library(name: "LeveretTasks", targets: ["LeveretTasks"]),
         .executable(name: "leveret", targets: ["LeveretCLI"]),
     ],
     dependencies: [
@@ -43,6 +44,15 @@ let package = Package(
                 "LeveretCore",
                 "CSQLite",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LeveretTasks",
+            dependencies: [
+                "Leveret",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -106,6 +116,15 @@ let package = Package(
                 "CSQLite",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeveretTasksTests",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),

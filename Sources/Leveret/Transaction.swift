@@ -46,20 +46,20 @@ public struct Transaction: Sendable {
         try settle(message, .ack)
     }
 
-    /// Adds the return of `message` to its place, free of charge. Throws as `ack` does.
-    public mutating func nack(_ message: ConsumedMessage) throws(BrokerError) {
-        try settle(message, .requeue)
+    /// Adds the return of `message` to its place, free of charge, see `ConsumedMessage.nack`. Throws as `ack` does.
+    public mutating func nack(_ message: ConsumedMessage, delay: Duration? = nil) throws(BrokerError) {
+        try settle(message, .requeue, delay: delay)
     }
 
     /// Adds the refusal of `message`, see `ConsumedMessage.reject`. Throws as `ack` does.
     public mutating func reject(
-        _ message: ConsumedMessage, requeue: Bool = false, error: String? = nil
+        _ message: ConsumedMessage, requeue: Bool = false, delay: Duration? = nil, error: String? = nil
     ) throws(BrokerError) {
-        try settle(message, requeue ? .fail : .deadLetter, error: error)
+        try settle(message, requeue ? .fail : .deadLetter, error: error, delay: delay)
     }
 
     private mutating func settle(
-        _ message: ConsumedMessage, _ outcome: Settlement.Outcome, error: String? = nil
+        _ message: ConsumedMessage, _ outcome: Settlement.Outcome, error: String? = nil, delay: Duration? = nil
     ) throws(BrokerError) {
         if let door, door !== message.door {
             throw BrokerError(
@@ -67,7 +67,8 @@ public struct Transaction: Sendable {
                 "message \(message.number.rawValue) of queue '\(message.queue)' came from another consumer than "
                     + "those already in this transaction; settle it in a transaction of its own")
         }
-        let settlement = try message.settlement(outcome, error: error)
+        var settlement = try message.settlement(outcome, error: error)
+        settlement.delayMilliseconds = delay.map(\.milliseconds)
         guard settled.insert(settlement.tag).inserted else {
             throw BrokerError(
                 .preconditionFailed,
