@@ -264,7 +264,8 @@ extension Request {
         case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .administer,
             .closeConnection, .query,
             .list(.users, _, _), .list(.permissions, _, _),
-            .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .settle, .touch, .endGet,
+            .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .settle, .touch, .amend,
+            .endGet,
             .cancel,
             .setSessionPrefetch, .recover, .setLogLevel:
             false
