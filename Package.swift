@@ -53,6 +53,7 @@ let package = Package(
             name: "LeveretTasks",
             dependencies: [
                 "Leveret",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

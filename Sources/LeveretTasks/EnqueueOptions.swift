@@ -136,6 +136,12 @@ public struct EnqueuedJob: Hashable, Sendable {
     public let id: JobID
     /// What was done.
     public let outcome: Outcome
+
+    /// What became of the enqueue of a job with this id.
+    public init(id: JobID, outcome: Outcome) {
+        self.id = id
+        self.outcome = outcome
+    }
 }
 
 extension Int64 {

@@ -15,6 +15,13 @@ struct JobEnvelope: Sendable {
     let errors: [JobFailure]
     /// From 1.
     let attempt: Int
+    /// Who waits for it.
+    let dependents: [JobID]
+
+    /// What a message that is held says.
+    init(_ message: ConsumedMessage, failed: Int, now: Instant) {
+        self.init(message.delivery.message, number: message.number, failed: failed, entered: now)
+    }
 
     init(_ message: Message, number: MessageNumber, failed: Int, entered: Instant) {
         let properties = message.properties ?? MessageProperties()
@@ -28,7 +35,9 @@ struct JobEnvelope: Sendable {
         maxAttempts = Int(min(max(most, 1), Jobs.attemptsMax))
         limitKey = headers[JobHeader.limitKey]?.text
         errors = JobFailure.list(headers[JobHeader.errors])
-        attempt = failed &+ 1
+        let before = headers[JobHeader.failedBefore]?.int.flatMap(Int.init(exactly:)) ?? 0
+        attempt = failed &+ min(max(before, 0), Int(Jobs.attemptsMax)) &+ 1
+        dependents = headers[JobHeader.dependents]?.texts.map { JobID($0) } ?? []
     }
 }
 
@@ -49,13 +58,28 @@ extension JobFailure {
         .table(["attempt": .int(Int64(attempt)), "at": .int(time.milliseconds), "error": .string(error)])
     }
 
-    /// How many failures a job remembers: the first, and the last before this many.
+    /// How many failures a job remembers: the first, and the last of the others.
     static let countMax = 50
+
+    /// The failures before, and this one, as a header tells of them.
+    static func field(_ failures: [JobFailure], _ last: JobFailure) -> FieldValue {
+        var all = failures + [last]
+        if all.count > countMax { all.removeSubrange(1...(all.count - countMax)) }
+        return .array(all.map(\.field))
+    }
     /// How long the text of one may be, in bytes of UTF-8.
     static let textBytesMax = 1_024
 }
 
 extension FieldValue {
     var int: Int64? { if case .int(let value) = self { value } else { nil } }
+    var number: Double? {
+        switch self {
+        case .double(let value): value
+        case .int(let value): Double(value)
+        default: nil
+        }
+    }
+    var texts: [String] { if case .array(let values) = self { values.compactMap(\.text) } else { [] } }
     var text: String? { if case .string(let value) = self { value } else { nil } }
 }

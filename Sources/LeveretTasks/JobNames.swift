@@ -13,6 +13,13 @@ extension JobQueue {
     /// Where the jobs are parked whose name no worker has registered.
     public var unclaimed: QueueName { QueueName("jobs.\(rawValue).unclaimed") }
 
+    /// Where those that are unique for a while leave a mark for so long, to be found by.
+    func recent(_ milliseconds: Int64) -> QueueName { QueueName("jobs.\(rawValue).recent.\(milliseconds)") }
+    /// What drops the doubles of those.
+    func unique(_ milliseconds: Int64) -> ExchangeName {
+        ExchangeName("jobs.\(rawValue).unique.\(milliseconds)")
+    }
+
     /// Refuses names that could be mistaken for other queues.
     func check() throws(JobError) {
         let isPlain = rawValue.utf8.allSatisfy {
@@ -31,6 +38,11 @@ extension JobQueue {
     }
 }
 
+extension QueueName {
+    /// Where jobs wait for other jobs, and what those report when they have ended.
+    public static let dependentJobs: QueueName = "jobs-dependent"
+}
+
 /// The headers of a job's message. The rest stands in AMQP's properties: `message_id` is the job's id, `type` its
 /// name, `priority` its priority.
 public enum JobHeader {
@@ -44,6 +56,30 @@ public enum JobHeader {
     public static let maxAttempts = "x-job-max-attempts"
     /// What went wrong: a table for each attempt that failed, with `attempt`, `at` and `error`.
     public static let errors = "x-job-errors"
+    /// The job's id once more, where its message is known to the broker by something else: a unique job.
+    public static let id = "x-job-id"
+    /// How often it had failed before it was parked as unclaimed; absent for never.
+    public static let failedBefore = "x-job-failed"
+    /// How far it says it is, 0 to 1.
+    public static let progress = "x-job-progress"
+    /// What it says about that.
+    public static let progressText = "x-job-progress-text"
+    /// The last lines that it has logged.
+    public static let log = "x-job-log"
+    /// How far it has come, as JSON: what its next attempt goes on from.
+    public static let cursor = "x-job-cursor"
+    /// The ids of the jobs that wait for it.
+    public static let dependents = "x-job-dependents"
+    /// Of a job that waits for others: for how many.
+    public static let needs = "x-job-needs"
+    /// Of a job that waits for others: what has to become of them, as `Workflow.Condition` has it.
+    public static let when = "x-job-when"
+    /// Of a job that waits for others: the queue that it goes to then.
+    public static let queue = "x-job-queue"
+    /// Of a report: the job that it is for.
+    public static let reportTo = "x-job-report-to"
+    /// Of a job that waited for others: what they returned, as JSON, by their ids.
+    public static let inputs = "x-job-inputs"
     /// What it is limited together with.
     public static let limitKey = "x-job-limit-key"
     /// In the queue of completed jobs, what became of it: `completed` or `cancelled`.

@@ -25,6 +25,12 @@ struct PayloadCodec: Sendable {
     /// The arguments of a job as JSON.
     func encode(_ value: some Encodable) throws -> [UInt8] { Array(try encoder.encode(value)) }
 
+    /// The value that `text` is in JSON, if it is one.
+    func value<Value: Decodable>(_: Value.Type, from text: String) -> Value? {
+        // What was written as another type is none of these.
+        try? decoder.decode(Value.self, from: Data(text.utf8))
+    }
+
     /// The job that `body` describes, written by `version` of it.
     ///
     /// - Throws: a `JobError` (undecodable) that says which field is wrong.

@@ -20,9 +20,8 @@ extension Jobs {
         _ job: J, _ options: EnqueueOptions = EnqueueOptions()
     ) async throws -> EnqueuedJob {
         let draft = try draft(job, options)
-        try await declare(draft.queue)
-        let taken = try await broker.publish(draft.message)
-        return try await outcome(of: draft, taken: taken > 0)
+        try await prepare(draft)
+        return try await outcome(of: draft, queues: try await broker.publish(draft.message))
     }
 
     /// Enqueues jobs of one kind: all of them or, when one is refused, none, in one commit and in this order.
@@ -43,19 +42,37 @@ extension Jobs {
     @discardableResult
     public func enqueue(_ batch: JobBatch) async throws -> [EnqueuedJob] {
         let drafts = try batch.parts.map { try $0(self) }
-        for queue in Set(drafts.map(\.queue)).sorted() { try await declare(queue) }
+        for draft in drafts { try await prepare(draft) }
         let counts = try await broker.publish(batch: drafts.map(\.message))
         var results: [EnqueuedJob] = []
         results.reserveCapacity(drafts.count)
         for (draft, count) in zip(drafts, counts) {
-            results.append(try await outcome(of: draft, taken: count > 0))
+            results.append(try await outcome(of: draft, queues: count))
         }
         return results
     }
 
-    /// What became of a draft that was published.
-    private func outcome(of draft: JobDraft, taken: Bool) async throws -> EnqueuedJob {
-        EnqueuedJob(id: draft.id, outcome: taken ? .enqueued : .existing)
+    /// Makes sure that what the draft is published to is there.
+    func prepare(_ draft: JobDraft) async throws {
+        try await declare(draft.queue)
+        if let window = draft.unique?.window { try await declareWindow(window, of: draft.queue) }
+    }
+
+    /// What became of a draft that so many queues took.
+    func outcome(of draft: JobDraft, queues: Int) async throws -> EnqueuedJob {
+        var queues = queues
+        while true {
+            guard let key = draft.unique else { break }
+            // With a window the mark is another copy: only both together say that the job was taken.
+            if queues == (key.window == nil ? 1 : 2) { break }
+            if queues > 0, (try await find(key.digest, in: draft.queue.waiting)?.id ?? draft.id) == draft.id {
+                break
+            }
+            if let outcome = try await resolve(draft, key) { return outcome }
+            // The equal job has ended meanwhile: this one has its place.
+            queues = try await broker.publish(draft.message)
+        }
+        return EnqueuedJob(id: draft.id, outcome: .enqueued)
     }
 
     /// A job as the message that it will be.
@@ -64,8 +81,6 @@ extension Jobs {
         let now = broker.now
         var properties = MessageProperties()
         var headers = FieldTable()
-        let id = identity.jobID(at: now)
-        properties.messageID = id.rawValue
         properties.type = J.name
         properties.priority = (options.priority ?? .normal).rawValue
         if J.version != 1 { headers[JobHeader.version] = .int(Int64(J.version)) }
@@ -83,10 +98,30 @@ extension Jobs {
             // What is further off than the broker's longest delay waits in several parts.
             headers[HeaderName.delay] = .int(min(start - now.milliseconds, Self.delayMax))
         }
-        properties.headers = headers
+        let body = try codec.encode(job)
         let queue = options.queue ?? .default
-        let message = OutgoingMessage(try codec.encode(job), to: queue.waiting, properties: properties)
-        return JobDraft(id: id, queue: queue, message: message)
+        let unique = options.unique.map { UniqueKey($0, name: J.name, arguments: body) }
+        var id = identity.jobID(at: now)
+        if let unique {
+            // By this end of its id a unique job is found in its queue.
+            id.rawValue += "-" + unique.digest
+            headers[JobHeader.id] = .string(id.rawValue)
+            headers[HeaderName.deduplication] = .string(unique.digest)
+        }
+        properties.messageID = id.rawValue
+        properties.headers = headers
+        let message =
+            if let window = unique?.window {
+                OutgoingMessage(
+                    body, to: queue.unique(window), routingKey: queue.waiting.rawValue, properties: properties
+                )
+            } else {
+                OutgoingMessage(body, to: queue.waiting, properties: properties)
+            }
+        return JobDraft(
+            id: id, queue: queue, message: message,
+            start: start > now.milliseconds ? Instant(milliseconds: start) : nil,
+            unique: unique)
     }
 
     /// The broker's longest delay, in milliseconds.
@@ -131,4 +166,8 @@ struct JobDraft: Sendable {
     var id: JobID
     var queue: JobQueue
     var message: OutgoingMessage
+    /// When it is to run, if that is not at once.
+    var start: Instant?
+    /// What it is known by, if it is unique.
+    var unique: UniqueKey?
 }

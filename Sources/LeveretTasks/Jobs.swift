@@ -37,6 +37,12 @@ public final class Jobs: Sendable {
     let identity: Identity
     /// The queues that are known to be there.
     private let declared = Mutex<Set<JobQueue>>([])
+    /// The exchanges for windows that are known to be there.
+    let windows = Mutex<Set<ExchangeName>>([])
+    /// True once there is a place for jobs that wait for others.
+    let hasDependents = Mutex(false)
+    /// What runs in this process.
+    let running = RunningJobs()
 
     /// Jobs in `broker`. Nothing is declared before the first is enqueued or a worker starts.
     public init(_ broker: Broker, configuration: Configuration = Configuration()) {

@@ -42,9 +42,11 @@ struct Bench {
         var configuration = Broker.Configuration()
         configuration.clock = BrokerClock(pollMilliseconds: 1) { [hand] in hand.now }
         configuration.seed = 1
+        configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         broker = try Broker(storage, configuration: configuration)
         var tasks = Jobs.Configuration()
         tasks.seed = 1
+        tasks.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         configure(&tasks)
         jobs = Jobs(broker, configuration: tasks)
     }

@@ -51,7 +51,7 @@ import Testing
 
     @Test func `a job whose name nobody knows is parked, and taken back by who knows it`() async throws {
         let bench = try Bench()
-        try await bench.jobs.enqueue(Greet(who: "ann"))
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
         try await bench.working { _ in
         } while: {
             try await bench.reaches(1, in: JobQueue.default.unclaimed)
@@ -60,7 +60,9 @@ import Testing
             $0.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
         } while: {
             try await until { bench.journal.all == ["ann"] }
+            try await bench.settles()
         }
+        #expect(try await bench.jobs.find(job.id)?.state == .completed)
     }
 
     @Test func `two handlers of one name are an error at the start`() throws {

@@ -14,6 +14,13 @@ import Testing
                 "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),
+        (
+            "LeveretTasks",
+            [
+                "Leveret", "DequeModule", "Logging", "Metrics", "Tracing", "Instrumentation", "ServiceContextModule",
+                "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials",
+            ]
+        ),
         ("LeveretWire", ["LeveretCore", "NIOCore", "Glibc", "Darwin", "Musl"]),
         (
             "LeveretServer",

@@ -21,14 +21,37 @@ public final class JobWorker: Service {
     public struct QueueOptions: Sendable, ExpressibleByIntegerLiteral {
         /// How many of its jobs run at a time, 1 to 65,535.
         public var concurrency: Int
+        /// How many jobs with the same `limitKey` run at a time; `nil` is as many as run at all.
+        public var perKey: Int?
+        /// How many jobs start in a while, evenly spaced; `nil` is as many as can.
+        public var rate: Rate?
 
-        /// Works on so many at a time.
-        public init(concurrency: Int = 10) { self.concurrency = concurrency }
+        /// So many in so long.
+        public struct Rate: Hashable, Sendable {
+            /// How many.
+            public var count: Int
+            /// In how long.
+            public var duration: Duration
+
+            /// At most `count` in each `duration`.
+            public init(_ count: Int, per duration: Duration) {
+                self.count = count
+                self.duration = duration
+            }
+        }
+
+        /// Works on so many at a time, within these limits. The limits are of one worker.
+        public init(concurrency: Int = 10, perKey: Int? = nil, rate: Rate? = nil) {
+            self.concurrency = concurrency
+            self.perKey = perKey
+            self.rate = rate
+        }
 
         /// Works on so many at a time.
         public init(integerLiteral value: Int) { self.init(concurrency: value) }
     }
 
+    private let jobs: Jobs
     private let runs: [QueueRun]
     /// True once it has been started.
     private let isStarted = Mutex(false)
@@ -50,6 +73,7 @@ public final class JobWorker: Service {
         try register(&handlers)
         if let problem = handlers.problem { throw problem }
         for queue in queues.keys { try queue.check() }
+        self.jobs = jobs
         runs = queues.sorted { $0.key < $1.key }.map { queue, options in
             QueueRun(
                 jobs: jobs, queue: queue, options: options, shutdownLimit: shutdownLimit,
@@ -69,6 +93,7 @@ public final class JobWorker: Service {
         guard isFirst else { throw JobError(.alreadyRunning, "the worker was started before; make another") }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for run in runs { group.addTask { try await run.run() } }
+            group.addTask { [jobs] in try await Dependents(jobs: jobs).run() }
             try await group.waitForAll()
         }
     }

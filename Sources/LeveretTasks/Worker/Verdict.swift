@@ -14,6 +14,9 @@ enum Verdict: Sendable {
     case cancelled(reason: String)
     /// Back to the queue without a failure, for so long.
     case snoozed(for: Duration)
+    /// Back to the queue without having run: others of its key run. It is woken when they have ended, and at the latest
+    /// after so long.
+    case limited(for: Duration)
     /// Back to the queue at once, without a failure.
     case handedBack
     /// Nobody here knows its name.
