@@ -4,7 +4,7 @@
 public struct JobError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of a refusal.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Kind: String { case invalid, duplicate, notFound, alreadyRunning, undecodable }
+        private enum Kind: String { case invalid, duplicate, notFound, alreadyRunning, undecodable, endless }
         private let kind: Kind
 
         /// A name or value that can't be.
@@ -17,6 +17,9 @@ public struct JobError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let alreadyRunning = Code(kind: .alreadyRunning)
         /// A payload that is not what its kind of job is made of.
         public static let undecodable = Code(kind: .undecodable)
+
+        /// A test whose jobs do not come to an end.
+        public static let endless = Code(kind: .endless)
 
         /// The code's name.
         public var description: String { kind.rawValue }

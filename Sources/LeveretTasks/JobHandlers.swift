@@ -18,7 +18,11 @@ public struct JobHandlers: Sendable {
     /// What is wrong with what was added.
     private(set) var problem: JobError?
 
-    init() {}
+    /// What `register` adds.
+    init(_ register: (inout JobHandlers) throws -> Void) throws {
+        try register(&self)
+        if let problem { throw problem }
+    }
 
     /// Adds what runs jobs of one kind. A second one for a name is an error of the worker's `init`.
     ///

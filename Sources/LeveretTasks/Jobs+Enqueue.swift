@@ -108,8 +108,10 @@ extension Jobs {
             headers[JobHeader.id] = .string(id.rawValue)
             headers[HeaderName.deduplication] = .string(unique.digest)
         }
+        var outgoing = JobToEnqueue(id: id, name: J.name, queue: queue, headers: headers)
+        for middleware in configuration.middleware { try middleware.enqueue(&outgoing) }
         properties.messageID = id.rawValue
-        properties.headers = headers
+        properties.headers = outgoing.headers
         let message =
             if let window = unique?.window {
                 OutgoingMessage(
@@ -118,6 +120,7 @@ extension Jobs {
             } else {
                 OutgoingMessage(body, to: queue.waiting, properties: properties)
             }
+        metrics?.enqueued(J.name, queue)
         return JobDraft(
             id: id, queue: queue, message: message,
             start: start > now.milliseconds ? Instant(milliseconds: start) : nil,

@@ -1,5 +1,6 @@
 // The client: what an application enqueues its jobs with, and looks at them through. What runs them is JobWorker.
 
+public import CoreMetrics
 public import Leveret
 public import Logging
 import Synchronization
@@ -23,6 +24,10 @@ public final class Jobs: Sendable {
         public var logger: Logger
         /// What timeouts and limits are measured by; the broker's own clock says when jobs are due.
         public var clock: any Clock<Duration> = ContinuousClock()
+        /// What is put around every enqueue and every attempt, the outermost first.
+        public var middleware: [any JobMiddleware] = [JobTracing()]
+        /// Where the metrics of jobs go; `nil` is the process's backend, as `MetricsSystem.bootstrap` has set it before.
+        public var metrics: (any MetricsFactory)?
         /// What ids and jitter grow from; `nil` is a random one.
         public var seed: UInt64?
 
@@ -35,6 +40,7 @@ public final class Jobs: Sendable {
     let configuration: Configuration
     let codec = PayloadCodec()
     let identity: Identity
+    let metrics: JobMetrics?
     /// The queues that are known to be there.
     private let declared = Mutex<Set<JobQueue>>([])
     /// The exchanges for windows that are known to be there.
@@ -49,6 +55,7 @@ public final class Jobs: Sendable {
         self.broker = broker
         self.configuration = configuration
         identity = Identity(seed: configuration.seed)
+        metrics = JobMetrics(configuration.metrics ?? MetricsSystem.factory)
     }
 
     /// Makes sure that a queue's four queues are there. `enqueue` and workers do so themselves.

@@ -17,7 +17,7 @@ import Testing
         (
             "LeveretTasks",
             [
-                "Leveret", "DequeModule", "Logging", "Metrics", "Tracing", "Instrumentation", "ServiceContextModule",
+                "Leveret", "DequeModule", "Logging", "CoreMetrics", "Tracing", "Instrumentation", "ServiceContextModule",
                 "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials",
             ]
         ),

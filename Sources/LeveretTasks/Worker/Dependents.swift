@@ -21,23 +21,23 @@ struct Dependents: Sendable {
                 try? await gracefulShutdown()
                 try? await consumer.cancel()
             }
-            var watch = DependencyWatch(jobs: jobs)
+            let watch = DependencyWatch(jobs: jobs)
             for try await message in consumer { await watch.read(message) }
             group.cancelAll()
         }
     }
 }
 
-/// What has been read of the jobs that wait, and the messages that say so.
-struct DependencyWatch {
-    let jobs: Jobs
+/// What has been read of the jobs that wait, and the messages that say so. Messages are read one after the other.
+actor DependencyWatch {
+    private let jobs: Jobs
     private var table = DependencyTable()
     private var held: [MessageNumber: ConsumedMessage] = [:]
 
     init(jobs: Jobs) { self.jobs = jobs }
 
     /// Takes a message, and does what follows from it.
-    mutating func read(_ message: ConsumedMessage) async {
+    func read(_ message: ConsumedMessage) async {
         held[message.number] = message
         let action: DependencyTable.Action?
         if let report = DependencyReport(message) {
@@ -65,7 +65,7 @@ struct DependencyWatch {
     /// What marks the place of a job that was released early.
     private static let spent: FieldValue = "released"
 
-    private mutating func perform(_ action: DependencyTable.Action) async throws {
+    private func perform(_ action: DependencyTable.Action) async throws {
         switch action {
         case .release(let plan, let reports, let inputs):
             guard let message = held[plan] else { return }
@@ -121,7 +121,7 @@ struct DependencyWatch {
         return OutgoingMessage([], to: .dependentJobs, properties: properties)
     }
 
-    private mutating func settle(
+    private func settle(
         _ numbers: [MessageNumber], publishing messages: [OutgoingMessage]
     ) async throws {
         let settled = numbers.compactMap { held[$0] }

@@ -69,9 +69,7 @@ public final class JobWorker: Service {
         shutdownLimit: Duration = .seconds(25),
         register: (inout JobHandlers) throws -> Void
     ) throws {
-        var handlers = JobHandlers()
-        try register(&handlers)
-        if let problem = handlers.problem { throw problem }
+        let handlers = try JobHandlers(register)
         for queue in queues.keys { try queue.check() }
         self.jobs = jobs
         runs = queues.sorted { $0.key < $1.key }.map { queue, options in

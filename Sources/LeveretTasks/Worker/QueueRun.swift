@@ -138,6 +138,12 @@ struct QueueRun: Sendable {
     private func attempt(_ job: RunningJob, _ finisher: Finisher) async -> Verdict {
         let envelope = job.envelope
         guard let handler = handlers[envelope.name] else { return .unclaimed }
+        let started = jobs.broker.now
+        // What a retry waits for, it was told to.
+        if envelope.attempt == 1 {
+            let due = max(envelope.start ?? envelope.enqueued, envelope.enqueued)
+            jobs.metrics?.waited(started.milliseconds - due.milliseconds, handler.name, queue)
+        }
         let context = JobContext(running: job, finisher: finisher, jobs: jobs, logger: logger(for: envelope))
         running.started(job)
         jobs.running.started(job)
@@ -149,9 +155,7 @@ struct QueueRun: Sendable {
             group.addTask {
                 do {
                     try await waitForTurn(job)
-                    job.returned(
-                        .success(
-                            try await handler.run(job.message.body, envelope.version, context, jobs.codec)))
+                    job.returned(.success(try await output(of: handler, context)))
                 } catch {
                     job.returned(.failure(error))
                 }
@@ -173,10 +177,29 @@ struct QueueRun: Sendable {
             }
             return result
         }
-        return Verdict.of(
+        let verdict = Verdict.of(
             result, stopped: job.reason ?? (Task.isCancelled ? .shutdown : nil), envelope,
             retry: handler.retry,
             chance: jobs.identity.fraction(), now: jobs.broker.now)
+        jobs.metrics?.ended(
+            verdict, after: jobs.broker.now.milliseconds - started.milliseconds, handler.name, queue)
+        return verdict
+    }
+
+    /// Runs the handler within the middleware, and returns its output.
+    private func output(of handler: JobHandlers.Handler, _ context: JobContext) async throws -> [UInt8]? {
+        var output: [UInt8]?
+        func run(_ middleware: ArraySlice<any JobMiddleware>) async throws {
+            guard let first = middleware.first else {
+                let message = context.message
+                output = try await handler.run(
+                    message.body, context.running.envelope.version, context, jobs.codec)
+                return
+            }
+            try await first.run(context) { try await run(middleware.dropFirst()) }
+        }
+        try await run(jobs.configuration.middleware[...])
+        return output
     }
 
     /// Waits until the queue's rate lets one more start.
