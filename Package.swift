@@ -133,6 +133,7 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
+            exclude: ["Cron/instants.py", "Cron/instants.txt"],
             swiftSettings: strict
         ),
         .testTarget(
