@@ -18,7 +18,14 @@ import Testing
             "LeveretTasks",
             [
                 "Leveret", "DequeModule", "Logging", "CoreMetrics", "Tracing", "Instrumentation", "ServiceContextModule",
-                "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials",
+                "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials", "Dispatch",
+            ]
+        ),
+        (
+            "LeveretTasksGRDB",
+            [
+                "Leveret", "LeveretTasks", "GRDB", "Logging", "ServiceLifecycle", "Synchronization", "Foundation",
+                "Dispatch",
             ]
         ),
         ("LeveretWire", ["LeveretCore", "NIOCore", "Glibc", "Darwin", "Musl"]),
