@@ -16,6 +16,7 @@ let package = Package(
         .library(name: "Leveret", targets: ["Leveret"]),
         .library(name: "LeveretServer", targets: ["LeveretServer"]),
         .library(name: "LeveretTasks", targets: ["LeveretTasks"]),
+        .library(name: "LeveretTasksGRDB", targets: ["LeveretTasksGRDB"]),
         .executable(name: "leveret", targets: ["LeveretCLI"]),
     ],
     dependencies: [
@@ -28,6 +29,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
@@ -60,6 +62,16 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LeveretTasksGRDB",
+            dependencies: [
+                "Leveret", "LeveretTasks",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),
@@ -137,6 +149,16 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "LeveretTasksGRDBTests",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTasksGRDB", "LeveretTestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "LeveretWireTests",
             dependencies: [
                 "FuzzChecks", "LeveretCore", "LeveretWire", "LeveretTestSupport",
@@ -194,6 +216,19 @@ let package = Package(
             name: "retry-and-delay",
             dependencies: ["Leveret", .product(name: "Logging", package: "swift-log")],
             path: "examples/retry-and-delay", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "nightly",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/nightly", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "signup",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTasksGRDB", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "examples/signup", exclude: ["expected.txt"], swiftSettings: strict
         ),
     ],
     swiftLanguageModes: [.v6]
