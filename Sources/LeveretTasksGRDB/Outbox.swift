@@ -43,13 +43,13 @@ public final class Outbox: Service {
     /// Its time counts from now on: a job that is to start later waits in the broker for what is left of it.
     ///
     /// - Returns: the id that the job will have.
-    /// - Throws: a `JobError` for options that can't be, among them a uniqueness that replaces or reschedules; what
-    ///   encoding the job throws; a `DatabaseError`, also when the table is not there.
+    /// - Throws: a `JobError` for options that can't be, among them a uniqueness within a window, or one that replaces
+    ///   or reschedules; what encoding the job throws; a `DatabaseError`, also when the table is not there.
     @discardableResult
     public func enqueue<J: Job>(
         _ job: J, _ options: EnqueueOptions = EnqueueOptions(), in db: Database
     ) throws -> JobID {
-        let prepared = try jobs.prepare(job, options)
+        let prepared = try jobs.prepared(job, options)
         try OutboxTable.insert(prepared, named: J.name, in: db)
         return prepared.id
     }

@@ -291,17 +291,33 @@ private func until(_ condition: () async throws -> Bool) async throws {
         try await broker.shutdown()
     }
 
-    @Test func `what replaces or reschedules an equal job is refused, for the relay only publishes`()
-        async throws
-    {
+    private static let refused: [Uniqueness] = [
+        .key("a", onConflict: .replace), .key("a", onConflict: .reschedule),
+        Uniqueness(by: .text("a"), .within(.seconds(1))),
+    ]
+
+    @Test(arguments: refused)
+    func `a uniqueness that needs more than a publish is refused`(unique: Uniqueness) async throws {
         let folder = try TemporaryFolder()
         let shop = try Application(in: folder)
         await #expect(throws: JobError.self) {
             try await shop.database.write { db in
-                _ = try shop.outbox.enqueue(
-                    Receipt(order: 1), .init(unique: .key("a", onConflict: .replace)), in: db)
+                _ = try shop.outbox.enqueue(Receipt(order: 1), .init(unique: unique), in: db)
             }
         }
+        try await shop.close()
+    }
+
+    @Test func `of two equal jobs the one that is unique is skipped`() async throws {
+        let folder = try TemporaryFolder()
+        let shop = try Application(in: folder)
+        try await shop.database.write { db in
+            for _ in 0..<2 {
+                _ = try shop.outbox.enqueue(Receipt(order: 1), .init(unique: .whilePending), in: db)
+            }
+        }
+        try await shop.relayAll()
+        #expect(try await shop.receipts() == [1])
         try await shop.close()
     }
 

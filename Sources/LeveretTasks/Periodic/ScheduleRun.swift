@@ -148,7 +148,7 @@ struct ScheduleRun: Sendable {
         _ message: ConsumedMessage, _ ticks: [Tick], _ next: ScheduleRecord?, _ now: Instant
     ) async throws {
         let drafts = ticks.compactMap(draft)
-        for queue in Set(drafts.map(\.queue)) { try await jobs.declare(queue) }
+        for draft in drafts { try await jobs.prepare(draft) }
         try await jobs.broker.transaction { tx in
             try tx.ack(message)
             for draft in drafts { tx.publish(draft.message) }
