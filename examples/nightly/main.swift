@@ -22,12 +22,11 @@ struct CheckBackups: Job {
 
 let clock = HandClock()
 
-/// `Sun 29 Mar 01:00`, in UTC.
+/// `Sun 03-29 01:00`, in UTC.
 func shown(_ milliseconds: Int64) -> String {
     let time = Instant(milliseconds: milliseconds).iso8601
     let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][Int(milliseconds / 86_400_000 % 7)]
-    return
-        "\(weekday) \(time.dropFirst(8).prefix(2)) \(time.dropFirst(5).prefix(2)), \(time.dropFirst(11).prefix(5))"
+    return "\(weekday) \(time.dropFirst(5).prefix(5)) \(time.dropFirst(11).prefix(5))"
 }
 
 /// One life of the program: from its start until the clock shows `end`.

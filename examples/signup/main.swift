@@ -46,13 +46,13 @@ struct Application {
 
     func waiting() async throws -> [String] {
         try await database.read { db in
-            try String.fetchAll(db, sql: "SELECT body ->> 'user' FROM leveret_outbox ORDER BY seq")
+            try String.fetchAll(db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox ORDER BY seq")
         }
     }
 
     /// Hands the outbox on, and does the jobs, until nothing is left.
     func work() async throws {
-        let worker = try JobWorker(jobs) { handlers in
+        let worker = try JobWorker(jobs, queues: [.default: 1]) { handlers in
             handlers.add(Welcome.self) { print("  a mail to \($0.user)") }
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
