@@ -42,10 +42,12 @@ test: ## everything that must hold: lint, tests, examples, 10 times kill -9; ten
 	swift build --build-tests
 	timeout $(SECONDS_MAX) swift test --skip-build --parallel
 
-demo: ## route two days of real departures through exchanges, TTLs and dead letters, and try again what fails
+demo: ## real departures through exchanges, TTLs and dead letters; retries; nightly jobs; jobs in a transaction
 	@.ci/setup run
 	swift run flights
 	swift run retry-and-delay
+	swift run nightly
+	swift run signup
 
 demo-incident: ## play an incident: a worker fails, an alarm, what died, mending it and sending it back
 	@.ci/setup run

@@ -15,17 +15,21 @@ let package = Package(
     products: [
         .library(name: "Leveret", targets: ["Leveret"]),
         .library(name: "LeveretServer", targets: ["LeveretServer"]),
+        .library(name: "LeveretTasks", targets: ["LeveretTasks"]),
+        .library(name: "LeveretTasksGRDB", targets: ["LeveretTasksGRDB"]),
         .executable(name: "leveret", targets: ["LeveretCLI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.4.1"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite3"])]),
@@ -43,6 +47,29 @@ let package = Package(
                 "LeveretCore",
                 "CSQLite",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LeveretTasks",
+            dependencies: [
+                "Leveret",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Instrumentation", package: "swift-distributed-tracing"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "LeveretTasksGRDB",
+            dependencies: [
+                "Leveret", "LeveretTasks",
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -110,6 +137,28 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "LeveretTasksTests",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Cron/instants.py", "Cron/instants.txt"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeveretTasksGRDBTests",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTasksGRDB", "LeveretTestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "LeveretWireTests",
             dependencies: [
                 "FuzzChecks", "LeveretCore", "LeveretWire", "LeveretTestSupport",
@@ -167,6 +216,19 @@ let package = Package(
             name: "retry-and-delay",
             dependencies: ["Leveret", .product(name: "Logging", package: "swift-log")],
             path: "examples/retry-and-delay", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "nightly",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/nightly", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "signup",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTasksGRDB", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "examples/signup", exclude: ["expected.txt"], swiftSettings: strict
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -87,6 +87,8 @@ public final class Broker: Sendable {
     let door: Door
     /// Where names mean something: `/` unless `virtualHost(_:)` made it.
     public let virtualHost: VirtualHostName
+    /// What time it is for the broker: by this, messages are delayed and expire.
+    public var now: Instant { engine.clock.now() }
 
     /// Opens a broker and recovers what its file holds. Takes milliseconds, with a million messages waiting
     /// about a fifth of a second.

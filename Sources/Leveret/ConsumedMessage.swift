@@ -9,7 +9,7 @@ public import LeveretCore
 /// its other messages are let go of, or when the broker ends.
 public struct ConsumedMessage: Sendable {
     /// The delivery as the broker made it: message, counters, death history.
-    public let delivery: Delivery
+    public internal(set) var delivery: Delivery
     let door: Door
 
     init(_ delivery: Delivery, door: Door) {
@@ -74,6 +74,23 @@ public struct ConsumedMessage: Sendable {
     public func touch(for duration: Duration? = nil) async throws {
         let answer = try await door.ask(.touch(delivery.tag, forMilliseconds: duration?.milliseconds))
         guard case .done = answer else { throw BrokerError.unexpected(answer) }
+    }
+
+    /// Gives the message other headers while it is held: they stay with it, wherever it goes from here, and count up
+    /// its version. Returns once that is on disk. It is for its holder what `Broker.edit` is for messages that wait.
+    ///
+    /// - Parameter headers: they replace those of the same name.
+    /// - Throws: a `BrokerError` (406) when it was settled before, or was acked automatically.
+    public mutating func amend(headers: FieldTable) async throws {
+        let amendment = try amendment(headers)
+        let answer = try await door.ask(.amend(amendment))
+        guard case .done = answer else { throw BrokerError.unexpected(answer) }
+        delivery.message = amendment.amended
+    }
+
+    /// The change of headers, if there is a message to change.
+    func amendment(_ headers: FieldTable) throws(BrokerError) -> Amendment {
+        Amendment(try settlement(.ack).tag, delivery.message, headers: headers)
     }
 
     private func settle(

@@ -46,28 +46,32 @@ public struct Transaction: Sendable {
         try settle(message, .ack)
     }
 
-    /// Adds the return of `message` to its place, free of charge. Throws as `ack` does.
-    public mutating func nack(_ message: ConsumedMessage) throws(BrokerError) {
-        try settle(message, .requeue)
+    /// Adds the return of `message` to its place, free of charge, see `ConsumedMessage.nack`. Throws as `ack` does.
+    public mutating func nack(_ message: ConsumedMessage, delay: Duration? = nil) throws(BrokerError) {
+        try settle(message, .requeue, delay: delay)
     }
 
     /// Adds the refusal of `message`, see `ConsumedMessage.reject`. Throws as `ack` does.
     public mutating func reject(
-        _ message: ConsumedMessage, requeue: Bool = false, error: String? = nil
+        _ message: ConsumedMessage, requeue: Bool = false, delay: Duration? = nil, error: String? = nil
     ) throws(BrokerError) {
-        try settle(message, requeue ? .fail : .deadLetter, error: error)
+        try settle(message, requeue ? .fail : .deadLetter, error: error, delay: delay)
+    }
+
+    /// Adds other headers for `message`, see `ConsumedMessage.amend`; it must not be settled before in this transaction.
+    /// Throws as `ack` does.
+    public mutating func amend(_ message: ConsumedMessage, headers: FieldTable) throws(BrokerError) {
+        try lead(through: message)
+        requests.append(.amend(try message.amendment(headers)))
     }
 
     private mutating func settle(
-        _ message: ConsumedMessage, _ outcome: Settlement.Outcome, error: String? = nil
+        _ message: ConsumedMessage, _ outcome: Settlement.Outcome, error: String? = nil,
+        delay: Duration? = nil
     ) throws(BrokerError) {
-        if let door, door !== message.door {
-            throw BrokerError(
-                .preconditionFailed,
-                "message \(message.number.rawValue) of queue '\(message.queue)' came from another consumer than "
-                    + "those already in this transaction; settle it in a transaction of its own")
-        }
-        let settlement = try message.settlement(outcome, error: error)
+        try lead(through: message)
+        var settlement = try message.settlement(outcome, error: error)
+        settlement.delayMilliseconds = delay.map(\.milliseconds)
         guard settled.insert(settlement.tag).inserted else {
             throw BrokerError(
                 .preconditionFailed,
@@ -75,6 +79,16 @@ public struct Transaction: Sendable {
                     + "already; settle it once")
         }
         requests.append(.settle(settlement))
+    }
+
+    /// All messages must have come through one door.
+    private mutating func lead(through message: ConsumedMessage) throws(BrokerError) {
+        if let door, door !== message.door {
+            throw BrokerError(
+                .preconditionFailed,
+                "message \(message.number.rawValue) of queue '\(message.queue)' came from another consumer than "
+                    + "those already in this transaction; settle it in a transaction of its own")
+        }
         door = message.door
     }
 }

@@ -186,6 +186,7 @@ extension BrokerCore {
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
         case .touch(let tag, let milliseconds): touch(tag, for: milliseconds, ticket, session, now: now)
+        case .amend(let amendment): amend(amendment, ticket, session, now: now)
         case .endGet(let queue, let get): endGet(of: queue, get, ticket, session)
         case .consume(let consume): self.consume(consume, ticket, session, now: now)
         case .cancel(let tag, let requeue): cancel(tag, requeue: requeue, ticket, session, now: now)

@@ -32,7 +32,9 @@ extension BrokerCore {
             routed.append(publishUnconfirmed(message, in: host, now: now))
         }
         var loads: [UInt64] = []
-        for case .settle(var settlement) in requests {
+        for request in requests {
+            if case .amend(let amendment) = request { perform(amendment, session) }
+            guard case .settle(var settlement) = request else { continue }
             // "All" are those of before, not those that the publishes have just brought.
             if settlement.multiple, settlement.tag == 0 { settlement.tag = DeliveryTag(lastTag) }
             if settlement.tag != 0 { loads += perform(settlement, session, now: now) }
@@ -94,6 +96,14 @@ extension BrokerCore {
                 let text = "delivery tag \(tag) is settled twice in this transaction; nothing was done"
                 throw BrokerError(.preconditionFailed, text)
             }
+        case .amend(let amendment):
+            let tag = amendment.tag.rawValue
+            guard tag > check.settledThrough, !check.settled.contains(tag) else {
+                let text =
+                    "delivery tag \(tag) is settled in this transaction before it is amended; nothing was done"
+                throw BrokerError(.preconditionFailed, text)
+            }
+            if let refusal = refusal(of: amendment, session) { throw refusal }
         default:
             throw BrokerError(
                 .commandInvalid, "only publishes and settlements can be part of a transaction")

@@ -39,6 +39,32 @@ public struct Settlement: Hashable, Sendable {
     }
 }
 
+/// Other headers for a message that is held: they stay with it, wherever it goes from there.
+public struct Amendment: Sendable {
+    /// The delivery.
+    public var tag: DeliveryTag
+    /// The message as its holder has it: the core may have let go of its body.
+    public var message: Message
+    /// Headers that replace those of the same name.
+    public var headers: FieldTable
+
+    /// An amendment of one delivery.
+    public init(_ tag: DeliveryTag, _ message: Message, headers: FieldTable) {
+        self.tag = tag
+        self.message = message
+        self.headers = headers
+    }
+
+    /// The message with its new headers.
+    public var amended: Message {
+        var properties = message.properties ?? MessageProperties()
+        for field in headers.fields { properties.headers[field.name] = field.value }
+        return Message(
+            exchange: message.exchange, routingKey: message.routingKey, properties: properties,
+            isPersistent: message.isPersistent, body: message.body)
+    }
+}
+
 /// The wish to be handed a queue's messages as they come.
 public struct Consume: Hashable, Sendable {
     /// The queue.
@@ -259,6 +285,8 @@ public enum Request: Sendable {
     case settle(Settlement)
     /// Gives a delivery more time: so many milliseconds from now, or with `nil` as many as it had at first.
     case touch(DeliveryTag, forMilliseconds: Int64?)
+    /// Changes headers of a message that the session holds.
+    indirect case amend(Amendment)
     /// Takes one message; with `waitMilliseconds` > 0 waits for one. Answered by `.delivered` or `.empty`.
     indirect case get(QueueName, autoAck: Bool, waitMilliseconds: Int64)
     /// Ends the session's GET with this ticket, which is answered by `.empty` if it still waits.

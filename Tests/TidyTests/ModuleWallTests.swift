@@ -14,6 +14,20 @@ import Testing
                 "Glibc", "Darwin", "Musl", "Dispatch",
             ]
         ),
+        (
+            "LeveretTasks",
+            [
+                "Leveret", "DequeModule", "Logging", "CoreMetrics", "Tracing", "Instrumentation", "ServiceContextModule",
+                "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials", "Dispatch",
+            ]
+        ),
+        (
+            "LeveretTasksGRDB",
+            [
+                "Leveret", "LeveretTasks", "GRDB", "Logging", "ServiceLifecycle", "Synchronization", "Foundation",
+                "Dispatch",
+            ]
+        ),
         ("LeveretWire", ["LeveretCore", "NIOCore", "Glibc", "Darwin", "Musl"]),
         (
             "LeveretServer",

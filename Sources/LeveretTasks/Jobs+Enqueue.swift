@@ -1,0 +1,176 @@
+// Enqueueing: a job becomes a message of its queue; many become one transaction.
+
+import Leveret
+
+extension Jobs {
+    /// Enqueues a job; returns once it is on disk.
+    ///
+    /// ```swift
+    /// try await jobs.enqueue(SendReceipt(order: 7))
+    /// try await jobs.enqueue(SendReceipt(order: 8), .init(start: .after(.seconds(60))))
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - job: what is to be done.
+    ///   - options: what is said here beats what the job's own `options` say.
+    /// - Throws: `JobError` for options that can't be; what encoding the job throws; a `BrokerError` when the broker
+    ///   refuses, as with 506 while the disk is full; `PublishCancelled` when the task is cancelled.
+    @discardableResult
+    public func enqueue<J: Job>(
+        _ job: J, _ options: EnqueueOptions = EnqueueOptions()
+    ) async throws -> EnqueuedJob {
+        let draft = try draft(job, options)
+        try await prepare(draft)
+        return try await outcome(of: draft, queues: try await broker.publish(draft.message))
+    }
+
+    /// Enqueues jobs of one kind: all of them or, when one is refused, none, in one commit and in this order.
+    ///
+    /// - Returns: what became of each.
+    @discardableResult
+    public func enqueue<J: Job>(
+        all jobs: some Sequence<J>, _ options: EnqueueOptions = EnqueueOptions()
+    ) async throws -> [EnqueuedJob] {
+        var batch = JobBatch()
+        for job in jobs { batch.add(job, options) }
+        return try await enqueue(batch)
+    }
+
+    /// Enqueues the jobs of a batch: all of them or, when one is refused, none, in one commit and in this order.
+    ///
+    /// - Returns: what became of each.
+    @discardableResult
+    public func enqueue(_ batch: JobBatch) async throws -> [EnqueuedJob] {
+        let drafts = try batch.parts.map { try $0(self) }
+        for draft in drafts { try await prepare(draft) }
+        let counts = try await broker.publish(batch: drafts.map(\.message))
+        var results: [EnqueuedJob] = []
+        results.reserveCapacity(drafts.count)
+        for (draft, count) in zip(drafts, counts) {
+            results.append(try await outcome(of: draft, queues: count))
+        }
+        return results
+    }
+
+    /// Makes sure that what the draft is published to is there.
+    func prepare(_ draft: JobDraft) async throws {
+        try await declare(draft.queue)
+        if let window = draft.unique?.window { try await declareWindow(window, of: draft.queue) }
+    }
+
+    /// What became of a draft that so many queues took.
+    func outcome(of draft: JobDraft, queues: Int) async throws -> EnqueuedJob {
+        var queues = queues
+        while true {
+            guard let key = draft.unique else { break }
+            // With a window the mark is another copy: only both together say that the job was taken.
+            if queues == (key.window == nil ? 1 : 2) { break }
+            if queues > 0, (try await find(key.digest, in: draft.queue.waiting)?.id ?? draft.id) == draft.id {
+                break
+            }
+            if let outcome = try await resolve(draft, key) { return outcome }
+            // The equal job has ended meanwhile: this one has its place.
+            queues = try await broker.publish(draft.message)
+        }
+        return EnqueuedJob(id: draft.id, outcome: .enqueued)
+    }
+
+    /// A job as the message that it will be.
+    func draft<J: Job>(_ job: J, _ options: EnqueueOptions) throws -> JobDraft {
+        let options = options.over(J.options)
+        let now = broker.now
+        var properties = MessageProperties()
+        var headers = FieldTable()
+        properties.type = J.name
+        properties.priority = (options.priority ?? .normal).rawValue
+        if J.version != 1 { headers[JobHeader.version] = .int(Int64(J.version)) }
+        headers[JobHeader.enqueued] = .int(now.milliseconds)
+        if let attempts = options.maxAttempts, attempts != EnqueueOptions.maxAttemptsDefault {
+            guard (1...Int(Self.attemptsMax)).contains(attempts) else {
+                throw JobError(.invalid, "maxAttempts is \(attempts); 1 to \(Self.attemptsMax) are allowed")
+            }
+            headers[JobHeader.maxAttempts] = .int(Int64(attempts))
+        }
+        if let key = options.limitKey { headers[JobHeader.limitKey] = .string(key) }
+        let start = startMilliseconds(options.start ?? .now, now: now)
+        if start > now.milliseconds {
+            headers[JobHeader.start] = .int(start)
+            // What is further off than the broker's longest delay waits in several parts.
+            headers[HeaderName.delay] = .int(min(start - now.milliseconds, Self.delayMax))
+        }
+        let body = try codec.encode(job)
+        let queue = options.queue ?? .default
+        let unique = options.unique.map { UniqueKey($0, name: J.name, arguments: body) }
+        var id = identity.jobID(at: now)
+        if let unique {
+            // By this end of its id a unique job is found in its queue.
+            id.rawValue += "-" + unique.digest
+            headers[JobHeader.id] = .string(id.rawValue)
+            headers[HeaderName.deduplication] = .string(unique.digest)
+        }
+        var outgoing = JobToEnqueue(id: id, name: J.name, queue: queue, headers: headers)
+        for middleware in configuration.middleware { try middleware.enqueue(&outgoing) }
+        properties.messageID = id.rawValue
+        properties.headers = outgoing.headers
+        let message =
+            if let window = unique?.window {
+                OutgoingMessage(
+                    body, to: queue.unique(window), routingKey: queue.waiting.rawValue, properties: properties
+                )
+            } else {
+                OutgoingMessage(body, to: queue.waiting, properties: properties)
+            }
+        metrics?.enqueued(J.name, queue)
+        return JobDraft(
+            id: id, queue: queue, message: message,
+            start: start > now.milliseconds ? Instant(milliseconds: start) : nil,
+            unique: unique)
+    }
+
+    /// The broker's longest delay, in milliseconds.
+    static let delayMax: Int64 = 4_294_967_295
+
+    private func startMilliseconds(_ start: EnqueueOptions.Start, now: Instant) -> Int64 {
+        switch start {
+        case .now: now.milliseconds
+        case .after(let delay):
+            now.advanced(byMilliseconds: Int64(clamping: Double(milliseconds: delay).rounded(.up)))
+                .milliseconds
+        case .at(let instant): instant.milliseconds
+        }
+    }
+}
+
+/// Jobs of any kinds, to be enqueued together.
+///
+/// ```swift
+/// var batch = JobBatch()
+/// batch.add(SendReceipt(order: 7))
+/// batch.add(UpdateStock(order: 7), .init(priority: .high))
+/// try await jobs.enqueue(batch)
+/// ```
+public struct JobBatch: Sendable {
+    fileprivate private(set) var parts: [@Sendable (Jobs) throws -> JobDraft] = []
+
+    /// No jobs.
+    public init() {}
+
+    /// How many jobs it has.
+    public var count: Int { parts.count }
+
+    /// Adds a job.
+    public mutating func add<J: Job>(_ job: J, _ options: EnqueueOptions = EnqueueOptions()) {
+        parts.append { try $0.draft(job, options) }
+    }
+}
+
+/// A job on its way into its queue.
+struct JobDraft: Sendable {
+    var id: JobID
+    var queue: JobQueue
+    var message: OutgoingMessage
+    /// When it is to run, if that is not at once.
+    var start: Instant?
+    /// What it is known by, if it is unique.
+    var unique: UniqueKey?
+}

@@ -1,0 +1,117 @@
+// Unique jobs. The broker drops the second of two equal ones, exactly and durably: their queue knows each by its
+// digest for as long as it is there, and an exchange for as long as a window lasts. This finds the first then.
+
+import Leveret
+import Synchronization
+
+/// What a unique job is known by.
+struct UniqueKey: Sendable {
+    let uniqueness: Uniqueness
+    /// 26 characters made of the kind's name and of what jobs are compared by.
+    let digest: String
+
+    init(_ uniqueness: Uniqueness, name: String, arguments: [UInt8]) {
+        self.uniqueness = uniqueness
+        var bytes = Array(name.utf8) + [0]
+        switch uniqueness.key {
+        case .arguments: bytes += arguments
+        case .text(let text): bytes += [0] + Array(text.utf8)
+        }
+        let hash = SHA256.hash(bytes)
+        var bits: UInt64 = 0
+        var count = 0
+        var digits: [UInt8] = []
+        for byte in hash where digits.count < 26 {
+            bits = bits << 8 | UInt64(byte)
+            count += 8
+            while count >= 5, digits.count < 26 {
+                count -= 5
+                digits.append(Identity.digit(bits >> UInt64(count)))
+            }
+        }
+        digest = String(decoding: digits, as: UTF8.self)
+    }
+
+    /// For how many milliseconds it counts; `nil` while it is pending.
+    var window: Int64? {
+        guard case .within(let duration) = uniqueness.scope else { return nil }
+        return min(max(Int64(clamping: Double(milliseconds: duration).rounded(.up)), 1), Jobs.delayMax)
+    }
+}
+
+/// A message of a job that waits or is held, as the file has it.
+struct FoundJob: Sendable {
+    var queue: QueueName
+    var number: MessageNumber
+    var id: JobID
+}
+
+extension Jobs {
+    /// Makes sure that what drops doubles within a window is there.
+    func declareWindow(_ milliseconds: Int64, of queue: JobQueue) async throws {
+        let name = queue.unique(milliseconds)
+        guard !(windows.withLock { $0.contains(name) }) else { return }
+        try await broker.declareExchange(
+            name, type: .fanout, arguments: ["x-deduplicate": .int(milliseconds)])
+        let recent = queue.recent(milliseconds)
+        try await broker.declareQueue(
+            recent, arguments: ["x-message-ttl": .int(milliseconds), "x-deduplicate": "while-queued"])
+        try await broker.bind(recent, to: name)
+        try await broker.bind(queue.waiting, to: name)
+        _ = windows.withLock { $0.insert(name) }
+    }
+
+    /// What becomes of a job that met an equal one; `nil` when that has gone meanwhile.
+    func resolve(_ draft: JobDraft, _ key: UniqueKey) async throws -> EnqueuedJob? {
+        if let found = try await find(key.digest, in: draft.queue.waiting) {
+            switch key.uniqueness.onConflict {
+            case .skip: break
+            case .replace:
+                var edit = MessageEdit(found.queue, found.number)
+                edit.body = draft.message.body
+                if try await change(edit) { return EnqueuedJob(id: found.id, outcome: .replaced) }
+            case .reschedule:
+                let start = draft.start ?? broker.now
+                let delay = max(0, start.milliseconds - broker.now.milliseconds)
+                var edit = MessageEdit(
+                    found.queue, found.number, delayMilliseconds: min(delay, Self.delayMax))
+                edit.headers = [JobHeader.start: .int(start.milliseconds)]
+                if try await change(edit) { return EnqueuedJob(id: found.id, outcome: .rescheduled) }
+            }
+            return EnqueuedJob(id: found.id, outcome: .existing)
+        }
+        guard let window = key.window else { return nil }
+        return try await find(key.digest, in: draft.queue.recent(window))
+            .map { EnqueuedJob(id: $0.id, outcome: .existing) }
+    }
+
+    /// False where the job runs already, or has ended meanwhile.
+    private func change(_ edit: MessageEdit) async throws -> Bool {
+        do {
+            try await broker.edit(edit)
+            return true
+        } catch let error as BrokerError where error.code == .preconditionFailed || error.code == .notFound {
+            return false
+        }
+    }
+
+    /// The message by which a queue knows `id`; O(log n).
+    func find(_ id: String, in queue: QueueName) async throws -> FoundJob? {
+        let result = try await broker.query(
+            """
+            SELECT m.id AS number, m.headers ->> '$."\(JobHeader.id)"' AS job FROM message m
+            WHERE m.dedup = \(quoted(id)) AND m.queue = (
+                SELECT q.id FROM queue q JOIN vhost v ON v.id = q.vhost
+                WHERE q.name = \(quoted(queue.rawValue)) AND v.name = \(quoted(broker.virtualHost.rawValue)))
+            LIMIT 1
+            """)
+        guard let row = result.rows.first, case .int(let number)? = row.first else { return nil }
+        return FoundJob(
+            queue: queue, number: MessageNumber(number), id: JobID(row.last?.text ?? id))
+    }
+
+    /// A text as SQL writes it.
+    func quoted(_ text: String) -> String {
+        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+    }
+}

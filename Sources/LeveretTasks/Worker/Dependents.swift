@@ -1,0 +1,134 @@
+// Watches over the jobs that wait for others. One consumer holds them and all that was reported to them; when a job has
+// what it waits for, one transaction enqueues it and settles all of these: so that happens exactly once. Nothing is kept
+// elsewhere, so a crash only makes the same messages come again.
+
+import Leveret
+import Logging
+import ServiceLifecycle
+
+/// Enqueues jobs that waited for others.
+struct Dependents: Sendable {
+    let jobs: Jobs
+
+    /// Works until the service group shuts down, the task is cancelled, or the broker ends.
+    func run() async throws {
+        try await jobs.declareDependents()
+        // Without a limit: what it holds is what it knows.
+        let consumer = try await jobs.broker.consume(.dependentJobs, prefetch: 0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Either way it is over.
+                try? await gracefulShutdown()
+                try? await consumer.cancel()
+            }
+            let watch = DependencyWatch(jobs: jobs)
+            for try await message in consumer { await watch.read(message) }
+            group.cancelAll()
+        }
+    }
+}
+
+/// What has been read of the jobs that wait, and the messages that say so. Messages are read one after the other.
+actor DependencyWatch {
+    private let jobs: Jobs
+    private var table = DependencyTable()
+    private var held: [MessageNumber: ConsumedMessage] = [:]
+
+    init(jobs: Jobs) { self.jobs = jobs }
+
+    /// Takes a message, and does what follows from it.
+    func read(_ message: ConsumedMessage) async {
+        held[message.number] = message
+        let action: DependencyTable.Action?
+        if let report = DependencyReport(message) {
+            action = table.reported(report, message.number)
+        } else {
+            let headers = message.properties?.headers ?? FieldTable()
+            let id = message.properties?.messageID ?? ""
+            let isSpent = headers[JobHeader.state] == Self.spent
+            action = table.planned(
+                JobID(isSpent ? headers[JobHeader.id]?.text ?? id : id), message.number,
+                needs: headers[JobHeader.needs]?.int.flatMap(Int.init(exactly:)) ?? 0,
+                headers[JobHeader.when]?.text.flatMap(Workflow.Condition.init(rawValue:)) ?? .allCompleted,
+                isSpent: isSpent)
+        }
+        guard let action else { return }
+        do {
+            try await perform(action)
+        } catch {
+            jobs.configuration.logger.error(
+                "a job that waited for others could not be enqueued; that is tried again at the next start",
+                metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// What marks the place of a job that was released early.
+    private static let spent: FieldValue = "released"
+
+    private func perform(_ action: DependencyTable.Action) async throws {
+        switch action {
+        case .release(let plan, let reports, let inputs):
+            guard let message = held[plan] else { return }
+            let released = released(message, inputs: inputs)
+            try await jobs.declare(released.queue)
+            try await settle([plan] + reports, publishing: [released.message])
+        case .releaseEarly(let plan):
+            guard let message = held[plan] else { return }
+            let released = released(message, inputs: [:])
+            try await jobs.declare(released.queue)
+            try await settle([plan], publishing: [released.message, mark(for: message)])
+        case .cancel(let plan, let reports, let because):
+            guard let message = held[plan] else { return }
+            let job = FinishedJob(
+                message: message, envelope: JobEnvelope(message, failed: 0, now: jobs.broker.now),
+                verdict: .handedBack)
+            let queue = released(message, inputs: [:]).queue
+            try await jobs.declare(queue)
+            let record = job.record(
+                as: .cancelled, reason: "job \(because), which it waited for, has not completed", in: queue,
+                of: jobs)
+            let followUps = job.reports(.cancelled)
+            try await settle([plan] + reports, publishing: [record].compactMap { $0 } + followUps)
+        case .drop(let numbers): try await settle(numbers, publishing: [])
+        }
+    }
+
+    /// The message of the job as its queue gets it.
+    private func released(
+        _ message: ConsumedMessage, inputs: [JobID: String]
+    ) -> (queue: JobQueue, message: OutgoingMessage) {
+        var properties = message.properties ?? MessageProperties()
+        let queue = JobQueue(properties.headers[JobHeader.queue]?.text ?? JobQueue.default.rawValue)
+        for name in [JobHeader.needs, JobHeader.when, JobHeader.queue] { properties.headers[name] = nil }
+        var table = FieldTable()
+        var bytes = 0
+        for (id, output) in inputs.sorted(by: { $0.key < $1.key }) {
+            bytes += output.utf8.count
+            if bytes <= FinishedJob.outputBytesMax { table[id.rawValue] = .string(output) }
+        }
+        if !table.isEmpty { properties.headers[JobHeader.inputs] = .table(table) }
+        return (queue, OutgoingMessage(message.body, to: queue.waiting, properties: properties))
+    }
+
+    /// What stays in the place of a job that was released early, so that it is not released again.
+    private func mark(for message: ConsumedMessage) -> OutgoingMessage {
+        var properties = MessageProperties()
+        let id = message.properties?.messageID ?? ""
+        properties.messageID = "\(id)>"
+        properties.headers = [JobHeader.id: .string(id), JobHeader.state: Self.spent]
+        properties.headers[JobHeader.needs] = message.properties?.headers[JobHeader.needs]
+        properties.headers[JobHeader.when] = message.properties?.headers[JobHeader.when]
+        return OutgoingMessage([], to: .dependentJobs, properties: properties)
+    }
+
+    private func settle(
+        _ numbers: [MessageNumber], publishing messages: [OutgoingMessage]
+    ) async throws {
+        let settled = numbers.compactMap { held[$0] }
+        try await jobs.broker.transaction { tx in
+            for message in messages { tx.publish(message) }
+            for message in settled { try tx.ack(message) }
+        }
+        for number in numbers { held[number] = nil }
+    }
+}

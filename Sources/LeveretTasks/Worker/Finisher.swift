@@ -1,0 +1,128 @@
+// Settles jobs that have ended, and writes down what running ones say: all that came while the last commit was under
+// way shares the next one. What a job leaves behind stands in the transaction of its settlement; FinishedJob+Parts
+// says what that is.
+
+import Leveret
+import Logging
+import Synchronization
+
+/// A job that has ended, and what becomes of it.
+struct FinishedJob: Sendable {
+    var message: ConsumedMessage
+    var envelope: JobEnvelope
+    var verdict: Verdict
+    /// What it said about itself while it ran.
+    var notes = FieldTable()
+    /// What it enqueues by having completed.
+    var following: [JobDraft] = []
+}
+
+/// Settles the jobs of one consumer.
+final class Finisher: Sendable {
+    private struct Gathered {
+        var ended: [FinishedJob] = []
+        var noted: [RunningJob] = []
+        var waiting: [CheckedContinuation<Void, any Error>] = []
+
+        var isEmpty: Bool { ended.isEmpty && noted.isEmpty && waiting.isEmpty }
+    }
+
+    private let jobs: Jobs
+    private let queue: JobQueue
+    /// Told of what has been settled.
+    private let settled: @Sendable (FinishedJob) -> Void
+    /// Guards what has come since the last commit began.
+    private let gathered = Mutex(Gathered())
+    private let signal: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
+
+    init(_ jobs: Jobs, queue: JobQueue, settled: @escaping @Sendable (FinishedJob) -> Void = { _ in }) {
+        self.jobs = jobs
+        self.queue = queue
+        self.settled = settled
+        (signal, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Takes a job that has ended. Does not wait.
+    func add(_ job: FinishedJob) { gather { $0.ended.append(job) } }
+
+    /// Takes a job that has said something. Does not wait.
+    func add(_ job: RunningJob) { gather { $0.noted.append(job) } }
+
+    /// Waits until what `job` has said is on disk.
+    func write(_ job: RunningJob) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            gather { gathered in
+                gathered.noted.append(job)
+                gathered.waiting.append(continuation)
+            }
+        }
+    }
+
+    /// Nothing more will be added: `run` ends once all is settled.
+    func finish() { continuation.finish() }
+
+    /// Settles what is added, until `finish`.
+    func run() async {
+        for await _ in signal { await settleAll() }
+        await settleAll()
+    }
+
+    /// Settles what has been added until there is no more.
+    func settleAll() async {
+        while true {
+            let batch = gathered.withLock { gathered in
+                defer { gathered = Gathered() }
+                return gathered
+            }
+            if batch.isEmpty { return }
+            await settle(batch)
+        }
+    }
+
+    private func gather(_ add: (inout Gathered) -> Void) {
+        let isFirst = gathered.withLock { gathered in
+            defer { add(&gathered) }
+            return gathered.isEmpty
+        }
+        if isFirst { continuation.yield() }
+    }
+
+    private func settle(_ batch: Gathered) async {
+        do {
+            try await jobs.broker.transaction { tx in
+                for job in batch.noted where !job.hasReturned {
+                    try tx.amend(job.message, headers: job.takeNotes())
+                }
+                for job in batch.ended { try job.add(to: &tx, in: queue, of: jobs) }
+            }
+            for waiting in batch.waiting { waiting.resume() }
+            for job in batch.ended { settled(job) }
+        } catch {
+            for waiting in batch.waiting { waiting.resume(throwing: error) }
+            // One of them can't be settled so; the others are none the worse for it.
+            for job in batch.ended { await settle(job) }
+        }
+    }
+
+    /// Settles one job alone. While the disk is full, that waits for room.
+    private func settle(_ job: FinishedJob) async {
+        while true {
+            do {
+                try await jobs.broker.transaction { tx in try job.add(to: &tx, in: queue, of: jobs) }
+                return settled(job)
+            } catch let error as BrokerError where error.code == .resourceError {
+                complain("a job that ended can't be settled yet; it is tried again in a second", job, error)
+                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
+            } catch {
+                return complain("a job that ended could not be settled; it will run again", job, error)
+            }
+        }
+    }
+
+    private func complain(_ text: Logger.Message, _ job: FinishedJob, _ error: any Error) {
+        jobs.configuration.logger.error(
+            text,
+            metadata: ["job_id": "\(job.envelope.id)", "job": "\(job.envelope.name)", "error": "\(error)"])
+    }
+}

@@ -1,0 +1,287 @@
+// The work on one queue: one consumer, as many tasks over it as jobs may run at a time, and the finisher that settles
+// what they did. Made by JobWorker for each of its queues.
+
+import Leveret
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// A queue being worked on.
+struct QueueRun: Sendable {
+    let jobs: Jobs
+    let queue: JobQueue
+    let shutdownLimit: Duration
+    private let concurrency: Int
+    private let handlers: [String: JobHandlers.Handler]
+    private let keys: KeyGate?
+    private let rate: RateGate?
+    private let running = RunningJobs()
+    private let unknown = UnknownNames()
+    /// Those that were told to stop.
+    private let stopped: AsyncStream<RunningJob>
+    private let stopping: AsyncStream<RunningJob>.Continuation
+
+    init(
+        jobs: Jobs, queue: JobQueue, options: JobWorker.QueueOptions, shutdownLimit: Duration,
+        handlers: [String: JobHandlers.Handler]
+    ) {
+        self.jobs = jobs
+        self.queue = queue
+        self.shutdownLimit = shutdownLimit
+        self.handlers = handlers
+        concurrency = min(max(options.concurrency, 1), 65_535)
+        keys = options.perKey.map { KeyGate(most: $0) }
+        rate = options.rate.map { RateGate(count: $0.count, per: $0.duration) }
+        (stopped, stopping) = AsyncStream.makeStream(of: RunningJob.self)
+    }
+
+    /// Works until the service group shuts down, the task is cancelled, or the broker ends.
+    func run() async throws {
+        try await prepare()
+        let consumer = try await jobs.broker.consume(queue.waiting, prefetch: concurrency)
+        let (back, wentBack) = AsyncStream.makeStream(of: FinishedJob.self)
+        let finisher = Finisher(jobs, queue: queue) { job in
+            if case .limited = job.verdict { wentBack.yield(job) }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await finisher.run() }
+            try await withThrowingTaskGroup(of: Void.self) { helpers in
+                helpers.addTask { await end(consumer) }
+                helpers.addTask { await watch() }
+                helpers.addTask { await wake(back) }
+                try await withThrowingTaskGroup(of: Void.self) { runners in
+                    for _ in 0..<concurrency { runners.addTask { try await work(on: consumer, finisher) } }
+                    try await runners.waitForAll()
+                }
+                helpers.cancelAll()
+            }
+            finisher.finish()
+        }
+    }
+
+    /// Makes sure that the queue is there, and takes back the parked jobs whose names are known here.
+    func prepare() async throws {
+        try await jobs.declare(queue)
+        let names = handlers.keys.sorted().map(jobs.quoted).joined(separator: ", ")
+        let condition = "properties ->> 'type' IN (\(names))"
+        guard !handlers.isEmpty, try await hasUnclaimed(condition) else { return }
+        let parked = try await jobs.broker.status(of: queue.unclaimed).ready
+        var others: [ConsumedMessage] = []
+        for _ in 0..<parked {
+            guard let message = try await jobs.broker.get(queue.unclaimed) else { break }
+            guard handlers[message.properties?.type ?? ""] != nil else {
+                others.append(message)
+                continue
+            }
+            try await jobs.broker.transaction { tx in
+                // Published rather than moved: its queue is to know it by its id.
+                tx.publish(
+                    OutgoingMessage(message.body, to: queue.waiting, properties: message.properties))
+                try tx.ack(message)
+            }
+        }
+        for message in others { try await message.nack() }
+    }
+
+    private func hasUnclaimed(_ condition: String) async throws -> Bool {
+        try await !jobs.broker.peek(queue.unclaimed, where: condition, count: 1).isEmpty
+    }
+
+    // MARK: - Jobs
+
+    private func work(on consumer: Consumer, _ finisher: Finisher) async throws {
+        for try await message in consumer {
+            let woken = await run(message, finisher)
+            if let woken { await wake(woken) }
+        }
+    }
+
+    /// Runs a job and hands what becomes of it to `finisher`. Returns a job that may run now.
+    func run(_ message: ConsumedMessage, _ finisher: Finisher) async -> MessageNumber? {
+        let envelope = JobEnvelope(message, failed: message.delivery.failed, now: jobs.broker.now)
+        if let verdict = verdictUnrun(envelope) {
+            finisher.add(FinishedJob(message: message, envelope: envelope, verdict: verdict))
+            return nil
+        }
+        if let key = envelope.limitKey, let keys, !keys.enters(key) {
+            finisher.add(
+                FinishedJob(message: message, envelope: envelope, verdict: .limited(for: KeyGate.waitMax)))
+            return nil
+        }
+        let job = RunningJob(message, envelope, in: queue)
+        let verdict = await attempt(job, finisher)
+        finisher.add(
+            FinishedJob(
+                message: message, envelope: envelope, verdict: verdict, notes: job.notes,
+                following: job.following))
+        return envelope.limitKey.flatMap { keys?.left($0) }
+    }
+
+    /// What becomes of a job that can't run; `nil` where it can.
+    private func verdictUnrun(_ envelope: JobEnvelope) -> Verdict? {
+        let now = jobs.broker.now
+        if envelope.attempt == 1, let start = envelope.start, start > now {
+            return .snoozed(for: .milliseconds(start.milliseconds - now.milliseconds))
+        }
+        guard handlers[envelope.name] != nil else {
+            unknown.met(envelope.name, in: queue, jobs.configuration.logger)
+            return .unclaimed
+        }
+        guard envelope.attempt <= envelope.maxAttempts else {
+            let text = "the process ended while the job ran; it was tried \(envelope.attempt - 1) times"
+            return .discarded(Verdict.failure(text, envelope, now))
+        }
+        return nil
+    }
+
+    /// Runs the handler in a task of its own that can be cancelled without this one.
+    private func attempt(_ job: RunningJob, _ finisher: Finisher) async -> Verdict {
+        let envelope = job.envelope
+        guard let handler = handlers[envelope.name] else { return .unclaimed }
+        let started = jobs.broker.now
+        // What a retry waits for, it was told to.
+        if envelope.attempt == 1 {
+            let due = max(envelope.start ?? envelope.enqueued, envelope.enqueued)
+            jobs.metrics?.waited(started.milliseconds - due.milliseconds, handler.name, queue)
+        }
+        let context = JobContext(running: job, finisher: finisher, jobs: jobs, logger: logger(for: envelope))
+        running.started(job)
+        jobs.running.started(job)
+        defer {
+            running.ended(job)
+            jobs.running.ended(job)
+        }
+        let result = await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await waitForTurn(job)
+                    job.returned(.success(try await output(of: handler, context)))
+                } catch {
+                    job.returned(.failure(error))
+                }
+            }
+            if let timeout = handler.timeout {
+                group.addTask {
+                    // Cancelled when the handler returns in time.
+                    guard (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
+                    job.stop(.timeout(timeout))
+                }
+            }
+            var result: Result<[UInt8]?, any Error> = .failure(CancellationError())
+            for await event in job.events {
+                switch event {
+                case .returned(let returned): result = returned
+                case .stop: stopping.yield(job)
+                }
+                group.cancelAll()
+            }
+            return result
+        }
+        let verdict = Verdict.of(
+            result, stopped: job.reason ?? (Task.isCancelled ? .shutdown : nil), envelope,
+            retry: handler.retry,
+            chance: jobs.identity.fraction(), now: jobs.broker.now)
+        jobs.metrics?.ended(
+            verdict, after: jobs.broker.now.milliseconds - started.milliseconds, handler.name, queue)
+        return verdict
+    }
+
+    /// Runs the handler within the middleware, and returns its output.
+    private func output(of handler: JobHandlers.Handler, _ context: JobContext) async throws -> [UInt8]? {
+        var output: [UInt8]?
+        func run(_ middleware: ArraySlice<any JobMiddleware>) async throws {
+            guard let first = middleware.first else {
+                let message = context.message
+                output = try await handler.run(
+                    message.body, context.running.envelope.version, context, jobs.codec)
+                return
+            }
+            try await first.run(context) { try await run(middleware.dropFirst()) }
+        }
+        try await run(jobs.configuration.middleware[...])
+        return output
+    }
+
+    /// Waits until the queue's rate lets one more start.
+    private func waitForTurn(_ job: RunningJob) async throws {
+        guard let wait = rate?.wait(now: jobs.broker.now), wait > .zero else { return }
+        job.setWaiting(true)
+        if running.isEnding { job.stop(.shutdown) }
+        try await jobs.configuration.clock.sleep(for: wait)
+        job.setWaiting(false)
+    }
+
+    private func logger(for envelope: JobEnvelope) -> Logger {
+        var logger = jobs.configuration.logger
+        logger[metadataKey: "job_id"] = "\(envelope.id)"
+        logger[metadataKey: "job"] = "\(envelope.name)"
+        logger[metadataKey: "queue"] = "\(queue)"
+        logger[metadataKey: "attempt"] = "\(envelope.attempt)"
+        return logger
+    }
+
+    // MARK: - Beside the jobs
+
+    /// Once the service group shuts down: takes no more, gives what runs some time, then stops it.
+    private func end(_ consumer: Consumer) async {
+        do {
+            try await gracefulShutdown()
+            let jobsAtEnd = running.end()
+            try await consumer.cancel()
+            for job in jobsAtEnd where job.isWaiting { job.stop(.shutdown) }
+            try await jobs.configuration.clock.sleep(for: shutdownLimit)
+            for job in running.end() { job.stop(.shutdown) }
+        } catch {
+            // Cancelled: the work is over, or it is cut short with the task that it belongs to.
+        }
+    }
+
+    /// Reports handlers that go on after their task was cancelled.
+    private func watch() async {
+        await withDiscardingTaskGroup { group in
+            for await job in stopped {
+                group.addTask {
+                    guard (try? await jobs.configuration.clock.sleep(for: Self.patience)) != nil else {
+                        return
+                    }
+                    guard !job.hasReturned else { return }
+                    logger(for: job.envelope).error(
+                        "job '\(job.envelope.name)' was cancelled and has not returned; it blocks its thread, or does not heed the cancellation of its task"
+                    )
+                }
+            }
+        }
+    }
+
+    /// Jobs that went back to wait for others of their key: notes whom to wake, and wakes who need not wait.
+    private func wake(_ back: AsyncStream<FinishedJob>) async {
+        for await job in back {
+            guard let key = job.envelope.limitKey, let number = keys?.wentBack(key, job.message.number) else {
+                continue
+            }
+            await wake(number)
+        }
+    }
+
+    private func wake(_ number: MessageNumber) async {
+        // Where it is gone, or held already, there is nobody to wake.
+        try? await jobs.broker.delayMessage(at: number, in: queue.waiting, by: .zero)
+    }
+
+    /// How long a handler may go on after its task was cancelled before that is reported.
+    static let patience = Duration.seconds(5)
+}
+
+/// The names that no handler is registered for: each is logged once.
+final class UnknownNames: Sendable {
+    /// Guards the names that were met.
+    private let names = Mutex<Set<String>>([])
+
+    func met(_ name: String, in queue: JobQueue, _ logger: Logger) {
+        let isNew = names.withLock { names in names.count < 1_000 && names.insert(name).inserted }
+        guard isNew else { return }
+        logger.warning(
+            "no handler is registered for jobs called '\(name)'; they wait in '\(queue.unclaimed)' for a worker that has one",
+            metadata: ["job": "\(name)", "queue": "\(queue)"])
+    }
+}

@@ -1,0 +1,144 @@
+// A job that runs: what stops it from outside, and what it has said about itself so far.
+
+import Leveret
+import Synchronization
+
+/// Why a job is to stop before it has returned.
+enum StopReason: Sendable {
+    /// Its attempt has taken too long.
+    case timeout(Duration)
+    /// Somebody cancelled the job.
+    case cancelled
+    /// The worker ends.
+    case shutdown
+}
+
+/// One attempt at a job, from its delivery to the moment its handler returns.
+final class RunningJob: Sendable {
+    enum Event: Sendable {
+        case returned(Result<[UInt8]?, any Error>)
+        case stop
+    }
+
+    private struct State {
+        /// The first reason counts.
+        var reason: StopReason?
+        var hasReturned = false
+        /// Waits for its turn, and may be stopped without loss.
+        var isWaiting = false
+        /// The headers by which the job's message is to remember what it has said.
+        var notes = FieldTable()
+        var log: [String] = []
+        /// The notes are on their way already.
+        var isNoted = true
+        /// What its success brings with it.
+        var following: [JobDraft] = []
+    }
+
+    let message: ConsumedMessage
+    let envelope: JobEnvelope
+    let queue: JobQueue
+    let events: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+    /// Guards what others than its own task ask and say.
+    private let state: Mutex<State>
+
+    init(_ message: ConsumedMessage, _ envelope: JobEnvelope, in queue: JobQueue) {
+        self.message = message
+        self.envelope = envelope
+        self.queue = queue
+        var state = State()
+        state.log = message.properties?.headers[JobHeader.log]?.texts ?? []
+        self.state = Mutex(state)
+        (events, continuation) = AsyncStream.makeStream(of: Event.self)
+    }
+
+    var reason: StopReason? { state.withLock { $0.reason } }
+    var hasReturned: Bool { state.withLock { $0.hasReturned } }
+    var isWaiting: Bool { state.withLock { $0.isWaiting } }
+    var notes: FieldTable { state.withLock { $0.notes } }
+    var following: [JobDraft] { state.withLock { $0.following } }
+
+    /// Cancels the handler's task.
+    func stop(_ reason: StopReason) {
+        let isFirst = state.withLock { state in
+            defer { state.reason = state.reason ?? reason }
+            return state.reason == nil
+        }
+        if isFirst { continuation.yield(.stop) }
+    }
+
+    func returned(_ result: Result<[UInt8]?, any Error>) {
+        state.withLock { $0.hasReturned = true }
+        continuation.yield(.returned(result))
+        continuation.finish()
+    }
+
+    func setWaiting(_ isWaiting: Bool) { state.withLock { $0.isWaiting = isWaiting } }
+
+    func follow(with draft: JobDraft) { state.withLock { $0.following.append(draft) } }
+
+    // MARK: - Notes
+
+    /// Notes headers. Returns true where they are to be handed to the finisher: earlier ones have been taken.
+    func note(_ headers: FieldTable) -> Bool {
+        state.withLock { state in
+            for field in headers.fields { state.notes[field.name] = field.value }
+            defer { state.isNoted = false }
+            return state.isNoted
+        }
+    }
+
+    /// Notes a line of its log, which forgets the oldest.
+    func note(line: String) -> Bool {
+        let line = String(decoding: line.utf8.prefix(Self.logBytesMax), as: UTF8.self)
+        let log = state.withLock { state in
+            state.log.append(line)
+            if state.log.count > Self.logCountMax { state.log.removeFirst() }
+            return state.log
+        }
+        return note([JobHeader.log: .array(log.map { .string($0) })])
+    }
+
+    /// The notes, which go into the next commit now.
+    func takeNotes() -> FieldTable {
+        state.withLock { state in
+            state.isNoted = true
+            return state.notes
+        }
+    }
+
+    /// How many lines a job's log keeps, and how many bytes of each.
+    static let logCountMax = 100
+    static let logBytesMax = 500
+}
+
+/// The jobs that run, by id.
+final class RunningJobs: Sendable {
+    private struct State {
+        var jobs: [JobID: RunningJob] = [:]
+        var isEnding = false
+    }
+
+    /// Guards who runs.
+    private let state = Mutex(State())
+
+    func started(_ job: RunningJob) { state.withLock { $0.jobs[job.envelope.id] = job } }
+
+    func ended(_ job: RunningJob) {
+        state.withLock { if $0.jobs[job.envelope.id] === job { $0.jobs[job.envelope.id] = nil } }
+    }
+
+    subscript(id: JobID) -> RunningJob? { state.withLock { $0.jobs[id] } }
+
+    /// True once no more are to start.
+    var isEnding: Bool { state.withLock { $0.isEnding } }
+
+    /// No more are to start. Returns those that run.
+    func end() -> [RunningJob] {
+        state.withLock { state in
+            state.isEnding = true
+            return Array(state.jobs.values)
+        }
+    }
+}

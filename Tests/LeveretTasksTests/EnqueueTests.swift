@@ -1,0 +1,125 @@
+// Enqueueing: when, in which order, together, and only once.
+
+import Leveret
+import LeveretTasks
+import LeveretTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct EnqueueTests {
+    private func names(_ bench: Bench) async throws -> [String] {
+        try await bench.jobs.list(.available).map { String(decoding: $0.payload, as: UTF8.self) }
+    }
+
+    @Test func `a job waits for its time, and is looked at meanwhile`() async throws {
+        let bench = try Bench()
+        let later = try await bench.jobs.enqueue(Greet(who: "ann"), .init(start: .after(.seconds(60))))
+        let date = bench.hand.now.advanced(byMilliseconds: 30_000)
+        let sooner = try await bench.jobs.enqueue(Greet(who: "bob"), .init(start: .at(date)))
+        let waiting = try await bench.jobs.list(.scheduled)
+        #expect(waiting.map(\.id) == [sooner.id, later.id])
+        #expect(waiting.map(\.due) == [date, bench.hand.now.advanced(byMilliseconds: 60_000)])
+        bench.hand.advance(30_000)
+        try await until { try await bench.jobs.list(.available).map(\.id) == [sooner.id] }
+        try await bench.jobs.runNow(later.id)
+        #expect(try await bench.jobs.find(later.id)?.state == .available)
+    }
+
+    @Test func `those of a higher priority come first, equal ones in their order`() async throws {
+        let bench = try Bench()
+        var batch = JobBatch()
+        batch.add(Greet(who: "1"))
+        batch.add(Greet(who: "2"), .init(priority: .low))
+        batch.add(Greet(who: "3"), .init(priority: .high))
+        batch.add(Greet(who: "4"))
+        try await bench.jobs.enqueue(batch)
+        #expect(try await names(bench).map { $0.filter(\.isNumber) } == ["3", "1", "4", "2"])
+    }
+
+    @Test func `a batch is enqueued whole, or not at all`() async throws {
+        let bench = try Bench()
+        var batch = JobBatch()
+        batch.add(Greet(who: "1"))
+        batch.add(Greet(who: "2"), .init(maxAttempts: 0))
+        await #expect(throws: JobError.self) { try await bench.jobs.enqueue(batch) }
+        #expect(try await bench.jobs.queues() == [])
+        let ids = try await bench.jobs.enqueue(all: (1...1_000).map { Greet(who: "\($0)") }).map(\.id)
+        #expect(Set(ids).count == 1_000)
+        #expect(try await bench.broker.status(of: JobQueue.default.waiting).ready == 1_000)
+    }
+
+    @Test func `an equal job is enqueued once while the first is pending`() async throws {
+        let bench = try Bench()
+        let first = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending))
+        let second = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending))
+        let other = try await bench.jobs.enqueue(Greet(who: "bob"), .init(unique: .whilePending))
+        #expect(first.outcome == .enqueued)
+        #expect(second.id == first.id)
+        #expect(second.outcome == .existing)
+        #expect(other.outcome == .enqueued)
+        try await bench.jobs.cancel(first.id)
+        #expect(
+            try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending)).outcome == .enqueued
+        )
+    }
+
+    @Test func `within a window an equal job is enqueued once, done or not`() async throws {
+        let bench = try Bench()
+        let unique = Uniqueness(by: .text("ann"), .within(.seconds(60)))
+        let first = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: unique))
+        try await bench.working {
+            $0.add(Greet.self) { _ in }
+        } while: {
+            try await bench.settles()
+        }
+        let second = try await bench.jobs.enqueue(Greet(who: "anna"), .init(unique: unique))
+        #expect(second.id == first.id)
+        #expect(second.outcome == .existing)
+        bench.hand.advance(60_000)
+        let third = try await bench.jobs.enqueue(Greet(who: "anna"), .init(unique: unique))
+        #expect(third.outcome == .enqueued)
+        #expect(third.id != first.id)
+        // It is still pending when its window is over.
+        bench.hand.advance(60_000)
+        let fourth = try await bench.jobs.enqueue(Greet(who: "anna"), .init(unique: unique))
+        #expect(fourth.id == third.id)
+        #expect(fourth.outcome == .existing)
+    }
+
+    @Test func `an equal job may replace the arguments of the first, or its time`() async throws {
+        let bench = try Bench()
+        let first = try await bench.jobs.enqueue(
+            Greet(who: "ann"), .init(start: .after(.seconds(60)), unique: .key("k")))
+        let second = try await bench.jobs.enqueue(
+            Greet(who: "bob"), .init(unique: .key("k", onConflict: .replace)))
+        #expect(second == EnqueuedJob(id: first.id, outcome: .replaced))
+        let third = try await bench.jobs.enqueue(
+            Greet(who: "cid"), .init(start: .after(.seconds(5)), unique: .key("k", onConflict: .reschedule)))
+        #expect(third == EnqueuedJob(id: first.id, outcome: .rescheduled))
+        let job = try #require(try await bench.jobs.find(first.id))
+        #expect(String(decoding: job.payload, as: UTF8.self) == #"{"who":"bob"}"#)
+        #expect(job.due == bench.hand.now.advanced(byMilliseconds: 5_000))
+    }
+
+    @Test func `what is unique survives a restart`() async throws {
+        let folder = try TemporaryFolder()
+        let first: EnqueuedJob
+        do {
+            let bench = try Bench(.file(folder.path("jobs.db")))
+            first = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending))
+            try await bench.broker.shutdown()
+        }
+        let bench = try Bench(.file(folder.path("jobs.db")))
+        let second = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending))
+        #expect(second == EnqueuedJob(id: first.id, outcome: .existing))
+        try await bench.broker.shutdown()
+    }
+
+    @Test func `a queue's name is plain`() async throws {
+        let bench = try Bench()
+        for name in ["", "a.b", "a b", String(repeating: "a", count: 65)] {
+            await #expect(throws: JobError.self) {
+                try await bench.jobs.enqueue(Greet(who: ""), .init(queue: JobQueue(name)))
+            }
+        }
+    }
+}

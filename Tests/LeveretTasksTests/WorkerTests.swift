@@ -1,0 +1,78 @@
+// A job's way through a worker: done, tried again, given up, parked.
+
+import Leveret
+import LeveretTasks
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct WorkerTests {
+    private struct Failure: Error {}
+
+    @Test func `a job that was enqueued is run, and kept as completed`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] greet in journal.note(greet.who) }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.completed)
+        }
+        #expect(bench.journal.all == ["ann"])
+        let record = try #require(try await bench.broker.peek(JobQueue.default.completed).first)
+        #expect(record.message.properties?.messageID == job.id.rawValue)
+        #expect(record.message.properties?.headers[JobHeader.state] == "completed")
+        #expect(try await bench.broker.status(of: JobQueue.default.waiting).ready == 0)
+    }
+
+    @Test func `a failure is tried again after its wait, and given up after the last attempt`() async throws {
+        struct Flaky: Job {
+            static let name = "flaky"
+            static let options = EnqueueOptions(maxAttempts: 3)
+            static let retry = RetryPolicy.schedule([.seconds(1), .seconds(5)])
+        }
+        let bench = try Bench()
+        try await bench.jobs.enqueue(Flaky())
+        try await bench.working {
+            $0.add(Flaky.self) { [journal = bench.journal] _, context in
+                journal.note("attempt \(context.attempt) of \(context.maxAttempts)")
+                throw Failure()
+            }
+        } while: {
+            try await bench.settles(waiting: 1)
+            bench.hand.advance(999)
+            try await bench.settles(waiting: 1)
+            #expect(bench.journal.all.count == 1)
+            bench.hand.advance(1)
+            try await until { bench.journal.all.count == 2 }
+            try await bench.settles(waiting: 1)
+            bench.hand.advance(5_000)
+            try await bench.reaches(1, in: JobQueue.default.discarded)
+        }
+        #expect(bench.journal.all == ["attempt 1 of 3", "attempt 2 of 3", "attempt 3 of 3"])
+    }
+
+    @Test func `a job whose name nobody knows is parked, and taken back by who knows it`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.working { _ in
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.unclaimed)
+        }
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
+        } while: {
+            try await until { bench.journal.all == ["ann"] }
+            try await bench.settles()
+        }
+        #expect(try await bench.jobs.find(job.id)?.state == .completed)
+    }
+
+    @Test func `two handlers of one name are an error at the start`() throws {
+        struct Other: Job { static let name = "greet" }
+        let bench = try Bench()
+        #expect(throws: JobError.self) {
+            try JobWorker(bench.jobs) {
+                $0.add(Greet.self) { _ in }
+                $0.add(Other.self) { _ in }
+            }
+        }
+    }
+}

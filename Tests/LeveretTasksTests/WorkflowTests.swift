@@ -1,0 +1,117 @@
+// Jobs that wait for others: in which order they run, what becomes of them when one fails, and that a crash in
+// between changes nothing.
+
+import Leveret
+import LeveretTasks
+import LeveretTestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct WorkflowTests {
+    private struct Failure: Error {}
+
+    private struct Step: Job {
+        typealias Output = Int
+        static let name = "step"
+        static let options = EnqueueOptions(maxAttempts: 1)
+        var name: String
+        var fails = false
+    }
+
+    private func register(_ handlers: inout JobHandlers, _ journal: Journal) {
+        handlers.add(Step.self) { step, context in
+            let inputs = context.outputs(as: Int.self)
+            journal.note(inputs.isEmpty ? step.name : "\(step.name) of \(inputs.count)")
+            if step.fails { throw Failure() }
+            return 1
+        }
+    }
+
+    @Test func `a chain runs in its order`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let a = flow.add(Step(name: "a"))
+        let b = flow.add(Step(name: "b"), after: a)
+        flow.add(Step(name: "c"), after: b)
+        let ids = try await bench.jobs.enqueue(flow)
+        #expect(try await bench.jobs.list(.dependent).map(\.id) == [ids.all[1], ids.all[2]])
+        #expect(try await bench.jobs.find(ids[b])?.state == .dependent)
+        try await bench.working {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 3 }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["a", "b of 1", "c of 1"])
+    }
+
+    @Test func `what follows a group runs once, with what the group returned`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let parts = (0..<50).map { flow.add(Step(name: "part \($0)")) }
+        flow.add(Step(name: "sum"), after: parts)
+        flow.add(Step(name: "alert"), after: parts, when: .anyFailed)
+        try await bench.jobs.enqueue(flow)
+        try await bench.working {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 51 }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all.last == "sum of 50")
+    }
+
+    @Test func `when one fails, what waits for success is cancelled, and the rest goes on`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let parts = [
+            flow.add(Step(name: "a", fails: true)), flow.add(Step(name: "b", fails: true)),
+            flow.add(Step(name: "c")),
+        ]
+        let sum = flow.add(Step(name: "sum"), after: parts)
+        let after = flow.add(Step(name: "after sum"), after: sum)
+        flow.add(Step(name: "clean up"), after: parts, when: .allEnded)
+        flow.add(Step(name: "alert"), after: parts, when: .anyFailed)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.working(on: [.default: 1]) {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 5 }
+            try await bench.reaches(0, in: .dependentJobs)
+            try await bench.settles()
+        }
+        #expect(bench.journal.all.sorted() == ["a", "alert", "b", "c", "clean up of 1"])
+        for id in [ids[sum], ids[after]] { #expect(try await bench.jobs.find(id)?.state == .cancelled) }
+    }
+
+    @Test func `a workflow goes on where it was when the process starts again`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("jobs.db")
+        do {
+            let bench = try Bench(.file(path))
+            var flow = Workflow()
+            let parts = [
+                flow.add(Step(name: "a")), flow.add(Step(name: "b"), .init(start: .after(.seconds(60)))),
+            ]
+            flow.add(Step(name: "sum"), after: parts)
+            flow.add(Step(name: "alert"), after: parts, when: .anyFailed)
+            try await bench.jobs.enqueue(flow)
+            try await bench.working {
+                register(&$0, bench.journal)
+            } while: {
+                try await bench.settles(waiting: 1)
+            }
+            #expect(bench.journal.all == ["a"])
+            try await bench.broker.shutdown()
+        }
+        let bench = try Bench(.file(path))
+        bench.hand.advance(60_000)
+        try await bench.working {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 2 }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["b", "sum of 2"])
+        try await bench.broker.shutdown()
+    }
+}
