@@ -4,26 +4,31 @@
 import Instrumentation
 import Leveret
 import ServiceContextModule
-import Tracing
+public import Tracing
 
 /// Carries the tracing context from the enqueue to the attempts. Part of the middleware unasked; without a tracer that
 /// is bootstrapped it does nothing.
 public struct JobTracing: JobMiddleware {
-    /// The middleware.
-    public init() {}
+    private let tracer: (any Tracer)?
+
+    /// The middleware; with `nil` it uses what `InstrumentationSystem.bootstrap` has set.
+    public init(_ tracer: (any Tracer)? = nil) { self.tracer = tracer }
+
+    private var instrument: any Instrument { tracer ?? InstrumentationSystem.instrument }
 
     /// Writes the context of the task that enqueues into the headers, as the tracer's instrument does.
     public func enqueue(_ job: inout JobToEnqueue) {
         guard let context = ServiceContext.current else { return }
-        InstrumentationSystem.instrument.inject(context, into: &job.headers, using: Headers())
+        instrument.inject(context, into: &job.headers, using: Headers())
     }
 
     /// Makes a span `job NAME` around the attempt.
     public func run(_ context: JobContext, _ next: () async throws -> Void) async throws {
         var parent = ServiceContext.current ?? .topLevel
         let headers = context.message.properties?.headers ?? FieldTable()
-        InstrumentationSystem.instrument.extract(headers, into: &parent, using: Headers())
-        try await withSpan("job \(context.name)", context: parent, ofKind: .consumer) { span in
+        instrument.extract(headers, into: &parent, using: Headers())
+        let tracer = tracer ?? InstrumentationSystem.tracer
+        try await tracer.withAnySpan("job \(context.name)", context: parent, ofKind: .consumer) { span in
             span.attributes["messaging.system"] = "leveret"
             span.attributes["messaging.destination.name"] = context.queue.rawValue
             span.attributes["messaging.message.id"] = context.id.rawValue

@@ -5,8 +5,8 @@ import Instrumentation
 import Leveret
 import LeveretTasks
 import MetricsTestKit
-import Synchronization
 import Testing
+import Tracing
 
 @Suite(.timeLimit(.minutes(2))) struct MiddlewareTests {
     private struct Failure: Error {}
@@ -60,5 +60,22 @@ import Testing
         }
         #expect(try metrics.expectTimer("leveret_job_run_seconds", kind).values.count == 2)
         #expect(try metrics.expectTimer("leveret_job_wait_seconds", kind).values == [0])
+    }
+
+    @Test func `an attempt is a span of the trace that enqueued the job`() async throws {
+        let tracer = InMemoryTracer()
+        var configuration = Jobs.Configuration()
+        configuration.middleware = [JobTracing(tracer)]
+        let test = try JobTest(configuration: configuration) { handlers in
+            handlers.add(Greet.self) { _ in }
+        }
+        try await tracer.withSpan("request") { _ in
+            _ = try await test.jobs.enqueue(Greet(who: "ann"))
+        }
+        try await test.runUntilEmpty()
+        let spans = tracer.finishedSpans
+        #expect(spans.map(\.operationName) == ["request", "job greet"])
+        #expect(spans.last?.traceID == spans.first?.traceID)
+        #expect(spans.last?.parentSpanID == spans.first?.spanID)
     }
 }
