@@ -70,8 +70,13 @@ extension BrokerCore {
                 gathering.define(.putBinding(binding, in: host.id))
             }
         case .unbind(let binding):
-            try checkTarget(of: binding, session)
-            note(try host.topology.unbind(binding), in: host)
+            do throws(BrokerError) {
+                try checkTarget(of: binding, session)
+                note(try host.topology.unbind(binding), in: host)
+            } catch {
+                // Over AMQP a refusal would close the channel; in RabbitMQ what is gone is unbound.
+                guard session.stopsAtRefusal, error.code == .notFound else { throw error }
+            }
         case .purge(let name):
             let queue = try usableQueue(name, by: session)
             let count = purge(queue)

@@ -43,7 +43,7 @@ import Testing
         let broker = shop(connectionsMax: 1)
         let (first, second) = (open(broker), open(broker))
         broker.run(.administer(.add(UserDefinition("app", passwordHash: "h"))))
-        try broker.core.logIn(second, as: "app", passwordHash: "h")
+        try broker.core.logIn(second, as: "app", passwordHash: "h", now: 0)
         try broker.core.enter("shop", with: first)
         func refusal() -> BrokerError? {
             do throws(BrokerError) { try broker.core.enter("shop", with: second) } catch { return error }

@@ -18,7 +18,7 @@ import Testing
             broker.run(.declareQueue(QueueDefinition("q"), passive: false))
             let connection = broker.core.openConnection(name: "c", isClosable: true, now: broker.now)
             session = broker.core.openSession(on: connection, now: broker.now)
-            try broker.core.logIn(connection, as: user, passwordHash: "hash")
+            try broker.core.logIn(connection, as: user, passwordHash: "hash", now: 0)
         }
 
         func permit(_ write: String, _ read: String, user: UserName = "app", exchange: ExchangeName = "t") {
@@ -143,7 +143,7 @@ import Testing
         again.core.recover(state, now: again.now)
         let connection = again.core.openConnection(name: "c", now: again.now)
         let session = again.core.openSession(on: connection, now: again.now)
-        try again.core.logIn(connection, as: "app", passwordHash: "")
+        try again.core.logIn(connection, as: "app", passwordHash: "", now: 0)
         let lost = Message(exchange: "amq.topic", routingKey: "a", body: [])
         #expect(
             again.refusal(of: .publish(lost, mandatory: false), from: session)?.code == .accessRefused,

@@ -24,6 +24,10 @@ extension AMQPAnswersTests {
             before: { try $0.haveQueue("q") }
         ) { $0.bindQueue("q", to: "") },
         AMQPCase(
+            "queue.unbind from an exchange that is not there", "queue.unbind-ok",
+            before: { try $0.haveQueue("q") }
+        ) { $0.unbindQueue("q", from: "nowhere", key: "k") },
+        AMQPCase(
             "queue.unbind of a binding never made", "queue.unbind-ok", before: { try $0.haveQueue("q") }
         ) { $0.unbindQueue("q", from: "amq.direct", key: "k") },
         AMQPCase(

@@ -72,7 +72,7 @@ import Testing
     @Test func `before the login a frame is no longer than that takes`() throws {
         var talk = AMQPTalk()
         let client = AMQPRecording()
-        client.bytes += [1, 0, 0, 0, 0, 0x20, 1]
+        client.bytes += [1, 0, 0, 0, 0, 0x10, 1]
         talk.send(client.bytes[...])
         #expect(try talk.heard().last?.hasPrefix("connection.close 501 FRAME_ERROR") == true)
     }

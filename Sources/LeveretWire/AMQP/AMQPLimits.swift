@@ -25,8 +25,8 @@ public struct AMQPLimits: Sendable, Hashable {
     /// The defaults.
     public init() {}
 
-    /// The most that a client may send in one frame before it is logged in; RabbitMQ takes as much.
-    static let handshakeFrameBytesMax = 8192
+    /// The most that a client may send in one frame before it is logged in, as in RabbitMQ.
+    static let handshakeFrameBytesMax = frameBytesMin
     /// The least that a client may have for frames (AMQP 0-9-1 §4.2.3).
     static let frameBytesMin = 4096
     /// What stands around a frame's payload: type, channel, size and end.
