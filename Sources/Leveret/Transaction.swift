@@ -58,8 +58,8 @@ public struct Transaction: Sendable {
         try settle(message, requeue ? .fail : .deadLetter, error: error, delay: delay)
     }
 
-    /// Adds other headers for `message`, see `ConsumedMessage.amend`; it must not be settled before in this transaction.
-    /// Throws as `ack` does.
+    /// Adds other headers for `message`, see `ConsumedMessage.amend`; it must not be settled before in this
+    /// transaction. Throws as `ack` does.
     public mutating func amend(_ message: ConsumedMessage, headers: FieldTable) throws(BrokerError) {
         try lead(through: message)
         requests.append(.amend(try message.amendment(headers)))

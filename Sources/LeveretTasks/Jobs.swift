@@ -26,7 +26,7 @@ public final class Jobs: Sendable {
         public var clock: any Clock<Duration> = ContinuousClock()
         /// What is put around every enqueue and every attempt, the outermost first.
         public var middleware: [any JobMiddleware] = [JobTracing()]
-        /// Where the metrics of jobs go; `nil` is the process's backend, as `MetricsSystem.bootstrap` has set it before.
+        /// Where the metrics of jobs go; `nil` is what `MetricsSystem.bootstrap` has set before.
         public var metrics: (any MetricsFactory)?
         /// What ids and jitter grow from; `nil` is a random one.
         public var seed: UInt64?

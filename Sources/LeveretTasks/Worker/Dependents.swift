@@ -1,6 +1,6 @@
 // Watches over the jobs that wait for others. One consumer holds them and all that was reported to them; when a job has
-// what it waits for, one transaction enqueues it and settles all of these: so that happens exactly once. Nothing is kept
-// elsewhere, so a crash only makes the same messages come again.
+// what it waits for, one transaction enqueues it and settles all of these: so that happens exactly once. Nothing is
+// kept elsewhere, so a crash only makes the same messages come again.
 
 import Leveret
 import Logging

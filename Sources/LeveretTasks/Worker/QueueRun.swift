@@ -246,7 +246,10 @@ struct QueueRun: Sendable {
                     }
                     guard !job.hasReturned else { return }
                     logger(for: job.envelope).error(
-                        "job '\(job.envelope.name)' was cancelled and has not returned; it blocks its thread, or does not heed the cancellation of its task"
+                        """
+                        job '\(job.envelope.name)' was cancelled and has not returned; it blocks its thread, or does \
+                        not heed the cancellation of its task
+                        """
                     )
                 }
             }
@@ -281,7 +284,10 @@ final class UnknownNames: Sendable {
         let isNew = names.withLock { names in names.count < 1_000 && names.insert(name).inserted }
         guard isNew else { return }
         logger.warning(
-            "no handler is registered for jobs called '\(name)'; they wait in '\(queue.unclaimed)' for a worker that has one",
+            """
+            no handler is registered for jobs called '\(name)'; they wait in '\(queue.unclaimed)' for a worker that \
+            has one
+            """,
             metadata: ["job": "\(name)", "queue": "\(queue)"])
     }
 }

@@ -1,4 +1,5 @@
-// How many jobs start in a while: each takes the next free moment (the generic cell rate algorithm, with a burst of one).
+// How many jobs start in a while: each takes the next free moment (the generic cell rate algorithm, with a burst of
+// one).
 
 import Leveret
 import Synchronization
