@@ -127,6 +127,19 @@ private final class LockedServer {
         let all = try await locked.run(
             ["queues", "--all-vhosts", "-o", "csv", "--columns", "name"], as: "app", password: "pass")
         #expect(all.output == "name\n" && all.errors.hasPrefix("leveret: vhost 'hidden' can't be looked at"))
+        // What is held in a queue that a user may not read keeps a doctor from nothing else.
+        try await locked.run(["permission", "set", "ops", ".*", ".*", ".*", "--vhost", "shop"])
+        try await locked.run(["queue", "declare", "q", "--vhost", "shop"])
+        try await locked.run(["publish", "", "q", "x", "--count", "2", "--vhost", "shop"])
+        let client = try LineSocket(port: locked.server.port)
+        for request in ["AUTH ops \"it's s3cret\"", "VHOST shop"] {
+            #expect(try client.ask(request).line == "OK", "\(request)")
+        }
+        #expect(try client.ask("GET q").words.first == "MSG")
+        let found = try await locked.run(
+            ["doctor", "-o", "csv", "--columns", "rule,subject"], as: "app", password: "pass", status: 1)
+        #expect(
+            found.output == "rule,subject\nno_consumer,queue 'shop/q'\nunseen,vhost 'hidden'\n", "\(found)")
         for host in ["/", "shop"] { try await locked.run(["permission", "clear", "app", "--vhost", host]) }
         try await locked.run(["check"], as: "app", password: "pass", status: 1)
     }
