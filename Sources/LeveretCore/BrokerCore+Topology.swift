@@ -70,13 +70,7 @@ extension BrokerCore {
                 gathering.define(.putBinding(binding, in: host.id))
             }
         case .unbind(let binding):
-            do throws(BrokerError) {
-                try checkTarget(of: binding, session)
-                note(try host.topology.unbind(binding), in: host)
-            } catch {
-                // Over AMQP a refusal would close the channel; in RabbitMQ what is gone is unbound.
-                guard session.stopsAtRefusal, error.code == .notFound else { throw error }
-            }
+            try unbind(binding, session)
         case .purge(let name):
             let queue = try usableQueue(name, by: session)
             let count = purge(queue)
@@ -125,6 +119,16 @@ extension BrokerCore {
                 forgetIDs(of: .exchange(exchange.name, in: host.id))
             }
             outputs.events.append(.exchangeDeleted(exchange.name, in: host.name))
+        }
+    }
+
+    private mutating func unbind(_ binding: Binding, _ session: Session) throws(BrokerError) {
+        do throws(BrokerError) {
+            try checkTarget(of: binding, session)
+            note(try session.host.topology.unbind(binding), in: session.host)
+        } catch {
+            // Over AMQP a refusal would close the channel; in RabbitMQ what is gone is unbound.
+            guard session.stopsAtRefusal, error.code == .notFound else { throw error }
         }
     }
 

@@ -91,8 +91,8 @@ struct Gathering {
     var bodiesAwaited = 0
     /// Slices of long work in it.
     var slices = 0
-    /// Messages change their queues in it, each as a row that is added and one that is removed: while that is not committed,
-    /// a crash brings them back where they were.
+    /// Messages change their queues in it, each as a row that is added and one that is removed: while that is not
+    /// committed, a crash brings them back where they were.
     var hasMoves = false
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false

@@ -106,7 +106,7 @@ private func until(_ condition: () async throws -> Bool) async throws {
     }
 }
 
-@Suite(.timeLimit(.minutes(3))) struct OutboxTests {
+@Suite(.timeLimit(.minutes(10))) struct OutboxTests {
     @Test(arguments: [true, false])
     func `a job reaches the broker when its transaction commits, in the order of the commits`(
         pool: Bool

@@ -5,7 +5,7 @@ import LeveretTasks
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct AttemptTests {
+@Suite(.timeLimit(.minutes(10))) struct AttemptTests {
     private struct Failure: Error {}
 
     /// Never returns before its task is cancelled.

@@ -5,7 +5,7 @@ import LeveretTasks
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct EnqueueTests {
+@Suite(.timeLimit(.minutes(10))) struct EnqueueTests {
     private func names(_ bench: Bench) async throws -> [String] {
         try await bench.jobs.list(.available).map { String(decoding: $0.payload, as: UTF8.self) }
     }

@@ -4,7 +4,7 @@ import Leveret
 import LeveretTasks
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct JobTestTests {
+@Suite(.timeLimit(.minutes(10))) struct JobTestTests {
     private struct Failure: Error {}
 
     private struct Greeting: Job, Equatable {

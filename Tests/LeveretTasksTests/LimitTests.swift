@@ -6,7 +6,7 @@ import Testing
 
 @testable import LeveretTasks
 
-@Suite(.timeLimit(.minutes(2))) struct LimitTests {
+@Suite(.timeLimit(.minutes(10))) struct LimitTests {
     private final class Gauge: Sendable {
         private let state = Mutex<(now: [String: Int], most: [String: Int])>(([:], [:]))
 

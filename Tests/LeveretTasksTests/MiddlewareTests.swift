@@ -8,7 +8,7 @@ import MetricsTestKit
 import Testing
 import Tracing
 
-@Suite(.timeLimit(.minutes(2))) struct MiddlewareTests {
+@Suite(.timeLimit(.minutes(10))) struct MiddlewareTests {
     private struct Failure: Error {}
 
     private struct Named: JobMiddleware {

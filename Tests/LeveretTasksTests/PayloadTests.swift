@@ -4,7 +4,7 @@ import Leveret
 import LeveretTasks
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct PayloadTests {
+@Suite(.timeLimit(.minutes(10))) struct PayloadTests {
     private struct Old: Job {
         static let name = "charge"
         var cents: Int

@@ -4,7 +4,7 @@ import Leveret
 import LeveretTasks
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct WorkerTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkerTests {
     private struct Failure: Error {}
 
     @Test func `a job that was enqueued is run, and kept as completed`() async throws {

@@ -6,7 +6,7 @@ import LeveretTasks
 import LeveretTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct WorkflowTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkflowTests {
     private struct Failure: Error {}
 
     private struct Step: Job {

@@ -149,7 +149,7 @@ struct PermissionCommand: ParsableCommand {
 
                 Examples:
                   leveret permission set-topics app events '^app\\.' '.*'
-                  leveret permission set-topics app events '^{username}\\.' '^(all|{username})\\.' --vhost shop
+                  leveret permission set-topics app events '^{username}\\.' '^all\\.'
                 """
         )
 

@@ -106,8 +106,8 @@ struct QueuesCommand: ParsableCommand {
         }
         guard others > 0 else { return "there are no queues" }
         return
-            "there are no queues in vhost '\(source.virtualHost.printable)'; 'leveret queues --all-vhosts' lists "
-            + "the \(Quantity.count(others)) of others"
+            "there are no queues in vhost '\(source.virtualHost.printable)', but \(Quantity.count(others)) in others: "
+            + "'leveret queues --all-vhosts' lists them"
     }
 
     /// A listing over what stands on the screen, line by line, so that nothing flickers; as many lines as fit.

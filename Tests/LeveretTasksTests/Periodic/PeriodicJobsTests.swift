@@ -8,7 +8,7 @@ import Testing
 
 @testable import LeveretTasks
 
-@Suite(.timeLimit(.minutes(2))) struct PeriodicJobsTests {
+@Suite(.timeLimit(.minutes(10))) struct PeriodicJobsTests {
     private static let minute: Int64 = 60_000
 
     private struct Report: Job {
