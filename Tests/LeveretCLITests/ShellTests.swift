@@ -266,6 +266,8 @@ extension LineEdit {
         } else {
             _ = try await shell.script("kill -\(how) $(cat pid)")
         }
+        // What is typed before it has ended is still for it.
+        _ = try await shell.script("while kill -0 $(cat pid) 2>&-; do sleep 0.05; done")
         try await screen.enter("stty -g >after; echo do''ne")
         try await screen.shows("done")
         #expect(try await shell.script("cmp before after").output == "")

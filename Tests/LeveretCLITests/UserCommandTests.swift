@@ -72,14 +72,18 @@ private final class LockedServer {
         #expect(try await locked.run(["permission", "list"]).output == "there are no permissions\n")
     }
 
-    @Test func `one user is shown, permissions are those of a virtual host, and a password can be tried`()
-        async throws
-    {
+    /// A server with a user `app` that may enter two of three virtual hosts.
+    private static func withHosts() async throws -> LockedServer {
         let locked = try await LockedServer()
         try await locked.run(["user", "add", "app", "--tags", "monitoring"], new: "pass")
         for host in ["/", "shop", "hidden"] { try await locked.run(["vhost", "add", host]) }
         try await locked.run(["permission", "set", "app", "", "", "^a"])
         try await locked.run(["permission", "set", "app", "b", "", "", "--vhost", "shop"])
+        return locked
+    }
+
+    @Test func `one user is shown, and permissions are those of a virtual host`() async throws {
+        let locked = try await Self.withHosts()
         let shown = try await locked.run(["user", "show", "app"]).output
         let below = """
 
@@ -112,7 +116,10 @@ private final class LockedServer {
         #expect(tags.errors == gone.errors)
         let none = try await locked.run(["permission", "clear", "app", "--vhost", "hidden"], status: 5)
         #expect(none.errors.contains("user 'app' has no permissions in 'hidden'"))
-        // Who asks has no part in it.
+    }
+
+    @Test func `a password can be tried, whoever asks`() async throws {
+        let locked = try await Self.withHosts()
         let right = try await locked.run(
             ["user", "authenticate", "app"], as: nil, password: nil, input: "pass\n")
         #expect(right.output == "the password of user 'app' is right\n")
@@ -120,14 +127,17 @@ private final class LockedServer {
         #expect(wrong.errors.contains("login refused"))
         let nothing = try await locked.run(["user", "authenticate", "app"], status: 2)
         #expect(nothing.errors.contains("there is no password for user 'app'"))
-        // What a user may not enter is told, and where that is everything it is no check.
+    }
+
+    @Test func `what a user may not enter or read is told, and keeps a look from nothing else`() async throws
+    {
+        let locked = try await Self.withHosts()
         let check = try await locked.run(["check"], as: "app", password: "pass")
         #expect(
             check.output.hasPrefix("WARNING: vhost 'hidden' can't be looked at: access to vhost 'hidden'"))
         let all = try await locked.run(
             ["queues", "--all-vhosts", "-o", "csv", "--columns", "name"], as: "app", password: "pass")
         #expect(all.output == "name\n" && all.errors.hasPrefix("leveret: vhost 'hidden' can't be looked at"))
-        // What is held in a queue that a user may not read keeps a doctor from nothing else.
         try await locked.run(["permission", "set", "ops", ".*", ".*", ".*", "--vhost", "shop"])
         try await locked.run(["queue", "declare", "q", "--vhost", "shop"])
         try await locked.run(["publish", "", "q", "x", "--count", "2", "--vhost", "shop"])

@@ -17,14 +17,16 @@ import Testing
         (
             "LeveretTasks",
             [
-                "Leveret", "DequeModule", "Logging", "CoreMetrics", "Tracing", "Instrumentation", "ServiceContextModule",
+                "Leveret", "DequeModule", "Logging", "CoreMetrics", "Tracing", "Instrumentation",
+                "ServiceContextModule",
                 "ServiceLifecycle", "Synchronization", "Foundation", "FoundationEssentials", "Dispatch",
             ]
         ),
         (
             "LeveretTasksGRDB",
             [
-                "Leveret", "LeveretTasks", "GRDB", "Logging", "ServiceLifecycle", "Synchronization", "Foundation",
+                "Leveret", "LeveretTasks", "GRDB", "Logging", "ServiceLifecycle", "Synchronization",
+                "Foundation",
                 "Dispatch",
             ]
         ),

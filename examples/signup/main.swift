@@ -46,7 +46,8 @@ struct Application {
 
     func waiting() async throws -> [String] {
         try await database.read { db in
-            try String.fetchAll(db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox ORDER BY seq")
+            try String.fetchAll(
+                db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox ORDER BY seq")
         }
     }
 

@@ -313,6 +313,11 @@ extension LineClient {
         }
     }
 
+    /// What stands behind `name` in a greeting.
+    private static func value(of name: String, in greeting: String) -> String? {
+        greeting.split(separator: " ").first { $0.hasPrefix(name) }.map { String($0.dropFirst(name.count)) }
+    }
+
     private func greet() throws(Failure) {
         while !incoming.contains(.lineFeed) {
             _ = try wait(for: CShort(POLLIN), milliseconds: greetingMilliseconds)
@@ -321,10 +326,8 @@ extension LineClient {
         }
         switch try receive() {
         case .done(let text) where text.hasPrefix("leveret "):
-            version = text.split(separator: " ").dropFirst().first.map { String($0) } ?? ""
-            for word in text.split(separator: " ") where word.hasPrefix("max-body=") {
-                bodyBytesMax = Int(word.dropFirst(9)) ?? .max
-            }
+            version = Self.value(of: "version=", in: text) ?? ""
+            bodyBytesMax = Self.value(of: "max-body=", in: text).flatMap { Int($0) } ?? bodyBytesMax
         case .refused(let refusal): throw Failure(refusal)
         case .done, .nothing, .message, .row, .text, .push: throw outOfStep()
         }
