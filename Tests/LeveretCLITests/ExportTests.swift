@@ -98,15 +98,15 @@ import Testing
         #expect(try await shell.script("stat -c %a d.json b.db").output == "640\n640\n")
     }
 
-    @Test func `a file that no server has open is not taken for that of a server elsewhere`() async throws {
+    @Test func `a file of the same name is not taken for that of a server elsewhere`() async throws {
         let shell = try Shell()
         try await shell.run(["queue", "declare", "q"])
         try await shell.run(["publish", "", "q", "right"])
-        // As behind a forwarded port: here it is a file that was left when another server was killed.
-        _ = try await shell.script("mv leveret.db-lock aside; echo 1 >leveret.db-lock")
+        // As behind a forwarded port: the server has its file, and here is another.
+        _ = try await shell.script("mv leveret.db aside && cp aside leveret.db")
         let refused = try await shell.run(["backup", shell.folder.path("b.db")], status: 5)
         #expect(
-            refused.errors.contains("which no server has open here; run this on the machine of the server"))
+            refused.errors.contains("which is another file here; run this on the machine of the server"))
         try await shell.run(["verify"], status: 5)
         let exported = try await shell.run(["export", "--messages", "q"])
         #expect(exported.output.contains(#""body":"right""#))

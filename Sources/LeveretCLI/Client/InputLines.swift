@@ -162,18 +162,6 @@ enum Input {
     /// True where there is a file that this user may read.
     static func canRead(_ path: String) -> Bool { access(path, R_OK) == 0 }
 
-    /// True where a server on this machine has the database open: it holds a lock beside the file. Where that can't be
-    /// looked at, somebody else's server has made it.
-    static func isOpenInServer(_ database: String) -> Bool {
-        guard let real = realpath(database, nil) else { return false }
-        defer { free(real) }
-        let lock = String(cString: real) + "-lock"
-        let descriptor = open(lock, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return errno != ENOENT }
-        defer { close(descriptor) }
-        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
-    }
-
     /// True where there is a file or a folder.
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

@@ -117,15 +117,9 @@ struct SourceOptions: ParsableArguments {
         guard Input.canRead(path) else {
             return .server(source, whyNoFile: Failure(.notFound, "\(what) can't be read from here"))
         }
-        // The address may be forwarded, and a file of that name another.
-        guard Input.isOpenInServer(path) else {
-            return .server(source, whyNoFile: Failure(.notFound, "\(what) no server has open here"))
-        }
-        // Behind a tunnel, or in a container, another file may have the same name.
+        // The address may be forwarded, or lead into a container: there a file of that name is another.
         guard let id = DatabaseInspector.fileID(of: path), id == status["database_id"]?.text else {
-            let what =
-                "'\(path.printable)' on this machine is not the database of \(address), which is elsewhere"
-            return .server(source, whyNoFile: Failure(.refused, what))
+            return .server(source, whyNoFile: Failure(.notFound, "\(what) is another file here"))
         }
         return .file(path)
     }
