@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 # A crashing test must end, not wait for a backtrace; and no run may hang for ever.
 export SWIFT_BACKTRACE := enable=no
+# Tests that wait for a server of their own wait for longer the more of them there are at once.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 10
 SOURCES := Sources Tests examples Benchmarks FuzzTesting/Sources/Fuzz FuzzTesting/Sources/FuzzChecks \
     FuzzTesting/Package.swift Package.swift
 ROUNDS ?= 100
