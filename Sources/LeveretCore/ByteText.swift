@@ -23,7 +23,7 @@ extension String {
     }
 
     /// True where this stands before `other` in the order of their bytes.
-    func precedesByBytes(_ other: String) -> Bool {
+    package func precedesByBytes(_ other: String) -> Bool {
         let found = utf8.withContiguousStorageIfAvailable { a in
             other.utf8.withContiguousStorageIfAvailable { b in a.lexicographicallyPrecedes(b) }
         }

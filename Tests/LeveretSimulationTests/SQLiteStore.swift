@@ -21,6 +21,7 @@ final class SQLiteStore: SimulatedStore {
         options.reserveBytes = 0
         options.checkpointBytes = 1 << 20
         options.rangeRowsMax = rangeRowsMax
+        options.idsPerRun = 2
         self.options = options
     }
 

@@ -91,7 +91,7 @@ import Testing
         ("UPDATE held SET queue = 2", .heldOrphaned, ": 1"),
         ("DELETE FROM exchange", .bindingDangling, "exchange 'events' to queue 'orders'"),
         ("UPDATE binding SET target = 'gone' WHERE target_kind = 'queue'", .bindingDangling, "'gone'"),
-        ("INSERT INTO dedup VALUES ('queue 9', 'a', 1)", .dedupOrphaned, ": queue 9"),
+        ("INSERT INTO dedup_scope (scope) VALUES ('queue 9')", .dedupOrphaned, ": queue 9"),
         ("INSERT INTO paused VALUES (9, 1)", .pauseOrphaned, ": 9"),
         ("DELETE FROM user", .permissionOrphaned, ": 'app' in '/'"),
         ("UPDATE permission SET vhost = 'gone'", .permissionOrphaned, ": 'app' in 'gone'"),

@@ -92,19 +92,22 @@ double probe_commit(struct probe_database *database, int size, int rows) {
 bool probe_seed_ids(const char *path, int64_t queue, int64_t count, int64_t expires) {
     sqlite3 *connection = NULL;
     sqlite3_stmt *insert = NULL;
-    char scope[32], id[17];
-    snprintf(scope, sizeof scope, "queue %lld", (long long)queue);
+    char begin[512], id[17];
+    snprintf(
+        begin, sizeof begin,
+        "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN; "
+        "INSERT INTO dedup_scope VALUES(1, 'queue %lld'); INSERT INTO dedup_run VALUES(1, %lld, %lld, NULL)",
+        (long long)queue, (long long)count, (long long)expires);
     // Straight into the file: the log would be as long as all of it.
     bool done = sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK
-        && sqlite3_exec(
-               connection, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL) == SQLITE_OK
+        && sqlite3_exec(connection, begin, NULL, NULL, NULL) == SQLITE_OK
         && sqlite3_prepare_v2(
-               connection, "INSERT INTO dedup(scope, id, expires) VALUES(?1, ?2, ?3)", -1, &insert, NULL) == SQLITE_OK;
+               connection, "INSERT INTO dedup_id(run, id, scope, expires) VALUES(1, ?1, 1, ?2)", -1, &insert, NULL)
+            == SQLITE_OK;
     for (int64_t i = 0; done && i < count; i++) {
         snprintf(id, sizeof id, "%016llx", (unsigned long long)(UINT64_MAX / 16 * 15 / (uint64_t)count * (uint64_t)i));
-        sqlite3_bind_text(insert, 1, scope, -1, SQLITE_STATIC);
-        sqlite3_bind_text(insert, 2, id, 16, SQLITE_STATIC);
-        sqlite3_bind_int64(insert, 3, expires);
+        sqlite3_bind_text(insert, 1, id, 16, SQLITE_STATIC);
+        sqlite3_bind_int64(insert, 2, expires);
         done = sqlite3_step(insert) == SQLITE_DONE;
         sqlite3_reset(insert);
     }

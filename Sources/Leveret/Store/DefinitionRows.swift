@@ -62,7 +62,7 @@ struct DefinitionRows {
             case .deleteTopicPermission(let name, let vhost, let exchange):
                 try UserRows(database: database).deleteTopicPermission(
                     of: name, in: vhost, exchange: exchange)
-            case .forgetIDs(let scope): try IDRows(database: database).forget(scope)
+            case .forgetIDs(let scope): try IDScopes(database: database).forget(scope)
             case .putBinding(let binding, let vhost): try put(binding, in: vhost)
             case .deleteBinding(let binding, let vhost): try delete(binding, in: vhost)
             }

@@ -60,9 +60,7 @@ struct Recovery {
         state.permissions = try users.permissions()
         state.topicPermissions = try users.topicPermissions()
         state.orphans = levels.keys.sorted()
-        state.dedupScopes = try IDRows(database: database).scopes()
-        state.idsEnd = Instant(
-            milliseconds: try database.number("SELECT coalesce(max(expires), 0) FROM dedup"))
+        (state.dedupScopes, state.idsEnd) = try IDScopes(database: database).all()
         let number = try database.number(
             "SELECT max(value, (SELECT coalesce(max(id), 0) FROM message)) FROM meta WHERE name = 'reserved_through'"
         )

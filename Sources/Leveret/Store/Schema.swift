@@ -10,6 +10,7 @@ enum Schema {
     /// What leads from version n to version n + 1, from the empty file on.
     static let migrations = [
         version1, version2, version3, version4, version5, version6, version7, version8, version9,
+        version10,
     ]
 
     /// Where messages are kept in the spill file: the same tables as in the database.
@@ -324,6 +325,33 @@ enum Schema {
             read TEXT NOT NULL,
             PRIMARY KEY (user, vhost, exchange)
         ) WITHOUT ROWID;
+        """
+
+    /// Ids in runs, in the order in which they came.
+    private static let version10 = """
+        CREATE TABLE dedup_scope (number INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL UNIQUE);
+        CREATE TABLE dedup_run (
+            run INTEGER PRIMARY KEY,
+            count INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            filter BLOB
+        );
+        CREATE TABLE dedup_id (
+            run INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            scope INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            PRIMARY KEY (run, id, scope)
+        ) WITHOUT ROWID;
+        INSERT INTO dedup_scope (scope) SELECT DISTINCT scope FROM dedup ORDER BY scope;
+        INSERT INTO dedup_id
+            SELECT 1, d.id, s.number, d.expires FROM dedup AS d JOIN dedup_scope AS s USING (scope) ORDER BY 2, 3;
+        INSERT INTO dedup_run SELECT 1, count(*), max(expires), NULL FROM dedup_id HAVING count(*) > 0;
+        DROP TABLE dedup;
+        CREATE VIEW dedup AS
+            SELECT s.scope, d.id, d.expires FROM dedup_run AS r
+                JOIN dedup_id AS d USING (run)
+                JOIN dedup_scope AS s ON s.number = d.scope;
         """
 
     private static let state = """

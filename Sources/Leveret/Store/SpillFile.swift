@@ -70,7 +70,7 @@ final class SpillFile: Sendable {
     func find(_ keys: [DedupKey]) throws(StoreFailure) -> [StoredID] {
         guard let readers = connections.withLock({ $0?.readers }) else { return [] }
         return try readers.snapshot { database throws(StoreFailure) in
-            try IDRows(database: database).find(keys, isSpill: true)
+            try IDRows(database: database).findQueued(keys)
         }
     }
 

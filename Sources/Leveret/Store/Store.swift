@@ -26,6 +26,9 @@ final class Store: Sendable {
     private let foreign: ForeignWrites
     private let roomAhead: RoomAhead
     private let logRoom: LogRoom?
+    /// The runs of ids as the last commit left them; `nil` before the first, and after one that failed.
+    private let idRuns = Mutex<IDRuns?>(nil)
+    private let idFilters = IDFilters()
     /// The folder of a store without a path, removed when it closes.
     private let privateFolder: String?
 
@@ -74,11 +77,14 @@ final class Store: Sendable {
     func commit(_ batch: WriteBatch) throws(StoreFailure) -> [RangeRemoval] {
         var unfinished = try spill.apply(batch, rangeRowsMax: options.rangeRowsMax)
         let left: [RangeRemoval]
+        // Out of its place while it changes: there it stays `nil` when the transaction fails.
+        var ids = batch.ids.isEmpty ? nil : idRuns.withLock { $0.take() }
         do {
             left = try writer.access { database throws(StoreFailure) in
                 try database.transaction { () throws(StoreFailure) in
                     if try foreign.hasWritten(to: database) { warnings.set(.foreignWrite) }
                     let left = try write(batch, to: database)
+                    if !batch.ids.isEmpty { ids = try write(batch, consume ids, to: database) }
                     try roomAhead.claim(in: database)
                     return left
                 }
@@ -87,6 +93,7 @@ final class Store: Sendable {
             if error.kind != .busy { foreign.forget() }
             throw error
         }
+        if let ids { idRuns.withLock { $0 = ids } }
         for range in left where !unfinished.contains(range) { unfinished.append(range) }
         checkpointer.committed()
         return unfinished
@@ -100,7 +107,6 @@ final class Store: Sendable {
 
     private func write(_ batch: WriteBatch, to database: Database) throws(StoreFailure) -> [RangeRemoval] {
         try DefinitionRows(database: database).apply(batch.definitions)
-        try IDRows(database: database).put(batch.ids)
         let rows = MessageRows(database: database)
         try rows.insert(batch.inserts, spilled: false)
         try rows.update(batch.counters)
@@ -108,12 +114,19 @@ final class Store: Sendable {
         try rows.update(batch.contents)
         try rows.remove(batch.removals)
         let unfinished = try rows.remove(batch.ranges, countMax: options.rangeRowsMax)
-        if let time = batch.idsEndedBy {
-            // Twice what came: what has ended shrinks, and a commit is never long for it.
-            try IDRows(database: database).removeEnded(by: time, countMax: 2 * batch.ids.count + 64)
-        }
         if let through = batch.reserveThrough { try setReserved(through, in: database) }
         return unfinished
+    }
+
+    private func write(
+        _ batch: WriteBatch, _ ids: consuming IDRuns?, to database: Database
+    ) throws(StoreFailure) -> IDRuns {
+        var runs =
+            if let ids { ids } else { try IDRuns(reading: database, runCount: options.idsPerRun) }
+        try runs.put(batch.ids, in: database)
+        // An id is merged once or twice in its life, and removed as often.
+        try runs.work(rowCount: 6 * batch.ids.count + 64, now: batch.idsEndedBy ?? 0, in: database)
+        return runs
     }
 
     private func setReserved(_ through: MessageNumber, in database: Database) throws(StoreFailure) {
@@ -137,7 +150,8 @@ final class Store: Sendable {
     private func find(_ keys: [DedupKey], _ request: LoadRequest) throws(StoreFailure) -> LoadResult {
         var result = LoadResult(request: request, rows: [])
         result.ids = try readers.snapshot { database throws(StoreFailure) in
-            try IDRows(database: database).find(keys, isSpill: false)
+            let rows = IDRows(database: database)
+            return try rows.findQueued(keys) + rows.findTimed(keys, idFilters)
         }
         result.ids += try spill.find(keys)
         return result

@@ -29,6 +29,8 @@ public struct StoreOptions: Sendable {
     var reserveBytes = 16 << 20
     /// Rows that the ranges of one batch may remove.
     var rangeRowsMax = 10_000
+    /// Ids that a run takes before the next one begins (IDRuns.swift).
+    var idsPerRun = 8_192
     /// Free pages that an idle store leaves in the file for the next messages.
     var freePagesKept = 512
 

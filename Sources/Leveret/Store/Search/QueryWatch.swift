@@ -149,7 +149,8 @@ final class QueryWatch {
 
     /// What queries may read (docs/database.md), and JSON's arrays and objects as tables.
     static let tables: Set<String> = [
-        "binding", "body", "dead_letters", "dedup", "delayed", "exchange", "held", "message", "message_view",
+        "binding", "body", "dead_letters", "dedup", "dedup_id", "dedup_run", "dedup_scope", "delayed",
+        "exchange", "held", "message", "message_view",
         "meta", "paused", "policy", "queue", "queue_depth", "unacked", "vhost", "json_each", "json_tree",
     ]
 

@@ -103,9 +103,9 @@ struct RowRule {
             title: "bindings from or to what doesn't exist",
             advice: "declare what is missing and unbind it ('leveret unbind'), or restore a backup"),
         RowRule(
-            kind: .dedupOrphaned, since: 4, isInFlight: true,
+            kind: .dedupOrphaned, since: 10, isInFlight: true,
             query: """
-                SELECT DISTINCT scope FROM dedup WHERE scope NOT IN (
+                SELECT scope FROM dedup_scope WHERE scope NOT IN (
                     SELECT 'queue ' || id FROM queue UNION ALL SELECT
                         CASE vhost WHEN 1 THEN '' ELSE 'vhost ' || vhost || ' ' END || 'exchange ' || name
                     FROM (\(exchanges))
