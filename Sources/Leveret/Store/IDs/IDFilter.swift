@@ -16,6 +16,9 @@ struct IDFilter: Sendable {
             bits = Self.mixed(block &+ 0x9e37_79b9_7f4a_7c15)
         }
 
+        /// One of its bits in its block, from 0 to 511.
+        fileprivate func bit(_ index: Int) -> Int { Int((bits >> UInt64(index * 9)) & 511) }
+
         /// Each bit of the result depends on each of `value`.
         private static func mixed(_ value: UInt64) -> UInt64 {
             var value = value
@@ -55,22 +58,24 @@ struct IDFilter: Sendable {
 
     /// Lets the id of this place pass.
     mutating func insert(_ place: Place) {
-        forEachBit(of: place) { words[$0] |= $1 }
+        let first = firstWord(of: place)
+        for index in 0..<Self.bitsSetPerID {
+            let bit = place.bit(index)
+            words[first + bit / 64] |= 1 << UInt64(bit % 64)
+        }
     }
 
     /// False where the id of this place was never inserted.
     func mayHold(_ place: Place) -> Bool {
-        var holds = true
-        forEachBit(of: place) { if words[$0] & $1 == 0 { holds = false } }
-        return holds
+        let first = firstWord(of: place)
+        return (0..<Self.bitsSetPerID).allSatisfy { index in
+            let bit = place.bit(index)
+            return words[first + bit / 64] & 1 << UInt64(bit % 64) != 0
+        }
     }
 
-    private func forEachBit(of place: Place, _ body: (_ word: Int, _ mask: UInt64) -> Void) {
+    private func firstWord(of place: Place) -> Int {
         let blocks = UInt64(words.count / Self.wordsPerBlock)
-        let first = Int(place.block.multipliedFullWidth(by: blocks).high) * Self.wordsPerBlock
-        for index in 0..<Self.bitsSetPerID {
-            let bit = Int((place.bits >> UInt64(index * 9)) & 511)
-            body(first + bit / 64, 1 << UInt64(bit % 64))
-        }
+        return Int(place.block.multipliedFullWidth(by: blocks).high) * Self.wordsPerBlock
     }
 }
