@@ -26,8 +26,10 @@ extension AMQPHandler {
             return session.loggedIn(as: login.user, out: &out)
         }
         let loop = context.eventLoop
+        isComparing = true
         desk.compare(Array(login.password.utf8), of: name, on: loop).assumeIsolated().whenSuccess {
             [self] verdict in
+            isComparing = false
             guard context.channel.isActive, !isClosing else { return }
             switch verdict {
             case .right(let hash):

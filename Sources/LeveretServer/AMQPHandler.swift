@@ -58,6 +58,8 @@ final class AMQPHandler: ChannelDuplexHandler {
     private var heartbeats: RepeatedTask?
     /// What waited for the client to take it when it was last asked for signs of life.
     private var untakenBytes = 0
+    /// A password is being looked at.
+    var isComparing = false
     /// Closes a connection that takes too long to begin or to end.
     var timer: Scheduled<Void>?
 
@@ -78,7 +80,16 @@ final class AMQPHandler: ChannelDuplexHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         lastRead = context.eventLoop.now
         logger.debug("connection opened", metadata: ["peer": "\(peer.name)", "protocol": "AMQP"])
-        closeLater(context, in: .seconds(Int64(limits.stalledSeconds)), unless: { $0.session.isOpen })
+        closeUnlessOpen(context)
+    }
+
+    /// Closes the connection in time, unless the client opens it. The time in which its password is looked at is not
+    /// its own.
+    private func closeUnlessOpen(_ context: ChannelHandlerContext) {
+        closeLater(context, in: .seconds(Int64(limits.stalledSeconds))) { handler in
+            if handler.isComparing { handler.closeUnlessOpen(context) }
+            return handler.isComparing || handler.session.isOpen
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -10,15 +10,20 @@ extension LineHandler {
     /// So many wrong passwords close a connection.
     private static let wrongLoginsMax = 3
 
-    /// Closes the connection in time, unless the client logs in.
+    /// Closes the connection in time, unless the client logs in. Not while its password is looked at: that time is the
+    /// server's, and if it was wrong `refuseLate` closes.
     func watchForLogin(_ context: ChannelHandlerContext) {
         guard session.needsLogin else { return }
         loginTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: peer.loginDeadline) { [self] in
-            guard session.needsLogin, !isClosing else { return }
-            let text = "no login within \(limits.loginSeconds) s; closing"
-            session.end(with: BrokerError(.accessRefused, text), out: &out)
+            guard session.needsLogin, !isClosing, session.passwordRequest == nil else { return }
+            endWithoutLogin()
             turn(context)
         }
+    }
+
+    private func endWithoutLogin() {
+        let text = "no login within \(limits.loginSeconds) s; closing"
+        session.end(with: BrokerError(.accessRefused, text), out: &out)
     }
 
     /// Sees to a password. What comes of it may be there at once or later; then the turn goes on.
@@ -106,12 +111,14 @@ extension LineHandler {
 
     private func refuseLate(_ error: BrokerError, at time: NIODeadline, _ context: ChannelHandlerContext) {
         let loop = context.eventLoop.assumeIsolated()
-        lateAnswer = loop.scheduleTask(deadline: time) { [self] in
+        lateAnswer = loop.scheduleTask(deadline: max(time, context.eventLoop.now)) { [self] in
             guard context.channel.isActive, !isClosing else { return }
             session.passwordRefused(error, out: &out)
             if wrongLogins >= Self.wrongLoginsMax {
                 let text = "\(wrongLogins) wrong passwords; closing"
                 session.end(with: BrokerError(.accessRefused, text), out: &out)
+            } else if session.needsLogin, context.eventLoop.now >= peer.loginDeadline {
+                endWithoutLogin()
             }
             turn(context)
         }

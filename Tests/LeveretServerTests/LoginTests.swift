@@ -242,6 +242,7 @@ import Testing
     }
 
     private static func withChannel(
+        cost: PasswordHash.Cost = .small,
         _ body: (Broker, NIOAsyncTestingChannel) async throws -> Void
     ) async throws {
         let broker = try Broker(.memory, configuration: .quiet)
@@ -249,7 +250,7 @@ import Testing
         let parts = ServerParts(
             broker: broker, limits: limits, room: SharedRoom(limits),
             logger: Broker.Configuration.quiet.logger,
-            tls: TLSIdentity(), passwordCost: .small)
+            tls: TLSIdentity(), passwordCost: cost)
         parts.desk.start()
         let channel = try await channel(broker, parts)
         try await body(broker, channel)
@@ -305,6 +306,27 @@ import Testing
             #expect(try await Self.said(channel) == last)
             await channel.testingEventLoop.advanceTime(by: .seconds(1))
             #expect(!channel.isActive)
+        }
+    }
+
+    @Test(arguments: ["AUTH app no\n", "AMQP"])
+    func `the time that the server takes over a password is not the client's`(door: String) async throws {
+        try await Self.withChannel(cost: .standard) { broker, channel in
+            let client = Script()
+            client.startOk(user: "app", password: "no")
+            let bytes = door == "AMQP" ? ByteBuffer(bytes: client.bytes) : ByteBuffer(string: door)
+            try await channel.writeInbound(bytes)
+            // A password takes longer than this does.
+            await channel.testingEventLoop.advanceTime(by: .seconds(30))
+            #expect(channel.isActive)
+            while try await broker.status().loginsRefused == 0 { await Task.yield() }
+            await channel.testingEventLoop.advanceTime(by: .seconds(1))
+            let said = try await Self.said(channel)
+            if door == "AMQP" {
+                #expect(said.contains("ACCESS_REFUSED - Login was refused"))
+            } else {
+                #expect(said == Self.wrong + "\nERR 403 ACCESS_REFUSED no login within 30 s; closing\n")
+            }
         }
     }
 
