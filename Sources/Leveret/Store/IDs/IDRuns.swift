@@ -1,7 +1,7 @@
-// Runs of ids: what queues and exchanges have seen, stored in the order in which it came. Ids come in no order, so in
-// one tree of ten million each would fall on a page of its own, to be written whole. Here new ids go into a run so small
-// that a commit's ids share its pages. A full run is never written again, and gets a filter that tells what is not in
-// it; 32 runs of a size are merged into one, in their order, as part of the commits that bring new ids.
+// Runs of ids: what queues and exchanges have seen, stored in the order in which it came. Ids come in no order, so
+// in one tree of ten million each would fall on a page of its own, to be written whole. Here new ids go into a run so
+// small that a commit's ids share its pages. A full run is never written again, and gets a filter that tells what is
+// not in it; 32 runs of a size are merged into one, in their order, as part of the commits that bring new ids.
 //
 // A run is one if it is in `dedup_run`; rows of `dedup_id` of other runs are what is left to remove.
 
