@@ -79,7 +79,8 @@ extension BrokerCore {
             return .count(count)
         case .setPaused(let name, let isPaused):
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
-        case .publish, .settle, .touch, .amend, .get, .endGet, .consume, .cancel, .setSessionPrefetch,
+        case .publish, .settle, .settleAtCommit, .rollBack, .touch, .amend, .get, .endGet, .consume, .cancel,
+            .setSessionPrefetch,
             .recover,
             .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
             .why, .route, .query, .closeConnection, .setLogLevel, .restore, .enter, .createVirtualHost,

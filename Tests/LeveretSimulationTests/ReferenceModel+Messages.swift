@@ -184,7 +184,6 @@ extension ReferenceModel {
             consumer = found
         }
         copy.acquired += 1
-        session.tagsHanded = max(session.tagsHanded, take.tag)
         try check(take.delivery, copy)
         if take.autoAck {
             copy.state = .handing

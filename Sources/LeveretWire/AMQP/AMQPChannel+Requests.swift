@@ -117,14 +117,15 @@ extension AMQPChannel {
         _ settlement: Settlement, _ id: AMQPMethodID, _ context: AMQPContext,
         into submissions: inout [Submission]
     ) throws(AMQPFailure) {
+        var request = Request.settle(settlement)
         if case .transactional(var transaction) = mode {
             mode = .plain
-            try transaction.add(settlement, id, context.limits)
+            try transaction.addSettlement(id, context.limits)
             mode = .transactional(transaction)
-            return
+            request = .settleAtCommit(settlement)
         }
         settling += 1
-        submissions.append(Submission(AMQPTicket.settle(id), .settle(settlement)))
+        submissions.append(Submission(AMQPTicket.settle(id), request))
     }
 
     private mutating func run(
