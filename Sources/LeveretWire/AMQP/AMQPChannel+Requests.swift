@@ -67,8 +67,7 @@ extension AMQPChannel {
         if name == AMQPDirectReply.queue, replyQueue != nil {
             return answerOwn(id, .declaredReply(name), isSilent: declare.isSilent, out: &out)
         }
-        if !declare.isPassive, let fault = AMQPWording.quorumFault(of: declare.definition, host: context.host)
-        {
+        if !declare.isPassive, let fault = AMQPWording.fault(of: declare.definition, host: context.host) {
             throw AMQPFailure(.preconditionFailed, fault, id)
         }
         ask(
