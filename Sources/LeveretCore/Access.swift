@@ -109,8 +109,7 @@ final class Access {
         switch request {
         case .publish(let message, _): try checkPublish(message)
         case .settle, .settleAtCommit, .rollBack, .touch, .amend, .endGet, .cancel, .setSessionPrefetch,
-            .recover,
-            .declareReplyQueue:
+            .recover, .declareReplyQueue:
             break
         case .transaction(let requests): try checkAll(requests)
         case .get(let queue, autoAck: _, waitMilliseconds: _): try require(.read, .queue(queue))

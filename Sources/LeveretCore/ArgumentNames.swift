@@ -46,12 +46,10 @@ public enum QueueArgument {
     static let compared: [String] =
         [
             expires, messageTTL, deadLetterExchange, deadLetterRoutingKey, lengthMax, bytesMax, priorityMax,
-            overflow,
-            "x-queue-mode", "x-queue-version", singleActive, type, "x-queue-master-locator",
+            overflow, "x-queue-mode", "x-queue-version", singleActive, type, "x-queue-master-locator",
         ] + [
             deliveryLimit, consumerTimeout, expiresIfEmpty, deduplicate, retryType, retryMin, retryMax,
-            retryBackoff,
-            retryJitter,
+            retryBackoff, retryJitter,
         ]
     /// Arguments that policies may set, and change while a queue is in use.
     public static let settable: [String] = [

@@ -115,7 +115,10 @@ extension BrokerCore {
             if queues.last !== held.queue { queues.append(held.queue) }
         }
         for queue in queues { returned(to: queue, now: now) }
-        if giveBackSlice(of: session, now: now) { work.append(.giveBack(session)) }
+        guard giveBackSlice(of: session, now: now) else { return }
+        session.isComingBack = true
+        for tag in session.heldTags() { session[DeliveryTag(tag)]?.queue.comingBack += 1 }
+        work.append(.giveBack(session))
     }
 
     /// Something runs out, or with `nil` does so no more. Publishes are refused while one of those that refuse them

@@ -80,9 +80,8 @@ extension BrokerCore {
         case .setPaused(let name, let isPaused):
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
         case .publish, .settle, .settleAtCommit, .rollBack, .touch, .amend, .get, .endGet, .consume, .cancel,
-            .setSessionPrefetch,
-            .recover,
-            .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
+            .setSessionPrefetch, .recover, .move, .transaction, .cancelMessage, .edit, .peek, .list, .status,
+            .setPolicy, .deletePolicy,
             .why, .route, .query, .closeConnection, .setLogLevel, .restore, .enter, .createVirtualHost,
             .deleteVirtualHost, .limitVirtualHost, .administer:
             break

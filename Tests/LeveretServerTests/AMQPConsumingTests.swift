@@ -114,6 +114,49 @@ import Testing
         }
     }
 
+    @Test func `a consumer without acks waits while the channel's prefetch is reached`() async throws {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            for queue in ["q", "p"] { try client.haveQueue(queue) }
+            client.qos(1, global: true)
+            try client.expect("basic.qos-ok")
+            client.consume("q", as: "t")
+            try client.expect("basic.consume-ok t")
+            client.publish("1", to: "q")
+            try client.expect("basic.deliver t 1")
+            client.consume("p", as: "u", noAck: true)
+            try client.expect("basic.consume-ok u")
+            for number in 2...3 { client.publish("\(number)", to: "p") }
+            client.declareQueue("p", passive: true)
+            try client.expect("queue.declare-ok p 2 1")
+            client.ack(1)
+            for number in 2...3 { try client.expect("basic.deliver u \(number)") }
+        }
+    }
+
+    @Test func `what a channel held is there for a get after it is closed, however much that was`()
+        async throws
+    {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            try client.haveQueue("q")
+            for _ in 0..<2000 { client.publish("x", to: "q") }
+            client.consume("q", as: "t")
+            try client.expect("basic.consume-ok t")
+            for number in 1...2000 { try client.expect("basic.deliver t \(number) ") }
+            client.closeChannel()
+            try client.expect("channel.close-ok")
+            client.openChannel(1)
+            try client.expect("channel.open-ok")
+            for number in 1...2000 {
+                client.get("q", noAck: true)
+                try client.expect("basic.get-ok \(number) true")
+            }
+            client.get("q")
+            try client.expect("basic.get-empty")
+        }
+    }
+
     @Test func `an auto-delete queue goes with its last consumer, and stays if it never had one`()
         async throws
     {
