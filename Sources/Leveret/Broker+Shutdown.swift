@@ -74,6 +74,7 @@ extension Engine {
         let isReading = enter { state, now in
             guard !state.isStopping else { return state.core.isAwaitingBodies }
             for session in state.outlets.keys.sorted() {
+                state.core.submit(WaiterTable.nobody, .rollBack, from: session, now: now)
                 state.core.submit(WaiterTable.nobody, .recover, from: session, now: now)
             }
             state.isStopping = true

@@ -108,7 +108,8 @@ final class Access {
         if let bar { throw bar }
         switch request {
         case .publish(let message, _): try checkPublish(message)
-        case .settle, .touch, .amend, .endGet, .cancel, .setSessionPrefetch, .recover, .declareReplyQueue:
+        case .settle, .settleAtCommit, .rollBack, .touch, .amend, .endGet, .cancel, .setSessionPrefetch,
+            .recover, .declareReplyQueue:
             break
         case .transaction(let requests): try checkAll(requests)
         case .get(let queue, autoAck: _, waitMilliseconds: _): try require(.read, .queue(queue))

@@ -41,6 +41,16 @@ public enum QueueArgument {
     public static let retryJitter = "x-delayed-retry-jitter"
     /// The kind of queue that RabbitMQ would make.
     public static let type = "x-queue-type"
+    /// What is compared where a queue is declared again, in RabbitMQ's order: what means something here, or to its
+    /// classic queues.
+    static let compared: [String] =
+        [
+            expires, messageTTL, deadLetterExchange, deadLetterRoutingKey, lengthMax, bytesMax, priorityMax,
+            overflow, "x-queue-mode", "x-queue-version", singleActive, type, "x-queue-master-locator",
+        ] + [
+            deliveryLimit, consumerTimeout, expiresIfEmpty, deduplicate, retryType, retryMin, retryMax,
+            retryBackoff, retryJitter,
+        ]
     /// Arguments that policies may set, and change while a queue is in use.
     public static let settable: [String] = [
         messageTTL, expires, expiresIfEmpty, lengthMax, bytesMax, overflow, deadLetterExchange,
@@ -57,6 +67,8 @@ public enum ExchangeArgument {
     public static let deduplicate = "x-deduplicate"
     /// How an exchange of type `x-delayed-message` routes.
     public static let delayedType = "x-delayed-type"
+    /// What is compared where an exchange is declared again.
+    static let compared: [String] = [alternate, delayedType, deduplicate]
     /// Arguments that policies may set, and change while an exchange is in use.
     public static let settable: [String] = [alternate, deduplicate]
 }

@@ -66,8 +66,8 @@ extension BrokerCore {
             }
         }
         remove(consumer, now: now)
-        returned(to: queue, now: now)
         dispatchBlocked(by: session, now: now)
+        returned(to: queue, now: now)
         settleDying(now: now)
         answerDurably(session, ticket, .done, since: before)
     }

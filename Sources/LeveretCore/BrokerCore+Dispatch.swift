@@ -29,7 +29,9 @@ extension BrokerCore {
             hasHanded = true
         }
         if hasHanded { noteEmptied(queue, now: now) }
-        if queue.pausedSince != nil || queue.isEmpty { answerGetsThatFoundNothing(queue) }
+        if queue.pausedSince != nil || (queue.isEmpty && queue.comingBack == 0) {
+            answerGetsThatFoundNothing(queue)
+        }
         refill(queue)
     }
 

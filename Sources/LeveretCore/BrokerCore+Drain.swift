@@ -24,7 +24,7 @@ extension BrokerCore {
         if session.outgoing.isEmpty { session.isAlarmUntold = false }
         if session.isStarved {
             session.isStarved = false
-            for consumer in session.consumers { dispatch(consumer.queue, now: now) }
+            dispatchInTurn(to: session, now: now)
         }
         settleDying(now: now)
     }

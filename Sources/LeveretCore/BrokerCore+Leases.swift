@@ -65,8 +65,8 @@ extension BrokerCore {
             giveBack(held, counted: true, errorText: text, now: now)
             if !queues.contains(where: { $0 === held.queue }) { queues.append(held.queue) }
         }
-        for queue in queues { returned(to: queue, now: now) }
         for (session, _, _) in over { dispatchBlocked(by: session, now: now) }
+        for queue in queues { returned(to: queue, now: now) }
     }
 
     /// Those that let a lease end take no more; what else they hold they may still settle.

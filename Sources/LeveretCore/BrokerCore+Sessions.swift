@@ -105,6 +105,7 @@ extension BrokerCore {
     }
 
     private mutating func handBack(_ session: Session, now: Instant) {
+        _ = session.takeClaims()
         let undrained = session.handingOver
         session.handingOver = []
         var queues: [MessageQueue] = []
@@ -114,7 +115,10 @@ extension BrokerCore {
             if queues.last !== held.queue { queues.append(held.queue) }
         }
         for queue in queues { returned(to: queue, now: now) }
-        if giveBackSlice(of: session, now: now) { work.append(.giveBack(session)) }
+        guard giveBackSlice(of: session, now: now) else { return }
+        session.isComingBack = true
+        for tag in session.heldTags() { session[DeliveryTag(tag)]?.queue.comingBack += 1 }
+        work.append(.giveBack(session))
     }
 
     /// Something runs out, or with `nil` does so no more. Publishes are refused while one of those that refuse them
@@ -183,6 +187,10 @@ extension BrokerCore {
         case .publish(let message, let mandatory):
             publish(message, mandatory: mandatory, ticket, session, in: session.host, now: now)
         case .settle(let settlement): settle(settlement, ticket, session, now: now)
+        case .settleAtCommit(let settlement): claim(settlement, ticket, session)
+        case .rollBack:
+            _ = session.takeClaims()
+            answer(session, ticket, .done)
         case .get(let queue, let autoAck, let wait):
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
         case .touch(let tag, let milliseconds): touch(tag, for: milliseconds, ticket, session, now: now)
@@ -227,7 +235,7 @@ extension BrokerCore {
         if !dying.isEmpty { settleDying(now: now) }
     }
 
-    /// Hands back everything the session holds, free of charge.
+    /// Hands back everything the session holds that no transaction is to settle, free of charge.
     private mutating func recover(_ session: Session, _ ticket: Ticket, now: Instant) {
         let settlement = Settlement(.requeue, 0, multiple: true)
         settle(settlement, ticket, session, now: now)

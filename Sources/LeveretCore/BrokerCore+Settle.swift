@@ -41,13 +41,20 @@ extension BrokerCore {
         }
     }
 
+    /// Leaves deliveries to the session's next transaction.
+    mutating func claim(_ settlement: Settlement, _ ticket: Ticket, _ session: Session) {
+        if let refusal = refusal(of: settlement, session) {
+            return answer(session, ticket, .refused(refusal))
+        }
+        session.claim(settlement)
+        answer(session, ticket, .done)
+    }
+
     /// Why a settlement can't be carried out.
     func refusal(of settlement: Settlement, _ session: Session) -> BrokerError? {
         let tag = settlement.tag.rawValue
-        let isKnown = settlement.multiple ? tag < session.nextTag : session.holds(settlement.tag)
-        let expiry = session.expiredLeases.isEmpty ? nil : session.expiredLeases.first { $0.tag == tag }
-        guard !isKnown || expiry != nil else { return nil }
-        if let expiry {
+        guard !(settlement.multiple && tag == 0), !session.holds(settlement.tag) else { return nil }
+        if let expiry = session.expiredLeases.first(where: { $0.tag == tag }) {
             return BrokerError(
                 .preconditionFailed,
                 "the lease of delivery \(tag) expired at \(expiry.end.iso8601) and its message went back; "
@@ -61,32 +68,48 @@ extension BrokerCore {
 
     /// Carries a settlement out. Returns the reads that a part of it waits for.
     mutating func perform(_ settlement: Settlement, _ session: Session, now: Instant) -> [UInt64] {
-        let tag = settlement.tag.rawValue
-        guard settlement.multiple else {
-            guard let held = session.release(tag) else { return [] }
-            let load = perform(settlement, held, now: now)
-            returned(to: held.queue, now: now)
-            dispatchBlocked(by: session, now: now)
-            return load.map { [$0] } ?? []
+        guard !settlement.multiple else {
+            return perform(settlement, session.tags(of: settlement), session, now: now)
         }
+        guard let held = session.release(settlement.tag.rawValue) else { return [] }
+        let load = perform(settlement, held, now: now)
+        dispatchBlocked(by: session, now: now)
+        returned(to: held.queue, now: now)
+        return load.map { [$0] } ?? []
+    }
+
+    /// Carries a settlement of these deliveries out. Returns the reads that a part of it waits for.
+    mutating func perform(
+        _ settlement: Settlement, _ tags: [UInt64], _ session: Session, now: Instant
+    ) -> [UInt64] {
         var loads: [UInt64] = []
         var queues: [MessageQueue] = []
-        for tag in session.heldTags(through: tag == 0 ? .max : tag) {
+        for tag in tags {
             guard let held = session.release(tag) else { continue }
             if let load = perform(settlement, held, now: now) { loads.append(load) }
             if queues.last !== held.queue { queues.append(held.queue) }
         }
-        for queue in queues { returned(to: queue, now: now) }
         dispatchBlocked(by: session, now: now)
+        for queue in queues { returned(to: queue, now: now) }
         return loads
     }
 
-    /// A session with a prefetch of its own, or at its cap, may now take from all its queues. Of these none
-    /// is left out: its dispatch is what notes again that a consumer of it goes without.
+    /// A session with a prefetch of its own, or at its cap, may now take from all its queues: before the queue that
+    /// it gave something back to, which would else have it for itself.
     mutating func dispatchBlocked(by session: Session, now: Instant) {
         guard session.isCapped else { return }
         session.isCapped = false
-        for consumer in session.consumers { dispatch(consumer.queue, now: now) }
+        dispatchInTurn(to: session, now: now)
+    }
+
+    /// Has the queues of a session's consumers hand on what they may, a further one first each time. None is left
+    /// out: its dispatch is what notes again that a consumer of it goes without.
+    mutating func dispatchInTurn(to session: Session, now: Instant) {
+        let consumers = session.consumers
+        session.turn += 1
+        for place in consumers.indices {
+            returned(to: consumers[(session.turn + place) % consumers.count].queue, now: now)
+        }
     }
 
     /// Messages came back to a queue: it may now be too long, and can hand them on.
@@ -164,20 +187,18 @@ extension BrokerCore {
         return entry.expires <= now ? .expired : nil
     }
 
-    /// Bytes of what a settlement would send to dead-letter exchanges, of deliveries behind this tag.
+    /// Bytes of what this outcome of these deliveries would send to dead-letter exchanges.
     func deadLetterBytes(
-        of settlement: Settlement, _ session: Session, behind settled: UInt64, now: Instant
+        _ outcome: Settlement.Outcome, of tags: [UInt64], _ session: Session, now: Instant
     ) -> Int {
-        guard settlement.outcome != .ack else { return 0 }
-        let tag = settlement.tag.rawValue
-        let tags = settlement.multiple ? session.heldTags(through: tag == 0 ? .max : tag) : [tag]
+        guard outcome != .ack else { return 0 }
         return tags.reduce(0) { sum, tag in
-            guard tag > settled, let held = session[DeliveryTag(tag)], !held.queue.isDeleted,
+            guard let held = session[DeliveryTag(tag)], !held.queue.isDeleted,
                 held.queue.settings.deadLetterExchange != nil
             else { return sum }
             var entry = held.entry
-            if settlement.outcome == .fail, entry.failed < .max { entry.failed += 1 }
-            let dies = settlement.outcome == .deadLetter || end(of: entry, in: held.queue, now: now) != nil
+            if outcome == .fail, entry.failed < .max { entry.failed += 1 }
+            let dies = outcome == .deadLetter || end(of: entry, in: held.queue, now: now) != nil
             return dies ? sum + entry.bulk : sum
         }
     }

@@ -79,9 +79,9 @@ extension BrokerCore {
             return .count(count)
         case .setPaused(let name, let isPaused):
             setPaused(try usableQueue(name, by: session), isPaused, now: now)
-        case .publish, .settle, .touch, .amend, .get, .endGet, .consume, .cancel, .setSessionPrefetch,
-            .recover,
-            .move, .transaction, .cancelMessage, .edit, .peek, .list, .status, .setPolicy, .deletePolicy,
+        case .publish, .settle, .settleAtCommit, .rollBack, .touch, .amend, .get, .endGet, .consume, .cancel,
+            .setSessionPrefetch, .recover, .move, .transaction, .cancelMessage, .edit, .peek, .list, .status,
+            .setPolicy, .deletePolicy,
             .why, .route, .query, .closeConnection, .setLogLevel, .restore, .enter, .createVirtualHost,
             .deleteVirtualHost, .limitVirtualHost, .administer:
             break

@@ -8,6 +8,9 @@ private struct TransactionCheck {
     var arriving: [QueueSlot: (count: Int, bytes: Int)] = [:]
     var settled: Set<UInt64> = []
     var settledThrough: UInt64 = 0
+
+    /// True where a part before settles this delivery.
+    func settles(_ tag: UInt64) -> Bool { tag <= settledThrough || settled.contains(tag) }
 }
 
 extension BrokerCore {
@@ -18,8 +21,9 @@ extension BrokerCore {
         if dedupScopes > 0, mustWait(requests, in: host, now: now) {
             return wait(.transaction(requests), ticket, session, in: host, now: now)
         }
+        let claims = session.takeClaims()
         do throws(BrokerError) {
-            try check(requests, session, in: host, now: now)
+            try check(requests, claims, session, in: host, now: now)
         } catch {
             return answer(session, ticket, .refused(error))
         }
@@ -32,6 +36,7 @@ extension BrokerCore {
             routed.append(publishUnconfirmed(message, in: host, now: now))
         }
         var loads: [UInt64] = []
+        for claim in claims { loads += perform(claim.settlement, claim.tags, session, now: now) }
         for request in requests {
             if case .amend(let amendment) = request { perform(amendment, session) }
             guard case .settle(var settlement) = request else { continue }
@@ -58,14 +63,15 @@ extension BrokerCore {
 
     /// Refuses a transaction of which any part would be refused.
     private mutating func check(
-        _ requests: [Request], _ session: Session, in host: VirtualHost, now: Instant
+        _ requests: [Request], _ claims: [Claim], _ session: Session, in host: VirtualHost, now: Instant
     ) throws(BrokerError) {
-        guard requests.count <= limits.transactionCountMax else {
-            let text =
-                "a transaction of \(requests.count) requests; \(limits.transactionCountMax) are allowed"
+        let count = requests.count + claims.count
+        guard count <= limits.transactionCountMax else {
+            let text = "a transaction of \(count) requests; \(limits.transactionCountMax) are allowed"
             throw BrokerError(.preconditionFailed, text)
         }
         var check = TransactionCheck(host: host)
+        for claim in claims { try self.check(claim, session, &check, now: now) }
         for (place, request) in requests.enumerated() {
             do throws(BrokerError) {
                 try self.check(request, session, &check, now: now)
@@ -88,17 +94,20 @@ extension BrokerCore {
         case .settle(let settlement):
             if let refusal = refusal(of: settlement, session) { throw refusal }
             let tag = settlement.tag.rawValue
-            try add(
-                deadLetterBytes(of: settlement, session, behind: check.settledThrough, now: now), to: &check)
-            if settlement.multiple {
-                check.settledThrough = max(check.settledThrough, tag == 0 ? .max : tag)
-            } else if tag <= check.settledThrough || !check.settled.insert(tag).inserted {
+            guard tag == 0 || !check.settles(tag) else {
                 let text = "delivery tag \(tag) is settled twice in this transaction; nothing was done"
                 throw BrokerError(.preconditionFailed, text)
             }
+            let tags = session.tags(of: settlement).filter { !check.settles($0) }
+            try add(deadLetterBytes(settlement.outcome, of: tags, session, now: now), to: &check)
+            if settlement.multiple {
+                check.settledThrough = max(check.settledThrough, tag == 0 ? .max : tag)
+            } else {
+                check.settled.insert(tag)
+            }
         case .amend(let amendment):
             let tag = amendment.tag.rawValue
-            guard tag > check.settledThrough, !check.settled.contains(tag) else {
+            guard !check.settles(tag) else {
                 let text =
                     "delivery tag \(tag) is settled in this transaction before it is amended; nothing was done"
                 throw BrokerError(.preconditionFailed, text)
@@ -108,6 +117,17 @@ extension BrokerCore {
             throw BrokerError(
                 .commandInvalid, "only publishes and settlements can be part of a transaction")
         }
+    }
+
+    /// What was left to the transaction may have gone back since: a lease has ended.
+    private func check(
+        _ claim: Claim, _ session: Session, _ check: inout TransactionCheck, now: Instant
+    ) throws(BrokerError) {
+        for tag in claim.tags {
+            if let refusal = refusal(of: Settlement(.ack, DeliveryTag(tag)), session) { throw refusal }
+        }
+        try add(deadLetterBytes(claim.settlement.outcome, of: claim.tags, session, now: now), to: &check)
+        check.settled.formUnion(claim.tags)
     }
 
     private func add(_ bytes: Int, to check: inout TransactionCheck) throws(BrokerError) {

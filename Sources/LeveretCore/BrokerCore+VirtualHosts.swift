@@ -306,7 +306,7 @@ extension Request {
             .closeConnection, .query,
             .list(.users, _, _), .list(.permissions, _, _), .list(.topicPermissions, _, _),
             .status(nil), .list(.virtualHosts, _, _), .list(.connections, _, _), .list(.channels, _, _),
-            .settle, .touch, .amend, .endGet,
+            .settle, .settleAtCommit, .rollBack, .touch, .amend, .endGet,
             .cancel,
             .setSessionPrefetch, .recover, .setLogLevel:
             false

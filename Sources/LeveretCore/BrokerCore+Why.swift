@@ -246,7 +246,7 @@ extension BrokerCore {
                 consumer.facts + ["waiting_bytes": .int(Int64(session.outgoingBytes))])
         }
         let isFull =
-            session.prefetch > 0 && !consumer.source.autoAck
+            session.prefetch > 0
             && session.heldCount - session.heldByGets >= session.prefetch
         if isFull || session.heldCount >= limits.unackedCountMax
             || session.heldBytes >= limits.unackedBytesMax

@@ -62,6 +62,7 @@ extension BrokerCore {
         var queues: [MessageQueue] = []
         for tag in session.heldTags(countMax: limits.sliceCount) {
             guard let held = session.release(tag) else { continue }
+            if session.isComingBack { held.queue.comingBack -= 1 }
             giveBack(held, counted: true, now: now)
             if !queues.contains(where: { $0 === held.queue }) { queues.append(held.queue) }
         }

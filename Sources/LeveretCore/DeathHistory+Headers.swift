@@ -2,14 +2,21 @@
 // and the JSON text of the database's column `deaths`.
 
 extension DeathHistory {
-    /// `x-death` and what goes with it, for the headers of a delivery. Times are seconds, as AMQP has them.
-    public func xDeathHeaders() -> FieldTable {
-        var headers: FieldTable = [
-            HeaderName.death: .array(deaths.map { .table($0.headerTable) }),
-            HeaderName.firstDeathQueue: .string(originQueue.rawValue),
-            HeaderName.firstDeathReason: .string(firstReason.rawValue),
-            HeaderName.firstDeathExchange: .string(firstExchange.rawValue),
-        ]
+    /// `x-death` and what goes with it, for the headers of a delivery. Times are seconds, as AMQP has them. The
+    /// history that a client published with the message goes on in it, as in RabbitMQ, and what that says of the
+    /// first death stays: the broker tells of it, and never acts on it.
+    public func xDeathHeaders(after published: FieldTable = FieldTable()) -> FieldTable {
+        var headers = FieldTable()
+        if case .array(let values)? = published[HeaderName.death] {
+            var earlier = EarlierDeaths(values)
+            let tables = deaths.map { earlier.continued(by: $0) }
+            headers[HeaderName.death] = .array((tables + earlier.tables).map { .table($0) })
+        } else {
+            headers[HeaderName.death] = .array(deaths.map { .table($0.headerTable) })
+            headers[HeaderName.firstDeathQueue] = .string(originQueue.rawValue)
+            headers[HeaderName.firstDeathReason] = .string(firstReason.rawValue)
+            headers[HeaderName.firstDeathExchange] = .string(firstExchange.rawValue)
+        }
         if let last = deaths.first {
             headers[HeaderName.lastDeathQueue] = .string(last.queue.rawValue)
             headers[HeaderName.lastDeathReason] = .string(last.reason.rawValue)
@@ -91,6 +98,49 @@ extension Death {
             routingKeys: try reader.strings("keys"),
             time: Instant(stored: try reader.integer("time")),
             originalExpiration: try reader.optionalString("expiration"))
+    }
+}
+
+/// The entries of an `x-death` that a client published: one for each queue and reason, in their order.
+private struct EarlierDeaths {
+    private struct Key: Hashable {
+        let queue: FieldValue?
+        let reason: FieldValue?
+
+        init(_ table: FieldTable) { (queue, reason) = (table["queue"], table["reason"]) }
+    }
+
+    private var entries: [(table: FieldTable, count: Int64)?] = []
+    private var places: [Key: Int] = [:]
+
+    /// Entries without a count, as from before RabbitMQ 3.6, are counted.
+    init(_ values: [FieldValue]) {
+        for case .table(let table) in values {
+            if let place = places[Key(table)] {
+                if entries[place]?.table["count"] == nil { entries[place]?.count += 1 }
+                continue
+            }
+            places[Key(table)] = entries.count
+            var count: Int64 = 1
+            if case .int(let counted)? = table["count"] { count = min(max(counted, 0), Death.countMax) }
+            entries.append((table, count))
+        }
+    }
+
+    /// What none of the deaths since has gone on from.
+    var tables: [FieldTable] { entries.compactMap { $0.map { Self.table($0.table, $0.count) } } }
+
+    /// The entry of a death since, which is the earlier one with a higher count if there is one.
+    mutating func continued(by death: Death) -> FieldTable {
+        let own = death.headerTable
+        guard let place = places[Key(own)], let entry = entries[place].take() else { return own }
+        return Self.table(entry.table, entry.count + death.count)
+    }
+
+    private static func table(_ table: FieldTable, _ count: Int64) -> FieldTable {
+        var table = table
+        table["count"] = .int(count)
+        return table
     }
 }
 

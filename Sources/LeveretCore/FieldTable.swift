@@ -5,7 +5,7 @@ public enum FieldValue: Hashable, Sendable {
     /// `t`: a boolean.
     case bool(Bool)
     /// `b`, `B`, `s`, `u`, `I`, `i`, `l`: a whole number. Written in the smallest signed form that AMQP's
-    /// clients expect: `I` when it fits in 32 bits, else `l`.
+    /// clients expect: `I` when it fits in 32 bits, else `l`, and always `l` within `x-death`.
     case int(Int64)
     /// `f` and `d`: a floating-point number.
     case double(Double)

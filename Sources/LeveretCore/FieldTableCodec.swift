@@ -15,10 +15,15 @@ public enum FieldTableCodec {
 
     /// Appends the bytes of `table`, its length in front.
     public static func encode(_ table: FieldTable, into bytes: inout [UInt8]) {
+        encode(table, isWide: false, into: &bytes)
+    }
+
+    private static func encode(_ table: FieldTable, isWide: Bool, into bytes: inout [UInt8]) {
         bytes.appendCounted { bytes in
             for field in table.fields {
                 bytes.append(shortString: field.name)
-                encode(field.value, into: &bytes)
+                // As RabbitMQ's, which the Java client's users cast to Long.
+                encode(field.value, isWide: isWide || field.name == HeaderName.death, into: &bytes)
             }
         }
     }
@@ -87,11 +92,11 @@ public enum FieldTableCodec {
         return values
     }
 
-    private static func encode(_ value: FieldValue, into bytes: inout [UInt8]) {
+    private static func encode(_ value: FieldValue, isWide: Bool, into bytes: inout [UInt8]) {
         switch value {
         case .bool(let value): bytes += [UInt8(ascii: "t"), value ? 1 : 0]
         case .int(let value):
-            if let small = Int32(exactly: value) {
+            if !isWide, let small = Int32(exactly: value) {
                 bytes.append(UInt8(ascii: "I"))
                 bytes.append(bigEndian: small)
             } else {
@@ -116,11 +121,11 @@ public enum FieldTableCodec {
         case .array(let values):
             bytes.append(UInt8(ascii: "A"))
             bytes.appendCounted { bytes in
-                for value in values { encode(value, into: &bytes) }
+                for value in values { encode(value, isWide: isWide, into: &bytes) }
             }
         case .table(let table):
             bytes.append(UInt8(ascii: "F"))
-            encode(table, into: &bytes)
+            encode(table, isWide: isWide, into: &bytes)
         case .void: bytes.append(UInt8(ascii: "V"))
         }
     }

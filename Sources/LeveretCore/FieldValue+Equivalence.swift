@@ -1,5 +1,5 @@
-// When two field values count as the same: numbers by value, tables without their order. Declarations,
-// bindings and headers exchanges compare with it. Also RabbitMQ's words for a declaration that differs.
+// When two field values count as the same: numbers by value, tables without their order. Headers exchanges compare
+// with it. Also what of two declarations is compared, and RabbitMQ's words where it differs.
 
 extension FieldValue {
     /// True where both stand for the same value: numbers are compared by value whatever their type.
@@ -80,20 +80,11 @@ extension FieldValue {
 extension FieldTable {
     /// True where both have the same names with equivalent values, in any order.
     func isEquivalent(to other: FieldTable) -> Bool {
-        self == other || (fields.count == other.fields.count && firstDifference(from: other) == nil)
-    }
-
-    /// The first name, by the order of names, whose values differ or that one of the two lacks.
-    func firstDifference(from other: FieldTable) -> String? {
-        let (ours, theirs) = (fieldsByName, other.fieldsByName)
-        for (a, b) in zip(ours, theirs) {
-            guard a.name.hasSameBytes(as: b.name) else {
-                return a.name.precedesByBytes(b.name) ? a.name : b.name
-            }
-            guard a.value.isEquivalent(to: b.value) else { return a.name }
-        }
-        let longer = ours.count > theirs.count ? ours : theirs
-        return longer.dropFirst(min(ours.count, theirs.count)).first?.name
+        self == other
+            || fields.count == other.fields.count
+                && zip(fieldsByName, other.fieldsByName).allSatisfy { a, b in
+                    a.name.hasSameBytes(as: b.name) && a.value.isEquivalent(to: b.value)
+                }
     }
 }
 
@@ -107,13 +98,18 @@ struct Inequivalence {
         received == current ? nil : error(name, "'\(received)'", "'\(current)'")
     }
 
-    /// An error for the first argument that differs.
-    func arguments(received: FieldTable, current: FieldTable) -> BrokerError? {
-        guard let name = received.firstDifference(from: current) else { return nil }
-        if let new = received[name], let old = current[name], new.typeName == old.typeName {
+    /// An error for the first of these arguments that differs: a whole number is never one with a point.
+    func arguments(_ names: [String], received: FieldTable, current: FieldTable) -> BrokerError? {
+        guard received != current else { return nil }
+        for name in names {
+            let (new, old) = (received[name], current[name])
+            guard new != old else { continue }
+            // Queues are classic unasked.
+            if name == QueueArgument.type, (new ?? "classic") == (old ?? "classic") { continue }
+            guard let new, let old else { return error(name, describe(new), describe(old)) }
             return error(name, "'\(new.shown)'", "'\(old.shown)'")
         }
-        return error(name, describe(received[name]), describe(current[name]))
+        return nil
     }
 
     private func describe(_ value: FieldValue?) -> String {

@@ -68,6 +68,8 @@ final class MessageQueue {
 
     /// Of the unacked messages, those that no consumer got.
     var heldByGets = 0
+    /// Of what is unacked, so much comes back as soon as there is time: a GET that finds nothing waits for it.
+    var comingBack = 0
 
     @exclusivity(unchecked) var consumers: [Consumer] = []
     /// With a single active consumer: the one that gets the messages.

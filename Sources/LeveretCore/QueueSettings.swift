@@ -116,7 +116,7 @@ public struct QueueSettings: Sendable, Hashable {
     }
 
     /// The 406 error for declaring `received` where `current` is, naming the first thing that differs and
-    /// both values; `nil` when the two are equal, numbers compared by value.
+    /// both values; `nil` when the two are equal, arguments that mean nothing aside.
     public static func inequivalence(
         of received: QueueDefinition, to current: QueueDefinition, in vhost: VirtualHostName = .default
     )
@@ -129,7 +129,8 @@ public struct QueueSettings: Sendable, Hashable {
                 "durable", received: "\(received.isDurable)", current: "\(current.isDurable)")
             ?? words.attribute(
                 "auto_delete", received: "\(received.isAutoDelete)", current: "\(current.isAutoDelete)")
-            ?? words.arguments(received: received.arguments, current: current.arguments)
+            ?? words.arguments(
+                QueueArgument.compared, received: received.arguments, current: current.arguments)
     }
 }
 

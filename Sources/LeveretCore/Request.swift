@@ -16,7 +16,7 @@ public struct Settlement: Hashable, Sendable {
 
     /// The delivery.
     public var tag: DeliveryTag
-    /// This delivery and all before it that are still held; tag 0 then stands for every one.
+    /// This delivery, which is held, and all before it that are; tag 0 then stands for every one, if any.
     public var multiple: Bool
     /// What becomes of the messages.
     public var outcome: Outcome
@@ -283,6 +283,11 @@ public enum Request: Sendable {
     case publish(Message, mandatory: Bool)
     /// Settles deliveries; answered by `.done` once the removal is durable.
     case settle(Settlement)
+    /// Has the session's next transaction settle deliveries, those that are held now: until then nothing else settles
+    /// them. Answered by `.done` at once.
+    case settleAtCommit(Settlement)
+    /// Lets go of what the next transaction was to settle: it is held as before.
+    case rollBack
     /// Gives a delivery more time: so many milliseconds from now, or with `nil` as many as it had at first.
     case touch(DeliveryTag, forMilliseconds: Int64?)
     /// Changes headers of a message that the session holds.
@@ -297,7 +302,7 @@ public enum Request: Sendable {
     case cancel(ConsumerTag, requeue: Bool)
     /// How many unsettled messages the session takes over all its consumers; 0 is without limit.
     case setSessionPrefetch(Int)
-    /// Hands back everything the session holds, free of charge (basic.recover).
+    /// Hands back everything the session holds, free of charge (basic.recover), but what its next transaction settles.
     case recover
     /// Declares an exchange, or with `passive` only asks for it.
     indirect case declareExchange(ExchangeDefinition, passive: Bool)
@@ -326,7 +331,8 @@ public enum Request: Sendable {
     indirect case move(Move)
     /// Puts a message into one queue, with its history; answered by `.routed(1)` when it is safe.
     indirect case restore(RestoredMessage)
-    /// Publishes and settlements together, all or nothing; answered by `.committed`.
+    /// Publishes and settlements together, all or nothing, with what the session has left to it by `settleAtCommit`;
+    /// answered by `.committed`.
     case transaction([Request])
     /// Removes the message at this position, which is ready or delayed; answered by `.done`.
     case cancelMessage(QueueName, MessageNumber)

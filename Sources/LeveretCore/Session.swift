@@ -6,6 +6,12 @@
 
 import DequeModule
 
+/// What a transaction that is still open is to settle: the deliveries that its settlement named when it came.
+struct Claim {
+    var settlement: Settlement
+    var tags: [UInt64]
+}
+
 /// What one session holds: deliveries, consumers, and events that wait to be drained.
 final class Session {
     let id: SessionID
@@ -24,6 +30,8 @@ final class Session {
     var notes = SessionNotes()
     /// Nothing is done behind a refusal, as on an AMQP channel, which is closed by it.
     let stopsAtRefusal: Bool
+    /// It is closed, and queues know that what it holds is coming back.
+    var isComingBack = false
     /// It has not drained yet that publishes are refused.
     var isAlarmUntold = false
     /// It has come to one.
@@ -55,6 +63,13 @@ final class Session {
     /// Of these, by GETs.
     @exclusivity(unchecked) private(set) var heldByGets = 0
     @exclusivity(unchecked) private(set) var heldBytes = 0
+    /// What its next transaction settles, in order: held until then, and out of reach of all else.
+    private var claims: [Claim] = []
+    /// The tags of these, and the first tag before which there is nothing else, so that it isn't looked through again.
+    private var claimed: Set<UInt64> = []
+    private var claimedBelow: UInt64 = 0
+    /// Whose consumer was asked first when one more could be handed to the session.
+    var turn = 0
     /// Deliveries below this tag are written down as held, or need not be.
     var markedBelow: UInt64 = 1
     /// Deliveries below this tag have no body in memory any more, or are settled.
@@ -80,14 +95,14 @@ final class Session {
     }
 
     /// True while the session may be handed one more message for this consumer. Where it may not, what frees it again
-    /// will have to look after all its consumers. The prefetch is of consumers that ack.
+    /// will have to look after all its consumers. What GETs and automatic acks take is nothing to the prefetch.
     func hasCredit(for consumer: Consumer) -> Bool {
         guard outgoingBytes < limits.outgoingBytesMax else {
             isStarved = true
             return false
         }
         let isFree =
-            (prefetch == 0 || consumer.source.autoAck || heldCount - heldByGets < prefetch)
+            (prefetch == 0 || heldCount - heldByGets < prefetch)
             && heldCount < limits.unackedCountMax
             && heldBytes < limits.unackedBytesMax && !isClosed
         if !isFree { isCapped = true }
@@ -121,10 +136,31 @@ final class Session {
         return DeliveryTag(tag)
     }
 
-    /// True where `tag` is held.
+    /// True where `tag` is held and may be settled.
     func holds(_ tag: DeliveryTag) -> Bool {
         guard let index = index(of: tag.rawValue) else { return false }
-        return !isGone(at: index)
+        return !isGone(at: index) && !claimed.contains(tag.rawValue)
+    }
+
+    /// Leaves what a settlement names to the next transaction.
+    func claim(_ settlement: Settlement) {
+        let claim = Claim(settlement: settlement, tags: tags(of: settlement))
+        claims.append(claim)
+        claimed.formUnion(claim.tags)
+        guard settlement.multiple else { return }
+        claimedBelow = settlement.tag == 0 ? nextTag : settlement.tag.rawValue + 1
+    }
+
+    /// What was claimed is the caller's to settle; else it is held as before.
+    func takeClaims() -> [Claim] {
+        defer { (claims, claimed, claimedBelow) = ([], [], 0) }
+        return claims
+    }
+
+    /// What a settlement names of what may be settled, oldest first.
+    func tags(of settlement: Settlement) -> [UInt64] {
+        let tag = settlement.tag.rawValue
+        return settlement.multiple ? heldTags(through: tag == 0 ? .max : tag) : [tag]
     }
 
     /// What is held under `tag`.
@@ -140,6 +176,7 @@ final class Session {
     func release(_ tag: UInt64) -> Held? {
         guard let index = index(of: tag), let delivery = held[index].take() else { return nil }
         if !touched.isEmpty { touched[tag] = nil }
+        if !claimed.isEmpty { claimed.remove(tag) }
         heldCount -= 1
         heldBytes -= delivery.entry.bulk
         delivery.consumer?.unacked -= 1
@@ -158,13 +195,14 @@ final class Session {
     /// True where nothing is held any more. Asked without a copy, which would be counted at four references.
     private func isGone(at index: Int) -> Bool { if case .none = held[index] { true } else { false } }
 
-    /// The tags held, oldest first, up to and including `through`, at most `countMax`.
+    /// The tags that may be settled, oldest first, up to and including `through`, at most `countMax`.
     func heldTags(through: UInt64 = .max, countMax: Int = .max) -> [UInt64] {
         var tags: [UInt64] = []
-        for (offset, delivery) in held.enumerated() {
-            let tag = firstTag + UInt64(offset)
+        let start = claimedBelow > firstTag ? Int(claimedBelow - firstTag) : 0
+        for index in start..<held.count {
+            let tag = firstTag + UInt64(index)
             guard tag <= through, tags.count < countMax else { break }
-            if delivery != nil { tags.append(tag) }
+            if !isGone(at: index), !claimed.contains(tag) { tags.append(tag) }
         }
         return tags
     }

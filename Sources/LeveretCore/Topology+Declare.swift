@@ -103,6 +103,7 @@ extension Topology {
                 "auto_delete", received: "\(received.isAutoDelete)", current: "\(current.isAutoDelete)")
             ?? words.attribute(
                 "internal", received: "\(received.isInternal)", current: "\(current.isInternal)")
-            ?? words.arguments(received: received.arguments, current: current.arguments)
+            ?? words.arguments(
+                ExchangeArgument.compared, received: received.arguments, current: current.arguments)
     }
 }

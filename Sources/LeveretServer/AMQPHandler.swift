@@ -362,7 +362,8 @@ final class AMQPHandler: ChannelDuplexHandler {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in
             if isInputClosed { return context.close(promise: nil) }
-            context.close(mode: .output, promise: nil)
+            // Else some clients would take the end of the bytes for a failure, while they close what they closed.
+            if !session.isLeftToClient { context.close(mode: .output, promise: nil) }
             if isReadPending {
                 isReadPending = false
                 context.read()

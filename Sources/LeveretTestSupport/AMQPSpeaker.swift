@@ -118,6 +118,7 @@ package indirect enum AMQPField: Sendable {
     case bool(Bool)
     case byte(Int8)
     case int(Int32)
+    case double(Double)
     case text(String)
     case list([AMQPField])
     case nested([(String, AMQPField)])
@@ -129,6 +130,9 @@ package indirect enum AMQPField: Sendable {
         case .int(let value):
             bytes.append(UInt8(ascii: "I"))
             AMQPItem.int32(UInt32(bitPattern: value)).write(to: &bytes)
+        case .double(let value):
+            bytes.append(UInt8(ascii: "d"))
+            AMQPItem.int64(value.bitPattern).write(to: &bytes)
         case .text(let text):
             bytes.append(UInt8(ascii: "S"))
             AMQPItem.long(text).write(to: &bytes)

@@ -147,6 +147,23 @@ import Testing
         #expect(parked?.deaths?.errorText?.contains("'a' before") == true)
     }
 
+    @Test func `a history that a client published changes neither cycles nor where it is replayed to`() {
+        queue("a", to: "b", ["x-message-ttl": .int(10)])
+        queue("b", to: "a", ["x-message-ttl": .int(10)])
+        func death(_ queue: String, _ reason: String) -> FieldValue {
+            .table(["queue": .string(queue), "reason": .string(reason), "count": .int(1)])
+        }
+        let claims = [death("a", "rejected"), death("b", "rejected"), death("b", "expired")]
+        _ = broker.publish(
+            "x", to: "a", headers: ["x-death": .array(claims), "x-first-death-queue": "secret"])
+        broker.advance(milliseconds: 10)
+        #expect(broker.info("b")?.ready == 1)
+        broker.advance(milliseconds: 10)
+        #expect(broker.info("a")?.ready == 0)
+        let parked = broker.get(.parked)
+        #expect(parked?.deaths?.deaths.map(\.queue) == ["b", "a"] && parked?.deaths?.originQueue == "a")
+    }
+
     @Test func `a queue that dead-letters to itself by rejection may, by expiry parks`() {
         queue("jobs", to: "jobs")
         _ = broker.publish("a", to: "jobs")

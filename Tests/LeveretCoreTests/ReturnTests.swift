@@ -195,4 +195,20 @@ import Testing
         broker.advance(milliseconds: 200)
         #expect(broker.found("jobs") == nil)
     }
+
+    @Test func `a GET that finds nothing waits for what closed sessions give back`() {
+        var limits = CoreLimits()
+        limits.sliceCount = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("q")
+        broker.publish(["1", "2", "3"], to: "q")
+        let other = broker.openSession()
+        for _ in 1...3 { broker.run(.get("q", autoAck: false, waitMilliseconds: 0), from: other) }
+        broker.core.closeSession(other, now: broker.now)
+        #expect(broker.ask(.get("q", autoAck: true, waitMilliseconds: 0)) != nil)
+        #expect(broker.ask(.get("q", autoAck: true, waitMilliseconds: 0)) == nil)
+        broker.settle()
+        #expect(broker.bodies(of: "q") == ["3"])
+        #expect(broker.found("q")?.comingBack == 0)
+    }
 }

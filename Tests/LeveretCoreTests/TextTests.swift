@@ -114,6 +114,28 @@ import Testing
         #expect(newest["original-expiration"] == .string("100"))
     }
 
+    @Test func `a history that was published with the message goes on`() {
+        let earlier: FieldTable = [
+            "queue": .string("q2"), "reason": .string("expired"), "count": .int(4), "more": .bool(true),
+        ]
+        let old: FieldTable = ["queue": .string("q9"), "reason": .string("bored")]
+        let published: FieldTable = [
+            "x-death": .array([.table(old), .table(earlier), .table(old), .int(3)]),
+            "x-first-death-queue": .string("q9"),
+        ]
+        let headers = history.xDeathHeaders(after: published)
+        guard case .array(let values)? = headers["x-death"] else {
+            Issue.record("x-death is not an array")
+            return
+        }
+        let tables = values.compactMap { if case .table(let table) = $0 { table } else { nil } }
+        #expect(tables.map { $0["queue"] } == ["q2", "q1", "q9"])
+        #expect(tables.map { $0["count"] } == [7, 1, 2])
+        #expect(tables.first?["more"] == .bool(true))
+        #expect(headers["x-first-death-queue"] == nil && headers["x-last-death-queue"] == "q2")
+        #expect(history.xDeathHeaders(after: ["x-death": .string("[]")]) == history.xDeathHeaders())
+    }
+
     @Test func `any other text is refused`() {
         let text = history.jsonText()
         for count in 0..<text.count {

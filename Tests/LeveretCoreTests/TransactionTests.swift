@@ -95,4 +95,54 @@ import Testing
         #expect(refusal?.part == 1)
         #expect(broker.info("other")?.ready == 0 && broker.info("jobs")?.unacked == 1)
     }
+
+    // MARK: - What is left to the next transaction
+
+    @Test
+    func `what the next transaction settles is out of reach until then, and goes back with its session`()
+        throws
+    {
+        let broker = CoreHarness()
+        broker.queue("jobs")
+        broker.publish(["1", "2", "3"], to: "jobs")
+        let tags = (1...2).compactMap { _ in broker.get("jobs")?.tag }
+        broker.run(.settleAtCommit(Settlement(.ack, 0, multiple: true)))
+        let later = try #require(broker.get("jobs")).tag
+        for tag in tags {
+            let again: [Request] = [
+                .settle(Settlement(.ack, tag)), .settleAtCommit(Settlement(.ack, tag, multiple: true)),
+                .touch(tag, forMilliseconds: nil),
+            ]
+            for request in again {
+                let text = broker.refusal(of: request)?.text
+                #expect(text?.hasPrefix("unknown delivery tag \(tag.rawValue)") == true)
+            }
+        }
+        broker.run(.recover)
+        #expect(broker.get("jobs").map { $0.text } == "3" && later == 3)
+        #expect(broker.core.sessionsByID[broker.session]?.heldCount == 3)
+        broker.run(.transaction([]))
+        #expect(broker.core.sessionsByID[broker.session]?.heldCount == 1)
+        broker.run(.settleAtCommit(Settlement(.ack, 4)))
+        broker.core.closeSession(broker.session, now: broker.now)
+        let other = broker.openSession()
+        guard
+            case .delivered(let delivery, 0)? = broker.run(
+                .get("jobs", autoAck: true, waitMilliseconds: 0), from: other)
+        else { throw BrokerError(.notFound, "nothing came back") }
+        #expect(delivery.text == "3" && delivery.failed == 1)
+    }
+
+    @Test func `a transaction is refused where what was left to it has gone back`() throws {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-consumer-timeout": .int(10)])
+        broker.publish(["1"], to: "jobs")
+        let delivery = try #require(broker.get("jobs"))
+        broker.run(.settleAtCommit(Settlement(.ack, delivery.tag)))
+        broker.advance(milliseconds: 10)
+        let message = Message(exchange: "", routingKey: "jobs", body: [1])
+        let refusal = broker.refusal(of: .transaction([.publish(message, mandatory: false)]))
+        #expect(refusal?.text.contains("the lease of delivery 1 expired") == true)
+        #expect(broker.bodies(of: "jobs") == ["1"])
+    }
 }

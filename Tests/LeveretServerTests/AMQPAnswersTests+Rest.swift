@@ -155,6 +155,29 @@ extension AMQPAnswersTests {
             $0.ack(1)
         },
         AMQPCase(
+            "acks of several up to a tag that was acked", "basic.get-ok 1 false '' q 1 {10 0 2} x",
+            "basic.get-ok 2 false '' q 0 {10 0 2} y",
+            "channel.close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 80",
+            before: { try $0.haveQueue("q") }
+        ) {
+            $0.publish("x", to: "q")
+            $0.publish("y", to: "q")
+            $0.get("q")
+            $0.get("q")
+            $0.ack(1, multiple: true)
+            $0.ack(1, multiple: true)
+        },
+        AMQPCase(
+            "basic.nack of several up to a tag never delivered, one being held",
+            "basic.get-ok 1 false '' q 0 {10 0 2} x",
+            "channel.close 406 PRECONDITION_FAILED - unknown delivery tag 2 60 120",
+            before: { try $0.haveQueue("q") }
+        ) {
+            $0.publish("x", to: "q")
+            $0.get("q")
+            $0.nack(2, multiple: true)
+        },
+        AMQPCase(
             "direct reply-to: consume with acks",
             "channel.close 406 PRECONDITION_FAILED - reply consumer cannot acknowledge 60 20"
         ) { $0.consume("amq.rabbitmq.reply-to") },
@@ -291,6 +314,53 @@ extension AMQPAnswersTests {
             $0.ack(1)
             $0.commit()
             $0.declareQueue("q", passive: true)
+        },
+        AMQPCase(
+            "tx: ack of an unknown tag", "tx.select-ok",
+            "channel.close 406 PRECONDITION_FAILED - unknown delivery tag 123456 60 80"
+        ) {
+            $0.selectTx()
+            $0.ack(123456)
+        },
+        AMQPCase(
+            "tx: the same tag acked and rejected", "tx.select-ok", "basic.get-ok 1 false '' q 0 {10 0 2} x",
+            "channel.close 406 PRECONDITION_FAILED - unknown delivery tag 1 60 90",
+            before: {
+                try $0.haveQueue("q")
+                $0.publish("x", to: "q")
+            }
+        ) {
+            $0.selectTx()
+            $0.get("q")
+            $0.ack(1)
+            $0.reject(1, requeue: true)
+        },
+        AMQPCase(
+            "tx: get two, ack one, recover; rollback, ack all, get; commit, recover", "tx.select-ok",
+            "basic.get-ok 1 false '' q 2 {10 0 2} x", "basic.get-ok 2 false '' q 1 {10 0 2} y",
+            "basic.recover-ok", "basic.get-ok 3 true '' q 1 {10 0 2} y", "tx.rollback-ok",
+            "basic.get-ok 4 false '' q 0 {10 0 2} z", "tx.commit-ok",
+            "basic.recover-ok", "basic.get-ok 5 true '' q 0 {10 0 2} z", "basic.get-empty ''",
+            before: {
+                try $0.haveQueue("q")
+                $0.publish("x", to: "q")
+                $0.publish("y", to: "q")
+                $0.publish("z", to: "q")
+            }
+        ) {
+            $0.selectTx()
+            $0.get("q")
+            $0.get("q")
+            $0.ack(1)
+            $0.recover(requeue: true)
+            $0.get("q")
+            $0.rollback()
+            $0.ack(0, multiple: true)
+            $0.get("q")
+            $0.commit()
+            $0.recover(requeue: true)
+            $0.get("q")
+            $0.get("q")
         },
     ]
 }

@@ -155,9 +155,51 @@ struct AMQPCase: Sendable, CustomTestStringConvertible {
             "redeclare with the same x-max-length as another integer width", "queue.declare-ok q 0 0",
             before: { try $0.haveQueue("q", [("x-max-length", .byte(5))]) }
         ) { $0.declareQueue("q", [("x-max-length", .int(5))]) },
+        AMQPCase(
+            "redeclare with x-message-ttl 10.0 where it was 10",
+            "channel.close 406 PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'q' in vhost '/': "
+                + "\"expected integer, got double\" 50 10",
+            before: { try $0.haveQueue("q", [("x-message-ttl", .int(10))]) }
+        ) { $0.declareQueue("q", [("x-message-ttl", .double(10))]) },
+        AMQPCase(
+            "redeclare with other arguments that mean nothing, and a classic queue as such",
+            "queue.declare-ok q 0 0", "queue.declare-ok q 0 0",
+            before: { try $0.haveQueue("q", [("x-mine", .int(1))]) }
+        ) {
+            $0.declareQueue("q", [("x-yours", .bool(true))])
+            $0.declareQueue("q", [("x-queue-type", .text("classic"))])
+        },
+        AMQPCase(
+            "redeclare an exchange with other arguments that mean nothing, then with one that does",
+            "exchange.declare-ok",
+            "channel.close 406 PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'e' in vhost "
+                + "'/': received the value 'amq.fanout' of type 'longstr' but current is none 40 10",
+            before: {
+                $0.declareExchange("e", "direct", [("mine", .text("foo"))])
+                try $0.expect("exchange.declare-ok")
+            }
+        ) {
+            $0.declareExchange("e")
+            $0.declareExchange("e", "direct", [("alternate-exchange", .text("amq.fanout"))])
+        },
+        AMQPCase(
+            "line ends in names", "queue.declare-ok q-1 0 0", "exchange.declare-ok", "queue.bind-ok",
+            "queue.unbind-ok", "queue.declare-ok q-1 0 0", "queue.delete-ok 0", "exchange.delete-ok",
+            "channel.close 404 NOT_FOUND - no exchange 'e-1' in vhost '/' 40 10"
+        ) {
+            $0.declareQueue("q\r\n-\r1\n")
+            $0.declareExchange("e\n-1")
+            $0.bindQueue("q\r-1", to: "e-\n1")
+            $0.unbindQueue("q\r-1", from: "e-\n1")
+            $0.declareQueue("\nq-1", passive: true)
+            $0.deleteQueue("q-1\r\n")
+            $0.deleteExchange("\ne-1")
+            $0.declareExchange("e-1", passive: true)
+        },
         refused("x-message-ttl negative", ("x-message-ttl", .int(-70_000)), "{value_negative,-70000}"),
         refused(
             "x-message-ttl a string", ("x-message-ttl", .text("1")), "\"expected integer, got longstr\""),
+        refused("x-message-ttl 10.0", ("x-message-ttl", .double(10)), "\"expected integer, got double\""),
         refused("x-expires 0", ("x-expires", .int(0)), "{value_zero,0}"),
         refused("x-overflow unknown", ("x-overflow", .text("nope")), "invalid_overflow"),
         refused("x-max-priority 256", ("x-max-priority", .int(256)), "{max_value_exceeded,256}"),

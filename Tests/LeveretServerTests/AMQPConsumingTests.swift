@@ -16,6 +16,39 @@ import Testing
         }
     }
 
+    @Test func `a queue that the server named is declared again by its name`() async throws {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            client.declareQueue("", exclusive: true)
+            let queue = String(try client.next().split(separator: " ")[1])
+            client.declareQueue(queue, exclusive: true)
+            try client.expect("queue.declare-ok \(queue)")
+        }
+    }
+
+    @Test(arguments: [(3, 1), (2, 4)] as [(Int, UInt16)])
+    func `a prefetch of the channel starves none of its queues`(queues: Int, prefetch: UInt16) async throws {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            for queue in 0..<queues {
+                try client.haveQueue("q\(queue)")
+                for _ in 0..<20 { client.publish("x", to: "q\(queue)") }
+            }
+            client.qos(prefetch, global: true)
+            try client.expect("basic.qos-ok")
+            for queue in 0..<queues { client.consume("q\(queue)", as: "t\(queue)") }
+            var deliveries: [String: Int] = [:]
+            for _ in 0..<20 {
+                var next = try client.next()
+                while next.hasPrefix("basic.consume-ok") { next = try client.next() }
+                let words = next.split(separator: " ")
+                deliveries[String(words[1]), default: 0] += 1
+                client.ack(UInt64(words[2]) ?? 0)
+            }
+            #expect(deliveries.count == queues && deliveries.values.allSatisfy { $0 >= 5 }, "\(deliveries)")
+        }
+    }
+
     @Test func `delivery tags count over consume and get of a channel`() async throws {
         try await withServer { port in
             let client = try AMQPSocket(port: port)
@@ -78,6 +111,49 @@ import Testing
             client.consume("q", as: "t", noAck: true)
             try client.expect("basic.consume-ok t")
             for number in 4...6 { try client.expect("basic.deliver t \(number)") }
+        }
+    }
+
+    @Test func `a consumer without acks waits while the channel's prefetch is reached`() async throws {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            for queue in ["q", "p"] { try client.haveQueue(queue) }
+            client.qos(1, global: true)
+            try client.expect("basic.qos-ok")
+            client.consume("q", as: "t")
+            try client.expect("basic.consume-ok t")
+            client.publish("1", to: "q")
+            try client.expect("basic.deliver t 1")
+            client.consume("p", as: "u", noAck: true)
+            try client.expect("basic.consume-ok u")
+            for number in 2...3 { client.publish("\(number)", to: "p") }
+            client.declareQueue("p", passive: true)
+            try client.expect("queue.declare-ok p 2 1")
+            client.ack(1)
+            for number in 2...3 { try client.expect("basic.deliver u \(number)") }
+        }
+    }
+
+    @Test func `what a channel held is there for a get after it is closed, however much that was`()
+        async throws
+    {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            try client.haveQueue("q")
+            for _ in 0..<2000 { client.publish("x", to: "q") }
+            client.consume("q", as: "t")
+            try client.expect("basic.consume-ok t")
+            for number in 1...2000 { try client.expect("basic.deliver t \(number) ") }
+            client.closeChannel()
+            try client.expect("channel.close-ok")
+            client.openChannel(1)
+            try client.expect("channel.open-ok")
+            for number in 1...2000 {
+                client.get("q", noAck: true)
+                try client.expect("basic.get-ok \(number) true")
+            }
+            client.get("q")
+            try client.expect("basic.get-empty")
         }
     }
 
@@ -177,10 +253,15 @@ import Testing
         }
     }
 
-    /// The header table of a message that was got, as text with its bytes in between.
-    private static func headers(_ answer: String) -> String {
+    /// The properties of a message that was got.
+    private static func properties(_ answer: String) -> [UInt8] {
         let hex = answer.drop { $0 != "{" }.dropFirst().prefix { $0 != "}" }.split(separator: " ")
-        return String(decoding: hex.compactMap { UInt8($0, radix: 16) }, as: UTF8.self)
+        return hex.compactMap { UInt8($0, radix: 16) }
+    }
+
+    /// The same as text with bytes in between.
+    private static func headers(_ answer: String) -> String {
+        String(decoding: properties(answer), as: UTF8.self)
     }
 
     @Test func `x-max-length drops the head, and dead-letters it`() async throws {
@@ -233,6 +314,45 @@ import Testing
             #expect(newest.lowerBound < oldest.lowerBound)
             #expect(told.contains("x-first-death-queueS\0\0\0\u{4}work"))
             #expect(told.contains("x-first-death-reasonS\0\0\0\u{8}rejected"))
+        }
+    }
+
+    @Test func `a dead letter that is published again goes on with its history, counts being long`()
+        async throws
+    {
+        try await withServer { port in
+            let client = try AMQPSocket(port: port)
+            try client.haveQueue("dead")
+            for name in ["first", "second"] {
+                let arguments: AMQPArguments = [
+                    ("x-max-length", .int(0)), ("x-dead-letter-exchange", .text("")),
+                    ("x-dead-letter-routing-key", .text("dead")),
+                ]
+                try client.haveQueue(name, arguments)
+            }
+            /// What becomes of a message with these properties.
+            func pass(through queue: String, _ properties: [UInt8]) throws -> [UInt8] {
+                client.publish("x", to: queue, properties: properties)
+                client.get("dead", noAck: true)
+                return Self.properties(try client.next())
+            }
+            /// The counts of its deaths, newest first.
+            func counts(_ properties: [UInt8]) -> [UInt8] {
+                let text = String(decoding: properties, as: Unicode.ASCII.self)
+                return text.matches(of: /countl\0{7}(.)/).map {
+                    UInt8(ascii: $0.1.unicodeScalars.first ?? "0")
+                }
+            }
+            let once = try pass(through: "first", [0, 0])
+            #expect(counts(once) == [1])
+            let twice = try pass(through: "first", once)
+            #expect(counts(twice) == [2])
+            let elsewhere = try pass(through: "second", twice)
+            #expect(counts(elsewhere) == [1, 2])
+            let text = String(decoding: elsewhere, as: Unicode.ASCII.self)
+            #expect(text.contains("x-first-death-queueS\0\0\0\u{5}first"))
+            #expect(text.contains("x-last-death-queueS\0\0\0\u{6}second"))
+            #expect(text.contains("timeT\0\0\0\0"))
         }
     }
 }

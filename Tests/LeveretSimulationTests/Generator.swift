@@ -100,7 +100,10 @@ struct Generator {
                 parts.append(chance(60) ? .publish(publication()) : .settle(settling(session, simulator)))
             }
             return .transaction(distinct(parts))
-        case .settle: return .settle(settling(session, simulator))
+        case .settle:
+            let settling = settling(session, simulator)
+            guard style.hasClaims else { return .settle(settling) }
+            return newest([.settle(settling), .settle(settling), .settleAtCommit(settling), .rollBack])
         case .get:
             return .get(queue: queue(), autoAck: chance(30), wait: chance(30) ? Int64(pick([10, 500])) : 0)
         case .consume:

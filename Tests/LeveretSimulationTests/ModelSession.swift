@@ -51,6 +51,12 @@ struct ModelHeld {
     var lease: Int64? { consumer.map(\.timeout) ?? copy.queue.consumerTimeout }
 }
 
+/// What a session's next transaction settles.
+struct ModelClaim {
+    let settling: Settling
+    let tags: [UInt64]
+}
+
 /// A session.
 final class ModelSession {
     let id: SessionID
@@ -64,10 +70,9 @@ final class ModelSession {
     var held: [ModelHeld] = []
     var handing: [Copy] = []
     var tagsGiven: UInt64 = 0
-    /// The last that the model has followed.
-    var tagsHanded: UInt64 = 0
-    /// Whose leases have ended.
-    var expiredTags: Set<UInt64> = []
+    var claims: [ModelClaim] = []
+    /// What of that it holds may be settled.
+    var free: [ModelHeld] { held.filter { held in !claims.contains { $0.tags.contains(held.tag) } } }
     /// Bytes of deliveries since the last drain, as the core counts them.
     var undrainedBytes = 0
 

@@ -84,6 +84,8 @@ enum Call: Codable, Hashable {
     case publish(Publication)
     case transaction([TransactionPart])
     case settle(Settling)
+    case settleAtCommit(Settling)
+    case rollBack
     case get(queue: String, autoAck: Bool, wait: Int64)
     case consume(
         queue: String, tag: String, prefetch: Int, autoAck: Bool, exclusive: Bool, priority: Int32,

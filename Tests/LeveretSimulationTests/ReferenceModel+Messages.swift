@@ -93,7 +93,7 @@ extension ReferenceModel {
         let session = consumer.session
         let counted = session.held.count { $0.consumer != nil }
         return (consumer.prefetch == 0 || consumer.unacked < consumer.prefetch) && hasCredit(session)
-            && (session.prefetch == 0 || consumer.autoAck || counted < session.prefetch)
+            && (session.prefetch == 0 || counted < session.prefetch)
     }
 
     /// True where the consumer may be handed a message of its queue.
@@ -184,7 +184,6 @@ extension ReferenceModel {
             consumer = found
         }
         copy.acquired += 1
-        session.tagsHanded = max(session.tagsHanded, take.tag)
         try check(take.delivery, copy)
         if take.autoAck {
             copy.state = .handing

@@ -16,10 +16,17 @@ extension ReferenceModel {
         case .publish(let publication): try publish(publication, ids[0], ticket)
         case .transaction(let parts): try transaction(parts, session, ticket, ids)
         case .settle(let settling): try settle(settling, session, ticket)
+        case .settleAtCommit(let settling):
+            guard isKnown(settling, session) else { return refuse(ticket, .preconditionFailed) }
+            session.claims.append(ModelClaim(settling: settling, tags: tags(of: settling, session)))
+            expect(ticket, "done")
+        case .rollBack:
+            session.claims = []
+            expect(ticket, "done")
         case .touch(let tag, let milliseconds):
-            guard let place = session.held.firstIndex(where: { $0.tag == tag }) else {
-                return refuse(ticket, .preconditionFailed)
-            }
+            guard session.free.contains(where: { $0.tag == tag }),
+                let place = session.held.firstIndex(where: { $0.tag == tag })
+            else { return refuse(ticket, .preconditionFailed) }
             if let lease = session.held[place].lease {
                 session.held[place].touchedEnd = now + (milliseconds ?? lease)
             }
@@ -140,12 +147,23 @@ extension ReferenceModel {
     private func transaction(
         _ parts: [TransactionPart], _ session: ModelSession, _ ticket: Ticket, _ ids: [Int]
     ) throws {
-        if let code = refusal(of: parts, session, ids) { return refuse(ticket, code) }
+        let claims = session.claims
+        session.claims = []
+        guard claims.flatMap(\.tags).allSatisfy({ tag in session.held.contains { $0.tag == tag } }) else {
+            return refuse(ticket, .preconditionFailed)
+        }
+        if let code = refusal(of: parts, claims, session, ids) { return refuse(ticket, code) }
         var ids = ids[...]
         var routed: [Int] = []
         var safe: [Copy] = []
         var gone: [Copy] = []
-        let held = session.held.map(\.tag)
+        let settlements = parts.compactMap { part in
+            if case .settle(let settling) = part {
+                ModelClaim(settling: settling, tags: tags(of: settling, session))
+            } else {
+                nil
+            }
+        }
         for case .publish(let publication) in parts {
             let message = modelMessage(publication, ids.removeFirst())
             let reached = route(message)
@@ -157,19 +175,20 @@ extension ReferenceModel {
             safe += try spread(message, over: taking)
             if !taking.isEmpty { noteHandedOn(message) }
         }
-        for case .settle(let settling) in parts {
-            gone += try perform(settling, session) { held.contains($0.tag) }
-        }
+        for claim in claims + settlements { gone += try perform(claim.settling, claim.tags, session) }
         expected[ticket] = Expectation(kind: .exactly("committed \(routed)"), safe: safe, gone: gone)
     }
 
-    private func refusal(of parts: [TransactionPart], _ session: ModelSession, _ ids: [Int]) -> ReplyCode? {
+    private func refusal(
+        of parts: [TransactionPart], _ claims: [ModelClaim], _ session: ModelSession, _ ids: [Int]
+    ) -> ReplyCode? {
         var ids = ids[...]
         var arriving: [String: (count: Int, bytes: Int)] = [:]
         for part in parts {
             switch part {
             case .settle(let settling):
-                if !isKnown(settling, session) { return .preconditionFailed }
+                let isClaimed = claims.contains { $0.tags.contains(settling.tag) }
+                if isClaimed || !isKnown(settling, session) { return .preconditionFailed }
             case .publish(let publication):
                 if let code = refusal(of: publication) { return code }
                 let message = modelMessage(publication, ids.removeFirst())
@@ -193,24 +212,26 @@ extension ReferenceModel {
     // MARK: - Settling
 
     private func isKnown(_ settling: Settling, _ session: ModelSession) -> Bool {
-        if settling.multiple {
-            return settling.tag <= session.tagsHanded && !session.expiredTags.contains(settling.tag)
+        (settling.multiple && settling.tag == 0) || session.free.contains { $0.tag == settling.tag }
+    }
+
+    private func tags(of settling: Settling, _ session: ModelSession) -> [UInt64] {
+        session.free.map(\.tag).filter {
+            settling.multiple ? settling.tag == 0 || $0 <= settling.tag : $0 == settling.tag
         }
-        return session.held.contains { $0.tag == settling.tag }
     }
 
     private func settle(_ settling: Settling, _ session: ModelSession, _ ticket: Ticket) throws {
         guard isKnown(settling, session) else { return refuse(ticket, .preconditionFailed) }
-        expected[ticket] = Expectation(kind: .exactly("done"), gone: try perform(settling, session))
+        expected[ticket] = Expectation(
+            kind: .exactly("done"), gone: try perform(settling, tags(of: settling, session), session))
     }
 
     /// Settles; returns what must not be in the database once that is answered.
     private func perform(
-        _ settling: Settling, _ session: ModelSession, where isMeant: (ModelHeld) -> Bool = { _ in true }
+        _ settling: Settling, _ tags: [UInt64], _ session: ModelSession
     ) throws -> [Copy] {
-        let settled = session.held.filter(isMeant).filter {
-            settling.multiple ? settling.tag == 0 || $0.tag <= settling.tag : $0.tag == settling.tag
-        }
+        let settled = session.held.filter { tags.contains($0.tag) }
         session.held.removeAll { held in settled.contains { $0.tag == held.tag } }
         let copies = settled.map(\.copy)
         switch settling.outcome {
@@ -255,8 +276,8 @@ extension ReferenceModel {
         }
         let before = durableChanges
         if requeue {
-            let own = session.held.filter { $0.consumer === consumer }
-            session.held.removeAll { $0.consumer === consumer }
+            let own = session.free.filter { $0.consumer === consumer }
+            session.held.removeAll { held in own.contains { $0.tag == held.tag } }
             try giveBack(own.map(\.copy), counted: false)
         }
         remove(consumer)

@@ -217,7 +217,6 @@ extension ReferenceModel {
         for session in sessions {
             let gone = session.held.filter { $0.leaseEnd <= now && !isHeld(session.id, $0.tag) }
             session.held.removeAll { held in gone.contains { $0.tag == held.tag } }
-            session.expiredTags.formUnion(gone.map(\.tag))
             back += gone.map(\.copy)
             over += gone.compactMap(\.consumer)
         }

@@ -17,8 +17,9 @@ extension ReferenceModel {
     func admits(_ call: Call, _ session: ModelSession, _ ticket: Ticket) -> Bool {
         guard session.isHomeless else { return true }
         switch call {
-        case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .settle, .touch, .cancel,
-            .prefetch, .recover:
+        case .enter, .createVirtualHost, .deleteVirtualHost, .limitVirtualHost, .settle, .settleAtCommit,
+            .rollBack,
+            .touch, .cancel, .prefetch, .recover:
             return true
         default:
             refuse(ticket, .notFound)

@@ -49,7 +49,8 @@ extension Call {
             return .move(
                 source: placed(source), toQueue: toQueue.map(placed), toExchange: toExchange.map(placed),
                 key: key, countMax: countMax, condition: condition)
-        case .settle, .touch, .cancel, .prefetch, .recover, .enter, .createVirtualHost, .deleteVirtualHost,
+        case .settle, .settleAtCommit, .rollBack, .touch, .cancel, .prefetch, .recover, .enter,
+            .createVirtualHost, .deleteVirtualHost,
             .limitVirtualHost:
             return self
         default: return topologyPlaced(placed)

@@ -38,7 +38,7 @@ extension Simulator {
             (core.gathering.answers + (core.inFlight?.answers ?? [])).contains { $0.ticket == ticket }
         }
         model.movedInCore = { [unowned self] in movedInCore($0) }
-        model.isHeld = { [unowned self] in core.sessionsByID[$0]?.holds(DeliveryTag($1)) ?? false }
+        model.isHeld = { [unowned self] in core.sessionsByID[$0]?[DeliveryTag($1)] != nil }
         try model.step(
             step, now: now, before: before, leaving: leavingNow(), due: noLongerDelayed(), cause: cause)
         model.highestNumber = numberSeen

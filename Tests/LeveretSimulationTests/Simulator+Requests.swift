@@ -52,6 +52,8 @@ extension Simulator {
             }
             return .transaction(requests)
         case .settle(let settling): return .settle(settlement(settling))
+        case .settleAtCommit(let settling): return .settleAtCommit(settlement(settling))
+        case .rollBack: return .rollBack
         case .get(let queue, let autoAck, let wait):
             return .get(QueueName(queue), autoAck: autoAck, waitMilliseconds: wait)
         case .consume(

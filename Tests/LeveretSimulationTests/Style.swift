@@ -8,7 +8,7 @@ import LeveretTestSupport
 /// Everything about a run that is decided once, by its seed.
 struct Style: Codable {
     /// Counts up whenever more is drawn. A seed that failed earlier is run without what came later.
-    static let vintage = 3
+    static let vintage = 4
 
     enum Kind: String, Codable, CaseIterable {
         case open
@@ -57,6 +57,8 @@ struct Style: Codable {
     var connectionCount: Int
     var hasTTL: Bool
     var hasLengths: Bool
+    /// Settlements are left to a session's next transaction.
+    var hasClaims = false
     var hasDeadLetters: Bool
     var hasSingleActive: Bool
     var hasConsumerPriorities: Bool
@@ -159,6 +161,8 @@ struct Style: Codable {
         if hasExchangePolicies { weights[Kind.policy.rawValue, default: 0] += 8 }
         guard vintage > 2 else { return }
         weights[Kind.virtualHost.rawValue] = draw([0, 0, 3, 12])
+        guard vintage > 3 else { return }
+        hasClaims = draw([true, false])
     }
 }
 

@@ -155,6 +155,16 @@ def test_unknown_arguments_of_a_queue_make_no_difference(channel):
     )
 
 
+@pytest.mark.parametrize("ttl", [10.0, 10.5])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_ttl_is_a_whole_number(plain, ttl, is_there):
+    name = f"interop-{uuid.uuid4()}"
+    if is_there:
+        plain.queue_declare(name, exclusive=True, arguments={"x-message-ttl": 10})
+    with pytest.raises(amqp.exceptions.PreconditionFailed, match="arg 'x-message-ttl' for queue"):
+        plain.queue_declare(name, exclusive=True, arguments={"x-message-ttl": ttl})
+
+
 def test_unknown_arguments_of_an_exchange_make_no_difference(channel):
     channel.exchange_declare("interop-mine", auto_delete=True, arguments={"mine": "foo"})
     channel.exchange_declare("interop-mine", auto_delete=True)

@@ -67,8 +67,7 @@ extension AMQPChannel {
         if name == AMQPDirectReply.queue, replyQueue != nil {
             return answerOwn(id, .declaredReply(name), isSilent: declare.isSilent, out: &out)
         }
-        if !declare.isPassive, let fault = AMQPWording.quorumFault(of: declare.definition, host: context.host)
-        {
+        if !declare.isPassive, let fault = AMQPWording.fault(of: declare.definition, host: context.host) {
             throw AMQPFailure(.preconditionFailed, fault, id)
         }
         ask(
@@ -117,14 +116,15 @@ extension AMQPChannel {
         _ settlement: Settlement, _ id: AMQPMethodID, _ context: AMQPContext,
         into submissions: inout [Submission]
     ) throws(AMQPFailure) {
+        var request = Request.settle(settlement)
         if case .transactional(var transaction) = mode {
             mode = .plain
-            try transaction.add(settlement, id, context.limits)
+            try transaction.addSettlement(id, context.limits)
             mode = .transactional(transaction)
-            return
+            request = .settleAtCommit(settlement)
         }
         settling += 1
-        submissions.append(Submission(AMQPTicket.settle(id), .settle(settlement)))
+        submissions.append(Submission(AMQPTicket.settle(id), request))
     }
 
     private mutating func run(

@@ -115,7 +115,7 @@ struct AMQPChannel: Sendable {
         case .confirming: notes.mode = .confirm
         case .transactional(let transaction):
             notes.mode = .transaction
-            notes.uncommitted = transaction.requests.count
+            notes.uncommitted = transaction.count
         }
         notes.prefetch = prefetch
         notes.unconfirmed = confirms.unconfirmed
@@ -269,11 +269,13 @@ struct AMQPChannel: Sendable {
         case (.txSelect, .transactional): answerOwn(id, .plain(.txSelectOk), out: &out)
         case (.txRollback, .transactional):
             mode = .transactional(AMQPTransaction())
-            answerOwn(id, .plain(.txRollbackOk), out: &out)
+            ask(.rollBack, id, .plain(.txRollbackOk), into: &submissions)
         case (.txCommit, .transactional(let transaction)):
             mode = .transactional(AMQPTransaction())
-            guard !transaction.requests.isEmpty else { return answerOwn(id, .plain(.txCommitOk), out: &out) }
-            ask(.transaction(transaction.requests), id, .committed(transaction.mandatory), into: &submissions)
+            guard transaction.count > 0 else { return answerOwn(id, .plain(.txCommitOk), out: &out) }
+            ask(
+                .transaction(transaction.publishes), id, .committed(transaction.mandatory), into: &submissions
+            )
         default: throw AMQPFailure(.preconditionFailed, "channel is not transactional", id)
         }
     }
@@ -337,40 +339,37 @@ enum AMQPTicket {
 
 /// What stands between tx.select and tx.commit.
 struct AMQPTransaction: Sendable {
-    private(set) var requests: [Request] = []
-    /// The mandatory messages, by the place of their publish among the publishes.
+    private(set) var publishes: [Request] = []
+    /// The mandatory messages, by the place of their publish.
     private(set) var mandatory: [Int: Message] = [:]
-    private var publishes = 0
+    /// Publishes and settlements; the broker has the latter.
+    private(set) var count = 0
     /// What they weigh.
     private(set) var bytes = 0
 
     /// Adds a publish. One that is mandatory and reaches no queue is returned, and the rest is committed.
     mutating func add(_ publish: AMQPPublish, _ limits: AMQPLimits) throws(AMQPFailure) {
-        if publish.isMandatory { mandatory[publishes] = publish.message }
-        publishes += 1
-        try add(
-            .publish(publish.message, mandatory: false), bytes: publish.message.footprint, .basicPublish,
-            limits)
+        try add(bytes: publish.message.footprint, .basicPublish, limits)
+        if publish.isMandatory { mandatory[publishes.count] = publish.message }
+        publishes.append(.publish(publish.message, mandatory: false))
     }
 
     /// Adds a settlement.
-    mutating func add(
-        _ settlement: Settlement, _ method: AMQPMethodID, _ limits: AMQPLimits
-    ) throws(AMQPFailure) {
-        try add(.settle(settlement), bytes: 160, method, limits)
+    mutating func addSettlement(_ method: AMQPMethodID, _ limits: AMQPLimits) throws(AMQPFailure) {
+        try add(bytes: 160, method, limits)
     }
 
     private mutating func add(
-        _ request: Request, bytes: Int, _ method: AMQPMethodID, _ limits: AMQPLimits
+        bytes: Int, _ method: AMQPMethodID, _ limits: AMQPLimits
     ) throws(AMQPFailure) {
+        count += 1
         self.bytes += bytes
-        guard requests.count < limits.transactionCountMax, self.bytes <= limits.transactionBytesMax else {
+        guard count <= limits.transactionCountMax, self.bytes <= limits.transactionBytesMax else {
             throw AMQPFailure(
                 .preconditionFailed,
                 "a transaction of over \(limits.transactionCountMax) requests or \(limits.transactionBytesMax) "
                     + "bytes; commit in smaller parts", method)
         }
-        requests.append(request)
     }
 }
 

@@ -178,14 +178,14 @@ extension AMQPMethod {
         _ = try reader.integer(UInt16.self)
         switch id {
         case .exchangeDeclare:
-            let (name, type) = (try reader.shortString(), try reader.shortString())
+            let (name, type) = (try reader.name(), try reader.shortString())
             let bits = try reader.bits()
             return .exchangeDeclare(
                 AMQPExchangeDeclare(
                     name: name, type: type, isPassive: bits[0], isDurable: bits[1], isAutoDelete: bits[2],
                     isInternal: bits[3], isSilent: bits[4], arguments: try reader.table()))
         case .exchangeDelete:
-            let name = try reader.shortString()
+            let name = try reader.name()
             let bits = try reader.bits()
             return .exchangeDelete(name, ifUnused: bits[0], isSilent: bits[1])
         case .exchangeBind: return .exchangeBind(try bind(&reader))
@@ -198,7 +198,7 @@ extension AMQPMethod {
         _ reader: inout AMQPReader, hasSilence: Bool = true
     ) throws(AMQPFailure) -> AMQPBind {
         let (target, source, key) = (
-            try reader.shortString(), try reader.shortString(), try reader.shortString()
+            try reader.name(), try reader.name(), try reader.shortString()
         )
         let isSilent = hasSilence ? try reader.bits()[0] : false
         return AMQPBind(
@@ -212,7 +212,7 @@ extension AMQPMethod {
         _ = try reader.integer(UInt16.self)
         switch id {
         case .queueDeclare:
-            let name = try reader.shortString()
+            let name = try reader.name()
             let bits = try reader.bits()
             let definition = QueueDefinition(
                 QueueName(name), durable: bits[1], exclusive: bits[2], autoDelete: bits[3],
@@ -223,7 +223,7 @@ extension AMQPMethod {
         case .queueUnbind: return .queueUnbind(try bind(&reader, hasSilence: false))
         case .queuePurge: return .queuePurge(try reader.shortString(), isSilent: try reader.bits()[0])
         case .queueDelete:
-            let name = try reader.shortString()
+            let name = try reader.name()
             let bits = try reader.bits()
             return .queueDelete(name, ifUnused: bits[0], ifEmpty: bits[1], isSilent: bits[2])
         default: return nil

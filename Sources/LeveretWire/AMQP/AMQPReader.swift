@@ -24,6 +24,12 @@ struct AMQPReader {
         return value
     }
 
+    /// The name of a queue or an exchange, without line ends, as in RabbitMQ.
+    mutating func name() throws(AMQPFailure) -> String {
+        let bytes = try shortString().utf8.filter { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     mutating func shortString() throws(AMQPFailure) -> String {
         let count = Int(try integer(UInt8.self))
         guard count <= bytes.readableBytes else { throw failure }

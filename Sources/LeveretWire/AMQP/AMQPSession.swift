@@ -131,6 +131,8 @@ public struct AMQPSession: Sendable {
 
     /// The talk is over: close once everything written has left.
     public var isFinished: Bool { if case .closed = state { true } else { false } }
+    /// The client has closed the connection and been answered: it closes its socket, too.
+    public private(set) var isLeftToClient = false
     /// The server has closed the connection and waits for the client's word, for a while.
     public var isClosing: Bool { if case .closing = state { true } else { false } }
     /// The connection is there for use; before that a client must not take its time.
@@ -206,6 +208,7 @@ public struct AMQPSession: Sendable {
         guard case .closedByClient = state else { return }
         AMQPWriter.method(.connectionCloseOk, on: 0, to: &out)
         finish()
+        isLeftToClient = true
     }
 
     /// The server ends the connection, for this reason.

@@ -27,8 +27,11 @@ enum AMQPWording {
         }
     }
 
-    /// Why a quorum queue can't be what is declared; `nil` where it can, or is none.
-    static func quorumFault(of definition: QueueDefinition, host: String) -> String? {
+    /// Why a queue that the broker would take can't be declared here; `nil` where it can.
+    static func fault(of definition: QueueDefinition, host: String) -> String? {
+        for field in definition.arguments.fields where whole.contains(field.name) {
+            if case .double = field.value { return invalid(field, of: definition, host) }
+        }
         guard definition.arguments[QueueArgument.type] == .string("quorum") else { return nil }
         let property: String
         if definition.isExclusive {
@@ -85,9 +88,14 @@ enum AMQPWording {
     ) -> String? {
         guard error.text.hasPrefix("invalid arg '") else { return nil }
         let name = String(error.text.dropFirst(13).prefix { $0 != "'" })
-        guard let value = definition.arguments[name] else { return nil }
-        return "invalid arg '\(name)' for queue '\(definition.name)' in vhost '\(host)': "
-            + fault(of: value, name)
+        return definition.arguments.fields.first { $0.name == name }.map { invalid($0, of: definition, host) }
+    }
+
+    private static func invalid(
+        _ field: FieldTable.Field, of definition: QueueDefinition, _ host: String
+    ) -> String {
+        "invalid arg '\(field.name)' for queue '\(definition.name)' in vhost '\(host)': "
+            + fault(of: field.value, field.name)
     }
 
     private static let whole: Set<String> = [

@@ -150,7 +150,8 @@ struct AMQPWriter: Sendable {
     private mutating func properties(of delivery: Delivery) -> [UInt8] {
         guard let deaths = delivery.deaths else { return Self.properties(of: delivery.message, &repeated) }
         var properties = delivery.message.properties ?? MessageProperties()
-        for field in deaths.xDeathHeaders().fields { properties.headers[field.name] = field.value }
+        let headers = deaths.xDeathHeaders(after: properties.headers)
+        for field in headers.fields { properties.headers[field.name] = field.value }
         return PropertiesCodec.encode(properties, isPersistent: delivery.message.isPersistent)
     }
 

@@ -21,7 +21,7 @@ enum LineProperties {
             append("app-id", properties.appID, to: &out)
             append("cluster-id", properties.clusterID, to: &out)
         }
-        let own = deaths?.xDeathHeaders() ?? FieldTable()
+        let own = deaths?.xDeathHeaders(after: properties?.headers ?? FieldTable()) ?? FieldTable()
         for field in properties?.headers.fields ?? [] where own[field.name] == nil { append(field, to: &out) }
         for field in own.fields { append(field, to: &out) }
         return out
