@@ -33,6 +33,8 @@ import Testing
         #expect(journal.confirms > 0 && journal.found > 0)
         // Two rounds under a sanitizer may be too short for each of these.
         guard rounds >= 10 else { return }
-        #expect(journal.foundDead > 0 && journal.moves > 0 && definitions.answered > 0 && journal.answeredEdits > 0)
+        #expect(
+            journal.foundDead > 0 && journal.moves > 0 && definitions.answered > 0
+                && journal.answeredEdits > 0)
     }
 }
