@@ -65,7 +65,8 @@ public struct JobInfo: Sendable {
 }
 
 extension JobInfo {
-    init(_ message: PeekedMessage, in queue: JobQueue, _ state: JobState) {
+    /// The job that `message` is, which stands as `state` says.
+    package init(_ message: PeekedMessage, in queue: JobQueue, _ state: JobState) {
         let envelope = JobEnvelope(
             message.message, number: message.number, failed: message.failed, entered: message.entered)
         let headers = message.message.properties?.headers ?? FieldTable()
