@@ -100,7 +100,7 @@ let package = Package(
             name: "LeveretCLI",
             dependencies: [
                 "CYAML",
-                "Leveret", "LeveretServer", "LeveretWire",
+                "Leveret", "LeveretServer", "LeveretTasks", "LeveretWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -170,8 +170,9 @@ let package = Package(
         .testTarget(
             name: "LeveretCLITests",
             dependencies: [
-                "Leveret", "LeveretCLI", "LeveretCore", "LeveretTestSupport",
+                "Leveret", "LeveretCLI", "LeveretCore", "LeveretServer", "LeveretTasks", "LeveretTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),

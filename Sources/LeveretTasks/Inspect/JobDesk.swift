@@ -1,5 +1,5 @@
-// Finds jobs: one by its id, or those of a queue by their state. `Jobs` asks it of its broker, `leveret jobs` of a server
-// or a file. What is done to a job is in JobDesk+Act.swift.
+// Finds jobs: one by its id, or those of a queue by their state. `Jobs` asks it of its broker, `leveret jobs` of a
+// server or a file. What is done to a job is in JobDesk+Act.swift.
 
 import Leveret
 

@@ -80,6 +80,8 @@ extension JobInfo {
         case .completed, .cancelled:
             attempts = headers[JobHeader.attempt]?.int.flatMap(Int.init(exactly:)) ?? 0
         case .discarded: attempts = envelope.errors.last?.attempt ?? 0
+        // What counts there is how often its watcher ended.
+        case .dependent: attempts = 0
         default: attempts = envelope.attempt - 1
         }
         maxAttempts = envelope.maxAttempts
