@@ -139,12 +139,13 @@ let package = Package(
         .testTarget(
             name: "LeveretTasksTests",
             dependencies: [
-                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                "Leveret", "LeveretServer", "LeveretTasks", "LeveretTestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             exclude: ["Cron/instants.py", "Cron/instants.txt"],
             swiftSettings: strict
