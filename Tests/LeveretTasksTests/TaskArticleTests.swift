@@ -1,5 +1,5 @@
-// The article docs/tasks.md as a program: its code stands here word for word, in order, and runs. Only the file, there in
-// the current folder, is here in memory, with its time in the test's hand, and workers end. What needs GRDB is in
+// The article docs/tasks.md as a program: its code stands here word for word, in order, and runs. Only the file, there
+// in the current folder, is here in memory, with its time in the test's hand, and workers end. What needs GRDB is in
 // Tests/LeveretTasksGRDBTests/OutboxTests.swift.
 
 import Foundation
