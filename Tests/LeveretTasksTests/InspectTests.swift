@@ -101,6 +101,27 @@ import Testing
         #expect(found.reason == "cancelled while it waited for others")
     }
 
+    @Test func `a retry of a job that others have waited for leaves nothing behind`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let first = flow.add(Once(who: "ann"))
+        let second = flow.add(Greet(who: "second"), after: first)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.working {
+            $0.add(Once.self) { [journal = bench.journal] once in
+                journal.note(once.who)
+                if journal.all.count == 1 { throw Failure() }
+            }
+            $0.add(Greet.self) { _ in }
+        } while: {
+            try await until { try await bench.jobs.find(ids[second])?.state == .cancelled }
+            try await bench.jobs.retry(ids[first])
+            try await until { try await bench.jobs.find(ids[first])?.state == .completed }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["ann", "ann"])
+    }
+
     @Test func `a parked job can be cancelled, and one that has ended can't`() async throws {
         let bench = try Bench()
         let parked = try await bench.jobs.enqueue(Greet(who: "ann"))

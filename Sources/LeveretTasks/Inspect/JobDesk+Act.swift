@@ -86,6 +86,8 @@ extension JobDesk {
             guard let row = try await scan(for: id, in: queue.discarded, count: 1).first else { continue }
             var properties = row.message.properties ?? MessageProperties()
             properties.headers[HeaderName.delay] = nil
+            // Those that waited for it have heard of its end.
+            properties.headers[JobHeader.dependents] = nil
             let message = OutgoingMessage(row.message.body, to: queue.waiting, properties: properties)
             // A crash between the two leaves it in both, and to do so again changes nothing: its queue knows the id.
             if try await store.publish(all: [message]) == [0], let digest = id.digest,

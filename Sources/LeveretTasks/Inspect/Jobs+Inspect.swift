@@ -53,6 +53,7 @@ extension Jobs {
     public func runNow(_ id: JobID) async throws { try await desk.runNow(id) }
 
     /// Puts a job that was discarded back into its queue, to be tried as often as at first; its errors stay with it.
+    /// Jobs that waited for it have heard of its end, and hear of no other.
     ///
     /// - Throws: a `JobError`: notFound when it is not among the discarded ones, duplicate when it is unique and an
     ///   equal one is pending.
