@@ -100,7 +100,7 @@ let package = Package(
             name: "LeveretCLI",
             dependencies: [
                 "CYAML",
-                "Leveret", "LeveretServer", "LeveretWire",
+                "Leveret", "LeveretServer", "LeveretTasks", "LeveretWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -139,12 +139,13 @@ let package = Package(
         .testTarget(
             name: "LeveretTasksTests",
             dependencies: [
-                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                "Leveret", "LeveretServer", "LeveretTasks", "LeveretTestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             exclude: ["Cron/instants.py", "Cron/instants.txt"],
             swiftSettings: strict
@@ -170,8 +171,9 @@ let package = Package(
         .testTarget(
             name: "LeveretCLITests",
             dependencies: [
-                "Leveret", "LeveretCLI", "LeveretCore", "LeveretTestSupport",
+                "Leveret", "LeveretCLI", "LeveretCore", "LeveretServer", "LeveretTasks", "LeveretTestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
         ),

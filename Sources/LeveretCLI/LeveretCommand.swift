@@ -51,6 +51,7 @@ import Leveret
                     SQLCommand.self,
                 ]
             ),
+            CommandGroup(name: "Background jobs", subcommands: [JobsCommand.self, CronCommand.self]),
             CommandGroup(
                 name: "Files and load",
                 subcommands: [

@@ -65,7 +65,10 @@ extension Jobs {
             guard let key = draft.unique else { break }
             // With a window the mark is another copy: only both together say that the job was taken.
             if queues == (key.window == nil ? 1 : 2) { break }
-            if queues > 0, (try await find(key.digest, in: draft.queue.waiting)?.id ?? draft.id) == draft.id {
+            if queues > 0,
+                try await (broker.message(knownAs: key.digest, in: draft.queue.waiting)?.id ?? draft.id)
+                    == draft.id
+            {
                 break
             }
             if let outcome = try await resolve(draft, key) { return outcome }

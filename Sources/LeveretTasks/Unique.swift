@@ -39,13 +39,6 @@ struct UniqueKey: Sendable {
     }
 }
 
-/// A message of a job that waits or is held, as the file has it.
-struct FoundJob: Sendable {
-    var queue: QueueName
-    var number: MessageNumber
-    var id: JobID
-}
-
 extension Jobs {
     /// Makes sure that what drops doubles within a window is there.
     func declareWindow(_ milliseconds: Int64, of queue: JobQueue) async throws {
@@ -63,55 +56,25 @@ extension Jobs {
 
     /// What becomes of a job that met an equal one; `nil` when that has gone meanwhile.
     func resolve(_ draft: JobDraft, _ key: UniqueKey) async throws -> EnqueuedJob? {
-        if let found = try await find(key.digest, in: draft.queue.waiting) {
+        if let found = try await broker.message(knownAs: key.digest, in: draft.queue.waiting) {
             switch key.uniqueness.onConflict {
             case .skip: break
             case .replace:
-                var edit = MessageEdit(found.queue, found.number)
+                var edit = MessageEdit(draft.queue.waiting, found.number)
                 edit.body = draft.message.body
-                if try await change(edit) { return EnqueuedJob(id: found.id, outcome: .replaced) }
+                if try await broker.change(edit) { return EnqueuedJob(id: found.id, outcome: .replaced) }
             case .reschedule:
                 let start = draft.start ?? broker.now
                 let delay = max(0, start.milliseconds - broker.now.milliseconds)
                 var edit = MessageEdit(
-                    found.queue, found.number, delayMilliseconds: min(delay, Self.delayMax))
+                    draft.queue.waiting, found.number, delayMilliseconds: min(delay, Self.delayMax))
                 edit.headers = [JobHeader.start: .int(start.milliseconds)]
-                if try await change(edit) { return EnqueuedJob(id: found.id, outcome: .rescheduled) }
+                if try await broker.change(edit) { return EnqueuedJob(id: found.id, outcome: .rescheduled) }
             }
             return EnqueuedJob(id: found.id, outcome: .existing)
         }
         guard let window = key.window else { return nil }
-        return try await find(key.digest, in: draft.queue.recent(window))
+        return try await broker.message(knownAs: key.digest, in: draft.queue.recent(window))
             .map { EnqueuedJob(id: $0.id, outcome: .existing) }
-    }
-
-    /// False where the job runs already, or has ended meanwhile.
-    private func change(_ edit: MessageEdit) async throws -> Bool {
-        do {
-            try await broker.edit(edit)
-            return true
-        } catch let error as BrokerError where error.code == .preconditionFailed || error.code == .notFound {
-            return false
-        }
-    }
-
-    /// The message by which a queue knows `id`; O(log n).
-    func find(_ id: String, in queue: QueueName) async throws -> FoundJob? {
-        let result = try await broker.query(
-            """
-            SELECT m.id AS number, m.headers ->> '$."\(JobHeader.id)"' AS job FROM message m
-            WHERE m.dedup = \(quoted(id)) AND m.queue = (
-                SELECT q.id FROM queue q JOIN vhost v ON v.id = q.vhost
-                WHERE q.name = \(quoted(queue.rawValue)) AND v.name = \(quoted(broker.virtualHost.rawValue)))
-            LIMIT 1
-            """)
-        guard let row = result.rows.first, case .int(let number)? = row.first else { return nil }
-        return FoundJob(
-            queue: queue, number: MessageNumber(number), id: JobID(row.last?.text ?? id))
-    }
-
-    /// A text as SQL writes it.
-    func quoted(_ text: String) -> String {
-        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
     }
 }

@@ -157,7 +157,8 @@ import Testing
         ("bench", Columns.bench),
         ("route", Columns.routes), ("peek", Columns.peek), ("get", Columns.get), ("grep", Columns.grep),
         ("delayed", Columns.delayed), ("msg show", Columns.message), ("dead list", Columns.deadLetters),
-        ("dead show", Columns.message),
+        ("dead show", Columns.message), ("jobs list", Columns.jobs), ("jobs show", Columns.job),
+        ("cron", Columns.schedules),
         ("consume", Columns.get), ("tail", Columns.tail),
     ])
     func `the page names the fields that a command prints`(command: String, columns: [Column]) throws {

@@ -371,4 +371,35 @@ private final class Removals: TransactionObserver, Sendable {
     }
 
     func databaseDidRollback(_ db: Database) { state.withLock { $0.open = 0 } }
+
+    /// As docs/tasks.md has it.
+    @Test func `the article's job is enqueued with its user`() async throws {
+        struct Welcome: Job {
+            static let name = "welcome"
+            var user: String
+        }
+        struct User: Codable, PersistableRecord {
+            var name: String
+        }
+        let folder = try TemporaryFolder()
+        let broker = try Broker(.file(folder.path("jobs.db")))
+        let jobs = Jobs(broker)
+        let database = try DatabaseQueue(path: folder.path("shop.db"))
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("user") { db in try db.create(table: "user") { $0.column("name", .text) } }
+        migrator.registerMigration("outbox") { db in try Outbox.create(in: db) }
+        try migrator.migrate(database)
+        let user = User(name: "ann")
+
+        let outbox = Outbox(jobs, database: database)  // a DatabasePool or DatabaseQueue
+        try await database.write { db in
+            try user.insert(db)
+            try outbox.enqueue(Welcome(user: user.name), in: db)
+        }
+        let waiting = try await database.read { db in
+            try String.fetchOne(db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox")
+        }
+        #expect(waiting == "ann")
+        try await broker.shutdown()
+    }
 }

@@ -39,16 +39,21 @@ struct Bench {
 
     init(_ storage: Broker.Storage = .memory, configure: (inout Jobs.Configuration) -> Void = { _ in }) throws
     {
-        var configuration = Broker.Configuration()
-        configuration.clock = BrokerClock(pollMilliseconds: 1) { [hand] in hand.now }
-        configuration.seed = 1
-        configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        broker = try Broker(storage, configuration: configuration)
+        broker = try Broker(storage, configuration: Self.brokerConfiguration(hand))
         var tasks = Jobs.Configuration()
         tasks.seed = 1
         tasks.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         configure(&tasks)
         jobs = Jobs(broker, configuration: tasks)
+    }
+
+    /// A broker's, whose time is in `hand`.
+    static func brokerConfiguration(_ hand: Hand) -> Broker.Configuration {
+        var configuration = Broker.Configuration()
+        configuration.clock = BrokerClock(pollMilliseconds: 1) { hand.now }
+        configuration.seed = 1
+        configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        return configuration
     }
 
     /// Runs a worker while `body` does its part, and ends it gracefully.

@@ -118,4 +118,25 @@ import Testing
         #expect(lines == ["ERR 502", "OK", "ERR 502", "ERR 502", "OK 1"])
         #expect(talk.submissions.count == 1)
     }
+
+    @Test func `a publish may say all of its message in its body, more than a line can`() throws {
+        var talk = Talk()
+        let long = String(repeating: "x", count: LineLimits().lineBytesMax)
+        let document =
+            #"{"queue":"q","key":"old","properties":{"delivery_mode":1,"message_id":"7","priority":3},"#
+            + #""headers":{"log":[""# + long + #""]},"due":9,"body64":"aGk="}"#
+        let said = talk.send("PUB e k document mandatory {\(document.utf8.count)}\n\(document)\n")
+        #expect(said == "OK 1\n")
+        guard case .publish(let message, mandatory: true)? = talk.submissions.first?.request else {
+            Issue.record("no publish: \(said)")
+            return
+        }
+        #expect(message.exchange == "e" && message.routingKey == "k" && message.body == Array("hi".utf8))
+        #expect(message.properties?.messageID == "7" && message.properties?.priority == 3)
+        #expect(message.properties?.headers["log"] == .array([.string(long)]))
+        #expect(!message.isPersistent)
+        for wrong in [" priority=1 :{\"body\":\"\"}", " h.a=1 :{}", " transient :{}", " :{}", " :hello"] {
+            #expect(talk.send("PUB e k document\(wrong)\n").hasPrefix("ERR 502"))
+        }
+    }
 }

@@ -45,7 +45,8 @@ import Testing
             "LeveretCLI",
             [
                 "CYAML", "NIOEmbedded", "NIOSSL", "NIOTLS",
-                "LeveretCore", "Leveret", "LeveretWire", "LeveretServer", "NIOCore", "NIOPosix",
+                "LeveretCore", "Leveret", "LeveretTasks", "LeveretWire", "LeveretServer", "NIOCore",
+                "NIOPosix",
                 "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals", "Synchronization",
                 "Foundation", "FoundationEssentials", "Glibc", "Darwin", "Musl",
             ]

@@ -199,6 +199,26 @@ enum Columns {
         + peek.filter { !["due", "position", "key", "failed", "size", "body"].contains($0.name) }
         .map(\.asHidden)
 
+    /// `jobs list`.
+    static let jobs: [Column] = [
+        .shown("id"), .shown("state"), .shown("queue"), .shown("name"), .shown("attempts", .number),
+        .hidden("max_attempts", .number), .hidden("priority", .number), .shown("enqueued", .age),
+        .shown("due", .age), .hidden("started", .age), .hidden("finished", .age), .hidden("worker"),
+        .shown("progress"), .hidden("progress_text"), .hidden("reason"), .shown("error"),
+        .hidden("limit_key"), .hidden("schedule"), .hidden("position", .number), .hidden("errors", .nested),
+        .hidden("log", .nested), .hidden("output", .nested), .shown("payload", .nested),
+    ]
+
+    /// `jobs show`: all that `jobs list` has.
+    static let job = jobs.map { Column(name: $0.name, style: $0.style, isShown: true) }
+
+    /// `cron`.
+    static let schedules: [Column] = [
+        .shown("name"), .shown("expression"), .shown("zone"), .shown("job"), .shown("last", .age),
+        .shown("next", .age), .hidden("due", .age), .shown("catch_up"), .shown("count", .number),
+        .shown("paused_since", .age), .hidden("consumers", .number),
+    ]
+
     /// `dead list`.
     static let deadLetters: [Column] = [
         .shown("queue"), .shown("origin"), .shown("reason"), .shown("count", .number), .shown("first", .age),

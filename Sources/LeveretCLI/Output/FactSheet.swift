@@ -22,3 +22,15 @@ enum FactSheet {
         return text
     }
 }
+
+extension JSON {
+    /// A row whose times are given to the millisecond, beside how long ago they are.
+    func withMoments(of columns: [Column], now: Int64) -> JSON {
+        var row = self
+        for column in columns where column.style == .age {
+            guard let text = row[column.name]?.text else { continue }
+            row = row.with(column.name, .string("\(text) (\(column.cell(.string(text), now: now)))"))
+        }
+        return row
+    }
+}

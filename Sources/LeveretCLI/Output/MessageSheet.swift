@@ -10,13 +10,8 @@ enum MessageSheet {
     ) -> String {
         let nested: Set<String> = ["headers", "properties", "deaths"]
         let facts = columns.filter { !nested.contains($0.name) && $0.style != .body }
-        // Times are given to the millisecond here, beside how long ago they are.
-        var shown = message
-        for column in facts where column.style == .age {
-            guard let text = message[column.name]?.text else { continue }
-            shown = shown.with(column.name, .string("\(text) (\(column.cell(.string(text), now: now)))"))
-        }
-        var text = FactSheet.text(shown, columns: facts, colour: colour, now: now)
+        var text = FactSheet.text(
+            message.withMoments(of: facts, now: now), columns: facts, colour: colour, now: now)
         func heading(_ name: String) { text += "\n" + (colour ? "\u{1B}[1m\(name)\u{1B}[0m" : name) + "\n" }
         for column in columns where column.name == "headers" || column.name == "properties" {
             guard case .object(let fields)? = message[column.name], !fields.isEmpty else { continue }

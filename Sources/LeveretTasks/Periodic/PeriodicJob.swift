@@ -94,7 +94,7 @@ public struct PeriodicJob: Sendable {
 
 extension JobQueue {
     /// The broker's queue that holds the record of a schedule.
-    static func schedule(_ name: String) -> QueueName { QueueName("cron.\(name)") }
+    package static func schedule(_ name: String) -> QueueName { QueueName("cron.\(name)") }
 }
 
 extension JobHeader {

@@ -13,6 +13,8 @@ struct DependencyTable {
         case releaseEarly(plan: MessageNumber)
         /// Record the job that `plan` holds as cancelled, and settle all.
         case cancel(plan: MessageNumber, reports: [MessageNumber], because: JobID)
+        /// Record the job that `plan` holds as cancelled, and leave a mark in its place until the others have reported.
+        case cancelEarly(plan: MessageNumber)
         /// Settle all, and do nothing.
         case drop([MessageNumber])
     }
@@ -63,6 +65,19 @@ struct DependencyTable {
         return action(for: id)
     }
 
+    /// Somebody wants a job cancelled; `nil` where it does not wait.
+    mutating func cancelled(_ id: JobID) -> Action? {
+        guard let entry = waiting[id], let plan = entry.plan, !entry.isSpent else { return nil }
+        spend(id)
+        return .cancelEarly(plan: plan)
+    }
+
+    /// The mark that is left in the place of the job comes back as its plan.
+    private mutating func spend(_ id: JobID) {
+        waiting[id]?.plan = nil
+        waiting[id]?.isSpent = true
+    }
+
     private mutating func action(for id: JobID) -> Action? {
         guard let entry = waiting[id], let plan = entry.plan else { return nil }
         let hasAll = entry.reports.count >= entry.needs
@@ -82,9 +97,7 @@ struct DependencyTable {
             return .release(plan: plan, reports: reports, inputs: outputs)
         case (false, .anyFailed, false):
             guard failed != nil else { return nil }
-            // The mark that is left in the place of the job comes back as its plan.
-            waiting[id]?.plan = nil
-            waiting[id]?.isSpent = true
+            spend(id)
             return .releaseEarly(plan: plan)
         case (false, _, false): return nil
         }

@@ -38,6 +38,9 @@ actor DependencyWatch {
 
     /// Takes a message, and does what follows from it.
     func read(_ message: ConsumedMessage) async {
+        if let id = message.properties?.headers[JobHeader.cancel]?.text {
+            return await cancel(JobID(id), asked: message)
+        }
         held[message.number] = message
         let action: DependencyTable.Action?
         if let report = DependencyReport(message) {
@@ -62,6 +65,30 @@ actor DependencyWatch {
         }
     }
 
+    /// Cancels a job as somebody has asked who could not: it runs, or waits for others.
+    private func cancel(_ id: JobID, asked request: ConsumedMessage) async {
+        do {
+            if let job = jobs.running[id] {
+                job.stop(.cancelled)
+            } else if let action = table.cancelled(id) {
+                try await perform(action)
+            } else if try await !jobs.desk.cancelWaiting(id) {
+                // It is on its way to its handler.
+                return try await request.nack(delay: Self.patience)
+            }
+        } catch is JobError {
+            // It has ended.
+        } catch {
+            jobs.configuration.logger.error(
+                "a job could not be cancelled", metadata: ["job_id": "\(id)", "error": "\(error)"])
+        }
+        // Where the broker has ended, the request comes again.
+        try? await request.ack()
+    }
+
+    /// After how long a worker looks again for a job that it is to cancel.
+    private static let patience = Duration.milliseconds(200)
+
     /// What marks the place of a job that was released early.
     private static let spent: FieldValue = "released"
 
@@ -79,18 +106,25 @@ actor DependencyWatch {
             try await settle([plan], publishing: [released.message, mark(for: message)])
         case .cancel(let plan, let reports, let because):
             guard let message = held[plan] else { return }
-            let job = FinishedJob(
-                message: message, envelope: JobEnvelope(message, failed: 0, now: jobs.broker.now),
-                verdict: .handedBack)
-            let queue = released(message, inputs: [:]).queue
-            try await jobs.declare(queue)
-            let record = job.record(
-                as: .cancelled, reason: "job \(because), which it waited for, has not completed", in: queue,
-                of: jobs)
-            let followUps = job.reports(.cancelled)
-            try await settle([plan] + reports, publishing: [record].compactMap { $0 } + followUps)
+            let reason = "job \(because), which it waited for, has not completed"
+            try await settle([plan] + reports, publishing: try await ended(message, reason))
+        case .cancelEarly(let plan):
+            guard let message = held[plan] else { return }
+            let ended = try await ended(message, "cancelled while it waited for others")
+            try await settle([plan], publishing: ended + [mark(for: message)])
         case .drop(let numbers): try await settle(numbers, publishing: [])
         }
+    }
+
+    /// What a job that is cancelled leaves behind.
+    private func ended(_ message: ConsumedMessage, _ reason: String) async throws -> [OutgoingMessage] {
+        let job = FinishedJob(
+            message: message, envelope: JobEnvelope(message, failed: 0, now: jobs.broker.now),
+            verdict: .handedBack)
+        let queue = released(message, inputs: [:]).queue
+        try await jobs.declare(queue)
+        let record = job.record(as: .cancelled, reason: reason, in: queue, of: jobs)
+        return [record].compactMap { $0 } + job.reports(.cancelled)
     }
 
     /// The message of the job as its queue gets it.

@@ -50,25 +50,24 @@ extension FinishedJob {
     func record(
         as state: JobState, reason: String = "", output: [UInt8]? = nil, in queue: JobQueue, of jobs: Jobs
     ) -> OutgoingMessage? {
-        Self.record(
+        guard jobs.configuration.keepsCompletedFor > .zero else { return nil }
+        return Self.record(
             of: message.delivery.message, attempt: envelope.attempt, as: state, reason: reason,
-            output: output,
-            notes: notes, in: queue, of: jobs)
+            output: output, notes: notes, in: queue, at: jobs.broker.now)
     }
 
-    /// What a job leaves among the completed ones, if anything.
+    /// What a job leaves among the completed ones, having ended at `now`.
     static func record(
         of message: Message, attempt: Int, as state: JobState, reason: String, output: [UInt8]? = nil,
-        notes: FieldTable = FieldTable(), in queue: JobQueue, of jobs: Jobs
-    ) -> OutgoingMessage? {
-        guard jobs.configuration.keepsCompletedFor > .zero else { return nil }
+        notes: FieldTable = FieldTable(), in queue: JobQueue, at now: Instant
+    ) -> OutgoingMessage {
         var properties = message.properties ?? MessageProperties()
         var headers = properties.headers
         headers[HeaderName.delay] = nil
         for field in notes.fields { headers[field.name] = field.value }
         headers[JobHeader.state] = .string(state.rawValue)
         headers[JobHeader.attempt] = .int(Int64(attempt))
-        headers[JobHeader.finished] = .int(jobs.broker.now.milliseconds)
+        headers[JobHeader.finished] = .int(now.milliseconds)
         if !reason.isEmpty { headers[JobHeader.reason] = .string(reason) }
         if let output = kept(output) { headers[JobHeader.output] = .string(output) }
         properties.headers = headers

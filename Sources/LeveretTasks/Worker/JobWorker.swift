@@ -89,10 +89,15 @@ public final class JobWorker: Service {
             return !isStarted
         }
         guard isFirst else { throw JobError(.alreadyRunning, "the worker was started before; make another") }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for run in runs { group.addTask { try await run.run() } }
-            group.addTask { [jobs] in try await Dependents(jobs: jobs).run() }
-            try await group.waitForAll()
+        let watch = ThreadWatch(over: jobs)
+        try await withThrowingTaskGroup(of: Void.self) { watching in
+            watching.addTask { await watch.run() }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for run in runs { group.addTask { try await run.run() } }
+                group.addTask { [jobs] in try await Dependents(jobs: jobs).run() }
+                try await group.waitForAll()
+            }
+            watching.cancelAll()
         }
     }
 }

@@ -62,7 +62,7 @@ struct QueueRun: Sendable {
     /// Makes sure that the queue is there, and takes back the parked jobs whose names are known here.
     func prepare() async throws {
         try await jobs.declare(queue)
-        let names = handlers.keys.sorted().map(jobs.quoted).joined(separator: ", ")
+        let names = handlers.keys.sorted().map(quoted).joined(separator: ", ")
         let condition = "properties ->> 'type' IN (\(names))"
         guard !handlers.isEmpty, try await hasUnclaimed(condition) else { return }
         let parked = try await jobs.broker.status(of: queue.unclaimed).ready

@@ -131,6 +131,11 @@ final class RunningJobs: Sendable {
 
     subscript(id: JobID) -> RunningJob? { state.withLock { $0.jobs[id] } }
 
+    /// What runs, each name once.
+    var names: [String] {
+        state.withLock { state in Set(state.jobs.values.map(\.envelope.name)).sorted() }
+    }
+
     /// True once no more are to start.
     var isEnding: Bool { state.withLock { $0.isEnding } }
 

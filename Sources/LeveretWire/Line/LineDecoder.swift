@@ -327,7 +327,7 @@ extension LineHead {
     /// The request with its body.
     fileprivate func command(body: [UInt8]) throws(BrokerError) -> LineCommand {
         switch self {
-        case .publish(let publish): return publish.command(body: body)
+        case .publish(let publish): return try publish.command(body: body)
         case .edit(var edit):
             edit.body = body
             return .submit(.edit(edit), .plain)

@@ -33,12 +33,18 @@ extension LineArguments {
             }
             properties.headers[HeaderName.delay] = .int(delay)
         }
+        let isDocument = try flag("document")
+        guard !isDocument || properties.isEmpty && !has("transient") else {
+            throw BrokerError(
+                .syntaxError, "with document the body says all of the message; give no other option of it")
+        }
         return LinePublish(
             exchange: ExchangeName(try name(0, "exchange's name")),
             routingKey: try name(1, "routing key"),
             properties: properties.isEmpty ? nil : properties,
             isPersistent: !(try flag("transient")),
-            isMandatory: try flag("mandatory")
+            isMandatory: try flag("mandatory"),
+            isDocument: isDocument
         )
     }
 

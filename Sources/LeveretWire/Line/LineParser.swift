@@ -87,15 +87,18 @@ struct LinePublish {
     var properties: MessageProperties?
     var isPersistent = true
     var isMandatory = false
+    /// Its body is the message as JSON, as IMPORT takes it.
+    var isDocument = false
 
     /// The message with its body.
-    func command(body: [UInt8]) -> LineCommand {
+    func command(body: [UInt8]) throws(BrokerError) -> LineCommand {
+        let document = isDocument ? try MessageDocument.read(body, for: QueueName("")).message : nil
         let message = Message(
             exchange: exchange,
             routingKey: routingKey,
-            properties: properties,
-            isPersistent: isPersistent,
-            body: body
+            properties: document?.properties ?? properties,
+            isPersistent: document?.isPersistent ?? isPersistent,
+            body: document?.body ?? body
         )
         return .submit(.publish(message, mandatory: isMandatory), .plain)
     }

@@ -42,7 +42,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .pub:
             "PUB exchange key [id=text] [ttl=ms] [priority=n] [type=text] [reply-to=text] "
                 + "[correlation-id=text] [content-type=text] [transient] [mandatory] [delay=ms] "
-                + "[h.NAME=v] :text|{N}"
+                + "[h.NAME=v] :text|{N}, or PUB exchange key document [mandatory] :json|{N}"
         case .get: "GET queue [wait=ms] [auto-ack]"
         case .sub:
             "SUB queue [as=name] [prefetch=n] [auto-ack] [exclusive] [priority=n] "
@@ -139,7 +139,7 @@ enum LineVerb: String, CaseIterable, Sendable {
         case .pub:
             [
                 "id", "ttl", "priority", "type", "reply-to", "correlation-id", "content-type", "transient",
-                "mandatory", "delay",
+                "mandatory", "delay", "document",
             ]
         case .get: ["wait", "auto-ack"]
         case .sub: ["as", "prefetch", "auto-ack", "exclusive", "priority", "consumer-timeout", "count-first"]

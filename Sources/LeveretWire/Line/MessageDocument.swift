@@ -58,7 +58,7 @@ public enum MessageDocument {
     /// The message that `bytes` describe; `queue` gets it, whatever queue it was in.
     ///
     /// - Throws: 502 for what is no such object, naming the field.
-    static func read(_ bytes: [UInt8], for queue: QueueName) throws(BrokerError) -> RestoredMessage {
+    package static func read(_ bytes: [UInt8], for queue: QueueName) throws(BrokerError) -> RestoredMessage {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw BrokerError(.syntaxError, "the message is no JSON: it is not UTF-8")
         }

@@ -65,7 +65,8 @@ public struct JobInfo: Sendable {
 }
 
 extension JobInfo {
-    init(_ message: PeekedMessage, in queue: JobQueue, _ state: JobState) {
+    /// The job that `message` is, which stands as `state` says.
+    package init(_ message: PeekedMessage, in queue: JobQueue, _ state: JobState) {
         let envelope = JobEnvelope(
             message.message, number: message.number, failed: message.failed, entered: message.entered)
         let headers = message.message.properties?.headers ?? FieldTable()
@@ -79,6 +80,8 @@ extension JobInfo {
         case .completed, .cancelled:
             attempts = headers[JobHeader.attempt]?.int.flatMap(Int.init(exactly:)) ?? 0
         case .discarded: attempts = envelope.errors.last?.attempt ?? 0
+        // What counts there is how often its watcher ended.
+        case .dependent: attempts = 0
         default: attempts = envelope.attempt - 1
         }
         maxAttempts = envelope.maxAttempts

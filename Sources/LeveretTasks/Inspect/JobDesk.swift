@@ -1,0 +1,176 @@
+// Finds jobs: one by its id, or those of a queue by their state. `Jobs` asks it of its broker, `leveret jobs` of a
+// server or a file. What is done to a job is in JobDesk+Act.swift.
+
+import Leveret
+
+/// Looks at the jobs of a broker, and acts on one.
+package struct JobDesk {
+    let store: any JobStore
+
+    /// The jobs that `store` has.
+    package init(_ store: any JobStore) { self.store = store }
+
+    /// The queues of jobs that there are.
+    package func queues() async throws -> [JobQueue] {
+        let queues = try await store.queues(named: "jobs.*").compactMap { name -> JobQueue? in
+            let words = name.rawValue.split(separator: ".", omittingEmptySubsequences: false)
+            return words.count == 2 ? JobQueue(String(words[1])) : nil
+        }
+        return Set(queues).sorted()
+    }
+
+    // MARK: - By state
+
+    /// The first jobs of a queue in one state, in the order in which they come or came.
+    package func list(
+        _ state: JobState, in queue: JobQueue, name: String? = nil, count: Int
+    ) async throws -> [JobInfo] {
+        try await page(state, in: queue, name: name, from: 0, count: count)
+    }
+
+    /// The last jobs of a queue in one state, the newest first.
+    package func latest(
+        _ state: JobState, in queue: JobQueue, name: String? = nil, count: Int
+    ) async throws -> [JobInfo] {
+        var last: [JobInfo] = []
+        var from: MessageNumber = 0
+        while true {
+            let page = try await page(state, in: queue, name: name, from: from, count: Self.pageCount)
+            guard let end = page.last?.message.number else { return last.reversed() }
+            last = (last + page).suffix(count)
+            from = MessageNumber(end.rawValue + 1)
+        }
+    }
+
+    private static let pageCount = 1_000
+
+    private func page(
+        _ state: JobState, in queue: JobQueue, name: String?, from: MessageNumber, count: Int
+    ) async throws -> [JobInfo] {
+        let shelf = Shelf(of: state, in: queue)
+        let isNamed = name.map { "properties ->> 'type' = \(quoted($0))" }
+        let terms = [shelf.condition, isNamed].compactMap { $0 }
+        let condition = terms.isEmpty ? nil : terms.joined(separator: " AND ")
+        let peek = Peek(shelf.queue, state: shelf.state, from: from, countMax: count, where: condition)
+        return try await store.messages(peek).map { JobInfo($0, in: queue, state) }
+    }
+
+    /// Which messages are the jobs of a queue in one state.
+    private struct Shelf {
+        var queue: QueueName
+        var state: Peek.State?
+        var condition: String?
+
+        init(of state: JobState, in queue: JobQueue) {
+            self.queue = queue.waiting
+            switch state {
+            case .available: self.state = .ready
+            case .running: self.state = .unacked
+            case .scheduled: (self.state, condition) = (.delayed, "failed = 0")
+            case .retryable: (self.state, condition) = (.delayed, "failed > 0")
+            case .unclaimed: (self.queue, self.state) = (queue.unclaimed, .ready)
+            case .discarded: self.queue = queue.discarded
+            case .dependent:
+                self.queue = .dependentJobs
+                condition = "headers ->> '\(JobHeader.queue)' = \(quoted(queue.rawValue))"
+            case .completed, .cancelled:
+                (self.queue, self.state) = (queue.completed, .ready)
+                condition = "headers ->> '\(JobHeader.state)' = \(quoted(state.rawValue))"
+            }
+        }
+    }
+
+    // MARK: - By id
+
+    /// The job of this id, wherever it stands; `nil` when it is not there, or no longer.
+    package func find(_ id: JobID) async throws -> JobInfo? {
+        let queues = try await queues()
+        if let job = try await known(id, in: queues) { return job }
+        if let message = try await message(of: id, in: .dependentJobs) {
+            let name = message.message.properties?.headers[JobHeader.queue]?.text
+            return JobInfo(message, in: JobQueue(name ?? JobQueue.default.rawValue), .dependent)
+        }
+        for queue in queues {
+            for (place, state) in [
+                (queue.completed, JobState.completed), (queue.discarded, .discarded),
+                (queue.unclaimed, .unclaimed),
+            ] {
+                // The last record counts: a job that was replayed may have left one before.
+                guard let message = try await scan(for: id, in: place, count: 100).last else { continue }
+                let recorded = message.message.properties?.headers[JobHeader.state]?.text
+                return JobInfo(message, in: queue, recorded.flatMap(JobState.init(rawValue:)) ?? state)
+            }
+        }
+        return try await unknown(id, in: queues)
+    }
+
+    /// The job among those that wait or run.
+    func pending(_ id: JobID) async throws -> JobInfo? {
+        let queues = try await queues()
+        if let job = try await known(id, in: queues) { return job }
+        return try await unknown(id, in: queues)
+    }
+
+    private func known(_ id: JobID, in queues: [JobQueue]) async throws -> JobInfo? {
+        for queue in queues {
+            if let message = try await message(of: id, in: queue.waiting) {
+                return JobInfo(message, in: queue, Self.state(of: message))
+            }
+        }
+        return nil
+    }
+
+    /// What a replay or a move of the broker's has brought is not known by its id: every message is looked at.
+    private func unknown(_ id: JobID, in queues: [JobQueue]) async throws -> JobInfo? {
+        for queue in queues {
+            if let message = try await scan(for: id, in: queue.waiting, count: 1).first {
+                return JobInfo(message, in: queue, Self.state(of: message))
+            }
+        }
+        return nil
+    }
+
+    func scan(for id: JobID, in queue: QueueName, count: Int) async throws -> [PeekedMessage] {
+        let condition = "properties ->> 'message_id' = \(quoted(id.rawValue))"
+        return try await store.messages(Peek(queue, state: nil, countMax: count, where: condition))
+    }
+
+    private static func state(of message: PeekedMessage) -> JobState {
+        switch message.state {
+        case .ready: .available
+        case .unacked: .running
+        case .delayed: message.failed > 0 ? .retryable : .scheduled
+        }
+    }
+
+    /// The message of a job in a queue that knows its ids.
+    func message(of id: JobID, in queue: QueueName) async throws -> PeekedMessage? {
+        guard let known = try await locate(id, in: queue) else { return nil }
+        for state in [Peek.State.unacked, .ready, .delayed] {
+            // By places where it has one.
+            let from = state == .ready ? MessageNumber(max(known.place, 0)) : known.number
+            let peek = Peek(
+                queue, state: state, from: from, countMax: 1, where: "position = \(known.number.rawValue)")
+            if let message = try await store.messages(peek).first { return message }
+        }
+        return nil
+    }
+
+    private func locate(_ id: JobID, in queue: QueueName) async throws -> KnownMessage? {
+        // A unique job is known by the end of its id; that may be another's by now.
+        if let digest = id.digest, let known = try await store.message(knownAs: digest, in: queue),
+            known.id == id
+        {
+            return known
+        }
+        return try await store.message(knownAs: id.rawValue, in: queue)
+    }
+}
+
+extension JobID {
+    /// What a unique job is known by.
+    var digest: String? {
+        guard let dash = rawValue.lastIndex(of: "-") else { return nil }
+        return String(rawValue[rawValue.index(after: dash)...])
+    }
+}

@@ -1,0 +1,154 @@
+// Looking at jobs by state, and acting on one from outside: what stands where, what is refused, and what a worker does
+// when it is asked.
+
+import Leveret
+import LeveretTasks
+import Testing
+
+@Suite(.timeLimit(.minutes(10))) struct InspectTests {
+    private struct Failure: Error {}
+
+    private struct Once: Job {
+        static let name = "once"
+        static let options = EnqueueOptions(maxAttempts: 1, unique: .whilePending)
+        var who: String
+    }
+
+    /// Another client of the same broker, as another part of a program may have one.
+    private func others(_ bench: Bench) -> Jobs { Jobs(bench.broker) }
+
+    @Test func `those that ended come the newest first, by name, a page or several`() async throws {
+        let bench = try Bench()
+        try await bench.jobs.enqueue(all: (0..<2_100).map { Greet(who: "\($0)") })
+        try await bench.jobs.enqueue(Once(who: "last"))
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Greet.self) { _ in }
+            $0.add(Once.self) { _ in }
+        } while: {
+            try await bench.settles()
+        }
+        let latest = try await bench.jobs.latest(.completed, name: "greet", count: 3)
+        #expect(
+            latest.map { String(decoding: $0.payload, as: UTF8.self) }
+                == [2_099, 2_098, 2_097].map { "{\"who\":\"\($0)\"}" })
+        #expect(try await bench.jobs.latest(.completed, count: 1).map(\.name) == ["once"])
+        #expect(try await bench.jobs.latest(.discarded).isEmpty)
+    }
+
+    @Test func `a retry of a unique job does not take the place of an equal one`() async throws {
+        let bench = try Bench()
+        let first = try await bench.jobs.enqueue(Once(who: "ann"))
+        try await bench.working {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.discarded)
+        }
+        let second = try await bench.jobs.enqueue(Once(who: "ann"))
+        #expect(second.outcome == .enqueued)
+        let error = await #expect(throws: JobError.self) { try await bench.jobs.retry(first.id) }
+        #expect(error?.code == .duplicate)
+        #expect(error?.text.contains(second.id.rawValue) == true)
+        #expect(try await bench.jobs.find(first.id)?.state == .discarded)
+        try await bench.jobs.cancel(second.id)
+        try await bench.jobs.retry(first.id)
+        #expect(try await bench.jobs.find(first.id)?.state == .available)
+        #expect(try await bench.jobs.list(.discarded).isEmpty)
+    }
+
+    @Test func `a job that runs elsewhere is cancelled by the worker that has it`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] greet in
+                journal.note(greet.who)
+                let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+                for await _ in stream {}
+                withExtendedLifetime(continuation) {}
+                throw CancellationError()
+            }
+        } while: {
+            try await until { bench.journal.all == ["ann"] }
+            try await others(bench).cancel(job.id)
+            try await bench.settles()
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        let found = try #require(try await bench.jobs.find(job.id))
+        #expect(found.state == .cancelled)
+        #expect(found.reason == "cancelled while it ran")
+    }
+
+    @Test func `a job that waits for others is cancelled, and those that wait for it`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let first = flow.add(Greet(who: "first"))
+        let second = flow.add(Greet(who: "second"), after: first)
+        let third = flow.add(Greet(who: "third"), after: second)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.jobs.pause(.default)
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
+        } while: {
+            try await bench.jobs.cancel(ids[second])
+            try await until { try await bench.jobs.find(ids[third])?.state == .cancelled }
+            try await bench.jobs.resume(.default)
+            try await until { bench.journal.all == ["first"] }
+            // The mark that was left for it is gone once what it waited for has reported.
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["first"])
+        let found = try #require(try await bench.jobs.find(ids[second]))
+        #expect(found.state == .cancelled)
+        #expect(found.reason == "cancelled while it waited for others")
+    }
+
+    @Test func `a retry of a job that others have waited for leaves nothing behind`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let first = flow.add(Once(who: "ann"))
+        let second = flow.add(Greet(who: "second"), after: first)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.working {
+            $0.add(Once.self) { [journal = bench.journal] once in
+                journal.note(once.who)
+                if journal.all.count == 1 { throw Failure() }
+            }
+            $0.add(Greet.self) { _ in }
+        } while: {
+            try await until { try await bench.jobs.find(ids[second])?.state == .cancelled }
+            try await bench.jobs.retry(ids[first])
+            try await until { try await bench.jobs.find(ids[first])?.state == .completed }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["ann", "ann"])
+    }
+
+    @Test func `a parked job can be cancelled, and one that has ended can't`() async throws {
+        let bench = try Bench()
+        let parked = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.working {
+            $0.add(Once.self) { _ in }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.unclaimed)
+        }
+        #expect(try await bench.jobs.find(parked.id)?.state == .unclaimed)
+        try await bench.jobs.cancel(parked.id)
+        #expect(try await bench.jobs.find(parked.id)?.state == .cancelled)
+        for act in [Jobs.cancel, Jobs.runNow, Jobs.retry] {
+            let error = await #expect(throws: JobError.self) { try await act(bench.jobs)(parked.id) }
+            #expect(error?.code == .notFound)
+        }
+    }
+
+    @Test func `what waits for its time runs at once when it is told to`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"), .init(start: .after(.seconds(3_600))))
+        #expect(try await bench.jobs.find(job.id)?.state == .scheduled)
+        try await bench.jobs.runNow(job.id)
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
+        } while: {
+            try await bench.settles()
+        }
+        #expect(bench.journal.all == ["ann"])
+    }
+}
