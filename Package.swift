@@ -126,6 +126,18 @@ let package = Package(
         .testTarget(
             name: "LeveretCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
         ),
+        // What they kill.
+        .executableTarget(
+            name: "crash-worker",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/CrashWorker", swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeveretTasksCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
+        ),
         .testTarget(
             name: "LeveretTests",
             dependencies: [
