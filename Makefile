@@ -44,12 +44,14 @@ test: ## everything that must hold: lint, tests, examples, 10 times kill -9; ten
 	swift build --build-tests
 	timeout $(SECONDS_MAX) swift test --skip-build --parallel
 
-demo: ## real departures through exchanges, TTLs and dead letters; retries; nightly jobs; jobs in a transaction
+demo: ## real departures through exchanges, TTLs and dead letters; retries; nightly jobs; jobs in a transaction, with limits, in a workflow
 	@.ci/setup run
 	swift run flights
 	swift run retry-and-delay
 	swift run nightly
 	swift run signup
+	swift run thumbnails
+	swift run workflow
 
 demo-incident: ## play an incident: a worker fails, an alarm, what died, mending it and sending it back
 	@.ci/setup run

@@ -236,6 +236,16 @@ let package = Package(
             path: "examples/nightly", exclude: ["expected.txt"], swiftSettings: strict
         ),
         .executableTarget(
+            name: "thumbnails",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/thumbnails", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "workflow",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/workflow", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
             name: "signup",
             dependencies: [
                 "Leveret", "LeveretTasks", "LeveretTasksGRDB", .product(name: "GRDB", package: "GRDB.swift"),

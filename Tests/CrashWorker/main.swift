@@ -38,8 +38,8 @@ let worker = try JobWorker(
 let periodic = try PeriodicJobs(
     jobs,
     [
-        PeriodicJob("second", .every(.seconds(1)), catchUp: .all(max: 10_000)) { tick in
-            Plain(label: "second:\(tick.moment.milliseconds)")
+        PeriodicJob("often", .every(.seconds(5)), catchUp: .all(max: 10_000)) { tick in
+            Plain(label: "often:\(tick.moment.milliseconds)")
         },
         PeriodicJob("minute", .cron("* * * * *"), catchUp: .once) { tick in
             Plain(label: "minute:\(tick.moment.milliseconds)")

@@ -161,7 +161,7 @@ struct JobLedger {
 
     private mutating func noteTick(_ id: String, _ label: String) {
         let parts = label.split(separator: ":")
-        guard let schedule = parts.first, schedule == "second" || schedule == "minute",
+        guard let schedule = parts.first, schedule == "often" || schedule == "minute",
             let moment = parts.last.flatMap({ Int($0) })
         else { return }
         ticks[String(schedule), default: [:]][moment, default: []].insert(id)

@@ -99,13 +99,13 @@ import Testing
             "from a 2",
             failure: "goes on from 2, and had come to 3"),
         Fixture(
-            "two jobs for a tick", "start a 1 second:1000", "end a", "start b 1 second:1000", "end b",
-            "found a completed second:1000", "found b completed second:1000", "forgotten",
-            failure: "schedule second has 2 jobs for 1000"),
+            "two jobs for a tick", "start a 1 often:1000", "end a", "start b 1 often:1000", "end b",
+            "found a completed often:1000", "found b completed often:1000", "forgotten",
+            failure: "schedule often has 2 jobs for 1000"),
         Fixture(
-            "a tick left out", "start a 1 second:1000", "end a", "start b 1 second:3000", "end b",
-            "found a completed second:1000", "found b completed second:3000", "forgotten",
-            failure: "no job between 1000 and 3000"),
+            "a tick left out", "start a 1 often:1000", "end a", "start b 1 often:11000", "end b",
+            "found a completed often:1000", "found b completed often:11000", "forgotten",
+            failure: "no job between 1000 and 11000"),
         Fixture("what a worker says itself", "broken 3 jobs in x", failure: "broken 3 jobs in x"),
     ]
 
