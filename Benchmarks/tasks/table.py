@@ -17,7 +17,7 @@ DURABLE = {
 LEVERET = {
     "jobs, enqueue: one by one from one task": "one",
     "jobs, enqueue: one by one from 64 tasks": "many",
-    "jobs, enqueue: 1,000 a batch from one task": "batch",
+    "jobs, enqueue: 1,000 a batch from 4 tasks": "batch",
     "jobs, run: no-ops that wait, kept as completed": "run",
 }
 

@@ -17,15 +17,13 @@ let jobCases = [
         try await withJobs(bench.path("enqueue.db")) { jobs in
             let alone = try await fromTasks(1, each: 2_000) { try await jobs.enqueue(Noop(number: $0)) }
             let oneByOne = try await fromTasks(64, each: 2_000) { try await jobs.enqueue(Noop(number: $0)) }
-            let inBatches = try await time {
-                for batch in 0..<200 {
-                    try await jobs.enqueue(all: (0..<1_000).map { Noop(number: batch * 1_000 + $0) })
-                }
-            }
+            let inBatches = try await fromTasks(1, each: 100) { try await jobs.enqueue(all: batch($0)) }
+            let together = try await fromTasks(4, each: 50) { try await jobs.enqueue(all: batch($0)) }
             return [
                 .jobs("one by one from one task", 2_000, in: alone),
                 .jobs("one by one from 64 tasks", 128_000, in: oneByOne, 50_000),
-                .jobs("1,000 a batch from one task", 200_000, in: inBatches, 150_000),
+                .jobs("1,000 a batch from one task", 100_000, in: inBatches),
+                .jobs("1,000 a batch from 4 tasks", 200_000, in: together, 150_000),
             ]
         }
     },
@@ -34,9 +32,7 @@ let jobCases = [
         for (name, keeps) in [("kept as completed", 86_400), ("not kept", 0)] {
             figures += try await withJobs(bench.path("run\(keeps).db"), keepsSeconds: keeps) { jobs in
                 let count = 100_000
-                for batch in 0..<(count / 1_000) {
-                    try await jobs.enqueue(all: (0..<1_000).map { Noop(number: batch * 1_000 + $0) })
-                }
+                for number in 0..<(count / 1_000) { try await jobs.enqueue(all: batch(number)) }
                 let processor = processorSeconds()
                 let run = try await time { try await work(on: jobs, concurrency: 64) { $0 == count } }
                 let spent = processorSeconds() - processor
@@ -90,8 +86,7 @@ let jobCases = [
             var pending = 0
             for target in [1_000, 1_000_000] {
                 while pending < target {
-                    let batch = (pending..<pending + 1_000).map { Noop(number: $0) }
-                    try await jobs.enqueue(all: batch, .init(unique: .whilePending))
+                    try await jobs.enqueue(all: batch(pending / 1_000), .init(unique: .whilePending))
                     pending += 1_000
                 }
                 let new = try await fromTasks(64, each: 500) { number in
@@ -110,9 +105,7 @@ let jobCases = [
         try await withJobs(bench.path("waiting.db")) { jobs in
             let before = residentMiB()
             try await jobs.pause(.default)
-            for batch in 0..<1_000 {
-                try await jobs.enqueue(all: (0..<1_000).map { Noop(number: batch * 1_000 + $0) })
-            }
+            for number in 0..<1_000 { try await jobs.enqueue(all: batch(number)) }
             let processor = processorSeconds()
             let run = Task { try await work(on: jobs, concurrency: 64) { _ in false } }
             try await Task.sleep(for: .seconds(5))
@@ -135,6 +128,11 @@ extension Figure {
     ) -> Figure {
         Figure(name, Double(count) / seconds, "jobs/s", target.map { .atLeast($0) })
     }
+}
+
+/// A thousand jobs.
+private func batch(_ number: Int) -> [Noop] {
+    (0..<1_000).map { Noop(number: number * 1_000 + $0) }
 }
 
 /// Jobs in a broker on a new file, which is closed afterwards.
