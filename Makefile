@@ -44,12 +44,14 @@ test: ## everything that must hold: lint, tests, examples, 10 times kill -9; ten
 	swift build --build-tests
 	timeout $(SECONDS_MAX) swift test --skip-build --parallel
 
-demo: ## real departures through exchanges, TTLs and dead letters; retries; nightly jobs; jobs in a transaction
+demo: ## real departures through exchanges, TTLs and dead letters; retries; nightly jobs; jobs in a transaction, with limits, in a workflow
 	@.ci/setup run
 	swift run flights
 	swift run retry-and-delay
 	swift run nightly
 	swift run signup
+	swift run thumbnails
+	swift run workflow
 
 demo-incident: ## play an incident: a worker fails, an alarm, what died, mending it and sending it back
 	@.ci/setup run
@@ -60,10 +62,10 @@ demo-incident: ## play an incident: a worker fails, an alarm, what died, mending
 lint: ## check the formatting of all Swift code
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
-crash: ## kill -9 the server under load ROUNDS times (100) and check that nothing confirmed is lost
+crash: ## kill -9 the server, and a worker amid its jobs, ROUNDS times (100): nothing confirmed may be lost
 	@.ci/setup test
 	swift build --build-tests
-	LEVERET_CRASH_ROUNDS=$(ROUNDS) timeout 3600 swift test --skip-build --filter LeveretCrashTests
+	LEVERET_CRASH_ROUNDS=$(ROUNDS) timeout 3600 swift test --skip-build --filter 'Leveret(Tasks)?CrashTests'
 
 interop: ## set RabbitMQ's clients and their test suites upon the server (installs them below .build/interop)
 	@.ci/setup run

@@ -126,6 +126,18 @@ let package = Package(
         .testTarget(
             name: "LeveretCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
         ),
+        // What they kill.
+        .executableTarget(
+            name: "crash-worker",
+            dependencies: [
+                "Leveret", "LeveretTasks", "LeveretTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/CrashWorker", swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeveretTasksCrashTests", dependencies: ["LeveretTestSupport"], swiftSettings: strict
+        ),
         .testTarget(
             name: "LeveretTests",
             dependencies: [
@@ -224,6 +236,16 @@ let package = Package(
             name: "nightly",
             dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
             path: "examples/nightly", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "thumbnails",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/thumbnails", exclude: ["expected.txt"], swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "workflow",
+            dependencies: ["Leveret", "LeveretTasks", .product(name: "Logging", package: "swift-log")],
+            path: "examples/workflow", exclude: ["expected.txt"], swiftSettings: strict
         ),
         .executableTarget(
             name: "signup",

@@ -4,7 +4,10 @@ import PackageDescription
 let package = Package(
     name: "leveret-benchmarks",
     platforms: [.macOS(.v15)],
-    dependencies: [.package(name: "leveret", path: "..")],
+    dependencies: [
+        .package(name: "leveret", path: ".."),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
     targets: [
         .target(name: "LineLoad", linkerSettings: [.linkedLibrary("sqlite3")]),
         .executableTarget(
@@ -12,6 +15,8 @@ let package = Package(
             dependencies: [
                 "LineLoad",
                 .product(name: "Leveret", package: "leveret"),
+                .product(name: "LeveretTasks", package: "leveret"),
+                .product(name: "Logging", package: "swift-log"),
                 // The server that is measured, so that one build makes both.
                 .product(name: "leveret", package: "leveret"),
             ],

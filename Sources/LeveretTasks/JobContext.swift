@@ -10,8 +10,9 @@ public struct JobContext: Sendable {
     /// The client: handlers enqueue further jobs through it. What is to happen exactly once goes through
     /// `whenCompleted`.
     public let jobs: Jobs
-    /// Carries the job's id, name, queue and attempt.
-    public let logger: Logger
+
+    /// Carries the job's id, name, queue and attempt. Made anew each time it is asked for.
+    public var logger: Logger { running.logger(jobs.configuration.logger) }
 
     /// Which job it is.
     public var id: JobID { running.envelope.id }

@@ -13,7 +13,10 @@ import Testing
         try String(contentsOf: examples.appending(path: path), encoding: .utf8)
     }
 
-    @Test(arguments: ["flights", "embedded-queue", "dead-letters", "retry-and-delay", "nightly", "signup"])
+    @Test(arguments: [
+        "flights", "embedded-queue", "dead-letters", "retry-and-delay", "nightly", "signup", "thumbnails",
+        "workflow",
+    ])
     func `an example prints what stands beside it`(name: String) async throws {
         let folder = try TemporaryFolder()
         let result = try await runProgram(name, folder: folder.url)

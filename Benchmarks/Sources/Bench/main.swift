@@ -11,7 +11,7 @@ guard let program = environment["LEVERET_PROGRAM"], let folder = environment["LE
 let rounds = environment["ROUNDS"].flatMap { Int($0) } ?? 3
 let words = CommandLine.arguments.dropFirst()
 let all =
-    embeddedCases + orderCases + featureCases + searchCases + lineCases + growthCases
+    embeddedCases + orderCases + featureCases + searchCases + jobCases + lineCases + growthCases
     + (environment["LEVERET_OTHER"].map { [against($0)] } ?? [])
 let chosen = words.isEmpty ? all : all.filter { one in words.contains { one.name.contains($0) } }
 guard !chosen.isEmpty else {

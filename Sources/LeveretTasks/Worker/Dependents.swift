@@ -55,13 +55,25 @@ actor DependencyWatch {
                 headers[JobHeader.when]?.text.flatMap(Workflow.Condition.init(rawValue:)) ?? .allCompleted,
                 isSpent: isSpent)
         }
-        guard let action else { return }
-        do {
-            try await perform(action)
-        } catch {
-            jobs.configuration.logger.error(
-                "a job that waited for others could not be enqueued; that is tried again at the next start",
-                metadata: ["error": "\(error)"])
+        if let action { await carryOut(action) }
+    }
+
+    /// Performs an action; while the disk is full, that waits for room.
+    private func carryOut(_ action: DependencyTable.Action) async {
+        let text: Logger.Message = "a job that waited for others could not be enqueued"
+        while true {
+            do {
+                return try await perform(action)
+            } catch let error as BrokerError where error.code == .resourceError {
+                jobs.configuration.logger.error(
+                    "\(text); it is tried again in a second", metadata: ["error": "\(error)"])
+                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
+            } catch {
+                // Where the worker ends meanwhile, nothing is wrong: the next one reads the same messages.
+                guard !Task.isCancelled else { return }
+                return jobs.configuration.logger.error(
+                    "\(text); that is tried again at the next start", metadata: ["error": "\(error)"])
+            }
         }
     }
 

@@ -90,7 +90,7 @@ final class Finisher: Sendable {
 
     private func settle(_ batch: Gathered) async {
         do {
-            try await jobs.broker.transaction { tx in
+            try await commit { [queue, jobs] tx in
                 for job in batch.noted where !job.hasReturned {
                     try tx.amend(job.message, headers: job.takeNotes())
                 }
@@ -109,7 +109,7 @@ final class Finisher: Sendable {
     private func settle(_ job: FinishedJob) async {
         while true {
             do {
-                try await jobs.broker.transaction { tx in try job.add(to: &tx, in: queue, of: jobs) }
+                try await commit { [queue, jobs] tx in try job.add(to: &tx, in: queue, of: jobs) }
                 return settled(job)
             } catch let error as BrokerError where error.code == .resourceError {
                 complain("a job that ended can't be settled yet; it is tried again in a second", job, error)
@@ -118,6 +118,12 @@ final class Finisher: Sendable {
                 return complain("a job that ended could not be settled; it will run again", job, error)
             }
         }
+    }
+
+    /// Commits, also where this task has been cancelled: what a handler has done is done.
+    private func commit(_ body: @escaping @Sendable (inout Transaction) throws -> Void) async throws {
+        // Not cancelled with this task, which waits for it.
+        try await Task { [jobs] in try await jobs.broker.transaction(body) }.value
     }
 
     private func complain(_ text: Logger.Message, _ job: FinishedJob, _ error: any Error) {

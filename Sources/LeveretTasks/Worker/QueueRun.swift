@@ -108,7 +108,7 @@ struct QueueRun: Sendable {
                 FinishedJob(message: message, envelope: envelope, verdict: .limited(for: KeyGate.waitMax)))
             return nil
         }
-        let job = RunningJob(message, envelope, in: queue)
+        let job = RunningJob(message, envelope, in: queue) { [stopping] in stopping.yield($0) }
         let verdict = await attempt(job, finisher)
         finisher.add(
             FinishedJob(
@@ -144,39 +144,14 @@ struct QueueRun: Sendable {
             let due = max(envelope.start ?? envelope.enqueued, envelope.enqueued)
             jobs.metrics?.waited(started.milliseconds - due.milliseconds, handler.name, queue)
         }
-        let context = JobContext(running: job, finisher: finisher, jobs: jobs, logger: logger(for: envelope))
+        let context = JobContext(running: job, finisher: finisher, jobs: jobs)
         running.started(job)
         jobs.running.started(job)
         defer {
             running.ended(job)
             jobs.running.ended(job)
         }
-        let result = await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                do {
-                    try await waitForTurn(job)
-                    job.returned(.success(try await output(of: handler, context)))
-                } catch {
-                    job.returned(.failure(error))
-                }
-            }
-            if let timeout = handler.timeout {
-                group.addTask {
-                    // Cancelled when the handler returns in time.
-                    guard (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
-                    job.stop(.timeout(timeout))
-                }
-            }
-            var result: Result<[UInt8]?, any Error> = .failure(CancellationError())
-            for await event in job.events {
-                switch event {
-                case .returned(let returned): result = returned
-                case .stop: stopping.yield(job)
-                }
-                group.cancelAll()
-            }
-            return result
-        }
+        let result = await result(of: job, handler, context)
         let verdict = Verdict.of(
             result, stopped: job.reason ?? (Task.isCancelled ? .shutdown : nil), envelope,
             retry: handler.retry,
@@ -184,6 +159,38 @@ struct QueueRun: Sendable {
         jobs.metrics?.ended(
             verdict, after: jobs.broker.now.milliseconds - started.milliseconds, handler.name, queue)
         return verdict
+    }
+
+    /// What the handler ends with, in its own time or because it was told to stop.
+    private func result(
+        of job: RunningJob, _ handler: JobHandlers.Handler, _ context: JobContext
+    ) async -> Result<[UInt8]?, any Error> {
+        // A task that can be cancelled without this one, and is with it; waited for below.
+        let work = RunningJob.Work {
+            defer { job.returned() }
+            do {
+                try await waitForTurn(job)
+                return .success(try await output(of: handler, context))
+            } catch {
+                return .failure(error)
+            }
+        }
+        job.begins(work)
+        let timer = handler.timeout.map { timeout in
+            Task {
+                // Cancelled when the handler returns in time.
+                guard (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
+                job.stop(.timeout(timeout))
+            }
+        }
+        let result = await withTaskCancellationHandler {
+            await work.value
+        } onCancel: {
+            work.cancel()
+        }
+        timer?.cancel()
+        await timer?.value
+        return result
     }
 
     /// Runs the handler within the middleware, and returns its output.
@@ -211,15 +218,6 @@ struct QueueRun: Sendable {
         job.setWaiting(false)
     }
 
-    private func logger(for envelope: JobEnvelope) -> Logger {
-        var logger = jobs.configuration.logger
-        logger[metadataKey: "job_id"] = "\(envelope.id)"
-        logger[metadataKey: "job"] = "\(envelope.name)"
-        logger[metadataKey: "queue"] = "\(queue)"
-        logger[metadataKey: "attempt"] = "\(envelope.attempt)"
-        return logger
-    }
-
     // MARK: - Beside the jobs
 
     /// Once the service group shuts down: takes no more, gives what runs some time, then stops it.
@@ -245,7 +243,7 @@ struct QueueRun: Sendable {
                         return
                     }
                     guard !job.hasReturned else { return }
-                    logger(for: job.envelope).error(
+                    job.logger(jobs.configuration.logger).error(
                         """
                         job '\(job.envelope.name)' was cancelled and has not returned; it blocks its thread, or does \
                         not heed the cancellation of its task

@@ -1,6 +1,7 @@
 // A job that runs: what stops it from outside, and what it has said about itself so far.
 
 import Leveret
+import Logging
 import Synchronization
 
 /// Why a job is to stop before it has returned.
@@ -15,12 +16,11 @@ enum StopReason: Sendable {
 
 /// One attempt at a job, from its delivery to the moment its handler returns.
 final class RunningJob: Sendable {
-    enum Event: Sendable {
-        case returned(Result<[UInt8]?, any Error>)
-        case stop
-    }
+    /// The handler at work.
+    typealias Work = Task<Result<[UInt8]?, any Error>, Never>
 
     private struct State {
+        var work: Work?
         /// The first reason counts.
         var reason: StopReason?
         var hasReturned = false
@@ -38,19 +38,32 @@ final class RunningJob: Sendable {
     let message: ConsumedMessage
     let envelope: JobEnvelope
     let queue: JobQueue
-    let events: AsyncStream<Event>
-    private let continuation: AsyncStream<Event>.Continuation
+    /// Told when it is to stop.
+    private let stopped: @Sendable (RunningJob) -> Void
     /// Guards what others than its own task ask and say.
     private let state: Mutex<State>
 
-    init(_ message: ConsumedMessage, _ envelope: JobEnvelope, in queue: JobQueue) {
+    init(
+        _ message: ConsumedMessage, _ envelope: JobEnvelope, in queue: JobQueue,
+        stopped: @escaping @Sendable (RunningJob) -> Void = { _ in }
+    ) {
+        self.stopped = stopped
         self.message = message
         self.envelope = envelope
         self.queue = queue
         var state = State()
         state.log = message.properties?.headers[JobHeader.log]?.texts ?? []
         self.state = Mutex(state)
-        (events, continuation) = AsyncStream.makeStream(of: Event.self)
+    }
+
+    /// `logger`, which says of what it logs that it is about this job.
+    func logger(_ logger: Logger) -> Logger {
+        var logger = logger
+        logger[metadataKey: "job_id"] = "\(envelope.id)"
+        logger[metadataKey: "job"] = "\(envelope.name)"
+        logger[metadataKey: "queue"] = "\(queue)"
+        logger[metadataKey: "attempt"] = "\(envelope.attempt)"
+        return logger
     }
 
     var reason: StopReason? { state.withLock { $0.reason } }
@@ -59,19 +72,31 @@ final class RunningJob: Sendable {
     var notes: FieldTable { state.withLock { $0.notes } }
     var following: [JobDraft] { state.withLock { $0.following } }
 
-    /// Cancels the handler's task.
-    func stop(_ reason: StopReason) {
-        let isFirst = state.withLock { state in
-            defer { state.reason = state.reason ?? reason }
-            return state.reason == nil
+    /// The handler is at work in this task, which is cancelled at once where it was to stop before.
+    func begins(_ work: Work) {
+        let isStopped = state.withLock { state in
+            state.work = work
+            return state.reason != nil
         }
-        if isFirst { continuation.yield(.stop) }
+        if isStopped { work.cancel() }
     }
 
-    func returned(_ result: Result<[UInt8]?, any Error>) {
-        state.withLock { $0.hasReturned = true }
-        continuation.yield(.returned(result))
-        continuation.finish()
+    /// Cancels the handler's task.
+    func stop(_ reason: StopReason) {
+        let (isFirst, work) = state.withLock { state in
+            defer { state.reason = state.reason ?? reason }
+            return (state.reason == nil, state.work)
+        }
+        guard isFirst else { return }
+        work?.cancel()
+        stopped(self)
+    }
+
+    func returned() {
+        state.withLock { state in
+            state.hasReturned = true
+            state.work = nil
+        }
     }
 
     func setWaiting(_ isWaiting: Bool) { state.withLock { $0.isWaiting = isWaiting } }
