@@ -78,11 +78,16 @@ func dueNext(_ jobs: Jobs) async throws -> Instant? {
     }
 }
 
-for suffix in ["", "-wal", "-shm", "-lock"] {
-    try? FileManager.default.removeItem(atPath: "nightly.db\(suffix)")
+/// Two lives of the program, with three days between them.
+func runDemo() async throws {
+    for suffix in ["", "-wal", "-shm", "-lock"] {
+        try? FileManager.default.removeItem(atPath: "nightly.db\(suffix)")
+    }
+    print("the program starts, \(shown(clock.now.milliseconds)):")
+    try await live(until: clock.now.advanced(byMilliseconds: 72 * 3_600_000))
+    print("it is down for three days; it starts again, \(shown(clock.now.milliseconds + 73 * 3_600_000)):")
+    clock.advance(hours: 73)
+    try await live(until: clock.now.advanced(byMilliseconds: 24 * 3_600_000))
 }
-print("the program starts, \(shown(clock.now.milliseconds)):")
-try await live(until: clock.now.advanced(byMilliseconds: 72 * 3_600_000))
-print("it is down for three days; it starts again, \(shown(clock.now.milliseconds + 73 * 3_600_000)):")
-clock.advance(hours: 73)
-try await live(until: clock.now.advanced(byMilliseconds: 24 * 3_600_000))
+
+try await runDemo()
