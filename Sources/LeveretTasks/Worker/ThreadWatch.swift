@@ -34,7 +34,7 @@ final class ThreadWatch: Sendable {
 
     /// Looks every few seconds, until the task is cancelled.
     func run() async {
-        let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "leveret.jobs.threads"))
+        let timer = DispatchSource.makeTimerSource()
         timer.setEventHandler { self.look() }
         timer.schedule(deadline: .now() + Self.interval, repeating: Self.interval, leeway: .seconds(1))
         timer.activate()
