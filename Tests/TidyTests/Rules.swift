@@ -68,15 +68,9 @@ extension Rule {
         ("Task." + "detached", "a structured task"),
     ]
 
-    /// Where one of them is what the file is for.
-    private static let exceptions = [
-        // A timer that runs while all threads of tasks are blocked.
-        "Sources/LeveretTasks/Worker/ThreadWatch.swift": "Dispatch" + "Queue"
-    ]
-
     static let banned = Rule(name: "no banned call is used") { file in
         file.lines.enumerated().flatMap { index, line in
-            bans.filter { line.contains($0.words) && exceptions[file.path] != $0.words }.map {
+            bans.filter { line.contains($0.words) }.map {
                 "\(file):\(index + 1): '\($0.words)' is banned; use \($0.instead)"
             }
         }
