@@ -56,75 +56,80 @@ func paint(in folder: URL) throws -> [String] {
     return names
 }
 
-let folder = FileManager.default.temporaryDirectory.appending(path: "thumbnails-\(UUID().uuidString)")
-let names = try paint(in: folder)
-defer { try? FileManager.default.removeItem(at: folder) }  // the system cleans up what is left
+/// Paints the pictures, makes them small and says what came of each.
+func runDemo() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "thumbnails-\(UUID().uuidString)")
+    let names = try paint(in: folder)
+    defer { try? FileManager.default.removeItem(at: folder) }  // the system cleans up what is left
 
-var configuration = Broker.Configuration()
-configuration.logger.logLevel = .warning  // the list is what is to be read
-let broker = try Broker(.file(folder.appending(path: "jobs.db").path()), configuration: configuration)
-let jobs = Jobs(broker)
-let counter = Counter()
-/// One of them waits in its middle until it was looked at.
-let (looks, looked) = AsyncStream.makeStream(of: Void.self)
+    var configuration = Broker.Configuration()
+    configuration.logger.logLevel = .warning  // the list is what is to be read
+    let broker = try Broker(.file(folder.appending(path: "jobs.db").path()), configuration: configuration)
+    let jobs = Jobs(broker)
+    let counter = Counter()
+    /// One of them waits in its middle until it was looked at.
+    let (looks, looked) = AsyncStream.makeStream(of: Void.self)
 
-let worker = try JobWorker(jobs, queues: ["pictures": .init(concurrency: 2, perKey: 1)]) { handlers in
-    handlers.add(MakeThumbnail.self) { job, context in
-        let album = String(job.picture.prefix { $0 != "/" })
-        counter.count(album, 1)
-        defer { counter.count(album, -1) }
-        do {
-            let large = try Picture(ppm: Data(contentsOf: folder.appending(path: job.picture)))
-            let small = try await large.shrunk { row, of in
-                context.progress(Double(row) / Double(of), "row \(row) of \(of)")
-                if job.picture == "town/2.ppm", row == of / 2 { for await _ in looks { break } }
-                // So that a job which computes for long lets others have the thread, and can be cancelled.
-                await Task.yield()
-                try Task.checkCancellation()
+    let worker = try JobWorker(jobs, queues: ["pictures": .init(concurrency: 2, perKey: 1)]) { handlers in
+        handlers.add(MakeThumbnail.self) { job, context in
+            let album = String(job.picture.prefix { $0 != "/" })
+            counter.count(album, 1)
+            defer { counter.count(album, -1) }
+            do {
+                let large = try Picture(ppm: Data(contentsOf: folder.appending(path: job.picture)))
+                let small = try await large.shrunk { row, of in
+                    context.progress(Double(row) / Double(of), "row \(row) of \(of)")
+                    if job.picture == "town/2.ppm", row == of / 2 { for await _ in looks { break } }
+                    // So that a job which computes for long lets others have the thread, and can be cancelled.
+                    await Task.yield()
+                    try Task.checkCancellation()
+                }
+                let file = folder.appending(path: job.picture + ".small")
+                try small.ppm.write(to: file, options: .atomic)
+                return .init(size: "\(small.width) × \(small.height)", bytes: small.ppm.count)
+            } catch let error as NoPicture {
+                // It will be no better the next time.
+                throw JobExit.discard(error.text)
             }
-            let file = folder.appending(path: job.picture + ".small")
-            try small.ppm.write(to: file, options: .atomic)
-            return .init(size: "\(small.width) × \(small.height)", bytes: small.ppm.count)
-        } catch let error as NoPicture {
-            // It will be no better the next time.
-            throw JobExit.discard(error.text)
         }
     }
-}
 
-var batch = JobBatch()
-for name in names {
-    batch.add(MakeThumbnail(picture: name), .init(limitKey: String(name.prefix { $0 != "/" })))
-}
-let enqueued = try await jobs.enqueue(batch)
-print("\(enqueued.count) pictures to make small, at most 2 at a time, and 1 of an album")
-
-try await withThrowingTaskGroup(of: Void.self) { group in
-    group.addTask { try await worker.run() }
-    let watched = enqueued[names.firstIndex(of: "town/2.ppm") ?? 0].id
-    while true {
-        let job = try await jobs.find(watched)
-        if let job, let progress = job.progress, progress == 0.5 {
-            print("town/2.ppm is \(job.state): \(Int(100 * progress)) %, \(job.progressText ?? "")")
-            break
-        }
-        try await Task.sleep(for: .milliseconds(2))
+    var batch = JobBatch()
+    for name in names {
+        batch.add(MakeThumbnail(picture: name), .init(limitKey: String(name.prefix { $0 != "/" })))
     }
-    looked.finish()
-    for job in enqueued {
-        while let found = try await jobs.find(job.id), ![.completed, .discarded].contains(found.state) {
+    let enqueued = try await jobs.enqueue(batch)
+    print("\(enqueued.count) pictures to make small, at most 2 at a time, and 1 of an album")
+
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await worker.run() }
+        let watched = enqueued[names.firstIndex(of: "town/2.ppm") ?? 0].id
+        while true {
+            let job = try await jobs.find(watched)
+            if let job, let progress = job.progress, progress == 0.5 {
+                print("town/2.ppm is \(job.state): \(Int(100 * progress)) %, \(job.progressText ?? "")")
+                break
+            }
             try await Task.sleep(for: .milliseconds(2))
         }
+        looked.finish()
+        for job in enqueued {
+            while let found = try await jobs.find(job.id), ![.completed, .discarded].contains(found.state) {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
+        group.cancelAll()
     }
-    group.cancelAll()
+
+    for (name, job) in zip(names, enqueued) {
+        guard let found = try await jobs.find(job.id) else { continue }
+        print("  \(name): \(found.state), \(found.output ?? found.errors.last?.error ?? "")")
+    }
+    let files = names.filter { name in
+        FileManager.default.fileExists(atPath: folder.appending(path: name + ".small").path())
+    }
+    print("\(files.count) small pictures; the limits were \(counter.hasKeptLimits ? "" : "not ")kept")
+    try await broker.shutdown()
 }
 
-for (name, job) in zip(names, enqueued) {
-    guard let found = try await jobs.find(job.id) else { continue }
-    print("  \(name): \(found.state), \(found.output ?? found.errors.last?.error ?? "")")
-}
-let files = names.filter { name in
-    FileManager.default.fileExists(atPath: folder.appending(path: name + ".small").path())
-}
-print("\(files.count) small pictures; the limits were \(counter.hasKeptLimits ? "" : "not ")kept")
-try await broker.shutdown()
+try await runDemo()

@@ -137,24 +137,29 @@ func open(_ file: String) throws -> Broker {
     return try Broker(.file(file), configuration: configuration)
 }
 
-let airlines = try Table().counts.keys.sorted()
-if let file = CommandLine.arguments.dropFirst().first {
-    let jobs = Jobs(try open(file))
-    try await begin(jobs, airlines)
-    _ = try await live(jobs, dyingAt: airlines[6])
-} else {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "workflow-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let file = folder.appending(path: "jobs.db").path()
-    print("\(airlines.count) airlines to be counted, and a summary:")
-    try liveAndDie(file)
-    let broker = try open(file)
-    let jobs = Jobs(broker)
-    let done = try await jobs.list(.completed).count
-    let dependent = try await jobs.list(.dependent).count
-    print("it starts again; \(done) are counted, and \(dependent) jobs wait for them all:")
-    let isRight = try await live(jobs, dyingAt: nil)
-    try await broker.shutdown()
-    try? FileManager.default.removeItem(at: folder)  // the system cleans up what is left
-    exit(isRight ? 0 : 1)
+/// One life of the program, or, with a file as its argument, the one that dies.
+func runDemo() async throws {
+    let airlines = try Table().counts.keys.sorted()
+    if let file = CommandLine.arguments.dropFirst().first {
+        let jobs = Jobs(try open(file))
+        try await begin(jobs, airlines)
+        _ = try await live(jobs, dyingAt: airlines[6])
+    } else {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "workflow-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let file = folder.appending(path: "jobs.db").path()
+        print("\(airlines.count) airlines to be counted, and a summary:")
+        try liveAndDie(file)
+        let broker = try open(file)
+        let jobs = Jobs(broker)
+        let done = try await jobs.list(.completed).count
+        let dependent = try await jobs.list(.dependent).count
+        print("it starts again; \(done) are counted, and \(dependent) jobs wait for them all:")
+        let isRight = try await live(jobs, dyingAt: nil)
+        try await broker.shutdown()
+        try? FileManager.default.removeItem(at: folder)  // the system cleans up what is left
+        exit(isRight ? 0 : 1)
+    }
 }
+
+try await runDemo()
