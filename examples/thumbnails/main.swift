@@ -56,21 +56,11 @@ func paint(in folder: URL) throws -> [String] {
     return names
 }
 
-/// Paints the pictures, makes them small and says what came of each.
-func runDemo() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "thumbnails-\(UUID().uuidString)")
-    let names = try paint(in: folder)
-    defer { try? FileManager.default.removeItem(at: folder) }  // the system cleans up what is left
-
-    var configuration = Broker.Configuration()
-    configuration.logger.logLevel = .warning  // the list is what is to be read
-    let broker = try Broker(.file(folder.appending(path: "jobs.db").path()), configuration: configuration)
-    let jobs = Jobs(broker)
-    let counter = Counter()
-    /// One of them waits in its middle until it was looked at.
-    let (looks, looked) = AsyncStream.makeStream(of: Void.self)
-
-    let worker = try JobWorker(jobs, queues: ["pictures": .init(concurrency: 2, perKey: 1)]) { handlers in
+/// A worker that takes two at a time, one of an album. One picture waits in its middle for the first of `looks`.
+func makeWorker(
+    _ jobs: Jobs, in folder: URL, _ counter: Counter, _ looks: AsyncStream<Void>
+) throws -> JobWorker {
+    try JobWorker(jobs, queues: ["pictures": .init(concurrency: 2, perKey: 1)]) { handlers in
         handlers.add(MakeThumbnail.self) { job, context in
             let album = String(job.picture.prefix { $0 != "/" })
             counter.count(album, 1)
@@ -93,7 +83,29 @@ func runDemo() async throws {
             }
         }
     }
+}
 
+/// Waits until this job is in its middle, and shows how it stands there.
+func look(at id: JobID, _ jobs: Jobs) async throws {
+    while true {
+        let job = try await jobs.find(id)
+        if let job, let progress = job.progress, progress == 0.5 {
+            return print("town/2.ppm is \(job.state): \(Int(100 * progress)) %, \(job.progressText ?? "")")
+        }
+        try await Task.sleep(for: .milliseconds(2))
+    }
+}
+
+/// Paints the pictures, has them made small and says what came of each.
+func runDemo() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "thumbnails-\(UUID().uuidString)")
+    let names = try paint(in: folder)
+    defer { try? FileManager.default.removeItem(at: folder) }  // the system cleans up what is left
+
+    var configuration = Broker.Configuration()
+    configuration.logger.logLevel = .warning  // the list is what is to be read
+    let broker = try Broker(.file(folder.appending(path: "jobs.db").path()), configuration: configuration)
+    let jobs = Jobs(broker)
     var batch = JobBatch()
     for name in names {
         batch.add(MakeThumbnail(picture: name), .init(limitKey: String(name.prefix { $0 != "/" })))
@@ -101,17 +113,12 @@ func runDemo() async throws {
     let enqueued = try await jobs.enqueue(batch)
     print("\(enqueued.count) pictures to make small, at most 2 at a time, and 1 of an album")
 
+    let counter = Counter()
+    let (looks, looked) = AsyncStream.makeStream(of: Void.self)
+    let worker = try makeWorker(jobs, in: folder, counter, looks)
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await worker.run() }
-        let watched = enqueued[names.firstIndex(of: "town/2.ppm") ?? 0].id
-        while true {
-            let job = try await jobs.find(watched)
-            if let job, let progress = job.progress, progress == 0.5 {
-                print("town/2.ppm is \(job.state): \(Int(100 * progress)) %, \(job.progressText ?? "")")
-                break
-            }
-            try await Task.sleep(for: .milliseconds(2))
-        }
+        try await look(at: enqueued[names.firstIndex(of: "town/2.ppm") ?? 0].id, jobs)
         looked.finish()
         for job in enqueued {
             while let found = try await jobs.find(job.id), ![.completed, .discarded].contains(found.state) {
