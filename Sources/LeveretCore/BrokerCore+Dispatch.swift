@@ -29,7 +29,8 @@ extension BrokerCore {
             hasHanded = true
         }
         if hasHanded { noteEmptied(queue, now: now) }
-        if queue.pausedSince != nil || (queue.isEmpty && queue.comingBack == 0) {
+        // On a full disk what comes back may be long in coming.
+        if queue.pausedSince != nil || (queue.isEmpty && (queue.comingBack == 0 || isUnderPressure)) {
             answerGetsThatFoundNothing(queue)
         }
         refill(queue)

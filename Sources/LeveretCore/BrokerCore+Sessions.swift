@@ -117,7 +117,10 @@ extension BrokerCore {
         for queue in queues { returned(to: queue, now: now) }
         guard giveBackSlice(of: session, now: now) else { return }
         session.isComingBack = true
-        for tag in session.heldTags() { session[DeliveryTag(tag)]?.queue.comingBack += 1 }
+        _ = session.updateHeld(from: 0) { _, held in
+            held.queue.comingBack += 1
+            return true
+        }
         work.append(.giveBack(session))
     }
 

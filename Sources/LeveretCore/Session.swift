@@ -213,7 +213,9 @@ final class Session {
         var tag = max(tag, firstTag)
         while tag < nextTag, let index = index(of: tag) {
             if var delivery = held[index].take() {
+                let bulk = delivery.entry.bulk
                 let goesOn = body(tag, &delivery)
+                heldBytes += delivery.entry.bulk - bulk
                 held[index] = delivery
                 if !goesOn { return tag }
             }

@@ -11,17 +11,19 @@ extension LineHandler {
     private static let wrongLoginsMax = 3
 
     /// Closes the connection in time, unless the client logs in. Not while its password is looked at: that time is the
-    /// server's, and if it was wrong `refuseLate` closes.
+    /// server's, and it is closed after that if the login was refused.
     func watchForLogin(_ context: ChannelHandlerContext) {
         guard session.needsLogin else { return }
         loginTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: peer.loginDeadline) { [self] in
-            guard session.needsLogin, !isClosing, session.passwordRequest == nil else { return }
-            endWithoutLogin()
+            guard !isClosing, session.passwordRequest == nil else { return }
+            endIfLate(context)
             turn(context)
         }
     }
 
-    private func endWithoutLogin() {
+    /// Ends the connection of a client that should have logged in by now.
+    private func endIfLate(_ context: ChannelHandlerContext) {
+        guard session.needsLogin, context.eventLoop.now >= peer.loginDeadline else { return }
         let text = "no login within \(limits.loginSeconds) s; closing"
         session.end(with: BrokerError(.accessRefused, text), out: &out)
     }
@@ -90,6 +92,7 @@ extension LineHandler {
                         "logged in", metadata: ["user": "\(command.user.shownInLog)", "peer": "\(peer.name)"])
                 } catch {
                     session.passwordRefused(error, out: &out)
+                    endIfLate(context)
                 }
                 turn(context)
             case .wrong:
@@ -117,8 +120,8 @@ extension LineHandler {
             if wrongLogins >= Self.wrongLoginsMax {
                 let text = "\(wrongLogins) wrong passwords; closing"
                 session.end(with: BrokerError(.accessRefused, text), out: &out)
-            } else if session.needsLogin, context.eventLoop.now >= peer.loginDeadline {
-                endWithoutLogin()
+            } else {
+                endIfLate(context)
             }
             turn(context)
         }

@@ -87,6 +87,35 @@ import Testing
         }
     }
 
+    @Test func `ids that grow are merged in few steps, and one id of many scopes is removed`() throws {
+        let fixture = try fixture()
+        try fixture.use { store in
+            let many = (1...200).map { id("same", .queue(QueueID($0)), expires: 50) }
+            _ = try store.apply(batch(many, now: 10))
+            for number in 0..<300 {
+                _ = try store.apply(batch([id("\(1_000 + number)")], now: 100))
+            }
+            #expect(try store.number("SELECT count(*) FROM dedup_id WHERE expires = 50") == 0)
+            #expect(try store.number("SELECT count(*) FROM dedup_id") == 300)
+            #expect(try store.number("SELECT count(*) FROM dedup_run") < 50)
+            let keys = (0..<300).map { id("\(1_000 + $0)").key }
+            let found = try find(keys, in: store)
+            #expect(found.count == 300)
+        }
+    }
+
+    @Test func `scopes with names of all kinds are known again`() throws {
+        let fixture = try fixture()
+        let scopes: [DedupScope] = [
+            .exchange("\u{301}x", in: .default), .exchange("\u{FE0F}", in: 7),
+            .exchange("a exchange b", in: 2),
+            .exchange("", in: .default), .queue(5),
+        ]
+        try fixture.use { _ = try $0.apply(batch(scopes.map { id("a", $0) })) }
+        let state = try fixture.reopened()
+        #expect(state.dedupScopes == scopes)
+    }
+
     @Test func `a scope that is forgotten knows nothing, and begins anew`() throws {
         let fixture = try fixture()
         try fixture.use { store in

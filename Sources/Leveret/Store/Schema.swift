@@ -346,7 +346,7 @@ enum Schema {
         INSERT INTO dedup_scope (scope) SELECT DISTINCT scope FROM dedup ORDER BY scope;
         INSERT INTO dedup_id
             SELECT 1, d.id, s.number, d.expires FROM dedup AS d JOIN dedup_scope AS s USING (scope) ORDER BY 2, 3;
-        INSERT INTO dedup_run SELECT 1, count(*), max(expires), NULL FROM dedup_id HAVING count(*) > 0;
+        INSERT INTO dedup_run SELECT run, count(*), max(expires), NULL FROM dedup_id GROUP BY run;
         DROP TABLE dedup;
         CREATE VIEW dedup AS
             SELECT s.scope, d.id, d.expires FROM dedup_run AS r

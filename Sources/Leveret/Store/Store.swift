@@ -26,8 +26,9 @@ final class Store: Sendable {
     private let foreign: ForeignWrites
     private let roomAhead: RoomAhead
     private let logRoom: LogRoom?
-    /// The runs of ids as the last commit left them; `nil` before the first, and after one that failed.
-    private let idRuns = Mutex<IDRuns?>(nil)
+    /// The runs of ids as the last commit left them; `nil` before the first, and after one that failed. And the last
+    /// number of one, since filters are known by these.
+    private let idRuns = Mutex<(runs: IDRuns?, last: Int64)>((nil, 0))
     private let idFilters = IDFilters()
     /// The folder of a store without a path, removed when it closes.
     private let privateFolder: String?
@@ -78,7 +79,7 @@ final class Store: Sendable {
         var unfinished = try spill.apply(batch, rangeRowsMax: options.rangeRowsMax)
         let left: [RangeRemoval]
         // Out of its place while it changes: there it stays `nil` when the transaction fails.
-        var ids = batch.ids.isEmpty ? nil : idRuns.withLock { $0.take() }
+        var ids = batch.ids.isEmpty ? nil : idRuns.withLock { $0.runs.take() }
         do {
             left = try writer.access { database throws(StoreFailure) in
                 try database.transaction { () throws(StoreFailure) in
@@ -93,7 +94,7 @@ final class Store: Sendable {
             if error.kind != .busy { foreign.forget() }
             throw error
         }
-        if let ids { idRuns.withLock { $0 = ids } }
+        if let ids { idRuns.withLock { $0 = (ids, ids.lastNumber) } }
         for range in left where !unfinished.contains(range) { unfinished.append(range) }
         checkpointer.committed()
         return unfinished
@@ -122,7 +123,9 @@ final class Store: Sendable {
         _ batch: WriteBatch, _ ids: consuming IDRuns?, to database: Database
     ) throws(StoreFailure) -> IDRuns {
         var runs =
-            if let ids { ids } else { try IDRuns(reading: database, runCount: options.idsPerRun) }
+            if let ids { ids } else {
+                try IDRuns(reading: database, runCount: options.idsPerRun, last: idRuns.withLock { $0.last })
+            }
         try runs.put(batch.ids, in: database)
         // An id is merged once or twice in its life, and removed as often.
         try runs.work(rowCount: 6 * batch.ids.count + 64, now: batch.idsEndedBy ?? 0, in: database)

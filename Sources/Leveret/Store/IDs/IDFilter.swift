@@ -53,8 +53,13 @@ struct IDFilter: Sendable {
 
     /// What `init(_:)` reads.
     var bytes: [UInt8] {
-        words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
+        var stored = words
+        for index in stored.indices { stored[index] = stored[index].littleEndian }
+        return stored.withUnsafeBytes { Array($0) }
     }
+
+    /// Bytes that it takes up.
+    var footprint: Int { words.count * 8 }
 
     /// Lets the id of this place pass.
     mutating func insert(_ place: Place) {

@@ -63,6 +63,9 @@ struct IDRows {
 
 /// Filters of runs that have been read; they never change.
 final class IDFilters: Sendable {
+    /// Bytes of filters in memory. The oldest runs, the largest, go without when there are more.
+    private static let bytesMax = 64 << 20
+
     private let known = Mutex<[Int64: IDFilter]>([:])
 
     /// The runs that the database has, and what tells what is in each; without it, it has to be looked into.
@@ -71,15 +74,15 @@ final class IDFilters: Sendable {
         defer { all.reset() }
         let known = self.known.withLock { $0 }
         var runs: [(number: Int64, filter: IDFilter?)] = []
+        var bytes = 0
         while try all.next() {
             let number = all.int(0)
-            if all.int(1) != 0 {
-                runs.append((number, nil))
-            } else if let filter = known[number] {
-                runs.append((number, filter))
-            } else {
-                runs.append((number, try read(number, in: database)))
+            var filter: IDFilter?
+            if all.int(1) == 0, bytes < Self.bytesMax {
+                if let read = known[number] { filter = read } else { filter = try read(number, in: database) }
+                bytes += filter?.footprint ?? 0
             }
+            runs.append((number, filter))
         }
         let pairs = runs.compactMap { run in run.filter.map { (run.number, $0) } }
         if pairs.count != known.count || pairs.contains(where: { known[$0.0] == nil }) {

@@ -40,8 +40,11 @@ struct IDRuns {
     private var garbage: [Int64] = []
     private var nextNumber: Int64 = 1
 
-    /// What the file has.
-    init(reading database: Database, runCount: Int) throws(StoreFailure) {
+    /// The last number that was given out.
+    var lastNumber: Int64 { nextNumber - 1 }
+
+    /// What the file has. Numbers up to `last` were given out before and are not given out again.
+    init(reading database: Database, runCount: Int, last: Int64) throws(StoreFailure) {
         self.runCount = runCount
         let all = try database.prepared(
             "SELECT run, count, expires, filter IS NULL FROM dedup_run ORDER BY run")
@@ -60,15 +63,15 @@ struct IDRuns {
         let known = Set(runs.map(\.number) + (growing.map { [$0.number] } ?? []))
         let next = try database.prepared("SELECT run FROM dedup_id WHERE run > ?1 ORDER BY run LIMIT 1")
         defer { next.reset() }
-        var last = Int64.min
+        var run = Int64.min
         while true {
-            next.bind(1, last)
+            next.bind(1, run)
             guard try next.next() else { break }
-            last = next.int(0)
+            run = next.int(0)
             next.reset()
-            if !known.contains(last) { garbage.append(last) }
+            if !known.contains(run) { garbage.append(run) }
         }
-        let greatest = max(last, known.max() ?? 0, 0)
+        let greatest = max(run, known.max() ?? 0, last)
         guard greatest < 1 << 62 else {
             throw .unreadable("run \(greatest) of ids", "its number is out of range")
         }
@@ -194,7 +197,7 @@ struct IDRuns {
     ) throws(StoreFailure) -> (isDone: Bool, count: Int) {
         let bound = try id(of: run, behind: countMax, from: "", in: database)
         let statement = try database.prepared(
-            "DELETE FROM dedup_id WHERE run = ?1 \(bound == nil ? "" : "AND id < ?2")")
+            "DELETE FROM dedup_id WHERE run = ?1 \(bound == nil ? "" : "AND id <= ?2")")
         statement.bind(1, run)
         if let bound { statement.bind(2, bound) }
         try statement.run()
@@ -213,6 +216,14 @@ struct IDRuns {
         statement.bind(2, start)
         statement.bind(3, Int64(count))
         return try statement.next() ? statement.text(0) : nil
+    }
+
+    private func lastID(of run: Int64, in database: Database) throws(StoreFailure) -> String {
+        let statement = try database.prepared(
+            "SELECT id FROM dedup_id WHERE run = ?1 ORDER BY id DESC LIMIT 1")
+        defer { statement.reset() }
+        statement.bind(1, run)
+        return try statement.next() ? statement.text(0) : ""
     }
 
     // MARK: - Merging
@@ -240,12 +251,7 @@ struct IDRuns {
     ) throws(StoreFailure) -> Int {
         guard var merge else { return 0 }
         self.merge = nil  // so that the filter is changed in its place
-        let each = max(1, countMax / Self.fan)
-        var bound: String?
-        for source in merge.sources {
-            let id = try id(of: source.number, behind: each, from: merge.through, in: database)
-            if let id, bound.map({ id.precedesByBytes($0) }) ?? true { bound = id }
-        }
+        let bound = try bound(of: merge, countMax: countMax, in: database)
         let numbers = (0..<Self.fan).map { "?\($0 + 5)" }.joined(separator: ", ")
         let insert = try database.prepared(
             """
@@ -269,7 +275,37 @@ struct IDRuns {
         } else {
             try finish(merge, in: database)
         }
-        return max(count, each)
+        // What has ended, and finding the slice's end, count too; but not so much that a slice that came out short
+        // keeps the merge from keeping pace.
+        return max(count, countMax / 8)
+    }
+
+    /// Where the next slice of a merge ends, so that it has about `countMax` rows; `nil` where it is the last. Ids that
+    /// grow lie in one source after the other: those that begin behind the slice have no part in it.
+    private func bound(
+        of merge: Merge, countMax: Int, in database: Database
+    ) throws(StoreFailure) -> String? {
+        var heads: [(id: String, run: Int64)] = []
+        for source in merge.sources {
+            if let id = try id(of: source.number, behind: 0, from: merge.through, in: database) {
+                heads.append((id, source.number))
+            }
+        }
+        heads.sort { $0.id.precedesByBytes($1.id) }
+        guard let first = heads.first else { return nil }
+        var bound = try id(of: first.run, behind: countMax, from: merge.through, in: database)
+        if bound == nil, heads.count > 1, try lastID(of: first.run, in: database).precedesByBytes(heads[1].id)
+        {
+            return heads[1].id
+        }
+        let taking = heads.prefix { head in bound.map { head.id.precedesByBytes($0) } ?? true }
+        guard taking.count > 1 else { return bound }
+        let each = max(1, countMax / taking.count)
+        for head in taking {
+            let id = try id(of: head.run, behind: each, from: merge.through, in: database)
+            if let id, bound.map({ id.precedesByBytes($0) }) ?? true { bound = id }
+        }
+        return bound
     }
 
     private mutating func finish(_ merge: Merge, in database: Database) throws(StoreFailure) {

@@ -54,17 +54,29 @@ extension DedupScope {
         }
     }
 
+    /// By bytes: what a name begins with may melt into the space before it.
     fileprivate init?(column: String) {
-        if column.hasPrefix("exchange ") {
-            self = .exchange(ExchangeName(String(column.dropFirst(9))), in: .default)
-        } else if column.hasPrefix("queue "), let id = Int64(column.dropFirst(6)) {
+        if let name = column.rest(after: "exchange ") {
+            self = .exchange(ExchangeName(name), in: .default)
+        } else if let number = column.rest(after: "queue ") {
+            guard let id = Int64(number) else { return nil }
             self = .queue(QueueID(id))
-        } else if column.hasPrefix("vhost ") {
-            let parts = column.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-            guard parts.count == 4, parts[2] == "exchange", let id = Int64(parts[1]) else { return nil }
-            self = .exchange(ExchangeName(String(parts[3])), in: VirtualHostID(id))
+        } else if let placed = column.rest(after: "vhost ") {
+            let number = String(decoding: placed.utf8.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
+            guard let id = Int64(number), let name = placed.rest(after: number + " exchange ") else {
+                return nil
+            }
+            self = .exchange(ExchangeName(name), in: VirtualHostID(id))
         } else {
             return nil
         }
+    }
+}
+
+extension String {
+    /// What follows behind these bytes; `nil` where it doesn't begin with them.
+    fileprivate func rest(after prefix: String) -> String? {
+        guard utf8.starts(with: prefix.utf8) else { return nil }
+        return String(decoding: utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
     }
 }
