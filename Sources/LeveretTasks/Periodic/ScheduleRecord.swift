@@ -53,6 +53,13 @@ public struct ScheduleRecord: Hashable, Sendable {
         count = 0
     }
 
+    /// True where `other`, of the same schedule, has nothing to say beside this one. A record that no job was enqueued
+    /// for yet, of a service that was slow to begin, knows nothing of the ticks before its own.
+    func supersedes(_ other: ScheduleRecord) -> Bool {
+        guard next >= other.next else { return false }
+        return count > 0 || (other.count == 0 && next == other.next)
+    }
+
     /// The record as the body of a message. Moments are milliseconds since 1970.
     var body: [UInt8] {
         var table: FieldTable = [

@@ -123,9 +123,8 @@ struct ScheduleRun: Sendable {
             }
             return nil
         }
-        // Of two records the one that is further counts.
         let others = try await records().filter { $0.message.number != message.number }
-        if others.contains(where: { $0.record.next >= record.next }) {
+        if others.contains(where: { $0.record.supersedes(record) }) {
             try await message.ack()
             return nil
         }

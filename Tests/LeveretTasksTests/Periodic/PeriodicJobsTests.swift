@@ -35,7 +35,7 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             do {
-                for schedule in schedules { try await begins(schedule.queue, of: bench) }
+                for schedule in schedules { try await begins(schedule.queue, count, of: bench) }
                 try await body()
             } catch {
                 await group.triggerGracefulShutdown()
@@ -46,12 +46,12 @@ import Testing
         }
     }
 
-    /// Waits until a schedule has begun. Several services that begin at once may leave several records until the first
-    /// tick.
-    private func begins(_ queue: QueueName, of bench: Bench) async throws {
+    /// Waits until a schedule has begun in so many services. Those that begin at once may leave several records until the
+    /// first tick.
+    private func begins(_ queue: QueueName, _ count: Int, of bench: Bench) async throws {
         try await until {
             let status = try await bench.broker.queues(matching: queue.rawValue).first
-            return status.map { $0.ready + $0.unacked == 0 && $0.delayed > 0 && $0.consumers > 0 } ?? false
+            return status.map { $0.ready + $0.unacked == 0 && $0.delayed > 0 && $0.consumers == count } ?? false
         }
     }
 
@@ -171,6 +171,24 @@ import Testing
             try await until { try await ticks(bench, from: start) == [1] }
         }
         #expect(try await bench.jobs.schedules().map(\.count) == [1])
+    }
+
+    @Test func `a record of a service that was slow to begin takes no tick away`() async throws {
+        let bench = try Bench()
+        let start = bench.hand.now
+        let schedule = Self.schedule()
+        try await running(bench, [schedule]) {
+            var late = try await record(bench)
+            late.next = start.advanced(byMilliseconds: 2 * Self.minute)
+            late.due = late.next
+            try await bench.broker.publish(late.message(in: schedule.queue, now: start))
+            for count in 1...3 {
+                bench.hand.advance(Self.minute)
+                try await until { try await ticks(bench, from: start).count >= count }
+                try await reaches(count == 1 ? 2 : 1, in: schedule.queue, of: bench)
+            }
+        }
+        #expect(try await ticks(bench, from: start) == [1, 2, 3])
     }
 
     @Test func `a job that can't be made leaves its tick out, and the schedule goes on`() async throws {
