@@ -51,7 +51,8 @@ import Testing
     private func begins(_ queue: QueueName, _ count: Int, of bench: Bench) async throws {
         try await until {
             let status = try await bench.broker.queues(matching: queue.rawValue).first
-            return status.map { $0.ready + $0.unacked == 0 && $0.delayed > 0 && $0.consumers == count } ?? false
+            return status.map { $0.ready + $0.unacked == 0 && $0.delayed > 0 && $0.consumers == count }
+                ?? false
         }
     }
 
