@@ -11,7 +11,13 @@ struct Drain {
     private let queues: [JobQueue] = [.default, .limited]
 
     func run() async throws {
-        while try await waiting() > 0 { await Task.yield() }
+        // What waits for jobs that have gone never ends.
+        var looks = 0
+        while try await waiting(in: queues.map(\.waiting) + [.dependentJobs]) > 0, looks < Self.looksMax {
+            looks = try await waiting(in: queues.map(\.waiting)) > 0 ? 0 : looks + 1
+            await Task.yield()
+        }
+        if looks == Self.looksMax { journal.say("broken: jobs wait for others, and those have ended") }
         for queue in queues {
             try await report(queue.completed)
             try await report(queue.discarded)
@@ -28,10 +34,13 @@ struct Drain {
         journal.say("forgotten")
     }
 
-    /// How many jobs wait, run, or depend on others.
-    private func waiting() async throws -> Int {
+    /// How often it looks when nothing is left but jobs that depend on others.
+    private static let looksMax = 50_000
+
+    /// How many jobs these queues hold.
+    private func waiting(in queues: [QueueName]) async throws -> Int {
         var count = 0
-        for queue in queues.map(\.waiting) + [.dependentJobs] {
+        for queue in queues {
             guard let status = try await jobs.broker.queues(matching: queue.rawValue).first else { continue }
             count += status.ready + status.unacked + status.delayed
         }

@@ -80,7 +80,7 @@ let jobCases = [
             ]
         }
     },
-    Case("jobs, unique") { bench in
+    Case("jobs, unique", isLong: true) { bench in
         try await withJobs(bench.path("unique.db")) { jobs in
             var figures: [Figure] = []
             var pending = 0
@@ -92,11 +92,11 @@ let jobCases = [
                 let new = try await fromTasks(64, each: 500) { number in
                     try await jobs.enqueue(Noop(number: -target - number), .init(unique: .whilePending))
                 }
-                let double = try await fromTasks(64, each: 500) { number in
+                let double = try await fromTasks(64, each: 50) { number in
                     try await jobs.enqueue(Noop(number: number % 1_000), .init(unique: .whilePending))
                 }
                 figures.append(.jobs("new ones beside \(target)", 32_000, in: new))
-                figures.append(.jobs("doubles beside \(target)", 32_000, in: double))
+                figures.append(.jobs("doubles beside \(target)", 3_200, in: double))
             }
             return figures
         }
