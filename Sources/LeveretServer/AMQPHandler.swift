@@ -246,7 +246,8 @@ final class AMQPHandler: ChannelDuplexHandler {
         guard out.readableBytes > 0 else { return }
         hasWritten = true
         context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-        if out.capacity > Self.keptBytesMax { out = ByteBuffer() } else { out.clear() }
+        // What a handshake needs is more than a connection that does little after it.
+        if out.capacity > Self.keptBytesMax || !session.isOpen { out = ByteBuffer() } else { out.clear() }
     }
 
     /// So much waits for the disk that nothing more should be submitted.

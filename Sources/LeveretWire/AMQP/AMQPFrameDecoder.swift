@@ -67,6 +67,8 @@ struct AMQPFrameDecoder {
     /// The next frame, or `nil` until more bytes come.
     mutating func next() throws(AMQPFailure) -> AMQPFrame? {
         let start = buffer.readerIndex
+        // A silent connection keeps no room for bytes.
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         guard buffer.readableBytes >= Self.headBytes,
             let type: UInt8 = buffer.getInteger(at: start),
             let channel: UInt16 = buffer.getInteger(at: start + 1),

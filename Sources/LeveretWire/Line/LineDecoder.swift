@@ -88,7 +88,11 @@ public struct LineDecoder: Sendable {
             case .line:
                 if buffer.readableBytes >= needed, let input = line() { return input }
                 if case .line = state {
-                    guard refill() else { return nil }
+                    guard refill() else {
+                        // A silent connection keeps no room for bytes.
+                        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
+                        return nil
+                    }
                 }
             case .skipping(let tag, let error, let remaining):
                 let count = min(remaining, buffer.readableBytes)
