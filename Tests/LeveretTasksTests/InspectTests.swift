@@ -55,6 +55,37 @@ import Testing
         #expect(try await bench.jobs.list(.discarded).isEmpty)
     }
 
+    @Test func `a retry keeps what its queue did not take, also where nobody says why`() async throws {
+        let bench = try Bench()
+        let first = try await bench.jobs.enqueue(Once(who: "ann"))
+        try await bench.working {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.discarded)
+        }
+        try await bench.jobs.enqueue(Once(who: "ann"))
+        let desk = JobDesk(BlindStore(broker: bench.broker))
+        let error = await #expect(throws: JobError.self) { try await desk.retry(first.id) }
+        #expect(error?.code == .duplicate)
+        #expect(try await bench.jobs.find(first.id)?.state == .discarded)
+    }
+
+    @Test func `a retry that was cut short is done again`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Once(who: "ann"))
+        try await bench.working {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.discarded)
+        }
+        let row = try #require(try await bench.jobs.list(.discarded).first).message.message
+        try await bench.broker.publish(
+            OutgoingMessage(row.body, to: JobQueue.default.waiting, properties: row.properties))
+        try await bench.jobs.retry(job.id)
+        #expect(try await bench.jobs.list(.available).map(\.id) == [job.id])
+        #expect(try await bench.jobs.list(.discarded).isEmpty)
+    }
+
     @Test func `a job that runs elsewhere is cancelled by the worker that has it`() async throws {
         let bench = try Bench()
         let job = try await bench.jobs.enqueue(Greet(who: "ann"))
@@ -150,5 +181,24 @@ import Testing
             try await bench.settles()
         }
         #expect(bench.journal.all == ["ann"])
+    }
+}
+
+/// The jobs of a broker, for somebody who may not ask which message an id belongs to.
+private struct BlindStore: JobStore {
+    let broker: Broker
+
+    var now: Instant { broker.now }
+    func queues(named pattern: String) async throws -> [QueueName] {
+        try await broker.queues(named: pattern)
+    }
+    func messages(_ peek: Peek) async throws -> [PeekedMessage] { try await broker.messages(peek) }
+    func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? { nil }
+    func publish(all messages: [OutgoingMessage]) async throws -> [Int] {
+        try await broker.publish(all: messages)
+    }
+    func change(_ edit: MessageEdit) async throws -> Bool { try await broker.change(edit) }
+    func remove(_ number: MessageNumber, from queue: QueueName) async throws -> Bool {
+        try await broker.remove(number, from: queue)
     }
 }

@@ -90,15 +90,24 @@ extension JobDesk {
             properties.headers[JobHeader.dependents] = nil
             let message = OutgoingMessage(row.message.body, to: queue.waiting, properties: properties)
             // A crash between the two leaves it in both, and to do so again changes nothing: its queue knows the id.
-            if try await store.publish(all: [message]) == [0], let digest = id.digest,
-                let other = try await store.message(knownAs: digest, in: queue.waiting), other.id != id
-            {
-                throw JobError(
-                    .duplicate, "job \(id) is unique, and job \(other.id), which equals it, is pending")
+            if try await store.publish(all: [message]) == [0] {
+                let key = properties.headers[HeaderName.deduplication]?.text ?? id.rawValue
+                try Self.check(id, against: try await store.message(knownAs: key, in: queue.waiting))
             }
             _ = try await store.remove(row.number, from: queue.discarded)
             return
         }
         throw JobError(.notFound, "job \(id) is not among the discarded ones")
+    }
+
+    /// Refuses a job that its queue did not take, because of `other`, unless that is the job itself.
+    private static func check(_ id: JobID, against other: KnownMessage?) throws(JobError) {
+        guard let other else {
+            throw JobError(.duplicate, "its queue did not take job \(id), which stays discarded; try again")
+        }
+        guard other.id == id else {
+            throw JobError(
+                .duplicate, "job \(id) is unique, and job \(other.id), which equals it, is pending")
+        }
     }
 }
