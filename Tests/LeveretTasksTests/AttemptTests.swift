@@ -107,6 +107,30 @@ import Testing
         #expect(found.errors == [])
     }
 
+    @Test func `when the worker's task is cancelled, what handlers still do is written`() async throws {
+        let bench = try Bench()
+        let once = EnqueueOptions(maxAttempts: 1)
+        let saves = try await bench.jobs.enqueue(Greet(who: "saves"), once)
+        let fails = try await bench.jobs.enqueue(Greet(who: "fails"), once)
+        let worker = try JobWorker(bench.jobs) {
+            $0.add(Greet.self) { [journal = bench.journal] greet, context in
+                journal.note(greet.who)
+                try? await Self.forever()
+                if greet.who == "fails" { throw CancellationError() }
+                try await context.setCursor("saved")
+            }
+        }
+        let run = Task { try await worker.run() }
+        try await until { bench.journal.all.count == 2 }
+        run.cancel()
+        _ = await run.result
+        let saved = try #require(try await bench.jobs.find(saves.id))
+        #expect(saved.state == .completed)
+        #expect(saved.message.message.properties?.headers[JobHeader.cursor] == "\"saved\"")
+        #expect(try await bench.jobs.find(fails.id)?.state == .available)
+        #expect(try await bench.jobs.find(fails.id)?.attempts == 0)
+    }
+
     @Test func `a shutdown waits for what runs`() async throws {
         let bench = try Bench()
         let job = try await bench.jobs.enqueue(Greet(who: "ann"))

@@ -24,6 +24,9 @@ final class Finisher: Sendable {
         var noted: [RunningJob] = []
         var waiting: [CheckedContinuation<Void, any Error>] = []
 
+        /// Nothing more is taken.
+        var isFinished = false
+
         var isEmpty: Bool { ended.isEmpty && noted.isEmpty && waiting.isEmpty }
     }
 
@@ -50,17 +53,23 @@ final class Finisher: Sendable {
     func add(_ job: RunningJob) { gather { $0.noted.append(job) } }
 
     /// Waits until what `job` has said is on disk.
+    ///
+    /// - Throws: a `BrokerError` when it can't be written; `CancellationError` after `finish`.
     func write(_ job: RunningJob) async throws {
-        try await withCheckedThrowingContinuation { continuation in
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             gather { gathered in
+                guard !gathered.isFinished else { return continuation.resume(throwing: CancellationError()) }
                 gathered.noted.append(job)
                 gathered.waiting.append(continuation)
             }
         }
     }
 
-    /// Nothing more will be added: `run` ends once all is settled.
-    func finish() { continuation.finish() }
+    /// No more jobs will end: `run` ends once all is settled.
+    func finish() {
+        gathered.withLock { $0.isFinished = true }
+        continuation.finish()
+    }
 
     /// Settles what is added, until `finish`.
     func run() async {
@@ -72,7 +81,7 @@ final class Finisher: Sendable {
     func settleAll() async {
         while true {
             let batch = gathered.withLock { gathered in
-                defer { gathered = Gathered() }
+                defer { gathered = Gathered(isFinished: gathered.isFinished) }
                 return gathered
             }
             if batch.isEmpty { return }

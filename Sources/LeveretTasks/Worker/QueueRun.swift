@@ -44,7 +44,14 @@ struct QueueRun: Sendable {
             if case .limited = job.verdict { wentBack.yield(job) }
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await finisher.run() }
+            // Not cancelled with this task: while handlers end, what they say and what they have done is written.
+            let settling = Task { await finisher.run() }
+            group.addTask { await settling.value }
+            defer {
+                finisher.finish()
+                // What is cut short does not wait for room on a full disk.
+                if Task.isCancelled { settling.cancel() }
+            }
             try await withThrowingTaskGroup(of: Void.self) { helpers in
                 helpers.addTask { await end(consumer) }
                 helpers.addTask { await watch() }
@@ -55,7 +62,6 @@ struct QueueRun: Sendable {
                 }
                 helpers.cancelAll()
             }
-            finisher.finish()
         }
     }
 
