@@ -83,6 +83,13 @@ public final class Jobs: Sendable {
         _ = declared.withLock { $0.insert(queue) }
     }
 
+    /// Takes nothing for declared any more: somebody has deleted something.
+    func forgetDeclared() {
+        declared.withLock { $0 = [] }
+        windows.withLock { $0 = [] }
+        hasDependents.withLock { $0 = false }
+    }
+
     /// Stops the start of jobs in `queue`, until `resume`, also over restarts. What runs goes on.
     public func pause(_ queue: JobQueue) async throws {
         try await declare(queue)

@@ -65,6 +65,42 @@ import Testing
         #expect(try await bench.jobs.find(job.id)?.state == .completed)
     }
 
+    @Test func `queues that are deleted while a worker runs are declared again`() async throws {
+        let bench = try Bench()
+        try await bench.jobs.enqueue(all: [Greet(who: "ann"), Greet(who: "bob")])
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Greet.self) { greet, context in
+                if greet.who == "ann" {
+                    try await context.jobs.broker.deleteQueue(JobQueue.default.completed)
+                }
+            }
+        } while: {
+            try await bench.settles()
+        }
+        #expect(try await bench.jobs.list(.completed).count == 2)
+    }
+
+    @Test func `a job that can't be settled goes back, to run again`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        let host = bench.broker.virtualHost
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Greet.self) { [journal = bench.journal] _, context in
+                journal.note("attempt \(context.attempt)")
+                guard journal.all.count == 1 else { return }
+                try await context.jobs.broker.deleteQueue(JobQueue.default.completed)
+                try await context.jobs.broker.limitVirtualHost(host, to: VirtualHostLimits(queuesMax: 1))
+            }
+        } while: {
+            try await bench.settles(waiting: 1)
+            try await bench.broker.limitVirtualHost(host, to: VirtualHostLimits())
+            bench.hand.advance(5_000)
+            try await bench.settles()
+        }
+        #expect(bench.journal.all == ["attempt 1", "attempt 1"])
+        #expect(try await bench.jobs.find(job.id)?.state == .completed)
+    }
+
     @Test func `two handlers of one name are an error at the start`() throws {
         struct Other: Job { static let name = "greet" }
         let bench = try Bench()

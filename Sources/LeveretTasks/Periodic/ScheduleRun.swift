@@ -98,6 +98,8 @@ struct ScheduleRun: Sendable {
             logger.error(
                 "a schedule could not do its work; it tries again in \(Self.retry)",
                 metadata: ["error": "\(error)"])
+            // It may be that somebody has deleted a queue of jobs.
+            jobs.forgetDeclared()
             // Where this fails, too, the broker hands it out again.
             try? await message.nack(delay: Self.retry)
         } catch {

@@ -114,8 +114,10 @@ final class Finisher: Sendable {
         }
     }
 
-    /// Settles one job alone. While the disk is full, that waits for room.
+    /// Settles one job alone. While the disk is full, that waits for room; where a queue was deleted, it is declared
+    /// again. A job that can't be settled even so goes back, to run again.
     private func settle(_ job: FinishedJob) async {
+        var hasDeclared = false
         while true {
             do {
                 try await commit { [queue, jobs] tx in try job.add(to: &tx, in: queue, of: jobs) }
@@ -123,11 +125,28 @@ final class Finisher: Sendable {
             } catch let error as BrokerError where error.code == .resourceError {
                 complain("a job that ended can't be settled yet; it is tried again in a second", job, error)
                 guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
+            } catch let error as BrokerError where [.noRoute, .notFound].contains(error.code) && !hasDeclared {
+                hasDeclared = true
+                complain("what a job leaves behind has no queue; the queues are declared again", job, error)
+                try? await declare(for: job)
             } catch {
-                return complain("a job that ended could not be settled; it will run again", job, error)
+                complain("a job that ended could not be settled; it will run again", job, error)
+                guard (try? await job.message.nack(delay: Self.patience)) != nil else { return }
+                return settled(job)
             }
         }
     }
+
+    /// Makes sure that whatever the end of `job` goes to is there.
+    private func declare(for job: FinishedJob) async throws {
+        jobs.forgetDeclared()
+        try await jobs.declare(queue)
+        for draft in job.following { try await jobs.prepare(draft) }
+        try await jobs.declareDependents()
+    }
+
+    /// After how long a job runs again that could not be settled.
+    private static let patience = Duration.seconds(5)
 
     /// Commits, also where this task has been cancelled: what a handler has done is done.
     private func commit(_ body: @escaping @Sendable (inout Transaction) throws -> Void) async throws {

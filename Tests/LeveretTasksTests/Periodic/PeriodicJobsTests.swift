@@ -93,6 +93,23 @@ import Testing
         #expect(try await record(bench).count == 20)
     }
 
+    @Test func `a schedule whose queue of jobs was deleted declares it again`() async throws {
+        let bench = try Bench()
+        let start = bench.hand.now
+        try await running(bench, [Self.schedule()]) {
+            bench.hand.advance(Self.minute)
+            try await until { try await ticks(bench, from: start) == [1] }
+            try await reaches(1, in: "cron.reports", of: bench)
+            _ = try await bench.broker.deleteQueue(JobQueue.default.waiting)
+            bench.hand.advance(Self.minute)
+            // The tick fails at first; its record waits then.
+            try await until {
+                bench.hand.advance(1_000)
+                return try await !ticks(bench, from: start).isEmpty
+            }
+        }
+    }
+
     @Test func `after a restart a schedule goes on where it stood, and makes up for what it missed`()
         async throws
     {
