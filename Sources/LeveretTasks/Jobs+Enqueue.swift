@@ -60,22 +60,30 @@ extension Jobs {
 
     /// What became of a draft that so many queues took.
     func outcome(of draft: JobDraft, queues: Int) async throws -> EnqueuedJob {
-        var queues = queues
-        while true {
-            guard let key = draft.unique else { break }
-            // With a window the mark is another copy: only both together say that the job was taken.
-            if queues == (key.window == nil ? 1 : 2) { break }
-            if queues > 0,
-                try await (broker.message(knownAs: key.digest, in: draft.queue.waiting)?.id ?? draft.id)
-                    == draft.id
-            {
-                break
-            }
-            if let outcome = try await resolve(draft, key) { return outcome }
-            // The equal job has ended meanwhile: this one has its place.
-            queues = try await broker.publish(draft.message)
+        let enqueued = EnqueuedJob(id: draft.id, outcome: .enqueued)
+        guard let key = draft.unique else { return enqueued }
+        // With a window the mark is another copy: both together say that the job was taken.
+        if queues == (key.window == nil ? 1 : 2) { return enqueued }
+        if queues == 1, let window = key.window {
+            // Either its queue has an equal job, or an older mark is still there.
+            let mark = try await broker.message(knownAs: key.digest, in: draft.queue.recent(window))
+            if let mark, mark.id != draft.id { return enqueued }
+            let pending = try await broker.message(knownAs: key.digest, in: draft.queue.waiting)
+            if pending?.id == draft.id { return enqueued }
         }
-        return EnqueuedJob(id: draft.id, outcome: .enqueued)
+        // Each time round, an equal job was there, and has ended before it was looked for.
+        while true {
+            if let outcome = try await resolve(draft, key) { return outcome }
+            if try await takesPlace(draft, key) { return enqueued }
+        }
+    }
+
+    /// Publishes a draft to its queue past what drops doubles within a window: nobody knows of an equal job. False
+    /// where there is one after all.
+    private func takesPlace(_ draft: JobDraft, _ key: UniqueKey) async throws -> Bool {
+        let places = [draft.queue.waiting, key.window.map(draft.queue.recent)].compactMap { $0 }
+        let copies = places.map { draft.message.sent(to: $0) }
+        return try await broker.publish(batch: copies).first == 1
     }
 
     /// A job as the message that it will be.
@@ -176,4 +184,11 @@ struct JobDraft: Sendable {
     var start: Instant?
     /// What it is known by, if it is unique.
     var unique: UniqueKey?
+}
+
+extension OutgoingMessage {
+    /// The same message for one queue.
+    func sent(to queue: QueueName) -> OutgoingMessage {
+        OutgoingMessage(body, to: queue, properties: properties)
+    }
 }

@@ -54,7 +54,7 @@ extension Jobs {
         _ = windows.withLock { $0.insert(name) }
     }
 
-    /// What becomes of a job that met an equal one; `nil` when that has gone meanwhile.
+    /// What becomes of a job that met an equal one; `nil` when that has gone meanwhile. Its own mark does not count.
     func resolve(_ draft: JobDraft, _ key: UniqueKey) async throws -> EnqueuedJob? {
         if let found = try await broker.message(knownAs: key.digest, in: draft.queue.waiting) {
             switch key.uniqueness.onConflict {
@@ -73,8 +73,10 @@ extension Jobs {
             }
             return EnqueuedJob(id: found.id, outcome: .existing)
         }
-        guard let window = key.window else { return nil }
-        return try await broker.message(knownAs: key.digest, in: draft.queue.recent(window))
-            .map { EnqueuedJob(id: $0.id, outcome: .existing) }
+        guard let window = key.window,
+            let mark = try await broker.message(knownAs: key.digest, in: draft.queue.recent(window)),
+            mark.id != draft.id
+        else { return nil }
+        return EnqueuedJob(id: mark.id, outcome: .existing)
     }
 }

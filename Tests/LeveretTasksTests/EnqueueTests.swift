@@ -1,9 +1,10 @@
 // Enqueueing: when, in which order, together, and only once.
 
 import Leveret
-import LeveretTasks
 import LeveretTestSupport
 import Testing
+
+@testable import LeveretTasks
 
 @Suite(.timeLimit(.minutes(10))) struct EnqueueTests {
     private func names(_ bench: Bench) async throws -> [String] {
@@ -83,6 +84,36 @@ import Testing
         let fourth = try await bench.jobs.enqueue(Greet(who: "anna"), .init(unique: unique))
         #expect(fourth.id == third.id)
         #expect(fourth.outcome == .existing)
+    }
+
+    @Test func `a job whose double ends before it is looked for is enqueued`() async throws {
+        let bench = try Bench()
+        let unique = Uniqueness(by: .text("ann"), .within(.seconds(1)))
+        let first = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: unique))
+        bench.hand.advance(1_000)
+        try await bench.reaches(0, in: JobQueue.default.recent(1_000))
+        // The window is over, and the first is still pending: only the mark of the second is taken.
+        let second = try bench.jobs.draft(Greet(who: "ann"), .init(unique: unique))
+        let count = try await bench.broker.publish(second.message)
+        #expect(count == 1)
+        try await bench.jobs.cancel(first.id)
+        let outcome = try await bench.jobs.outcome(of: second, queues: count)
+        #expect(outcome == EnqueuedJob(id: second.id, outcome: .enqueued))
+        #expect(try await bench.jobs.list(.available).map(\.id) == [second.id])
+    }
+
+    @Test func `where its mark was purged, an equal job is enqueued, and marked`() async throws {
+        let bench = try Bench()
+        let options = EnqueueOptions(unique: Uniqueness(by: .text("ann"), .within(.seconds(60))))
+        let first = try await bench.jobs.enqueue(Greet(who: "ann"), options)
+        try await bench.jobs.cancel(first.id)
+        _ = try await bench.broker.purge(JobQueue.default.recent(60_000))
+        let second = try await bench.jobs.enqueue(Greet(who: "ann"), options)
+        #expect(second.outcome == .enqueued)
+        #expect(try await bench.jobs.list(.available).map(\.id) == [second.id])
+        try await bench.jobs.cancel(second.id)
+        let third = try await bench.jobs.enqueue(Greet(who: "ann"), options)
+        #expect(third == EnqueuedJob(id: second.id, outcome: .existing))
     }
 
     @Test func `an equal job may replace the arguments of the first, or its time`() async throws {
