@@ -8,14 +8,6 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct AttemptTests {
     private struct Failure: Error {}
 
-    /// Never returns before its task is cancelled.
-    private static func forever() async throws {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        for await _ in stream {}
-        withExtendedLifetime(continuation) {}
-        throw CancellationError()
-    }
-
     @Test func `a snoozed job comes again without having failed`() async throws {
         let bench = try Bench()
         try await bench.jobs.enqueue(Greet(who: "ann"))
@@ -61,7 +53,7 @@ import Testing
         let bench = try Bench()
         let job = try await bench.jobs.enqueue(Slow())
         try await bench.working {
-            $0.add(Slow.self) { _ in try await Self.forever() }
+            $0.add(Slow.self) { _ in try await forever() }
         } while: {
             try await bench.settles()
         }
@@ -77,7 +69,7 @@ import Testing
         try await bench.working {
             $0.add(Greet.self) { [journal = bench.journal] greet in
                 journal.note(greet.who)
-                try await Self.forever()
+                try await forever()
             }
         } while: {
             try await until { bench.journal.all == ["bob"] }
@@ -96,7 +88,7 @@ import Testing
         try await bench.working(shutdownLimit: .milliseconds(1)) {
             $0.add(Greet.self) { [journal = bench.journal] greet in
                 journal.note(greet.who)
-                try await Self.forever()
+                try await forever()
             }
         } while: {
             try await until { bench.journal.all == ["ann"] }
@@ -115,7 +107,7 @@ import Testing
         let worker = try JobWorker(bench.jobs) {
             $0.add(Greet.self) { [journal = bench.journal] greet, context in
                 journal.note(greet.who)
-                try? await Self.forever()
+                try? await forever()
                 if greet.who == "fails" { throw CancellationError() }
                 try await context.setCursor("saved")
             }

@@ -132,6 +132,33 @@ import Testing
         #expect(found.reason == "cancelled while it waited for others")
     }
 
+    @Test func `a cancellation that can't be written yet waits for room`() async throws {
+        let slept = Journal()
+        let bench = try Bench { tasks in
+            tasks.clock = ScriptedClock { duration in
+                guard duration == .seconds(1) else { return try await forever() }
+                slept.note("a second")
+                await Task.yield()
+            }
+        }
+        var flow = Workflow()
+        let first = flow.add(Greet(who: "first"), .init(start: .after(.seconds(60))))
+        let second = flow.add(Greet(who: "second"), after: first)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.broker.setPolicy(
+            Policy(
+                "full", pattern: #"^jobs\.default\.completed$"#, appliesTo: .queues, priority: 9,
+                definition: ["x-max-length": 0, "x-overflow": "reject-publish"]))
+        try await bench.working {
+            $0.add(Greet.self) { _ in }
+        } while: {
+            try await bench.jobs.cancel(ids[second])
+            try await until { !slept.all.isEmpty }
+            try await bench.broker.deletePolicy("full")
+            try await until { try await bench.jobs.find(ids[second])?.state == .cancelled }
+        }
+    }
+
     @Test func `a retry of a job that others have waited for leaves nothing behind`() async throws {
         let bench = try Bench()
         var flow = Workflow()

@@ -25,6 +25,29 @@ final class Journal: Sendable {
     func note(_ line: String) { lines.withLock { $0.append(line) } }
 }
 
+/// A clock whose sleepers wait for what a test says instead. What else of it is asked for, it says that no time passes.
+struct ScriptedClock: Clock {
+    private let start = ContinuousClock().now
+    private let sleeping: @Sendable (Duration) async throws -> Void
+
+    init(_ sleeping: @escaping @Sendable (Duration) async throws -> Void) { self.sleeping = sleeping }
+
+    var now: ContinuousClock.Instant { start }
+    var minimumResolution: Duration { .zero }
+
+    func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
+        try await sleeping(start.duration(to: deadline))
+    }
+}
+
+/// Never returns before its task is cancelled.
+func forever() async throws {
+    let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+    for await _ in stream {}
+    withExtendedLifetime(continuation) {}
+    throw CancellationError()
+}
+
 struct Greet: Job {
     static let name = "greet"
     var who: String

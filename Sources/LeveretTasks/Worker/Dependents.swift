@@ -55,24 +55,26 @@ actor DependencyWatch {
                 headers[JobHeader.when]?.text.flatMap(Workflow.Condition.init(rawValue:)) ?? .allCompleted,
                 isSpent: isSpent)
         }
-        if let action { await carryOut(action) }
+        if let action { _ = await carryOut(action) }
     }
 
-    /// Performs an action; while the disk is full, that waits for room.
-    private func carryOut(_ action: DependencyTable.Action) async {
-        let text: Logger.Message = "a job that waited for others could not be enqueued"
+    /// Performs an action; while the disk is full, that waits for room. False where it could not be performed.
+    private func carryOut(_ action: DependencyTable.Action) async -> Bool {
+        let text: Logger.Message = "a job that waited for others could not be enqueued or cancelled"
         while true {
             do {
-                return try await perform(action)
+                try await perform(action)
+                return true
             } catch let error as BrokerError where error.code == .resourceError {
                 jobs.configuration.logger.error(
                     "\(text); it is tried again in a second", metadata: ["error": "\(error)"])
-                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
+                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return false }
             } catch {
                 // Where the worker ends meanwhile, nothing is wrong: the next one reads the same messages.
-                guard !Task.isCancelled else { return }
-                return jobs.configuration.logger.error(
+                guard !Task.isCancelled else { return false }
+                jobs.configuration.logger.error(
                     "\(text); that is tried again at the next start", metadata: ["error": "\(error)"])
+                return false
             }
         }
     }
@@ -83,7 +85,8 @@ actor DependencyWatch {
             if let job = jobs.running[id] {
                 job.stop(.cancelled)
             } else if let action = table.cancelled(id) {
-                try await perform(action)
+                // Where that fails, the request comes again at the next start, as all does that is held here.
+                guard await carryOut(action) else { return }
             } else if try await !jobs.desk.cancelWaiting(id) {
                 // It is on its way to its handler.
                 return try await request.nack(delay: Self.patience)
