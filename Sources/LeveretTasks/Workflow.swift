@@ -57,7 +57,8 @@ public struct Workflow: Sendable {
     ///   - job: what is to be done.
     ///   - after: the jobs of this workflow that it waits for; with none it does not wait.
     ///   - condition: what must have become of them.
-    ///   - options: how it is enqueued once they have. Uniqueness and a start do not count for a job that waits.
+    ///   - options: how it is enqueued once they have. A start does not count for a job that waits, and uniqueness for
+    ///     none that waits or that others wait for.
     @discardableResult
     public mutating func add<J: Job>(
         _ job: J, after: [Node] = [], when condition: Condition = .allCompleted,
@@ -122,6 +123,8 @@ extension Jobs {
                 headers[JobHeader.when] = .string(part.condition.rawValue)
                 headers[JobHeader.queue] = .string(queue.rawValue)
             }
+            // What is dropped as a double would never report.
+            if dependents[index] != nil { drafts[index].dropUniqueness() }
             if !part.needs.isEmpty { drafts[index].waitForOthers() }
             try await prepare(drafts[index])
         }
@@ -147,12 +150,18 @@ extension JobDraft {
 
     /// Turns the message into one that waits for others; it is not unique then.
     fileprivate mutating func waitForOthers() {
+        dropUniqueness()
+        message = message.sent(to: .dependentJobs)
+    }
+
+    /// Turns the message into one that is enqueued whatever else is pending.
+    fileprivate mutating func dropUniqueness() {
         unique = nil
         setHeaders {
             $0[HeaderName.deduplication] = nil
             $0[JobHeader.id] = nil
         }
-        message = OutgoingMessage(message.body, to: .dependentJobs, properties: message.properties)
+        message = message.sent(to: queue.waiting)
     }
 }
 

@@ -2,9 +2,10 @@
 // between changes nothing.
 
 import Leveret
-import LeveretTasks
 import LeveretTestSupport
 import Testing
+
+@testable import LeveretTasks
 
 @Suite(.timeLimit(.minutes(10))) struct WorkflowTests {
     private struct Failure: Error {}
@@ -81,6 +82,44 @@ import Testing
         }
         #expect(bench.journal.all.sorted() == ["a", "alert", "b", "c", "clean up of 1"])
         for id in [ids[sum], ids[after]] { #expect(try await bench.jobs.find(id)?.state == .cancelled) }
+    }
+
+    @Test func `a job that others wait for is enqueued also where an equal unique one is pending`() async throws {
+        let bench = try Bench()
+        let later = EnqueueOptions(start: .after(.seconds(60)), unique: .whilePending)
+        try await bench.jobs.enqueue(Step(name: "a"), later)
+        var flow = Workflow()
+        let a = flow.add(Step(name: "a"), .init(unique: .whilePending))
+        let b = flow.add(
+            Step(name: "b"), .init(unique: Uniqueness(by: .arguments, .within(.seconds(60)))))
+        flow.add(Step(name: "c"), after: [a, b])
+        try await bench.jobs.enqueue(flow)
+        try await bench.working(on: [.default: 1]) {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 3 }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == ["a", "b", "c of 2"])
+    }
+
+    @Test func `a parked job that others wait for is taken back also where an equal one is pending`()
+        async throws
+    {
+        let bench = try Bench()
+        let unique = EnqueueOptions(unique: .whilePending)
+        var parked = try bench.jobs.draft(Step(name: "a"), unique)
+        try await bench.jobs.prepare(parked)
+        parked.setHeaders { $0[JobHeader.dependents] = .array([.string("other")]) }
+        try await bench.broker.publish(parked.message.sent(to: JobQueue.default.unclaimed))
+        let equal = try await bench.jobs.enqueue(Step(name: "a"), unique)
+        try await bench.working(on: [.default: 1]) {
+            register(&$0, bench.journal)
+        } while: {
+            try await bench.settles()
+            try await until { bench.journal.all == ["a", "a"] }
+        }
+        #expect(try await bench.jobs.list(.completed).map(\.id).sorted() == [parked.id, equal.id].sorted())
     }
 
     @Test func `a workflow goes on where it was when the process starts again`() async throws {

@@ -79,10 +79,15 @@ struct QueueRun: Sendable {
                 others.append(message)
                 continue
             }
+            var properties = message.properties ?? MessageProperties()
+            // What is dropped as a double would never report.
+            if properties.headers[JobHeader.dependents] != nil {
+                properties.headers[HeaderName.deduplication] = nil
+            }
+            // Published rather than moved: its queue is to know it by its id.
+            let taken = OutgoingMessage(message.body, to: queue.waiting, properties: properties)
             try await jobs.broker.transaction { tx in
-                // Published rather than moved: its queue is to know it by its id.
-                tx.publish(
-                    OutgoingMessage(message.body, to: queue.waiting, properties: message.properties))
+                tx.publish(taken)
                 try tx.ack(message)
             }
         }
