@@ -17,6 +17,8 @@ struct JobEnvelope: Sendable {
     let attempt: Int
     /// Who waits for it.
     let dependents: [JobID]
+    /// It was cancelled while it waited, and is to be recorded so by whoever takes it.
+    let isCancelled: Bool
 
     /// What a message that is held says.
     init(_ message: ConsumedMessage, failed: Int, now: Instant) {
@@ -38,6 +40,7 @@ struct JobEnvelope: Sendable {
         let before = headers[JobHeader.failedBefore]?.int.flatMap(Int.init(exactly:)) ?? 0
         attempt = failed &+ min(max(before, 0), Int(Jobs.attemptsMax)) &+ 1
         dependents = headers[JobHeader.dependents]?.texts.map { JobID($0) } ?? []
+        isCancelled = headers[JobHeader.cancel] != nil
     }
 }
 

@@ -78,7 +78,8 @@ public enum JobHeader {
     public static let queue = "x-job-queue"
     /// Of a report: the job that it is for.
     public static let reportTo = "x-job-report-to"
-    /// Of a request: the job that a worker is asked to cancel.
+    /// Of a request: the job that a worker is asked to cancel. Of a job that others wait for: itself, which was cancelled
+    /// and is recorded so by the worker that takes it next.
     public static let cancel = "x-job-cancel"
     /// Of a job that waited for others: what they returned, as JSON, by their ids.
     public static let inputs = "x-job-inputs"

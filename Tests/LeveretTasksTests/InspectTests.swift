@@ -64,7 +64,7 @@ import Testing
             try await bench.reaches(1, in: JobQueue.default.discarded)
         }
         try await bench.jobs.enqueue(Once(who: "ann"))
-        let desk = JobDesk(BlindStore(broker: bench.broker))
+        let desk = JobDesk(StubStore(broker: bench.broker, knows: false))
         let error = await #expect(throws: JobError.self) { try await desk.retry(first.id) }
         #expect(error?.code == .duplicate)
         #expect(try await bench.jobs.find(first.id)?.state == .discarded)
@@ -159,6 +159,44 @@ import Testing
         }
     }
 
+    @Test func `when a job is cancelled that others wait for, they hear of it with its end`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let first = flow.add(Greet(who: "first"), .init(start: .after(.seconds(60))))
+        let second = flow.add(Greet(who: "second"), after: first)
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.jobs.cancel(ids[first])
+        #expect(try await bench.jobs.find(ids[first])?.state == .available)
+        try await bench.working {
+            $0.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
+        } while: {
+            try await until { try await bench.jobs.find(ids[second])?.state == .cancelled }
+            try await bench.reaches(0, in: .dependentJobs)
+        }
+        #expect(bench.journal.all == [])
+        #expect(try await bench.jobs.find(ids[first])?.reason == "cancelled while it waited")
+    }
+
+    @Test func `a job that a worker takes first is not reported as cancelled`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let first = flow.add(Greet(who: "first"))
+        flow.add(Greet(who: "second"), after: first)
+        let ids = try await bench.jobs.enqueue(flow)
+        let taken = Journal()
+        let store = StubStore(broker: bench.broker) {
+            taken.note("\(try await bench.broker.get(JobQueue.default.waiting) != nil)")
+        }
+        guard case .asked = try await JobDesk(store).cancel(ids[first]) else {
+            Issue.record("nobody was asked")
+            return
+        }
+        #expect(taken.all == ["true"])
+        let messages = try await bench.broker.peek(.dependentJobs)
+        #expect(messages.count == 2)
+        #expect(messages.allSatisfy { $0.message.properties?.headers[JobHeader.reportTo] == nil })
+    }
+
     @Test func `a retry of a job that others have waited for leaves nothing behind`() async throws {
         let bench = try Bench()
         var flow = Workflow()
@@ -211,21 +249,30 @@ import Testing
     }
 }
 
-/// The jobs of a broker, for somebody who may not ask which message an id belongs to.
-private struct BlindStore: JobStore {
+/// The jobs of a broker for somebody who may not ask which message an id belongs to, or who is overtaken.
+private struct StubStore: JobStore {
     let broker: Broker
+    var knows = true
+    /// What happens before a message is changed or removed.
+    var first: @Sendable () async throws -> Void = {}
 
     var now: Instant { broker.now }
     func queues(named pattern: String) async throws -> [QueueName] {
         try await broker.queues(named: pattern)
     }
     func messages(_ peek: Peek) async throws -> [PeekedMessage] { try await broker.messages(peek) }
-    func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? { nil }
+    func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? {
+        knows ? try await broker.message(knownAs: id, in: queue) : nil
+    }
     func publish(all messages: [OutgoingMessage]) async throws -> [Int] {
         try await broker.publish(all: messages)
     }
-    func change(_ edit: MessageEdit) async throws -> Bool { try await broker.change(edit) }
+    func change(_ edit: MessageEdit) async throws -> Bool {
+        try await first()
+        return try await broker.change(edit)
+    }
     func remove(_ number: MessageNumber, from queue: QueueName) async throws -> Bool {
-        try await broker.remove(number, from: queue)
+        try await first()
+        return try await broker.remove(number, from: queue)
     }
 }

@@ -32,7 +32,7 @@ extension JobsCommand {
             discussion: """
                 What waits is recorded as cancelled at once. The worker that runs a job is asked to stop it: its task \
                 is cancelled, and what becomes of the job is up to its handler, which may finish first. One that waits \
-                for other jobs is cancelled by a worker, too, once one runs.
+                for other jobs, or that others wait for, is cancelled by a worker, too, once one runs.
 
                 Examples:
                   leveret jobs cancel 01kb1m8e7v5c2q9x4t6w8y0a2z
@@ -45,6 +45,7 @@ extension JobsCommand {
             try await jobs.each { desk, id in
                 switch try await desk.cancel(id) {
                 case .done: "is cancelled"
+                case .marked: "will not run; the next worker that takes it records it as cancelled"
                 case .asked: "is held by a worker, which is asked to cancel it"
                 }
             }

@@ -7,6 +7,8 @@ extension JobDesk {
     package enum Cancellation: Sendable {
         /// The job is recorded as cancelled.
         case done
+        /// The job will not run: the worker that takes it next records it as cancelled.
+        case marked
         /// The worker that holds it is asked to stop it.
         case asked
     }
@@ -15,7 +17,7 @@ extension JobDesk {
     ///
     /// - Throws: a `JobError` (notFound) when it neither waits nor runs, or nobody can be asked.
     package func cancel(_ id: JobID) async throws -> Cancellation {
-        if try await cancelWaiting(id) { return .done }
+        if let done = try await cancelWaiting(id) { return done }
         guard try await !store.queues(named: QueueName.dependentJobs.rawValue).isEmpty else {
             throw JobError(.notFound, "job \(id) is held, but by no worker that could be asked")
         }
@@ -26,41 +28,47 @@ extension JobDesk {
         return .asked
     }
 
-    /// Cancels a job that waits. False where a worker holds it.
+    /// Cancels a job that waits. `nil` where a worker holds it.
     ///
     /// - Throws: a `JobError` (notFound) when it neither waits nor runs.
-    func cancelWaiting(_ id: JobID) async throws -> Bool {
+    func cancelWaiting(_ id: JobID) async throws -> Cancellation? {
         guard let job = try await pending(id) else {
-            if try await cancelUnclaimed(id) { return true }
-            if try await message(of: id, in: .dependentJobs) != nil { return false }
+            if let done = try await cancelUnclaimed(id) { return done }
+            if try await message(of: id, in: .dependentJobs) != nil { return nil }
             throw JobError(.notFound, "job \(id) neither waits nor runs; it may have ended")
         }
-        guard job.state != .running else { return false }
-        return try await cancel(job, at: job.queue.waiting)
+        guard job.state != .running else { return nil }
+        if job.hasDependents {
+            // Its end and what those hear that wait for it are one transaction: that of whoever takes it next.
+            var edit = MessageEdit(job.queue.waiting, job.message.number, delayMilliseconds: 0)
+            edit.headers = [JobHeader.cancel: .string(id.rawValue)]
+            return try await store.change(edit) ? .marked : nil
+        }
+        return try await remove(job, from: job.queue.waiting)
     }
 
-    private func cancelUnclaimed(_ id: JobID) async throws -> Bool {
+    private func cancelUnclaimed(_ id: JobID) async throws -> Cancellation? {
         for queue in try await queues() {
-            if let message = try await scan(for: id, in: queue.unclaimed, count: 1).first {
-                return try await cancel(JobInfo(message, in: queue, .unclaimed), at: queue.unclaimed)
-            }
+            guard let message = try await scan(for: id, in: queue.unclaimed, count: 1).first else { continue }
+            let job = JobInfo(message, in: queue, .unclaimed)
+            guard job.hasDependents else { return try await remove(job, from: queue.unclaimed) }
+            var properties = message.message.properties ?? MessageProperties()
+            properties.headers[JobHeader.cancel] = .string(id.rawValue)
+            let marked = OutgoingMessage(message.message.body, to: queue.waiting, properties: properties)
+            guard try await store.publish(all: [marked]) == [1] else { return nil }
+            _ = try await store.remove(message.number, from: queue.unclaimed)
+            return .marked
         }
-        return false
+        return nil
     }
 
-    private func cancel(_ job: JobInfo, at place: QueueName) async throws -> Bool {
-        // First, so that who waits for it hears of its end even if this process ends now.
-        let reports = (job.message.message.properties?.headers[JobHeader.dependents]?.texts ?? []).map {
-            DependencyReport(of: job.id, to: JobID($0), state: .cancelled, output: nil).message
-        }
-        if !reports.isEmpty { _ = try await store.publish(all: reports) }
-        guard try await store.remove(job.message.number, from: place) else { return false }
+    private func remove(_ job: JobInfo, from place: QueueName) async throws -> Cancellation? {
+        guard try await store.remove(job.message.number, from: place) else { return nil }
         let record = FinishedJob.record(
             of: job.message.message, attempt: job.attempts, as: .cancelled,
-            reason: "cancelled while it waited",
-            in: job.queue, at: store.now)
+            reason: FinishedJob.cancelledWaiting, in: job.queue, at: store.now)
         _ = try await store.publish(all: [record])
-        return true
+        return .done
     }
 
     /// Makes a job due that waits for its time.
@@ -109,5 +117,12 @@ extension JobDesk {
             throw JobError(
                 .duplicate, "job \(id) is unique, and job \(other.id), which equals it, is pending")
         }
+    }
+}
+
+extension JobInfo {
+    /// True where other jobs wait for it.
+    fileprivate var hasDependents: Bool {
+        message.message.properties?.headers[JobHeader.dependents]?.texts.isEmpty == false
     }
 }

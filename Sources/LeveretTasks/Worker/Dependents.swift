@@ -87,7 +87,7 @@ actor DependencyWatch {
             } else if let action = table.cancelled(id) {
                 // Where that fails, the request comes again at the next start, as all does that is held here.
                 guard await carryOut(action) else { return }
-            } else if try await !jobs.desk.cancelWaiting(id) {
+            } else if try await jobs.desk.cancelWaiting(id) == nil {
                 // It is on its way to its handler.
                 return try await request.nack(delay: Self.patience)
             }

@@ -87,6 +87,9 @@ extension FinishedJob {
         return String(decoding: output, as: UTF8.self)
     }
 
+    /// Why a job was cancelled that had not begun.
+    static let cancelledWaiting = "cancelled while it waited"
+
     /// How long what a handler returned may be as JSON to be kept.
     static let outputBytesMax = 65_536
 }

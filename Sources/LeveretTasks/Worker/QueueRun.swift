@@ -130,6 +130,7 @@ struct QueueRun: Sendable {
 
     /// What becomes of a job that can't run; `nil` where it can.
     private func verdictUnrun(_ envelope: JobEnvelope) -> Verdict? {
+        if envelope.isCancelled { return .cancelled(reason: FinishedJob.cancelledWaiting) }
         let now = jobs.broker.now
         if envelope.attempt == 1, let start = envelope.start, start > now {
             return .snoozed(for: .milliseconds(start.milliseconds - now.milliseconds))
