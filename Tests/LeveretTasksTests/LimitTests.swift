@@ -42,6 +42,39 @@ import Testing
         #expect(gauge.most == ["ann": 1, "bob": 1])
     }
 
+    @Test func `the time that a job may take begins when its rate lets it start`() async throws {
+        struct Slow: Job {
+            static let name = "slow"
+            static let timeout: Duration? = .seconds(5)
+            static let options = EnqueueOptions(maxAttempts: 1)
+        }
+        let turns = Journal()
+        let bench = try Bench { tasks in
+            tasks.clock = ScriptedClock { duration in
+                switch duration {
+                case .seconds(5):
+                    // The time is over at once for whoever has not had its turn.
+                    if turns.all != ["over"] { return }
+                    try await forever()
+                case .seconds(10):
+                    for _ in 0..<1_000 { await Task.yield() }
+                    try Task.checkCancellation()
+                    turns.note("over")
+                default: try await forever()
+                }
+            }
+        }
+        try await bench.jobs.enqueue(Greet(who: "first"))
+        let slow = try await bench.jobs.enqueue(Slow())
+        try await bench.working(on: [.default: .init(concurrency: 1, rate: .init(1, per: .seconds(10)))]) {
+            $0.add(Greet.self) { _ in }
+            $0.add(Slow.self) { _ in }
+        } while: {
+            try await bench.settles()
+        }
+        #expect(try await bench.jobs.find(slow.id)?.state == .completed)
+    }
+
     @Test func `a gate lets so many in, and wakes the next in order`() {
         let gate = KeyGate(most: 1)
         #expect(gate.enters("a"))

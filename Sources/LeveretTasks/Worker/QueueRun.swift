@@ -182,27 +182,31 @@ struct QueueRun: Sendable {
             defer { job.returned() }
             do {
                 try await waitForTurn(job)
-                return .success(try await output(of: handler, context))
+                return .success(try await timed(job, handler, context))
             } catch {
                 return .failure(error)
             }
         }
         job.begins(work)
-        let timer = handler.timeout.map { timeout in
-            Task {
-                // Cancelled when the handler returns in time.
-                guard (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
-                job.stop(.timeout(timeout))
-            }
-        }
-        let result = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await work.value
         } onCancel: {
             work.cancel()
         }
-        timer?.cancel()
-        await timer?.value
-        return result
+    }
+
+    /// Runs the handler, and stops it where it takes too long.
+    private func timed(
+        _ job: RunningJob, _ handler: JobHandlers.Handler, _ context: JobContext
+    ) async throws -> [UInt8]? {
+        // Ends when the handler returns.
+        async let _ = stop(job, after: handler.timeout)
+        return try await output(of: handler, context)
+    }
+
+    private func stop(_ job: RunningJob, after timeout: Duration?) async {
+        guard let timeout, (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
+        job.stop(.timeout(timeout))
     }
 
     /// Runs the handler within the middleware, and returns its output.
