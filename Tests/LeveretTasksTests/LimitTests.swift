@@ -77,16 +77,30 @@ import Testing
 
     @Test func `a gate lets so many in, and wakes the next in order`() {
         let gate = KeyGate(most: 1)
-        #expect(gate.enters("a"))
-        #expect(!gate.enters("a"))
-        #expect(gate.enters("b"))
+        #expect(gate.enters("a", 1))
+        #expect(!gate.enters("a", 7))
+        #expect(gate.enters("b", 2))
         #expect(gate.wentBack("a", 7) == nil)
         #expect(gate.wentBack("a", 8) == nil)
-        #expect(gate.left("a") == 7)
-        #expect(gate.wentBack("a", 9) == 9)
-        #expect(gate.enters("a"))
-        #expect(gate.left("a") == 8)
+        #expect(gate.left("a") == KeyGate.Waiting(key: "a", number: 7))
+        #expect(gate.wentBack("a", 9) == KeyGate.Waiting(key: "a", number: 9))
+        #expect(gate.enters("a", 9))
+        #expect(gate.left("a") == KeyGate.Waiting(key: "a", number: 8))
         #expect(gate.left("b") == nil)
+    }
+
+    @Test func `a gate wakes each that waits once, and none that has come by itself`() {
+        let gate = KeyGate(most: 1)
+        #expect(gate.enters("a", 1))
+        for number in [2, 3, 4, 2] as [MessageNumber] { #expect(gate.wentBack("a", number) == nil) }
+        let second = gate.left("a")
+        #expect(second == KeyGate.Waiting(key: "a", number: 2))
+        #expect(gate.enters("a", 3))
+        // The second has gone: the fourth is woken in its place, and nobody else waits.
+        let fourth = second.flatMap(gate.missed)
+        #expect(fourth == KeyGate.Waiting(key: "a", number: 4))
+        #expect(fourth.flatMap(gate.missed) == nil)
+        #expect(gate.left("a") == nil)
     }
 
     @Test func `a rate spaces starts evenly, and forgets what was not used`() {

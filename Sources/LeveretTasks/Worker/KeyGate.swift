@@ -7,10 +7,24 @@ import Synchronization
 
 /// Counts the jobs that run, by key.
 final class KeyGate: Sendable {
+    /// A job that is to be woken.
+    struct Waiting: Equatable {
+        let key: String
+        let number: MessageNumber
+    }
+
     private struct Key {
         var running = 0
-        /// Those that went back, in the order in which they did.
-        var waiting: Deque<MessageNumber> = []
+        /// Those that went back, in the order in which they did; some have come again since.
+        var order: Deque<MessageNumber> = []
+        /// Those of them that have not.
+        var waiting: Set<MessageNumber> = []
+
+        /// The next to wake, taken out.
+        mutating func next() -> MessageNumber? {
+            while let number = order.popFirst() { if waiting.remove(number) != nil { return number } }
+            return nil
+        }
     }
 
     private let most: Int
@@ -21,33 +35,47 @@ final class KeyGate: Sendable {
     init(most: Int) { self.most = max(most, 1) }
 
     /// True where a job of this key may run now; `left` must follow.
-    func enters(_ key: String) -> Bool {
-        keys.withLock { keys in
-            guard keys[key, default: Key()].running < most else { return false }
-            keys[key, default: Key()].running += 1
+    func enters(_ key: String, _ number: MessageNumber) -> Bool {
+        change(key) { entry in
+            guard entry.running < most else { return false }
+            entry.running += 1
+            entry.waiting.remove(number)
             return true
         }
     }
 
     /// A job of this key has ended. Returns the one to wake.
-    func left(_ key: String) -> MessageNumber? {
-        keys.withLock { keys in
-            guard var entry = keys[key] else { return nil }
+    func left(_ key: String) -> Waiting? {
+        change(key) { entry in
             entry.running -= 1
-            defer { keys[key] = entry.running == 0 && entry.waiting.isEmpty ? nil : entry }
-            return entry.waiting.popFirst()
+            return entry.next().map { Waiting(key: key, number: $0) }
         }
     }
 
+    /// One that was to be woken has gone. Returns the one to wake in its place.
+    func missed(_ gone: Waiting) -> Waiting? {
+        change(gone.key) { entry in entry.next().map { Waiting(key: gone.key, number: $0) } }
+    }
+
     /// A job of this key is back in its queue, delayed. Returns it where it is to be woken at once.
-    func wentBack(_ key: String, _ number: MessageNumber) -> MessageNumber? {
-        keys.withLock { keys in
-            guard keys[key, default: Key()].running >= most else { return number }
-            // Beyond the bound a job comes back by itself.
-            if keys[key, default: Key()].waiting.count < Self.waitingMax {
-                keys[key, default: Key()].waiting.append(number)
+    func wentBack(_ key: String, _ number: MessageNumber) -> Waiting? {
+        change(key) { entry in
+            guard entry.running >= most else { return Waiting(key: key, number: number) }
+            // Beyond the bound a job comes back by itself; what has come back so keeps its place.
+            if entry.order.count < Self.waitingMax, entry.waiting.insert(number).inserted {
+                entry.order.append(number)
             }
             return nil
+        }
+    }
+
+    /// Changes what is known of a key, and forgets one of which no job runs or waits.
+    private func change<Result>(_ key: String, _ body: (inout Key) -> Result) -> Result {
+        keys.withLock { keys in
+            var entry = keys.removeValue(forKey: key) ?? Key()
+            let result = body(&entry)
+            if entry.running > 0 || !entry.waiting.isEmpty { keys[key] = entry }
+            return result
         }
     }
 

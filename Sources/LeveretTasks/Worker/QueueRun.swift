@@ -108,13 +108,13 @@ struct QueueRun: Sendable {
     }
 
     /// Runs a job and hands what becomes of it to `finisher`. Returns a job that may run now.
-    func run(_ message: ConsumedMessage, _ finisher: Finisher) async -> MessageNumber? {
+    func run(_ message: ConsumedMessage, _ finisher: Finisher) async -> KeyGate.Waiting? {
         let envelope = JobEnvelope(message, failed: message.delivery.failed, now: jobs.broker.now)
         if let verdict = verdictUnrun(envelope) {
             finisher.add(FinishedJob(message: message, envelope: envelope, verdict: verdict))
             return nil
         }
-        if let key = envelope.limitKey, let keys, !keys.enters(key) {
+        if let key = envelope.limitKey, let keys, !keys.enters(key, message.number) {
             finisher.add(
                 FinishedJob(message: message, envelope: envelope, verdict: .limited(for: KeyGate.waitMax)))
             return nil
@@ -273,16 +273,23 @@ struct QueueRun: Sendable {
     /// Jobs that went back to wait for others of their key: notes whom to wake, and wakes who need not wait.
     private func wake(_ back: AsyncStream<FinishedJob>) async {
         for await job in back {
-            guard let key = job.envelope.limitKey, let number = keys?.wentBack(key, job.message.number) else {
+            guard let key = job.envelope.limitKey, let woken = keys?.wentBack(key, job.message.number) else {
                 continue
             }
-            await wake(number)
+            await wake(woken)
         }
     }
 
-    private func wake(_ number: MessageNumber) async {
-        // Where it is gone, or held already, there is nobody to wake.
-        try? await jobs.broker.delayMessage(at: number, in: queue.waiting, by: .zero)
+    private func wake(_ first: KeyGate.Waiting) async {
+        var next: KeyGate.Waiting? = first
+        while let job = next {
+            do {
+                return try await jobs.broker.delayMessage(at: job.number, in: queue.waiting, by: .zero)
+            } catch {
+                // It is gone, or held already.
+                next = keys?.missed(job)
+            }
+        }
     }
 
     /// How long a handler may go on after its task was cancelled before that is reported.
