@@ -197,6 +197,31 @@ private final class JobFile {
                 == "id\n\(discarded)\n")
     }
 
+    @Test func `who is no administrator finds jobs by their ids, too`() async throws {
+        let file = try await JobFile()
+        for arguments in [["ops", "--tags", "administrator"], ["app"]] {
+            let added = try await runProgram(
+                "leveret", ["user", "add"] + arguments + ["--db", file.path],
+                environment: ["LEVERET_NEW_PASSWORD": "pass", "LEVERET_URL": ""])
+            #expect(added.status == 0, "\(added.errors)")
+        }
+        let server = try ServerProcess(database: file.path, arguments: ["--local-auth", "required"])
+        func run(_ arguments: [String], as user: String) async throws -> ProgramResult {
+            try await runProgram(
+                "leveret", arguments,
+                environment: [
+                    "LEVERET_URL": "leveret://\(user)@127.0.0.1:\(server.port)", "LEVERET_PASSWORD": "pass",
+                    "NO_COLOR": "1",
+                ])
+        }
+        #expect(try await run(["permission", "set", "app", "", ".*", ".*"], as: "ops").status == 0)
+        let dependent = try file.id("dependent")
+        let shown = try await run(["jobs", "show", dependent], as: "app")
+        #expect(shown.output.contains("dependent"), "\(shown.errors)")
+        let asked = try await run(["jobs", "cancel", dependent], as: "app")
+        #expect(asked.output.contains("asked to cancel it"), "\(asked.errors)")
+    }
+
     @Test func `a process that runs jobs is asked to cancel one`() async throws {
         let folder = try TemporaryFolder()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -37,6 +37,11 @@ package struct KnownMessage: Sendable {
         self.id = id
     }
 
+    /// What a message meets that its queue may know by `id`, as a condition of PEEK.
+    package static func condition(_ id: String) -> String {
+        "properties ->> 'message_id' = \(quoted(id)) OR headers ->> '\(HeaderName.deduplication)' = \(quoted(id))"
+    }
+
     /// The query that answers `number`, `place` and `job` (null where that is `id` itself).
     package static func query(_ id: String, in queue: QueueName, of host: VirtualHostName) -> String {
         """
