@@ -65,6 +65,33 @@ import Testing
         #expect(try await bench.jobs.find(job.id)?.state == .completed)
     }
 
+    @Test func `where parked jobs can't be taken back, they stay parked, and others with them`() async throws {
+        struct Other: Job { static let name = "other" }
+        let bench = try Bench()
+        try await bench.jobs.enqueue(Other())
+        try await bench.jobs.enqueue(all: (0..<1_100).map { Greet(who: "\($0)") })
+        try await bench.working { _ in
+        } while: {
+            try await bench.reaches(1_101, in: JobQueue.default.unclaimed)
+        }
+        func register(_ handlers: inout JobHandlers) {
+            handlers.add(Greet.self) { [journal = bench.journal] in journal.note($0.who) }
+        }
+        try await bench.broker.setPolicy(
+            Policy(
+                "full", pattern: #"^jobs\.default$"#, appliesTo: .queues, priority: 9,
+                definition: ["x-max-length": 0, "x-overflow": "reject-publish"]))
+        let worker = try JobWorker(bench.jobs, register: register)
+        await #expect(throws: BrokerError.self) { try await worker.run() }
+        #expect(try await bench.broker.status(of: JobQueue.default.unclaimed).ready == 1_101)
+        try await bench.broker.deletePolicy("full")
+        try await bench.working(register) {
+            try await until { bench.journal.all.count == 1_100 }
+            try await bench.settles()
+        }
+        #expect(try await bench.broker.status(of: JobQueue.default.unclaimed).ready == 1)
+    }
+
     @Test func `queues that are deleted while a worker runs are declared again`() async throws {
         let bench = try Bench()
         try await bench.jobs.enqueue(all: [Greet(who: "ann"), Greet(who: "bob")])

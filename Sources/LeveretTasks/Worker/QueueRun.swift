@@ -71,28 +71,51 @@ struct QueueRun: Sendable {
         let names = handlers.keys.sorted().map(quoted).joined(separator: ", ")
         let condition = "properties ->> 'type' IN (\(names))"
         guard !handlers.isEmpty, try await hasUnclaimed(condition) else { return }
-        let parked = try await jobs.broker.status(of: queue.unclaimed).ready
+        var known: [ConsumedMessage] = []
+        var bytes = 0
         var others: [ConsumedMessage] = []
-        for _ in 0..<parked {
-            guard let message = try await jobs.broker.get(queue.unclaimed) else { break }
-            guard handlers[message.properties?.type ?? ""] != nil else {
-                others.append(message)
-                continue
+        do {
+            for _ in 0..<(try await jobs.broker.status(of: queue.unclaimed).ready) {
+                guard let message = try await jobs.broker.get(queue.unclaimed) else { break }
+                guard handlers[message.properties?.type ?? ""] != nil else {
+                    others.append(message)
+                    continue
+                }
+                known.append(message)
+                bytes += message.body.count
+                if known.count == Self.takenCountMax || bytes > Self.takenBytesMax {
+                    try await takeBack(known)
+                    (known, bytes) = ([], 0)
+                }
             }
-            var properties = message.properties ?? MessageProperties()
-            // What is dropped as a double would never report.
-            if properties.headers[JobHeader.dependents] != nil {
-                properties.headers[HeaderName.deduplication] = nil
-            }
-            // Published rather than moved: its queue is to know it by its id.
-            let taken = OutgoingMessage(message.body, to: queue.waiting, properties: properties)
-            try await jobs.broker.transaction { tx in
-                tx.publish(taken)
-                try tx.ack(message)
-            }
+            try await takeBack(known)
+        } catch {
+            // The broker's own session holds them, which goes on.
+            for message in known + others { try? await message.nack() }
+            throw error
         }
         for message in others { try await message.nack() }
     }
+
+    /// Enqueues parked jobs again, in one transaction.
+    private func takeBack(_ parked: [ConsumedMessage]) async throws {
+        try await jobs.broker.transaction { tx in
+            for message in parked {
+                var properties = message.properties ?? MessageProperties()
+                // What is dropped as a double would never report.
+                if properties.headers[JobHeader.dependents] != nil {
+                    properties.headers[HeaderName.deduplication] = nil
+                }
+                // Published rather than moved: its queue is to know it by its id.
+                tx.publish(OutgoingMessage(message.body, to: queue.waiting, properties: properties))
+                try tx.ack(message)
+            }
+        }
+    }
+
+    /// How many parked jobs are taken back in one transaction, and of how many bytes before the last.
+    private static let takenCountMax = 500
+    private static let takenBytesMax = 1 << 20
 
     private func hasUnclaimed(_ condition: String) async throws -> Bool {
         try await !jobs.broker.peek(queue.unclaimed, where: condition, count: 1).isEmpty
