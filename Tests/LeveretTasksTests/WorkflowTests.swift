@@ -122,6 +122,50 @@ import Testing
         #expect(try await bench.jobs.list(.completed).map(\.id).sorted() == [parked.id, equal.id].sorted())
     }
 
+    @Test(arguments: [false, true])
+    func `what waits for many holds few of their reports, and forgets none`(fails: Bool) async throws {
+        struct Large: Job {
+            typealias Output = String
+            static let name = "large"
+        }
+        let folder = try TemporaryFolder()
+        let path = folder.path("jobs.db")
+        do {
+            let bench = try Bench(.file(path))
+            var flow = Workflow()
+            var parts = (0..<40).map { _ in flow.add(Large()) }
+            let later = EnqueueOptions(start: .after(.seconds(60)))
+            parts.append(flow.add(Step(name: "last", fails: fails), later))
+            parts.append(flow.add(Step(name: "end"), after: parts.suffix(1), when: .allEnded))
+            flow.add(Step(name: "sum"), after: parts)
+            flow.add(Step(name: "alert"), after: parts, when: .anyFailed)
+            try await bench.jobs.enqueue(flow)
+            try await bench.working {
+                $0.add(Large.self) { _ in String(repeating: "x", count: 20_000) }
+                register(&$0, bench.journal)
+            } while: {
+                try await bench.settles(waiting: 1)
+                // Three that wait, and at most three reports to each of two.
+                try await until { try await bench.broker.status(of: .dependentJobs).unacked <= 9 }
+            }
+            try await bench.broker.shutdown()
+        }
+        let bench = try Bench(.file(path))
+        bench.hand.advance(60_000)
+        try await bench.working(on: [.default: 1]) {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all.count == 3 }
+            try await bench.reaches(0, in: .dependentJobs)
+            try await bench.settles()
+        }
+        let (first, rest) = (bench.journal.all.first, bench.journal.all.dropFirst())
+        #expect(first == "last")
+        #expect(rest.map { $0.prefix(3) }.sorted() == (fails ? ["ale", "end"] : ["end", "sum"]))
+        #expect(fails || rest.last?.hasPrefix("sum of ") == true)
+        try await bench.broker.shutdown()
+    }
+
     @Test func `a workflow goes on where it was when the process starts again`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("jobs.db")

@@ -53,7 +53,7 @@ actor DependencyWatch {
                 JobID(isSpent ? headers[JobHeader.id]?.text ?? id : id), message.number,
                 needs: headers[JobHeader.needs]?.int.flatMap(Int.init(exactly:)) ?? 0,
                 headers[JobHeader.when]?.text.flatMap(Workflow.Condition.init(rawValue:)) ?? .allCompleted,
-                isSpent: isSpent)
+                isSpent: isSpent, FoldedReports(headers))
         }
         if let action { _ = await carryOut(action) }
     }
@@ -114,19 +114,24 @@ actor DependencyWatch {
             let released = released(message, inputs: inputs)
             try await jobs.declare(released.queue)
             try await settle([plan] + reports, publishing: [released.message])
-        case .releaseEarly(let plan):
+        case .releaseEarly(let plan, let folded):
             guard let message = held[plan] else { return }
             let released = released(message, inputs: [:])
             try await jobs.declare(released.queue)
-            try await settle([plan], publishing: [released.message, mark(for: message)])
+            try await settle([plan], publishing: [released.message, mark(for: message, folded)])
         case .cancel(let plan, let reports, let because):
             guard let message = held[plan] else { return }
             let reason = "job \(because), which it waited for, has not completed"
             try await settle([plan] + reports, publishing: try await ended(message, reason))
-        case .cancelEarly(let plan):
+        case .cancelEarly(let plan, let folded):
             guard let message = held[plan] else { return }
             let ended = try await ended(message, "cancelled while it waited for others")
-            try await settle([plan], publishing: ended + [mark(for: message)])
+            try await settle([plan], publishing: ended + [mark(for: message, folded)])
+        case .fold(let plan, let reports, let folded):
+            guard let message = held[plan] else { return }
+            try await settle(reports, publishing: []) { tx in
+                try tx.amend(message, headers: folded.headers)
+            }
         case .drop(let numbers): try await settle(numbers, publishing: [])
         }
     }
@@ -148,33 +153,33 @@ actor DependencyWatch {
     ) -> (queue: JobQueue, message: OutgoingMessage) {
         var properties = message.properties ?? MessageProperties()
         let queue = JobQueue(properties.headers[JobHeader.queue]?.text ?? JobQueue.default.rawValue)
-        for name in [JobHeader.needs, JobHeader.when, JobHeader.queue] { properties.headers[name] = nil }
-        var table = FieldTable()
-        var bytes = 0
-        for (id, output) in inputs.sorted(by: { $0.key < $1.key }) {
-            bytes += output.utf8.count
-            if bytes <= FinishedJob.outputBytesMax { table[id.rawValue] = .string(output) }
+        for name in [JobHeader.needs, JobHeader.when, JobHeader.queue, JobHeader.reported, JobHeader.inputs] {
+            properties.headers[name] = nil
         }
+        let table = FoldedReports.table(inputs)
         if !table.isEmpty { properties.headers[JobHeader.inputs] = .table(table) }
         return (queue, OutgoingMessage(message.body, to: queue.waiting, properties: properties))
     }
 
     /// What stays in the place of a job that was released early, so that it is not released again.
-    private func mark(for message: ConsumedMessage) -> OutgoingMessage {
+    private func mark(for message: ConsumedMessage, _ folded: FoldedReports) -> OutgoingMessage {
         var properties = MessageProperties()
         let id = message.properties?.messageID ?? ""
         properties.messageID = "\(id)>"
         properties.headers = [JobHeader.id: .string(id), JobHeader.state: Self.spent]
+        properties.headers[JobHeader.reported] = folded.headers[JobHeader.reported]
         properties.headers[JobHeader.needs] = message.properties?.headers[JobHeader.needs]
         properties.headers[JobHeader.when] = message.properties?.headers[JobHeader.when]
         return OutgoingMessage([], to: .dependentJobs, properties: properties)
     }
 
     private func settle(
-        _ numbers: [MessageNumber], publishing messages: [OutgoingMessage]
+        _ numbers: [MessageNumber], publishing messages: [OutgoingMessage],
+        _ also: (inout Transaction) throws -> Void = { _ in }
     ) async throws {
         let settled = numbers.compactMap { held[$0] }
         try await jobs.broker.transaction { tx in
+            try also(&tx)
             for message in messages { tx.publish(message) }
             for message in settled { try tx.ack(message) }
         }
