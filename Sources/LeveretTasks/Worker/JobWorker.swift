@@ -95,7 +95,8 @@ public final class JobWorker: Service {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for run in runs { group.addTask { try await run.run() } }
                 group.addTask { [jobs] in try await Dependents(jobs: jobs).run() }
-                try await group.waitForAll()
+                // The first that fails ends all.
+                for try await _ in group {}
             }
             watching.cancelAll()
         }
