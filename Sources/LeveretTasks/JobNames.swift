@@ -76,13 +76,13 @@ public enum JobHeader {
     public static let when = "x-job-when"
     /// Of a job that waits for others: the queue that it goes to then.
     public static let queue = "x-job-queue"
-    /// Of a job that waits for others: what was reported to it and is settled, a table of how many have, `count`, and the
-    /// first of them that has not completed, `failed`. What they returned stands in `inputs`.
+    /// Of a job that waits for others: what was reported to it and is settled, a table of how many have, `count`, and
+    /// the first of them that has not completed, `failed`. What they returned stands in `inputs`.
     public static let reported = "x-job-reported"
     /// Of a report: the job that it is for.
     public static let reportTo = "x-job-report-to"
-    /// Of a request: the job that a worker is asked to cancel. Of a job that others wait for: itself, which was cancelled
-    /// and is recorded so by the worker that takes it next.
+    /// Of a request: the job that a worker is asked to cancel. Of a job that others wait for: itself, which was
+    /// cancelled and is recorded so by the worker that takes it next.
     public static let cancel = "x-job-cancel"
     /// Of a job that waited for others: what they returned, as JSON, by their ids.
     public static let inputs = "x-job-inputs"

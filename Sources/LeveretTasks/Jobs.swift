@@ -12,7 +12,8 @@ import Synchronization
 /// try await jobs.enqueue(SendReceipt(order: 7))  // returns once it is on disk
 /// ```
 ///
-/// Safe to use from any number of tasks. Make one for each broker and hand it to whoever enqueues.
+/// Safe to use from any number of tasks. Make one for each broker and hand it to whoever enqueues. Workers of one
+/// broker share one: they cancel on request what runs with theirs.
 public final class Jobs: Sendable {
     /// How jobs are kept.
     public struct Configuration: Sendable {

@@ -199,7 +199,7 @@ private final class JobFile {
 
     @Test func `who is no administrator finds jobs by their ids, too`() async throws {
         let file = try await JobFile()
-        for arguments in [["ops", "--tags", "administrator"], ["app"]] {
+        for arguments in [["ops", "--tags", "administrator"], ["app", "--tags", "monitoring"]] {
             let added = try await runProgram(
                 "leveret", ["user", "add"] + arguments + ["--db", file.path],
                 environment: ["LEVERET_NEW_PASSWORD": "pass", "LEVERET_URL": ""])

@@ -38,8 +38,8 @@ extension Jobs {
     public func find(_ id: JobID) async throws -> JobInfo? { try await desk.find(id) }
 
     /// Cancels a job that waits or runs. What waits is recorded as cancelled at once; the task of one that runs is
-    /// cancelled, and it counts as cancelled when it then throws. One that waits for other jobs, or that others wait for,
-    /// does not run any more, and is recorded as cancelled by a worker.
+    /// cancelled, and it counts as cancelled when it then throws. One that waits for other jobs, or that others wait
+    /// for, does not run any more, and is recorded as cancelled by a worker.
     ///
     /// - Throws: a `JobError` (notFound) when it neither waits nor runs.
     public func cancel(_ id: JobID) async throws {
