@@ -108,6 +108,20 @@ import Testing
         #expect(found.reason == "cancelled while it ran")
     }
 
+    @Test func `a job that is taken while it is looked for is found`() async throws {
+        let bench = try Bench()
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        let taken = Journal()
+        let store = StubStore(
+            broker: bench.broker,
+            looking: { peek in
+                guard peek.state == .ready, taken.all.isEmpty else { return }
+                taken.note("\(try await bench.broker.get(peek.queue) != nil)")
+            })
+        #expect(try await JobDesk(store).find(job.id)?.state == .running)
+        #expect(taken.all == ["true"])
+    }
+
     @Test func `a job that waits for others is cancelled, and those that wait for it`() async throws {
         let bench = try Bench()
         var flow = Workflow()
@@ -184,9 +198,11 @@ import Testing
         flow.add(Greet(who: "second"), after: first)
         let ids = try await bench.jobs.enqueue(flow)
         let taken = Journal()
-        let store = StubStore(broker: bench.broker) {
-            taken.note("\(try await bench.broker.get(JobQueue.default.waiting) != nil)")
-        }
+        let store = StubStore(
+            broker: bench.broker,
+            first: {
+                taken.note("\(try await bench.broker.get(JobQueue.default.waiting) != nil)")
+            })
         guard case .asked = try await JobDesk(store).cancel(ids[first]) else {
             Issue.record("nobody was asked")
             return
@@ -253,6 +269,8 @@ import Testing
 private struct StubStore: JobStore {
     let broker: Broker
     var knows = true
+    /// What happens before a queue's messages of one state are looked at.
+    var looking: @Sendable (Peek) async throws -> Void = { _ in }
     /// What happens before a message is changed or removed.
     var first: @Sendable () async throws -> Void = {}
 
@@ -260,7 +278,10 @@ private struct StubStore: JobStore {
     func queues(named pattern: String) async throws -> [QueueName] {
         try await broker.queues(named: pattern)
     }
-    func messages(_ peek: Peek) async throws -> [PeekedMessage] { try await broker.messages(peek) }
+    func messages(_ peek: Peek) async throws -> [PeekedMessage] {
+        try await looking(peek)
+        return try await broker.messages(peek)
+    }
     func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? {
         knows ? try await broker.message(knownAs: id, in: queue) : nil
     }

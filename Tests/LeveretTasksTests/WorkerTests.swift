@@ -65,7 +65,8 @@ import Testing
         #expect(try await bench.jobs.find(job.id)?.state == .completed)
     }
 
-    @Test func `where parked jobs can't be taken back, they stay parked, and others with them`() async throws {
+    @Test func `where parked jobs can't be taken back, they stay parked, and others with them`() async throws
+    {
         struct Other: Job { static let name = "other" }
         let bench = try Bench()
         try await bench.jobs.enqueue(Other())

@@ -84,7 +84,9 @@ import Testing
         for id in [ids[sum], ids[after]] { #expect(try await bench.jobs.find(id)?.state == .cancelled) }
     }
 
-    @Test func `a job that others wait for is enqueued also where an equal unique one is pending`() async throws {
+    @Test func `a job that others wait for is enqueued also where an equal unique one is pending`()
+        async throws
+    {
         let bench = try Bench()
         let later = EnqueueOptions(start: .after(.seconds(60)), unique: .whilePending)
         try await bench.jobs.enqueue(Step(name: "a"), later)

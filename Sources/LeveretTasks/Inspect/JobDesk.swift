@@ -145,13 +145,17 @@ package struct JobDesk {
 
     /// The message of a job in a queue that knows its ids.
     func message(of id: JobID, in queue: QueueName) async throws -> PeekedMessage? {
-        guard let known = try await locate(id, in: queue) else { return nil }
-        for state in [Peek.State.unacked, .ready, .delayed] {
-            // By places where it has one.
-            let from = state == .ready ? MessageNumber(max(known.place, 0)) : known.number
-            let peek = Peek(
-                queue, state: state, from: from, countMax: 1, where: "position = \(known.number.rawValue)")
-            if let message = try await store.messages(peek).first { return message }
+        // It may be taken or handed back while it is looked for.
+        for _ in 0..<3 {
+            guard let known = try await locate(id, in: queue) else { return nil }
+            for state in [Peek.State.unacked, .ready, .delayed] {
+                // By places where it has one.
+                let from = state == .ready ? MessageNumber(max(known.place, 0)) : known.number
+                let peek = Peek(
+                    queue, state: state, from: from, countMax: 1, where: "position = \(known.number.rawValue)"
+                )
+                if let message = try await store.messages(peek).first { return message }
+            }
         }
         return nil
     }

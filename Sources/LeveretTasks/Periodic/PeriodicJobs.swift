@@ -60,7 +60,8 @@ public final class PeriodicJobs: Service {
                     }
                     // As long as the broker, whatever schedules are left.
                     group.addTask { [jobs] in for await _ in jobs.broker.events() {} }
-                    try await group.waitForAll()
+                    // The first that fails ends all.
+                    for try await _ in group {}
                 }
             }
         } catch is CancellationError {

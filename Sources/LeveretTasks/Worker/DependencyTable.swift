@@ -179,7 +179,9 @@ extension FoldedReports {
         var kept = FoldedReports()
         kept.keep(inputs)
         var table = FieldTable()
-        for (id, output) in kept.inputs.sorted(by: { $0.key < $1.key }) { table[id.rawValue] = .string(output) }
+        for (id, output) in kept.inputs.sorted(by: { $0.key < $1.key }) {
+            table[id.rawValue] = .string(output)
+        }
         return table
     }
 }

@@ -68,7 +68,9 @@ actor DependencyWatch {
             } catch let error as BrokerError where error.code == .resourceError {
                 jobs.configuration.logger.error(
                     "\(text); it is tried again in a second", metadata: ["error": "\(error)"])
-                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return false }
+                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else {
+                    return false
+                }
             } catch {
                 // Where the worker ends meanwhile, nothing is wrong: the next one reads the same messages.
                 guard !Task.isCancelled else { return false }

@@ -125,7 +125,8 @@ final class Finisher: Sendable {
             } catch let error as BrokerError where error.code == .resourceError {
                 complain("a job that ended can't be settled yet; it is tried again in a second", job, error)
                 guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
-            } catch let error as BrokerError where [.noRoute, .notFound].contains(error.code) && !hasDeclared {
+            } catch let error as BrokerError where [.noRoute, .notFound].contains(error.code) && !hasDeclared
+            {
                 hasDeclared = true
                 complain("what a job leaves behind has no queue; the queues are declared again", job, error)
                 try? await declare(for: job)
