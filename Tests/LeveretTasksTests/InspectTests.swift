@@ -110,15 +110,17 @@ import Testing
 
     @Test func `a job that is taken while it is looked for is found`() async throws {
         let bench = try Bench()
-        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        var flow = Workflow()
+        let second = flow.add(Greet(who: "second"), after: flow.add(Greet(who: "first")))
+        let id = try await bench.jobs.enqueue(flow)[second]
         let taken = Journal()
         let store = StubStore(
             broker: bench.broker,
             looking: { peek in
-                guard peek.state == .ready, taken.all.isEmpty else { return }
-                taken.note("\(try await bench.broker.get(peek.queue) != nil)")
+                guard peek.queue == .dependentJobs, peek.state == .ready, taken.all.isEmpty else { return }
+                taken.note("\(try await bench.broker.get(.dependentJobs) != nil)")
             })
-        #expect(try await JobDesk(store).find(job.id)?.state == .running)
+        #expect(try await JobDesk(store).find(id)?.state == .dependent)
         #expect(taken.all == ["true"])
     }
 
