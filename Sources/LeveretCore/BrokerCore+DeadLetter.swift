@@ -50,7 +50,7 @@ extension BrokerCore {
     private mutating func deadLetter(_ dying: Dying, _ confirm: Confirm, now: Instant) {
         let queue = dying.queue
         // Where there are no names any more, it goes with its queue, which is about to.
-        guard !queue.host.isDeleted else { return fire(confirm) }
+        guard !queue.host.isDeleted else { return fireOfGone(confirm) }
         queue.deaths[dying.reason, default: 0] += 1
         totals.deaths[dying.reason, default: 0] += 1
         if dying.reason == .rejected || dying.reason == .deliveryLimit { queue.lastFailure = now }
@@ -59,7 +59,7 @@ extension BrokerCore {
             return park(message, history, damage, confirm, in: queue.host, now: now)
         }
         guard let exchange = queue.settings.deadLetterExchange, let message = dying.entry.message else {
-            return fire(confirm)
+            return fireOfGone(confirm)
         }
         var history = DeathHistory(dying, message: message, now: now)
         let letter = message.deadLetter(to: exchange, routingKey: queue.settings.deadLetterRoutingKey)
@@ -130,7 +130,7 @@ extension BrokerCore {
         switch (confirm, copies) {
         case (.none, _), (_, 1): return confirm
         case (_, 0):
-            fire(confirm)
+            fireOfGone(confirm)
             return .none
         case (.one(let session, let ticket, let routed), _):
             return .shared(

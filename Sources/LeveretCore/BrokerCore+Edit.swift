@@ -134,7 +134,7 @@ extension BrokerCore {
         switch change {
         case .cancel:
             messageBytes -= entry.footprint
-            fire(takeConfirm(of: entry))
+            fireOfGone(takeConfirm(of: entry))
             removeRow(of: entry)
             forgetID(of: entry.number)
             noteEmptied(queue, now: now)

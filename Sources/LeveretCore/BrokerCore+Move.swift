@@ -207,7 +207,7 @@ extension BrokerCore {
                 return error
             }
             return transfer(entry, message, to: queue, now: now)
-        case .nowhere: fire(takeConfirm(of: entry))
+        case .nowhere: fireOfGone(takeConfirm(of: entry))
         }
         return nil
     }
@@ -239,7 +239,7 @@ extension BrokerCore {
         guard !isFull(queue, for: message) else { return .full(queue.name) }
         let confirm = takeConfirm(of: entry)
         let durable = isStoredDurably(message, in: queue)
-        if !durable { fire(confirm) }
+        if !durable { fireOfGone(confirm) }
         _ = enqueue(message, on: queue, deaths: entry.deaths, confirm: durable ? confirm : .none, now: now)
         return nil
     }

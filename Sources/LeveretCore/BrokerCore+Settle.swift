@@ -142,7 +142,7 @@ extension BrokerCore {
         messageBytes -= held.entry.footprint
         forgetID(of: held.entry.number)
         guard held.entry.storage != .memory else { return }
-        fire(takeConfirm(of: held.entry))
+        fireOfGone(takeConfirm(of: held.entry))
         if !held.queue.isDeleted { removeRow(of: held.entry) }
     }
 
@@ -273,15 +273,21 @@ extension BrokerCore {
         }
     }
 
-    /// A copy is safe, or gone for good: its publisher hears so once all are. What a transaction takes away is gone
-    /// with its commit: a crash before that must not take a message along that was confirmed.
+    /// A copy is gone for good before it was written: its publisher hears so at once. But what a transaction takes
+    /// away is gone with its commit, and an id that is to be known for longer is known from its commit on: a crash
+    /// before that must not take along what was confirmed.
+    mutating func fireOfGone(_ confirm: Confirm) {
+        if case .none = confirm { return }
+        guard isInTransaction || gathering.hasIDs || inFlight?.hasIDs == true else { return fire(confirm) }
+        gathering.confirmsOfGone.append(confirm)
+        gathering.wants(.now)
+        gathering.isAwaited = true
+    }
+
+    /// A copy is safe: its publisher hears so once all are.
     mutating func fire(_ confirm: Confirm) {
         switch confirm {
         case .none: break
-        case _ where isInTransaction:
-            gathering.confirmsOfGone.append(confirm)
-            gathering.wants(.now)
-            gathering.isAwaited = true
         case .one(let session, let ticket, let routed): answer(session, ticket, .routed(Int(routed)))
         case .shared(let shared):
             shared.remaining -= 1

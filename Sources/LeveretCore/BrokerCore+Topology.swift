@@ -285,7 +285,7 @@ extension BrokerCore {
         }
         for entry in queue.removeAll(through: lastNumber) {
             messageBytes -= entry.footprint
-            fire(takeConfirm(of: entry))
+            fireOfGone(takeConfirm(of: entry))
             removeRow(of: entry)
             forgetID(of: entry.number)
         }

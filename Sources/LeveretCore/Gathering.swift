@@ -65,7 +65,7 @@ struct Gathering {
     var batch = WriteBatch()
     /// Beside `batch.inserts`, row by row.
     var confirms: ContiguousArray<Confirm> = []
-    /// Of unwritten copies that a transaction in the batch has taken away.
+    /// Of unwritten copies that are gone, whose publishers hear so once this is committed.
     var confirmsOfGone: [Confirm] = []
     /// Given once the batch is committed.
     var answers: [WaitingAnswer] = []
@@ -94,6 +94,8 @@ struct Gathering {
     /// Messages change their queues in it, each as a row that is added and one that is removed: while that is not
     /// committed, a crash brings them back where they were.
     var hasMoves = false
+    /// It has ids that count for a while.
+    var hasIDs = false
     /// A read waits for it, so it must be committed even if everything in it was taken back.
     var isAwaited = false
     /// How soon it should be committed.
@@ -191,6 +193,7 @@ struct Gathering {
     /// Remembers an id.
     mutating func remember(_ id: StoredID) {
         batch.ids.append(id)
+        hasIDs = true
         wants(.lazy)
     }
 

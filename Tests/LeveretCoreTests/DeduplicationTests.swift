@@ -40,6 +40,24 @@ import Testing
         #expect(broker.info("jobs")?.ready == 1)
     }
 
+    @Test func `what is acked before it is written is confirmed when its id is stored`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .int(10_000)])
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [1])
+        let ticket = Ticket(broker.nextTicket)
+        #expect(broker.ask(.publish(message, mandatory: true)) == nil)
+        #expect(broker.get("jobs")?.tag == 1)
+        broker.ask(.settle(Settlement(.ack, 1)))
+        #expect(broker.answer(ticket, of: broker.session) == nil)
+        #expect(broker.commit())
+        broker.drain(broker.session)
+        #expect(routed(broker.answer(ticket, of: broker.session)) == 1)
+        #expect(broker.rows.isEmpty && broker.ids.count == 1)
+        #expect(routed(publish(broker, "a")) == 0)
+    }
+
     @Test func `an id counts while its message is queued or held, and not longer`() {
         let broker = CoreHarness()
         broker.queue("jobs", ["x-deduplicate": .string("while-queued")])

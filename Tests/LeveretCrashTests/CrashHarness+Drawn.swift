@@ -119,7 +119,7 @@ extension CrashHarness {
     ) throws -> [Found] {
         let names = queue.group.queues
         let expected = names.reduce(0) { $0 + countAtCrash[$1, default: 0] } - messages.count
-        for _ in 0..<20_000 {
+        for _ in 0..<200_000 {
             if try socket.ready(names[1], "") >= expected { break }
         }
         return try take(socket, names[1], "")

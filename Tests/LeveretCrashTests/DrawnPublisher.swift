@@ -46,7 +46,7 @@ final class DrawnPublisher {
         for sequence in state.confirmed { say(sequence, .known) }
         for sequence in state.unanswered {
             let style = Copy.Style(priority: queue.priority(of: sequence), isUnordered: true)
-            let isKnown = journal.copies[key(sequence)] != nil
+            let isKnown = journal.copies[key(sequence)].map { !$0.isFromBefore } ?? false
             journal.publishSentAgain(key(sequence), style)
             say(sequence, isKnown ? .again : .lost)
         }

@@ -35,6 +35,7 @@ extension Journal {
             for message in messages {
                 let key = key(queue, message.sequence)
                 places[key, default: []].append(queue)
+                copies[key]?.isFromBefore = false
                 checkEdition(of: message, key)
             }
             checkOrder(of: messages.filter { !$0.isFarOff }.map(\.sequence), in: queue)

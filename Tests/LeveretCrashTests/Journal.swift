@@ -51,6 +51,9 @@ struct Copy {
     /// Acks, and what else may remove it, that were sent and not refused.
     var acksSent = 0
     var isAckAnswered = false
+    /// It was not found after a crash that left its publish without an answer, and is published again since: it may have
+    /// been settled before.
+    var isFromBefore = false
     var isRejectAnswered = false
     var isCancelSent = false
     var isCancelAnswered = false
@@ -135,7 +138,7 @@ struct Journal {
 
     /// A publish that a crash left without an answer is on its way once more, with its id and without a delay.
     mutating func publishSentAgain(_ key: CopyKey, _ style: Copy.Style) {
-        if copies[key] == nil { copies[key] = Copy(style: style) }
+        if copies[key] == nil { copies[key] = Copy(style: style, isFromBefore: true) }
         copies[key]?.style.isUnordered = true
         copies[key]?.style.notBefore = nil
     }
@@ -143,6 +146,7 @@ struct Journal {
     /// A publish was answered with `OK`.
     mutating func publishConfirmed(_ key: CopyKey) {
         copies[key]?.isConfirmed = true
+        copies[key]?.isFromBefore = false
         confirms += 1
     }
 
