@@ -14,7 +14,7 @@ final class CoreHarness {
     var definitions: [DefinitionChange] = []
     var reservedThrough: MessageNumber = 0
     var events: [SessionID: [SessionEvent]] = [:]
-    private var nextTicket: UInt64 = 1
+    private(set) var nextTicket: UInt64 = 1
 
     var hasMoreWork: Bool { core.hasMoreWork }
     var hasRoomForWork: Bool { core.hasRoomForWork }
