@@ -41,8 +41,11 @@ extension Jobs {
     /// - Returns: what became of each.
     @discardableResult
     public func enqueue(_ batch: JobBatch) async throws -> [EnqueuedJob] {
-        let drafts = try batch.parts.map { try $0(self) }
+        var drafts = try batch.parts.map { try $0(self) }
         for draft in drafts { try await prepare(draft) }
+        // The broker counts a delay from when it gets the message; many take a while to make.
+        let now = broker.now
+        for index in drafts.indices { drafts[index].setDelay(from: now) }
         let counts = try await broker.publish(batch: drafts.map(\.message))
         var results: [EnqueuedJob] = []
         results.reserveCapacity(drafts.count)
@@ -107,7 +110,7 @@ extension Jobs {
         if start > now.milliseconds {
             headers[JobHeader.start] = .int(start)
             // What is further off than the broker's longest delay waits in several parts.
-            headers[HeaderName.delay] = .int(min(start - now.milliseconds, Self.delayMax))
+            headers[HeaderName.delay] = Self.delay(until: start, from: now)
         }
         let body = try codec.encode(job)
         let queue = options.queue ?? .default
@@ -140,6 +143,11 @@ extension Jobs {
 
     /// The broker's longest delay, in milliseconds.
     static let delayMax: Int64 = 4_294_967_295
+
+    /// What a message is delayed by that is due at `milliseconds` since 1970.
+    static func delay(until milliseconds: Int64, from now: Instant) -> FieldValue {
+        .int(min(max(milliseconds - now.milliseconds, 0), delayMax))
+    }
 
     private func startMilliseconds(_ start: EnqueueOptions.Start, now: Instant) -> Int64 {
         switch start {
@@ -184,6 +192,12 @@ struct JobDraft: Sendable {
     var start: Instant?
     /// What it is known by, if it is unique.
     var unique: UniqueKey?
+
+    /// Where it is to run later, it waits from `now` on.
+    mutating func setDelay(from now: Instant) {
+        guard let start else { return }
+        setHeaders { $0[HeaderName.delay] = Jobs.delay(until: start.milliseconds, from: now) }
+    }
 }
 
 extension OutgoingMessage {
