@@ -35,14 +35,20 @@ import Testing
         #expect(try await bench.jobs.latest(.discarded).isEmpty)
     }
 
-    @Test func `a retry of a unique job does not take the place of an equal one`() async throws {
-        let bench = try Bench()
-        let first = try await bench.jobs.enqueue(Once(who: "ann"))
+    /// A unique job that has failed for good.
+    private func discarded(by bench: Bench) async throws -> EnqueuedJob {
+        let job = try await bench.jobs.enqueue(Once(who: "ann"))
         try await bench.working {
             $0.add(Once.self) { _ in throw Failure() }
         } while: {
             try await bench.reaches(1, in: JobQueue.default.discarded)
         }
+        return job
+    }
+
+    @Test func `a retry of a unique job does not take the place of an equal one`() async throws {
+        let bench = try Bench()
+        let first = try await discarded(by: bench)
         let second = try await bench.jobs.enqueue(Once(who: "ann"))
         #expect(second.outcome == .enqueued)
         let error = await #expect(throws: JobError.self) { try await bench.jobs.retry(first.id) }
@@ -57,12 +63,7 @@ import Testing
 
     @Test func `a retry keeps what its queue did not take, also where nobody says why`() async throws {
         let bench = try Bench()
-        let first = try await bench.jobs.enqueue(Once(who: "ann"))
-        try await bench.working {
-            $0.add(Once.self) { _ in throw Failure() }
-        } while: {
-            try await bench.reaches(1, in: JobQueue.default.discarded)
-        }
+        let first = try await discarded(by: bench)
         try await bench.jobs.enqueue(Once(who: "ann"))
         let desk = JobDesk(StubStore(broker: bench.broker, knows: false))
         let error = await #expect(throws: JobError.self) { try await desk.retry(first.id) }
@@ -72,12 +73,7 @@ import Testing
 
     @Test func `a retry that was cut short is done again`() async throws {
         let bench = try Bench()
-        let job = try await bench.jobs.enqueue(Once(who: "ann"))
-        try await bench.working {
-            $0.add(Once.self) { _ in throw Failure() }
-        } while: {
-            try await bench.reaches(1, in: JobQueue.default.discarded)
-        }
+        let job = try await discarded(by: bench)
         let row = try #require(try await bench.jobs.list(.discarded).first).message.message
         try await bench.broker.publish(
             OutgoingMessage(row.body, to: JobQueue.default.waiting, properties: row.properties))
