@@ -222,7 +222,7 @@ extension LineEdit {
         try await screen.press("o", "C-c")
         try await screen.shows("> o^C")
         try await screen.enter("consume orders")
-        try await screen.shows("hello")
+        try await screen.shows("5 B  hello")
         try await screen.press("C-c")
         try await screen.enter("exit")
         #expect(try await screen.shows("status 0").contains("ready:"))
