@@ -36,6 +36,32 @@ import Testing
         #expect(try talk.answer(0) == ["channel.close-ok"])
     }
 
+    @Test func `a connection is closed for its client once what stood before is answered`() throws {
+        var talk = AMQPTalk.slow()
+        func close(_ client: AMQPRecording) {
+            client.call(10, 50, .int16(200), .short(""), .int16(0), .int16(0))
+        }
+        var said = try talk.say { client in
+            Self.ack(1, client)
+            client.call(20, 40, .int16(200), .short(""), .int32(0), on: 1)
+            close(client)
+        }
+        #expect(said == [])
+        #expect(try talk.answer(0) == ["channel.close-ok", "connection.close-ok"])
+
+        talk = AMQPTalk.slow()
+        said = try talk.say { client in
+            client.call(50, 10, .int16(0), .short("q"), .octet(2), .table([]), on: 1)
+            Self.qos(client)
+            close(client)
+        }
+        #expect(said == [])
+        #expect(
+            try talk.answer(0, with: .declared("q", ready: 0, consumers: 0)) == [
+                "queue.declare-ok q 0 0", "basic.qos-ok", "connection.close-ok",
+            ])
+    }
+
     @Test func `a request behind one that waits is asked after the answer`() throws {
         var talk = AMQPTalk.slow()
         let said = try talk.say { client in

@@ -172,6 +172,8 @@ public struct AMQPSession: Sendable {
             if !submissions.isEmpty { return .submit(number) }
             if let step = pending.popFirst() { return step }
         }
+        closeIfSettled()
+        if let step = pending.popFirst() { return step }
         return decode(into: &submissions, out: &out)
     }
 
@@ -187,7 +189,6 @@ public struct AMQPSession: Sendable {
         }
         for submission in submissions { followUps.append((number, submission)) }
         noteReady(number)
-        closeIfSettled()
     }
 
     /// A channel that may go on with what waited is to do so.
