@@ -277,6 +277,8 @@ final class AMQPHandler: ChannelDuplexHandler {
         // The user may have as many as it may.
         if let refusal = doors[number]?.refusal(of: .recover) { session.end(for: refusal, out: &out) }
         doors[number]?.drain(into: &events)
+        // An alarm may have ended while there was no channel to hear of it.
+        if !events.contains(where: \.isBlocked) { events.append(.notice(.unblocked)) }
         hear(number)
     }
 
@@ -371,4 +373,9 @@ final class AMQPHandler: ChannelDuplexHandler {
             }
         }
     }
+}
+
+extension SessionEvent {
+    /// Publishes are taken no more.
+    fileprivate var isBlocked: Bool { if case .notice(.blocked) = self { true } else { false } }
 }
