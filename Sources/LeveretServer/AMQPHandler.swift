@@ -118,7 +118,9 @@ final class AMQPHandler: ChannelDuplexHandler {
             isInputClosed = true
             turn(context)
             context.close(promise: nil)
-        case is DrainEvent: end(context, reason: "broker forced connection closure with reason 'shutdown'")
+        case is DrainEvent:
+            handBack()
+            end(context, reason: "broker forced connection closure with reason 'shutdown'")
         default: context.fireUserInboundEventTriggered(event)
         }
     }
@@ -280,6 +282,15 @@ final class AMQPHandler: ChannelDuplexHandler {
         // An alarm may have ended while there was no channel to hear of it.
         if !events.contains(where: \.isBlocked) { events.append(.notice(.unblocked)) }
         hear(number)
+    }
+
+    /// What the client holds goes back free of charge: that the server stops is no fault of a message.
+    private func handBack() {
+        let ticket = AMQPSession.silentTicket
+        for (number, door) in doors {
+            door.submit([Submission(ticket, .rollBack), Submission(ticket, .recover)], events: &events)
+            hear(number)
+        }
     }
 
     /// All at once: a client may have thousands.

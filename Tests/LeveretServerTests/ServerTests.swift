@@ -166,6 +166,40 @@ import Testing
         }
     }
 
+    @Test func `what AMQP clients hold at a shutdown has not failed`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("a.db")
+        var broker = try Broker(.file(path), configuration: .quiet)
+        var configuration = ServerConfiguration()
+        configuration.addresses = [ListenAddress(port: 0)]
+        let server = Server(
+            broker: broker, configuration: configuration, logger: Broker.Configuration.quiet.logger)
+        let client = try AMQPSocket(port: UInt16(try await server.start()[0].port ?? 0))
+        client.openChannel(2)
+        try client.expect("[2] channel.open-ok")
+        client.call(90, 10, on: 2)
+        try client.expect("[2] tx.select-ok")
+        for (queue, limit, channel) in [("none", 0, 1), ("five", 5, 2)] as [(String, Int32, UInt16)] {
+            try client.haveQueue(queue, durable: true, [("x-delivery-limit", .int(limit))])
+            client.publish("x", to: queue)
+            client.get(queue, on: channel)
+            _ = try client.next()
+        }
+        // Its transaction is not to settle it any more.
+        client.ack(1, on: 2)
+        try await server.stop()
+        #expect(try client.next().hasPrefix("connection.close 320 CONNECTION_FORCED"))
+        try await broker.shutdown()
+
+        broker = try Broker(.file(path), configuration: .quiet)
+        let rows = try await broker.query("SELECT queue, state, failed FROM message_view ORDER BY id").rows
+        #expect(
+            rows == [
+                [.string("none"), .string("ready"), .int(0)], [.string("five"), .string("ready"), .int(0)],
+            ])
+        try await broker.shutdown()
+    }
+
     @Test(arguments: [
         ("GET / HTTP/1.1\r\n", "HTTP/1.0 501 Not Imp"),
         ("AMQ\n", "ERR 503 COMMAND_INVALID unknown verb"), ("GET /\n", "ERR 404 NOT_FOUND"), ("P", "closed"),

@@ -50,6 +50,9 @@ public struct AMQPSession: Sendable {
         case closed
     }
 
+    /// For what the driver submits by itself: the answer to this ticket is passed over.
+    public static let silentTicket = AMQPTicket.publish
+
     /// Of a text that the client says of itself, so much is kept.
     private static let clientCharactersMax = 200
 
