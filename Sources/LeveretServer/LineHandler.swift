@@ -226,7 +226,7 @@ final class LineHandler: ChannelDuplexHandler {
 
     func submit(_ submissions: [Submission], _ context: ChannelHandlerContext) {
         openDoor(context).submit(submissions, events: &events)
-        hear()
+        hear(context)
     }
 
     /// Hands out what the broker has for this client, while the client reads.
@@ -237,13 +237,19 @@ final class LineHandler: ChannelDuplexHandler {
             return
         }
         door.drain(into: &events)
-        hear()
+        hear(context)
     }
 
-    private func hear() {
+    private func hear(_ context: ChannelHandlerContext) {
         guard !events.isEmpty else { return }
-        session.heard(events, out: &out)
+        var hasWritten = false
+        session.heard(events, out: &out) { out in
+            context.write(wrapOutboundOut(out), promise: nil)
+            out = ByteBuffer()
+            hasWritten = true
+        }
         events.removeAll(keepingCapacity: true)
+        if hasWritten { context.flush() }
     }
 
     private func flush(_ context: ChannelHandlerContext) {
@@ -293,7 +299,7 @@ final class LineHandler: ChannelDuplexHandler {
         guard context.channel.isActive, !isClosing else { return }
         if let door {
             door.submit([Submission(LineSession.silentTicket, .recover)], events: &events)
-            hear()
+            hear(context)
         }
         session.drain(out: &out)
         turn(context)

@@ -29,6 +29,31 @@ import Testing
         #expect(talk.send("PING\n") == "OK\n")
     }
 
+    @Test func `messages that wait for an earlier reply stop the reading, and leave in more than one write`()
+    {
+        var limits = LineLimits()
+        limits.batchBytesMax = 100
+        limits.heldReplyBytesMax = 1000
+        var talk = Talk(limits: limits)
+        talk.answersAtOnce = false
+        #expect(talk.send("GET a wait=1000\nGET b\nGET b\n") == "")
+        let body = String(repeating: "x", count: 400)
+        for place in 1...2 as ClosedRange<UInt64> {
+            #expect(talk.session.wantsBytes)
+            let message = delivery(DeliveryTag(place), body)
+            #expect(talk.hear(.answer(Ticket(place), .delivered(message, remaining: 0))) == "")
+        }
+        #expect(!talk.session.wantsBytes)
+        var out = ByteBuffer()
+        var writes: [Int] = []
+        talk.session.heard([.answer(0, .empty)], out: &out) { out in
+            writes.append(out.readableBytes)
+            out.clear()
+        }
+        #expect(writes.count == 1 && writes[0] < 600 && out.readableBytes < 600)
+        #expect(talk.session.wantsBytes)
+    }
+
     @Test func `a listing has the fields that were asked for, on every page`() {
         var talk = Talk()
         talk.answersAtOnce = false

@@ -13,6 +13,15 @@ struct LineReplies: Sendable {
         case answer(Answer, LineReplyForm)
         /// A reply that needed no broker, written out.
         case bytes([UInt8])
+
+        /// What it weighs; of the broker's, messages do.
+        var bytes: Int {
+            switch self {
+            case .answer(.delivered(let delivery, _), _): delivery.message.footprint
+            case .answer: 0
+            case .bytes(let bytes): bytes.count
+            }
+        }
     }
 
     /// What a slot holds.
@@ -61,17 +70,17 @@ struct LineReplies: Sendable {
         switch (answer, form) {
         case (.done, .plain): slots[index(slot)] = Self.done
         case (.routed(let count), .plain), (.count(let count), .plain): slots[index(slot)] = max(0, count)
-        default:
-            slots[index(slot)] = Self.aside
-            held[slot] = .answer(answer, form)
+        default: keep(.answer(answer, form), in: slot)
         }
     }
 
     /// Keeps a reply until its turn comes.
-    mutating func keep(_ bytes: [UInt8], in slot: UInt64) {
+    mutating func keep(_ bytes: [UInt8], in slot: UInt64) { keep(.bytes(bytes), in: slot) }
+
+    private mutating func keep(_ reply: Held, in slot: UInt64) {
         slots[index(slot)] = Self.aside
-        held[slot] = .bytes(bytes)
-        heldBytes += bytes.count
+        held[slot] = reply
+        heldBytes += reply.bytes
     }
 
     /// What the first slot holds if it has its answer, and its name. It is to be written, or opened again.
@@ -83,7 +92,7 @@ struct LineReplies: Sendable {
         guard value == Self.aside, let aside = held.removeValue(forKey: first) else {
             return (.count(value), first)
         }
-        if case .bytes(let bytes) = aside { heldBytes -= bytes.count }
+        heldBytes -= aside.bytes
         return (.held(aside), first)
     }
 

@@ -5,9 +5,13 @@ public import LeveretCore
 public import NIOCore
 
 extension LineSession {
-    /// Writes what the broker says. Every answer must come here once.
-    public mutating func heard(_ events: [SessionEvent], out: inout ByteBuffer) {
+    /// Writes what the broker says. Every answer must come here once. What is written goes to `full` whenever it is
+    /// enough for one write, and `full` empties it.
+    public mutating func heard(
+        _ events: [SessionEvent], out: inout ByteBuffer, full: (inout ByteBuffer) -> Void = { _ in }
+    ) {
         for event in events {
+            if isFull(out) { full(&out) }
             switch event {
             case .delivery(let delivery):
                 var prefix: [UInt8] = []
@@ -15,7 +19,7 @@ extension LineSession {
                     prefix = prefixes[consumer] ?? []
                 }
                 writer.message(delivery, prefix: prefix, to: &out)
-            case .answer(let ticket, let answer): answered(ticket.rawValue, answer, out: &out)
+            case .answer(let ticket, let answer): answered(ticket.rawValue, answer, out: &out, full: full)
             case .consumerEnded(let tag, let reason):
                 var line = Array("END sub=".utf8)
                 LineText.appendName(tag.rawValue, to: &line)
@@ -33,8 +37,12 @@ extension LineSession {
         }
     }
 
+    private func isFull(_ out: ByteBuffer) -> Bool { out.readableBytes >= limits.batchBytesMax }
+
     /// Writes an answer once it is its turn.
-    mutating func answered(_ ticket: UInt64, _ answer: Answer, out: inout ByteBuffer) {
+    mutating func answered(
+        _ ticket: UInt64, _ answer: Answer, out: inout ByteBuffer, full: (inout ByteBuffer) -> Void = { _ in }
+    ) {
         if !waiting.isEmpty { waiting[ticket] = nil }
         if ticket & Self.taggedBit != 0 {
             guard let request = tagged.removeValue(forKey: ticket) else { return }
@@ -57,6 +65,7 @@ extension LineSession {
         replies.wroteFirst()
         write(answer, form, ticket, prefix: [], out: &out)
         while let (ready, ticket) = replies.takeFirst() {
+            if isFull(out) { full(&out) }
             switch ready {
             case .done: out.writeStaticString("OK\n")
             case .count(let count): LineWriter.count(count, to: &out)
