@@ -26,6 +26,79 @@ import Testing
         #expect(try talk.answer(1) == ["basic.qos-ok"])
     }
 
+    @Test
+    func `deliveries pass an answer that waits, and one for which they would have to wait is asked late`()
+        throws
+    {
+        var talk = AMQPTalk.slow()
+        _ = try talk.say { client in
+            Self.ack(1, client)
+            Self.qos(client)
+        }
+        let message = Message(exchange: "", routingKey: "q", body: Array("x".utf8))
+        let source = DeliverySource(queue: "q", consumer: "t", autoAck: true)
+        let delivery = Delivery(
+            source: source, tag: 2, number: 1, message: message, deliveries: 1, failed: 0, deaths: nil)
+        talk.session.heard([.delivery(delivery)], on: 1, out: &talk.out)
+        #expect(try talk.heard().first?.hasPrefix("basic.deliver t 2 false '' q") == true)
+        #expect(try talk.answer(0) == ["basic.qos-ok"])
+
+        _ = try talk.say { client in
+            Self.ack(2, client)
+            client.call(60, 70, .int16(0), .short("q"), .octet(0), on: 1)
+            client.call(60, 20, .int16(0), .short("q"), .short("u"), .octet(0), .table([]), on: 1)
+        }
+        #expect(talk.asked.count == 2)
+        #expect(try talk.answer(1) == [] && talk.asked.count == 3)
+        #expect(try talk.answer(2, with: .empty) == ["basic.get-empty ''"])
+        #expect(try talk.answer(3, with: .consuming("u")) == ["basic.consume-ok u"])
+    }
+
+    /// Begins or ends an alarm.
+    private static func setAlarm(_ notice: Notice, _ talk: inout AMQPTalk) {
+        talk.session.heard([.notice(notice)], on: 1, out: &talk.out)
+        talk.send([])
+    }
+
+    @Test func `in an alarm the commit of publishes waits, that of acks doesn't`() throws {
+        for brings in [true, false] {
+            var talk = AMQPTalk.slow()
+            _ = try talk.say { client in
+                client.call(90, 10, on: 1)
+                if brings { client.publish("x", to: "q") }
+                Self.ack(1, client)
+            }
+            _ = try talk.answer(0)
+            Self.setAlarm(.blocked("full"), &talk)
+            _ = try talk.say { $0.call(90, 20, on: 1) }
+            #expect(talk.asked.count == (brings ? 1 : 2))
+            Self.setAlarm(.unblocked, &talk)
+            #expect(talk.asked.count == 2)
+            #expect(try talk.answer(1, with: .committed(brings ? [1] : [])) == ["tx.commit-ok"])
+        }
+    }
+
+    @Test func `in an alarm acks go past publishes that waited before it, and past nothing else`() throws {
+        var talk = AMQPTalk.slow()
+        _ = try talk.say { client in
+            client.call(50, 10, .int16(0), .short("q"), .octet(2), .table([]), on: 1)
+            client.publish("x", to: "q")
+            client.publish("y", to: "q")
+            Self.ack(1, client)
+            Self.qos(client)
+            Self.ack(2, client)
+        }
+        Self.setAlarm(.blocked("full"), &talk)
+        #expect(
+            try talk.answer(0, with: .declared("q", ready: 0, consumers: 0)) == ["queue.declare-ok q 0 0"])
+        #expect(talk.asked.count == 2)
+        _ = try talk.say { Self.ack(3, $0) }
+        #expect(talk.asked.count == 2)
+        #expect(try talk.answer(1) == [])
+        Self.setAlarm(.unblocked, &talk)
+        #expect(try talk.heard() == ["basic.qos-ok"] && talk.asked.count == 6)
+    }
+
     @Test func `a channel is closed for its client once what it acked is durable`() throws {
         var talk = AMQPTalk.slow()
         let said = try talk.say { client in

@@ -1,5 +1,5 @@
-// What the broker says to a channel, as frames: confirms and returns at once, the rest in order behind the answer that
-// is due.
+// What the broker says to a channel, as frames, at once; only an answer waits until the acks before it are durable. A
+// request behind whose answer deliveries come waits for that itself.
 
 import LeveretCore
 import NIOCore
@@ -24,31 +24,18 @@ extension AMQPChannel {
                         confirms.flush(on: number, to: &out)
                         throw AMQPFailure(settling: error, method, host: context.host)
                     }
-                    if settling == 0 { try release(context, &writer, into: &submissions, out: &out) }
+                    // The acks before an answer are durable now.
+                    if settling == 0, let answer = waiting?.answer {
+                        try answered(answer, context, &writer, into: &submissions, out: &out)
+                    }
                     continue
                 case .asked: break
                 }
             default: break
             }
-            if waiting?.answer != nil {
-                held.append(event)
-            } else {
-                try tell(event, context, &writer, into: &submissions, out: &out)
-            }
+            try tell(event, context, &writer, into: &submissions, out: &out)
         }
         confirms.flush(on: number, to: &out)
-    }
-
-    /// The acks before an answer are durable now: it goes out, and what came behind it.
-    private mutating func release(
-        _ context: AMQPContext, _ writer: inout AMQPWriter, into submissions: inout [Submission],
-        out: inout ByteBuffer
-    ) throws(AMQPFailure) {
-        guard let answer = waiting?.answer else { return }
-        try answered(answer, context, &writer, into: &submissions, out: &out)
-        var events: [SessionEvent] = []
-        swap(&events, &held)
-        for event in events { try tell(event, context, &writer, into: &submissions, out: &out) }
     }
 
     private mutating func published(

@@ -32,6 +32,15 @@ enum AMQPInput: Sendable {
         case .method(_, let method): 256 + (method.arguments?.weight ?? 0)
         }
     }
+
+    /// It is asked once the acks before it are durable, as its answer comes behind that and deliveries behind its
+    /// answer, or nothing at all.
+    var waitsForAcks: Bool {
+        switch self {
+        case .method(.basicConsume, _), .method(.basicGet, _), .method(.channelClose, _): true
+        default: false
+        }
+    }
 }
 
 /// One channel of a connection.
@@ -73,8 +82,6 @@ struct AMQPChannel: Sendable {
     var deferred = CircularBuffer<AMQPInput>(initialCapacity: 0)
     /// What that weighs.
     var deferredBytes = 0
-    /// What the broker said behind an answer that is held back.
-    var held: [SessionEvent] = []
     /// Consumers that ended by a deletion which is to be answered first.
     var ended: [ConsumerTag] = []
     /// The server has closed it: everything but the client's answer to that is passed over.
@@ -128,17 +135,33 @@ struct AMQPChannel: Sendable {
         return if case .none = content { .betweenMethods } else { .withinPublish }
     }
 
-    /// Nothing runs until an answer comes, or, for a publish, until the alarm is over.
+    /// Nothing runs until an answer comes, or, for what brings messages, until the alarm is over.
     private func mustWait(_ input: AMQPInput, _ context: AMQPContext) -> Bool {
         if waiting != nil { return true }
         if !deferred.isEmpty {
             // Behind parked publishes, what frees messages goes on.
-            guard case .method(let id, _) = input, context.isBlocked else { return true }
-            if case .transactional = mode { return true }
-            return ![.basicAck, .basicNack, .basicReject].contains(id)
+            return !context.isBlocked || !frees(input) || deferred.contains { !brings($0) }
         }
-        if case .publish = input, context.isBlocked { return true }
-        return false
+        if context.isBlocked, brings(input) { return true }
+        return settling > 0 && input.waitsForAcks
+    }
+
+    /// It brings messages, which are not taken in an alarm.
+    private func brings(_ input: AMQPInput) -> Bool {
+        switch (input, mode) {
+        case (.publish, _): true
+        case (.method(.txCommit, _), .transactional(let transaction)): !transaction.publishes.isEmpty
+        case (.method, _): false
+        }
+    }
+
+    /// It frees messages, and stands in no transaction.
+    private func frees(_ input: AMQPInput) -> Bool {
+        switch (input, mode) {
+        case (_, .transactional): false
+        case (.method(.basicAck, _), _), (.method(.basicNack, _), _), (.method(.basicReject, _), _): true
+        default: false
+        }
     }
 
     /// Takes what the client sent, and runs it unless it has to wait.
@@ -155,21 +178,24 @@ struct AMQPChannel: Sendable {
     }
 
     /// There is something that waited and may be run now.
-    func canGoOn(_ context: AMQPContext) -> Bool {
-        guard waiting == nil, !isClosing, !isClosedByClient, let first = deferred.first else { return false }
-        if case .publish = first, context.isBlocked { return false }
-        if case .method(.channelClose, _) = first, settling > 0 { return false }
-        return true
+    func canGoOn(_ context: AMQPContext) -> Bool { nextPlace(context) != nil }
+
+    /// Where that stands: in front, or, in an alarm, behind what brings messages if it frees some.
+    private func nextPlace(_ context: AMQPContext) -> CircularBuffer<AMQPInput>.Index? {
+        guard waiting == nil, !isClosing, !isClosedByClient else { return nil }
+        let first = deferred.firstIndex { !context.isBlocked || !brings($0) }
+        guard let place = first, place == deferred.startIndex || frees(deferred[place]) else { return nil }
+        return settling > 0 && deferred[place].waitsForAcks ? nil : place
     }
 
     /// Runs what waited.
     mutating func goOn(
         _ context: AMQPContext, into submissions: inout [Submission], out: inout ByteBuffer
     ) throws(AMQPFailure) {
-        while submissions.count < context.limits.batchCountMax, canGoOn(context) {
+        while submissions.count < context.limits.batchCountMax, let place = nextPlace(context) {
             // What is not submitted yet comes before the answer to a method behind it.
-            if !submissions.isEmpty, case .method(let id, _)? = deferred.first, !id.isBatched { return }
-            let input = deferred.removeFirst()
+            if !submissions.isEmpty, case .method(let id, _) = deferred[place], !id.isBatched { return }
+            let input = deferred.remove(at: place)
             deferredBytes -= input.bytes
             try run(input, context, into: &submissions, out: &out)
         }
@@ -241,13 +267,7 @@ struct AMQPChannel: Sendable {
             guard isActive else { throw AMQPFailure(.notImplemented, "active=false", id) }
             answerOwn(id, .flow, out: &out)
         case .channelFlowOk, .channelCloseOk: break
-        case .channelClose:
-            guard settling == 0 else {
-                deferred.prepend(.method(id, method))
-                deferredBytes += 256
-                return
-            }
-            isClosedByClient = true
+        case .channelClose: isClosedByClient = true
         default: throw .channelError("second 'channel.open' seen", id)
         }
     }
