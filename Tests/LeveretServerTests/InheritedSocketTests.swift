@@ -11,17 +11,16 @@ import Testing
     /// A socket that listens on a free port, or is only bound.
     private static func tcpSocket(listening: Bool = true) throws -> (descriptor: Int32, port: UInt16) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) + getsockname(descriptor, $0, &length)
+        // A sockaddr_in: whose its fields are depends on what else is compiled with this file.
+        var address: [UInt8] = [UInt8(AF_INET), 0, 0, 0, 127, 0, 0, 1] + [UInt8](repeating: 0, count: 8)
+        var length = socklen_t(address.count)
+        let code = address.withUnsafeMutableBytes { bytes in
+            bytes.withMemoryRebound(to: sockaddr.self) {
+                bind(descriptor, $0.baseAddress, length) + getsockname(descriptor, $0.baseAddress, &length)
             }
         }
         #expect(code == 0 && (!listening || listen(descriptor, 16) == 0))
-        return (descriptor, UInt16(bigEndian: address.sin_port))
+        return (descriptor, UInt16(address[2]) << 8 | UInt16(address[3]))
     }
 
     private static func server(_ sockets: [InheritedSocket]) throws -> (Broker, Server) {
