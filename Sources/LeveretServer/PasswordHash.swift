@@ -87,7 +87,9 @@ public struct PasswordHash: Sendable, Hashable {
     }
 
     /// True where `password` is the one that this stands for. Takes as long as making it took, whatever the password.
+    /// An empty one is nobody's, as in RabbitMQ, whose hashes may stand for it.
     func matches(_ password: [UInt8]) -> Bool {
+        guard !password.isEmpty else { return false }
         switch kind {
         case .scrypt(let cost):
             guard let found = Self.scrypt(password, salt, cost, count: digest.count) else { return false }

@@ -87,6 +87,13 @@ extension PasswordHash.Cost {
         if name == "md5" { #expect(try PasswordHash(definition: text, algorithm: nil) == hash) }
     }
 
+    @Test func `an empty password is nobody's, though a hash of RabbitMQ's may stand for it`() throws {
+        let salt: [UInt8] = [1, 2, 3, 4]
+        let text = Data(salt + Array(SHA256.hash(data: salt))).base64EncodedString()
+        let hash = try PasswordHash(definition: text, algorithm: "rabbit_password_hashing_sha256")
+        #expect(!hash.matches([]))
+    }
+
     @Test func `scrypt's go through a definitions file, too`() throws {
         let hash = try PasswordHash(of: Self.bytes("x"), cost: .small)
         let definition = hash.definition
