@@ -261,7 +261,8 @@ final class LineHandler: ChannelDuplexHandler {
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         if session.isFinished || isClosing { return true }
         if case .waiting = reception { return false }
-        return session.wantsBytes && !isStalled && context.channel.isWritable && door?.shouldPause != true
+        return session.wantsBytes && !session.hasNextPage && !isStalled && context.channel.isWritable
+            && door?.shouldPause != true
     }
 
     /// The client's place in the broker, made when its first request has come.

@@ -1,0 +1,43 @@
+// What an AMQP client makes the server hold, and how long it may take, with clocks that the test moves.
+
+import Leveret
+import LeveretTestSupport
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import LeveretServer
+
+@Suite struct AMQPReceivingTests {
+    /// Says a publish with a body of `size` bytes, of which `bytes` come.
+    private static func beginBody(
+        of size: Int, _ bytes: Int, _ client: EmbeddedClient, on channel: UInt16 = 1
+    ) {
+        client.call(60, 40, .int16(0), .short(""), .short("q"), .octet(0), on: channel)
+        client.frame(2, [0, 60, 0, 0] + AMQPItem.int64(UInt64(size)).bytes + [0, 0], on: channel)
+        more(bytes, client, on: channel)
+    }
+
+    private static func more(_ bytes: Int, _ client: EmbeddedClient, on channel: UInt16 = 1) {
+        client.frame(3, [UInt8](repeating: 7, count: bytes), on: channel)
+    }
+
+    private static let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
+
+    @Test func `while a long listing is written, nothing more is read`() async throws {
+        let broker = try Broker(.memory, configuration: .quiet)
+        for number in 0..<1500 { try await broker.declareQueue(QueueName("q\(number)")) }
+        try Self.list(broker)
+        try await broker.shutdown()
+    }
+
+    private static func list(_ broker: Broker) throws {
+        let client = try EmbeddedClient(broker)
+        try client.channel.writeInbound(ByteBuffer(string: "LIST queues fields=name\n"))
+        client.channel.read()
+        #expect(client.socket.readCount == 0)
+        let rows = try client.heard()
+        #expect(rows.hasSuffix("OK 1500\n") && client.socket.readCount == 1)
+        try client.end()
+    }
+}
