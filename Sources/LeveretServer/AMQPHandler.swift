@@ -62,6 +62,8 @@ final class AMQPHandler: ChannelDuplexHandler {
     var isComparing = false
     /// Closes a connection that takes too long to begin or to end.
     var timer: Scheduled<Void>?
+    /// Closes the connection of a client that must log in and doesn't.
+    private var loginTimer: Scheduled<Void>?
 
     init(_ parts: ServerParts, peer: Peer) {
         broker = parts.broker
@@ -81,6 +83,11 @@ final class AMQPHandler: ChannelDuplexHandler {
         lastRead = context.eventLoop.now
         logger.debug("connection opened", metadata: ["peer": "\(peer.name)", "protocol": "AMQP"])
         closeUnlessOpen(context)
+        guard peer.mustLogIn else { return }
+        loginTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: peer.loginDeadline) { [self] in
+            // What comes of a login that was asked for lets it in or ends it.
+            if !session.hasAskedToLogIn { context.close(promise: nil) }
+        }
     }
 
     /// Closes the connection in time, unless the client opens it. The time in which its password is looked at is not

@@ -24,6 +24,33 @@ import Testing
 
     private static let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
 
+    @Test func `a client that must log in has 30 seconds, not those that its password takes`() async throws {
+        let broker = try Broker(.memory, configuration: .quiet)
+        try Self.logInLate(broker)
+        try await broker.shutdown()
+    }
+
+    private static func logInLate(_ broker: Broker) throws {
+        var rules = LoginRules()
+        rules.areForLocalClients = true
+        let peer = Peer("test", isLocal: true, rules, ServerLimits(), now: .uptimeNanoseconds(0))
+        let late = try EmbeddedClient(broker, peer: peer)
+        late.say(Array("AMQP".utf8) + [0, 0, 9, 1])
+        #expect(try late.exchange().first?.hasPrefix("connection.start") == true)
+        late.wait(29)
+        #expect(late.channel.isActive)
+        late.wait(1)
+        #expect(!late.channel.isActive)
+        let guest = try EmbeddedClient(broker)
+        guest.say(Array("AMQP".utf8) + [0, 0, 9, 1])
+        _ = try guest.exchange()
+        guest.wait(59)
+        #expect(guest.channel.isActive)
+        guest.wait(1)
+        #expect(!guest.channel.isActive)
+        for client in [late, guest] { try client.end() }
+    }
+
     @Test func `while a long listing is written, nothing more is read`() async throws {
         let broker = try Broker(.memory, configuration: .quiet)
         for number in 0..<1500 { try await broker.declareQueue(QueueName("q\(number)")) }

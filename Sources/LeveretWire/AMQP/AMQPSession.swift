@@ -138,6 +138,13 @@ public struct AMQPSession: Sendable {
     public private(set) var isLeftToClient = false
     /// The server has closed the connection and waits for the client's word, for a while.
     public var isClosing: Bool { if case .closing = state { true } else { false } }
+    /// The client has said who it is; whether it may log in may still have to be found out.
+    public var hasAskedToLogIn: Bool {
+        switch state {
+        case .greeting, .starting: false
+        case .loggingIn, .tuning, .opening, .openingHost, .open, .closedByClient, .closing, .closed: true
+        }
+    }
     /// The connection is there for use; before that a client must not take its time.
     public var isOpen: Bool {
         switch state {
