@@ -323,8 +323,15 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     private func heartbeat(_ context: ChannelHandlerContext, silenceMax: TimeAmount) {
         guard context.channel.isActive, !isClosing else { return }
-        // One that is not read can't be heard; where that is because it does not read, what it takes is its heartbeat.
-        if isReadPending, context.channel.isWritable || isTaking(context) { lastRead = context.eventLoop.now }
+        if isReadPending {
+            // One that is not read can't be heard. Where that is because it does not read, a little is read all the
+            // same, and what it takes is a heartbeat, too.
+            if context.channel.isWritable || isTaking(context) { lastRead = context.eventLoop.now }
+            if !context.channel.isWritable, session.waitingBytes < Self.keptBytesMax {
+                isReadPending = false
+                context.read()
+            }
+        }
         guard lastRead + silenceMax > context.eventLoop.now else {
             logger.info(
                 "connection closed",

@@ -24,6 +24,25 @@ import Testing
 
     private static let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
 
+    @Test func `a client that reads slowly is alive while it says so`() async throws {
+        try await EmbeddedClient.three { _ in
+        } _: { clients throws in
+            let client = clients[0]
+            try client.open(heartbeat: 10)
+            client.channel.isWritable = false
+            client.channel.read()
+            let readsBefore = client.socket.readCount
+            // It is read twice in each interval, and no more.
+            for _ in 0..<20 {
+                client.socket.waiting = ByteBuffer(bytes: Self.heartbeat)
+                client.wait(5)
+            }
+            #expect(client.channel.isActive && client.socket.readCount - readsBefore == 20)
+            client.wait(21)
+            #expect(!client.channel.isActive)
+        }
+    }
+
     @Test func `a client that must log in has 30 seconds, not those that its password takes`() async throws {
         let broker = try Broker(.memory, configuration: .quiet)
         try Self.logInLate(broker)

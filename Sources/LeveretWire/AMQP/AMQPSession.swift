@@ -161,6 +161,9 @@ public struct AMQPSession: Sendable {
         }
     }
 
+    /// Bytes that have come and that `step` has made nothing of.
+    public var waitingBytes: Int { decoder.waitingBytes }
+
     /// Takes bytes from the socket; `step` makes something of them.
     public mutating func received(_ bytes: ByteBuffer) { if !isFinished { decoder.received(bytes) } }
 
