@@ -22,7 +22,7 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     let broker: Broker
     let limits: ServerLimits
-    private let room: SharedRoom
+    let room: SharedRoom
     let desk: PasswordDesk
     let logger: Logger
     let peer: Peer
@@ -40,10 +40,16 @@ final class AMQPHandler: ChannelDuplexHandler {
     private var events: [SessionEvent] = []
     var out = ByteBuffer()
     /// What the shared room counts of this connection.
-    private var counted = (bodies: 0, transactions: 0)
+    var counted = (bodies: 0, transactions: 0)
     private var hasRead = false
     /// The pipeline wants to read and was told to wait.
-    private var isReadPending = false
+    var isReadPending = false {
+        didSet { if isReadPending { hasWaited = true } }
+    }
+    /// That has been so since the bodies were last looked at.
+    var hasWaited = false
+    /// Looks at the bodies that are being received.
+    var bodyTimer: Scheduled<Void>?
     private var isInputClosed = false
     var isClosing = false
     /// The server has closed the connection, and the client is to say so, too.
@@ -51,7 +57,7 @@ final class AMQPHandler: ChannelDuplexHandler {
     /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
     private var isStalled = false
     private var isTurning = false
-    private var isTurnWanted = false
+    var isTurnWanted = false
     private var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// Something was written since the last heartbeat was due.
     private var hasWritten = false
@@ -138,12 +144,10 @@ final class AMQPHandler: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        timer?.cancel()
+        for timer in [timer, loginTimer, bodyTimer] { timer?.cancel() }
         heartbeats?.cancel()
         closeDoors()
-        _ = room.partialBodiesChanged(by: -counted.bodies)
-        _ = room.transactionChanged(by: -counted.transactions)
-        counted = (0, 0)
+        leaveRoom()
         logger.debug("connection closed", metadata: ["peer": "\(peer.name)"])
         context.fireChannelInactive()
     }
@@ -207,7 +211,7 @@ final class AMQPHandler: ChannelDuplexHandler {
                 return
             }
             switch session.step(into: &submissions, out: &out) {
-            case .needsBytes, .blocked: return countRoom()
+            case .needsBytes, .blocked: return countRoom(context)
             case .submit(let number): submit(number)
             case .openChannel(let number): openDoor(number, context)
             case .closeChannel(let number):
@@ -219,22 +223,9 @@ final class AMQPHandler: ChannelDuplexHandler {
                 closeDoors()
                 session.closedAll(out: &out)
             }
-            countRoom()
+            countRoom(context)
             if out.readableBytes >= writeBytesMax { flush(context) }
         }
-    }
-
-    /// Tells the shared room what the connection holds. One for which there is none is closed.
-    private func countRoom() {
-        let (bodies, transactions) = (session.receivingBytes, session.transactionBytes)
-        guard bodies != counted.bodies || transactions != counted.transactions else { return }
-        let hasRoom = room.partialBodiesChanged(by: bodies - counted.bodies)
-        let hasRoomForMore = room.transactionChanged(by: transactions - counted.transactions)
-        counted = (bodies, transactions)
-        if !hasRoom { session.end(for: room.partialBodiesRefusal, out: &out) }
-        if !hasRoomForMore { session.end(for: room.transactionRefusal, out: &out) }
-        // What must follow is a step of its own.
-        if !hasRoom || !hasRoomForMore { isTurnWanted = true }
     }
 
     private func submit(_ number: UInt16) {

@@ -98,8 +98,7 @@ extension LineHandler {
         }
         guard let pace, isOver(pace.since) else { return nil }
         let bytes = session.arrivedBytes - pace.arrivedBytes
-        let share = session.awaitedBytes / max(1, limits.receivingSecondsMax / max(1, seconds))
-        let least = max(limits.smallRequestBytesMax, share)
+        let least = limits.bytesLeast(of: session.awaitedBytes)
         guard bytes < least else {
             self.pace = nil
             return nil

@@ -36,6 +36,12 @@ public struct ServerLimits: Hashable, Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// How many bytes of a request of so many must come in every `stalledSeconds`.
+    func bytesLeast(of bytes: Int) -> Int {
+        guard bytes > smallRequestBytesMax else { return 1 }
+        return max(smallRequestBytesMax, bytes / max(1, receivingSecondsMax / max(1, stalledSeconds)))
+    }
 }
 
 /// How a server is set up.

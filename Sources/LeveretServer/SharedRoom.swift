@@ -16,7 +16,14 @@ final class SharedRoom: Sendable {
         let grant: @Sendable () -> Void
     }
 
+    private struct Partial {
+        let bytes: Int
+        let end: @Sendable () -> Void
+    }
+
     private struct State {
+        var partial: [ObjectIdentifier: Partial] = [:]
+        var partialBytes = 0
         var taken = 0
         var owners: [ObjectIdentifier: Int] = [:]
         var waiting = CircularBuffer<Waiting>()
@@ -24,9 +31,9 @@ final class SharedRoom: Sendable {
 
     private let receivingBytesMax: Int
     private let transactionBytesMax: Int
-    private let state = Mutex(State())  // guards who has room for a body and who waits for it
+    /// Guards who has room for a body, who waits for it, and whose have come in part.
+    private let state = Mutex(State())
     private let transactionBytes = Atomic(0)
-    private let partialBytes = Atomic(0)
 
     init(_ limits: ServerLimits) {
         receivingBytesMax = limits.receivingBytesMax
@@ -77,11 +84,22 @@ final class SharedRoom: Sendable {
         return bytes <= 0 || sum <= transactionBytesMax
     }
 
-    /// Counts what a connection's half-received AMQP bodies have grown or shrunk by; false where all of them are too
-    /// much. AMQP tells a body's size before it comes, but may send several at once, so none can wait for another.
-    func partialBodiesChanged(by bytes: Int) -> Bool {
-        let (_, sum) = partialBytes.add(bytes, ordering: .relaxed)
-        return bytes <= 0 || sum <= receivingBytesMax
+    /// Counts what a connection's half-received AMQP bodies hold now. Where they hold more than before and all of them
+    /// too much, the connection that holds the most is to end: its `end` is called, on any thread. AMQP tells a body's
+    /// size before it comes, but may send several at once, so none can wait for another.
+    func partialBodies(of owner: ObjectIdentifier, hold bytes: Int, end: @escaping @Sendable () -> Void) {
+        let largest = state.withLock { state -> Partial? in
+            let before = state.partial.removeValue(forKey: owner)?.bytes ?? 0
+            if bytes > 0 { state.partial[owner] = Partial(bytes: bytes, end: end) }
+            state.partialBytes += bytes - before
+            guard bytes > before, state.partialBytes > receivingBytesMax,
+                let largest = state.partial.max(by: { $0.value.bytes < $1.value.bytes })
+            else { return nil }
+            // Its room is free from here on: nobody else is to end for it.
+            state.partialBytes -= largest.value.bytes
+            return state.partial.removeValue(forKey: largest.key)
+        }
+        largest?.end()
     }
 
     /// What a connection is refused with for whose bodies there is no room.

@@ -24,6 +24,87 @@ import Testing
 
     private static let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
 
+    @Test func `half a body that no more comes of ends its connection, whatever else is said there`()
+        async throws
+    {
+        try await EmbeddedClient.three { _ in
+        } _: { clients throws in
+            let client = clients[0]
+            try client.open()
+            client.call(20, 10, .short(""), on: 2)
+            Self.beginBody(of: 100, 40, client)
+            #expect(try client.exchange() == ["[2] channel.open-ok ''"])
+            client.wait(59)
+            // One more byte is another minute; what comes on other channels is nothing to it.
+            Self.more(1, client)
+            #expect(try client.exchange() == [])
+            client.wait(1)
+            Self.beginBody(of: 100, 100, client, on: 2)
+            #expect(try client.exchange() == [])
+            client.wait(59)
+            #expect(try client.heardFrames() == [])
+            client.wait(1)
+            #expect(
+                try client.heardFrames() == [
+                    "connection.close 501 FRAME_ERROR - 0 bytes in 60 s of a body on channel 1, which was not "
+                        + "published; send at least 1 in that time 0 0"
+                ])
+        }
+    }
+
+    @Test func `a large body must keep pace, and what the server does not read has time`() async throws {
+        try await EmbeddedClient.three {
+            $0.smallRequestBytesMax = 50
+        } _: { clients throws in
+            let client = clients[0]
+            try client.open()
+            Self.beginBody(of: 9000, 100, client)
+            #expect(try client.exchange() == [])
+            Self.more(150, client)
+            #expect(try client.exchange() == [])
+            client.wait(60)
+            // While the client takes nothing, it is not read.
+            client.channel.isWritable = false
+            client.channel.read()
+            client.wait(60)
+            client.channel.isWritable = true
+            client.channel.pipeline.fireChannelWritabilityChanged()
+            client.wait(60)
+            #expect(try client.heardFrames() == [])
+            Self.more(149, client)
+            #expect(try client.exchange() == [])
+            client.wait(60)
+            #expect(
+                try client.heardFrames().first?.hasPrefix(
+                    "connection.close 501 FRAME_ERROR - 149 bytes in 60 s of a body on channel 1") == true)
+        }
+    }
+
+    @Test func `where half-received bodies are too many, the connection that holds the most ends`()
+        async throws
+    {
+        try await EmbeddedClient.three {
+            $0.receivingBytesMax = 1000
+        } _: { clients throws in
+            for client in clients { try client.open() }
+            Self.beginBody(of: 900, 300, clients[0])
+            Self.beginBody(of: 900, 500, clients[1])
+            #expect(try clients[0].exchange() == [] && clients[1].exchange() == [])
+            Self.beginBody(of: 900, 300, clients[2])
+            #expect(try clients[2].exchange() == [] && clients[0].heardFrames() == [])
+            #expect(
+                try clients[1].heardFrames().first?.hasPrefix(
+                    "connection.close 506 RESOURCE_ERROR - bodies that are being received hold 1000 bytes")
+                    == true)
+            // What it held is free, and counts for nobody else.
+            Self.more(400, clients[0])
+            Self.more(600, clients[0])
+            #expect(try clients[0].exchange().first?.hasPrefix("connection.close 501") == true)
+            Self.more(600, clients[2])
+            #expect(try clients[2].exchange() == [])
+        }
+    }
+
     @Test func `a client that reads slowly is alive while it says so`() async throws {
         try await EmbeddedClient.three { _ in
         } _: { clients throws in

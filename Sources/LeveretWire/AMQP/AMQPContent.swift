@@ -95,8 +95,8 @@ enum AMQPContent: Sendable {
     case none
     /// A content header is due. → body, none
     case header(AMQPPublishMemo.Names)
-    /// So many octets of body are still due. → none
-    case body(AMQPPublishMemo.Names, AMQPPublishMemo.Properties, bytes: [UInt8], remaining: Int)
+    /// So many octets of body are still due; so many had come when it was last looked at. → none
+    case body(AMQPPublishMemo.Names, AMQPPublishMemo.Properties, bytes: [UInt8], remaining: Int, seen: Int?)
 
     /// What a content header's payload begins with: class, weight and the size of the body.
     private static let headerBytes = 12
@@ -104,7 +104,16 @@ enum AMQPContent: Sendable {
     private static let reservedMax = 1 << 20
 
     /// Octets of body that have come and wait for the rest.
-    var heldBytes: Int { if case .body(_, _, let bytes, _) = self { bytes.count } else { 0 } }
+    var heldBytes: Int { if case .body(_, _, let bytes, _, _) = self { bytes.count } else { 0 } }
+
+    /// How much of a body has come since this was last asked, and its size; `nil` where it was not asked before.
+    mutating func look() -> (grown: Int, size: Int)? {
+        guard case .body(let names, let properties, let bytes, let remaining, let seen) = self else {
+            return nil
+        }
+        self = .body(names, properties, bytes: bytes, remaining: remaining, seen: bytes.count)
+        return seen.map { (bytes.count - $0, bytes.count + remaining) }
+    }
 
     /// Takes a content header. Returns the message where it has no body.
     mutating func header(
@@ -132,13 +141,13 @@ enum AMQPContent: Sendable {
         guard size > 0 else { return Self.publish(names, properties, []) }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(min(size, Self.reservedMax))
-        self = .body(names, properties, bytes: bytes, remaining: size)
+        self = .body(names, properties, bytes: bytes, remaining: size, seen: nil)
         return nil
     }
 
     /// Takes a body frame. Returns the message once it is whole.
     mutating func body(_ payload: ByteBuffer) throws(AMQPFailure) -> AMQPPublish? {
-        guard case .body(let names, let properties, var bytes, let remaining) = self else {
+        guard case .body(let names, let properties, var bytes, let remaining, let seen) = self else {
             throw Self.notExpected
         }
         self = .none
@@ -149,7 +158,8 @@ enum AMQPContent: Sendable {
         }
         payload.withUnsafeReadableBytes { bytes.append(contentsOf: $0) }
         guard payload.readableBytes < remaining else { return Self.publish(names, properties, bytes) }
-        self = .body(names, properties, bytes: bytes, remaining: remaining - payload.readableBytes)
+        self = .body(
+            names, properties, bytes: bytes, remaining: remaining - payload.readableBytes, seen: seen)
         return nil
     }
 

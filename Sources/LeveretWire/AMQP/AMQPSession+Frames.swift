@@ -85,6 +85,19 @@ extension AMQPSession {
         if let publish { take(.publish(publish), on: number, into: &submissions, out: &out) }
     }
 
+    /// Looks at the bodies that have come in part. Returns one of which less has come than `least` says for its size
+    /// since it was last looked at, if there is one.
+    public mutating func lookAtBodies(
+        least: (_ bodyBytes: Int) -> Int
+    ) -> (channel: UInt16, grown: Int, least: Int)? {
+        var stalled: (channel: UInt16, grown: Int, least: Int)?
+        for place in channels.all.indices {
+            guard let (grown, size) = channels[place].content.look(), grown < least(size) else { continue }
+            stalled = (channels[place].number, grown, least(size))
+        }
+        return stalled
+    }
+
     private mutating func take(
         _ input: AMQPInput, on number: UInt16, into submissions: inout [Submission], out: inout ByteBuffer
     ) {
