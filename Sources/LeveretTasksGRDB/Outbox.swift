@@ -2,6 +2,7 @@
 // until OutboxRelay, which this is the public face of, has taken them to the broker.
 
 public import GRDB
+import Leveret
 public import LeveretTasks
 public import Logging
 public import ServiceLifecycle
@@ -63,8 +64,10 @@ public final class Outbox: Service {
         let relay = OutboxRelay(jobs: jobs, database: database, logger: logger)
         do {
             try await cancelWhenGracefulShutdown { try await relay.run() }
-        } catch is CancellationError {
+        } catch is CancellationError, is PublishCancelled {
             // What is under way is done or not; the next start finds out which.
+        } catch let error as BrokerError where error.code == .connectionForced {
+            // The broker ends.
         }
     }
 }

@@ -324,6 +324,45 @@ private func until(_ condition: () async throws -> Bool) async throws {
         try await shop.close()
     }
 
+    @Test func `a shutdown amid a commit ends the relay, and no job is lost or doubled`() async throws {
+        let folder = try TemporaryFolder()
+        let shop = try Application(in: folder)
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let other = try DatabaseQueue(path: folder.path("jobs.db"), configuration: configuration)
+        try await shop.relaying {
+            try await shop.order(1...1)
+            try await until { try await shop.rows() == 0 }
+            // The broker can't commit what it has taken.
+            try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+            try await shop.order(2...2)
+            try await until { try await shop.broker.status(of: JobQueue.default.waiting).ready == 2 }
+        }
+        try await other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        try other.close()
+        try await shop.close()
+
+        let next = try Application(in: folder)
+        try await next.relayAll()
+        #expect(try await next.receipts() == [1, 2])
+        try await next.close()
+    }
+
+    @Test func `the relay ends with a broker that takes no more, and leaves what waits`() async throws {
+        let folder = try TemporaryFolder()
+        let shop = try Application(in: folder)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await shop.outbox.run() }
+            try await shop.order(1...1)
+            try await until { try await shop.rows() == 0 }
+            shop.broker.beginDraining()
+            try await shop.order(2...2)
+            try await group.waitForAll()
+        }
+        #expect(try await shop.rows() == 1)
+        try await shop.close()
+    }
+
     @Test func `the relay ends with the broker`() async throws {
         let folder = try TemporaryFolder()
         let shop = try Application(in: folder)

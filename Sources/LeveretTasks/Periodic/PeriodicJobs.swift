@@ -64,7 +64,7 @@ public final class PeriodicJobs: Service {
                     for try await _ in group {}
                 }
             }
-        } catch is CancellationError {
+        } catch is CancellationError, is PublishCancelled {
             // The records go back into their queues, free of charge.
         }
     }

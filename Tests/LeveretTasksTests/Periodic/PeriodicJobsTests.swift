@@ -110,6 +110,19 @@ import Testing
         }
     }
 
+    @Test func `a shutdown amid the first publish of a schedule is no failure`() async throws {
+        let bench = try Bench()
+        let clock = ScheduleClock(
+            now: {
+                // Asked for the first record, which is published next.
+                withUnsafeCurrentTask { $0?.cancel() }
+                return bench.hand.now
+            }, sleep: { _ in try await forever() })
+        let service = try PeriodicJobs(bench.jobs, [Self.schedule()], clock: clock)
+        try await service.run()
+        #expect(try await bench.jobs.schedules() == [])
+    }
+
     @Test func `after a restart a schedule goes on where it stood, and makes up for what it missed`()
         async throws
     {
