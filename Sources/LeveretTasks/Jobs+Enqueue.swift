@@ -20,8 +20,11 @@ extension Jobs {
         _ job: J, _ options: EnqueueOptions = EnqueueOptions()
     ) async throws -> EnqueuedJob {
         let draft = try draft(job, options)
-        try await prepare(draft)
-        return try await outcome(of: draft, queues: try await broker.publish(draft.message))
+        let count = try await redeclaring {
+            try await prepare(draft)
+            return try await broker.publish(draft.message)
+        }
+        return try await outcome(of: draft, queues: count)
     }
 
     /// Enqueues jobs of one kind: all of them or, when one is refused, none, in one commit and in this order.
@@ -42,11 +45,13 @@ extension Jobs {
     @discardableResult
     public func enqueue(_ batch: JobBatch) async throws -> [EnqueuedJob] {
         var drafts = try batch.parts.map { try $0(self) }
-        for draft in drafts { try await prepare(draft) }
-        // The broker counts a delay from when it gets the message; many take a while to make.
-        let now = broker.now
-        for index in drafts.indices { drafts[index].setDelay(from: now) }
-        let counts = try await broker.publish(batch: drafts.map(\.message))
+        let counts = try await redeclaring {
+            for draft in drafts { try await prepare(draft) }
+            // The broker counts a delay from when it gets the message; many take a while to make.
+            let now = broker.now
+            for index in drafts.indices { drafts[index].setDelay(from: now) }
+            return try await broker.publish(batch: drafts.map(\.message))
+        }
         var results: [EnqueuedJob] = []
         results.reserveCapacity(drafts.count)
         for (draft, count) in zip(drafts, counts) {
@@ -86,7 +91,10 @@ extension Jobs {
     private func takesPlace(_ draft: JobDraft, _ key: UniqueKey) async throws -> Bool {
         let places = [draft.queue.waiting, key.window.map(draft.queue.recent)].compactMap { $0 }
         let copies = places.map { draft.message.sent(to: $0) }
-        return try await broker.publish(batch: copies).first == 1
+        return try await redeclaring {
+            try await prepare(draft)
+            return try await broker.publish(batch: copies).first == 1
+        }
     }
 
     /// A job as the message that it will be.

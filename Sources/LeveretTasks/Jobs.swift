@@ -84,6 +84,17 @@ public final class Jobs: Sendable {
         _ = declared.withLock { $0.insert(queue) }
     }
 
+    /// Publishes to queues of jobs, and once more where one of them has been deleted meanwhile: `body` declares what it
+    /// publishes to.
+    package func redeclaring<Result>(_ body: () async throws -> Result) async throws -> Result {
+        do {
+            return try await body()
+        } catch let error as BrokerError where error.code == .noRoute || error.code == .notFound {
+            forgetDeclared()
+            return try await body()
+        }
+    }
+
     /// Takes nothing for declared any more: somebody has deleted something.
     func forgetDeclared() {
         declared.withLock { $0 = [] }

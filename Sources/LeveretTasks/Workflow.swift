@@ -89,9 +89,11 @@ extension Jobs {
     /// Enqueues the jobs of a workflow: all of them or, when one is refused, none, in one commit.
     @discardableResult
     public func enqueue(_ workflow: Workflow) async throws -> Workflow.IDs {
-        let drafts = try await drafts(of: workflow)
-        try await broker.publish(batch: drafts.map(\.message))
-        return Workflow.IDs(all: drafts.map(\.id))
+        try await redeclaring {
+            let drafts = try await drafts(of: workflow)
+            try await broker.publish(batch: drafts.map(\.message))
+            return Workflow.IDs(all: drafts.map(\.id))
+        }
     }
 
     /// The messages of a workflow's jobs; what they go to is there.

@@ -67,10 +67,13 @@ struct OutboxBatches {
         }
         let marker = JSONText.write(.array(rows.map { .string($0.id) }))
         do {
-            try await relay.jobs.broker.transaction { tx in
-                for message in messages { tx.publish(message) }
-                if let before = self.marker { try tx.ack(before) }
-                tx.publish(marker, to: markers)
+            try await relay.jobs.redeclaring { [messages] in
+                for row in rows { try await relay.jobs.declare(row.queue) }
+                try await relay.jobs.broker.transaction { tx in
+                    for message in messages { tx.publish(message) }
+                    if let before = self.marker { try tx.ack(before) }
+                    tx.publish(marker, to: markers)
+                }
             }
         } catch let error as BrokerError {
             guard let part = error.part, part < rows.count, Self.isFinal(error) else { throw error }

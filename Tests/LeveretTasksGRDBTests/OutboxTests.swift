@@ -268,6 +268,21 @@ private func until(_ condition: () async throws -> Bool) async throws {
         try await shop.close()
     }
 
+    @Test func `where the queue of jobs was deleted, it is declared again`() async throws {
+        let folder = try TemporaryFolder()
+        let shop = try Application(in: folder)
+        try await shop.relaying {
+            try await shop.order(1...1)
+            try await until { try await shop.rows() == 0 }
+            try await shop.broker.deleteQueue(JobQueue.default.waiting)
+            try await shop.order(2...3)
+            try await until { try await shop.rows() == 0 }
+        }
+        #expect(try await shop.receipts() == [2, 3])
+        #expect(try await shop.rows(where: "refused IS NOT NULL") == 0)
+        try await shop.close()
+    }
+
     @Test func `two outboxes do not relay one database, and the first goes on`() async throws {
         let folder = try TemporaryFolder()
         let shop = try Application(in: folder)

@@ -131,6 +131,31 @@ import Testing
         #expect(job.due == bench.hand.now.advanced(byMilliseconds: 5_000))
     }
 
+    @Test func `a queue that was deleted is declared again by whatever is enqueued`() async throws {
+        let bench = try Bench()
+        let jobs = bench.jobs
+        let within = EnqueueOptions(unique: Uniqueness(by: .arguments, .within(.seconds(60))))
+        let acts: [(String, () async throws -> Void)] = [
+            ("unique", { try await jobs.enqueue(Greet(who: "unique"), within) }),
+            ("one", { try await jobs.enqueue(Greet(who: "one")) }),
+            ("batch", { try await jobs.enqueue(all: [Greet(who: "batch")]) }),
+            (
+                "flow",
+                {
+                    var flow = Workflow()
+                    flow.add(Greet(who: "flow"))
+                    try await jobs.enqueue(flow)
+                }
+            ),
+        ]
+        try await jobs.enqueue(Greet(who: "first"), within)
+        for (who, act) in acts {
+            try await bench.broker.deleteQueue(JobQueue.default.waiting)
+            try await act()
+            #expect(try await names(bench) == ["{\"who\":\"\(who)\"}"])
+        }
+    }
+
     @Test func `what is unique survives a restart`() async throws {
         let folder = try TemporaryFolder()
         let first: EnqueuedJob

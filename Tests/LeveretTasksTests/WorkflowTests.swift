@@ -168,6 +168,19 @@ import Testing
         try await bench.broker.shutdown()
     }
 
+    @Test func `a job is released also where its queue was deleted meanwhile`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        let later = flow.add(Step(name: "b"), after: flow.add(Step(name: "a")), .init(queue: "other"))
+        let ids = try await bench.jobs.enqueue(flow)
+        try await bench.broker.deleteQueue(JobQueue("other").waiting)
+        try await bench.working {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { try await bench.jobs.find(ids[later])?.state == .available }
+        }
+    }
+
     @Test func `a workflow goes on where it was when the process starts again`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("jobs.db")

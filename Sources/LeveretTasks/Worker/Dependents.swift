@@ -63,7 +63,7 @@ actor DependencyWatch {
         let text: Logger.Message = "a job that waited for others could not be enqueued or cancelled"
         while true {
             do {
-                try await perform(action)
+                try await jobs.redeclaring { try await perform(action) }
                 return true
             } catch let error as BrokerError where error.code == .resourceError {
                 jobs.configuration.logger.error(
