@@ -62,6 +62,7 @@ extension Jobs {
             case .replace:
                 var edit = MessageEdit(draft.queue.waiting, found.number)
                 edit.body = draft.message.body
+                edit.headers = [JobHeader.version: draft.message.properties?.headers[JobHeader.version] ?? 1]
                 if try await broker.change(edit) { return EnqueuedJob(id: found.id, outcome: .replaced) }
             case .reschedule:
                 let start = draft.start ?? broker.now

@@ -156,6 +156,36 @@ import Testing
         }
     }
 
+    private struct OldParcel: Job {
+        static let name = "parcel"
+        var number: Int
+    }
+
+    private struct Parcel: Job {
+        static let name = "parcel"
+        static let version = 2
+        var order: Int
+
+        static func upgrade(_ payload: inout JobPayload, from version: Int) {
+            payload["order"] = payload["number"]
+        }
+    }
+
+    @Test func `arguments that replace others are read as of their own version`() async throws {
+        let bench = try Bench()
+        func unique(_ key: String) -> EnqueueOptions { .init(unique: .key(key, onConflict: .replace)) }
+        try await bench.jobs.enqueue(OldParcel(number: 1), unique("newer"))
+        try await bench.jobs.enqueue(Parcel(order: 2), unique("newer"))
+        try await bench.jobs.enqueue(Parcel(order: 3), unique("older"))
+        try await bench.jobs.enqueue(OldParcel(number: 4), unique("older"))
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Parcel.self) { [journal = bench.journal] in journal.note("\($0.order)") }
+        } while: {
+            try await bench.settles()
+        }
+        #expect(bench.journal.all == ["2", "4"])
+    }
+
     @Test func `what is unique survives a restart`() async throws {
         let folder = try TemporaryFolder()
         let first: EnqueuedJob
