@@ -46,6 +46,36 @@ import Testing
         return job
     }
 
+    @Test func `a retry tries as often as at first, also what was parked meanwhile`() async throws {
+        struct Twice: Job {
+            static let name = "twice"
+            static let options = EnqueueOptions(maxAttempts: 2)
+            static let retry = RetryPolicy.schedule([.seconds(1)])
+        }
+        let bench = try Bench()
+        func failing(while body: () async throws -> Void) async throws {
+            try await bench.working(
+                {
+                    $0.add(Twice.self) { [journal = bench.journal] _, context in
+                        journal.note("attempt \(context.attempt)")
+                        throw Failure()
+                    }
+                }, while: body)
+        }
+        let job = try await bench.jobs.enqueue(Twice())
+        try await failing { try await bench.settles(waiting: 1) }
+        bench.hand.advance(1_000)
+        try await bench.working { _ in
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.unclaimed)
+        }
+        try await failing { try await bench.reaches(1, in: JobQueue.default.discarded) }
+        try await bench.jobs.retry(job.id)
+        #expect(try await bench.jobs.find(job.id)?.attempts == 0)
+        try await failing { try await bench.settles(waiting: 1) }
+        #expect(bench.journal.all == ["attempt 1", "attempt 2", "attempt 1"])
+    }
+
     @Test func `a retry of a unique job does not take the place of an equal one`() async throws {
         let bench = try Bench()
         let first = try await discarded(by: bench)

@@ -94,6 +94,7 @@ extension JobDesk {
             guard let row = try await scan(for: id, in: queue.discarded, count: 1).first else { continue }
             var properties = row.message.properties ?? MessageProperties()
             properties.headers[HeaderName.delay] = nil
+            properties.headers[JobHeader.failedBefore] = nil
             // Those that waited for it have heard of its end.
             properties.headers[JobHeader.dependents] = nil
             let message = OutgoingMessage(row.message.body, to: queue.waiting, properties: properties)
