@@ -131,6 +131,9 @@ extension Jobs {
             try await prepare(drafts[index])
         }
         if workflow.parts.contains(where: { !$0.needs.isEmpty }) { try await declareDependents() }
+        // As for a batch: many take a while to make.
+        let now = broker.now
+        for index in drafts.indices { drafts[index].setDelay(from: now) }
         return drafts
     }
 

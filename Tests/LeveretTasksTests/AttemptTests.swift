@@ -231,6 +231,22 @@ import Testing
         #expect(bench.journal.all == ["3"])
     }
 
+    @Test func `what follows a job comes at its time, however long the job goes on`() async throws {
+        let bench = try Bench()
+        struct Parent: Job { static let name = "parent" }
+        let due = bench.hand.now.advanced(byMilliseconds: 60_000)
+        try await bench.jobs.enqueue(Parent())
+        try await bench.working {
+            $0.add(Parent.self) { _, context in
+                try await context.whenCompleted(enqueue: Greet(who: "ann"), .init(start: .at(due)))
+                bench.hand.advance(30_000)
+            }
+        } while: {
+            try await bench.reaches(1, in: JobQueue.default.completed)
+        }
+        #expect(try await bench.jobs.list(.scheduled).map(\.due) == [due])
+    }
+
     @Test func `a paused queue starts nothing until it is resumed`() async throws {
         let bench = try Bench()
         try await bench.jobs.pause(.default)

@@ -55,14 +55,19 @@ struct Greet: Job {
 
 /// A broker in memory, its time in the hand of the test.
 struct Bench {
-    let hand = Hand()
+    let hand: Hand
     let broker: Broker
     let jobs: Jobs
     let journal = Journal()
 
-    init(_ storage: Broker.Storage = .memory, configure: (inout Jobs.Configuration) -> Void = { _ in }) throws
-    {
-        broker = try Broker(storage, configuration: Self.brokerConfiguration(hand))
+    init(
+        _ storage: Broker.Storage = .memory, hand: Hand = Hand(), limits: CoreLimits = CoreLimits(),
+        configure: (inout Jobs.Configuration) -> Void = { _ in }
+    ) throws {
+        self.hand = hand
+        var configuration = Self.brokerConfiguration(hand)
+        configuration.limits = limits
+        broker = try Broker(storage, configuration: configuration)
         var tasks = Jobs.Configuration()
         tasks.seed = 1
         tasks.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

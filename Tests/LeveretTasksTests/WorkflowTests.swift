@@ -181,6 +181,21 @@ import Testing
         }
     }
 
+    @Test func `a job of a workflow comes at its time, however long the others take to make`() async throws {
+        struct Slow: JobMiddleware {
+            let hand: Hand
+            func enqueue(_ job: inout JobToEnqueue) { hand.advance(1_000) }
+        }
+        let hand = Hand()
+        let bench = try Bench(hand: hand) { $0.middleware = [Slow(hand: hand)] }
+        let due = hand.now.advanced(byMilliseconds: 60_000)
+        var flow = Workflow()
+        flow.add(Step(name: "a"), .init(start: .at(due)))
+        for name in ["b", "c"] { flow.add(Step(name: name)) }
+        try await bench.jobs.enqueue(flow)
+        #expect(try await bench.jobs.list(.scheduled).map(\.due) == [due])
+    }
+
     @Test func `a workflow goes on where it was when the process starts again`() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path("jobs.db")

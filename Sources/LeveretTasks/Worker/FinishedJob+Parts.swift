@@ -9,7 +9,12 @@ extension FinishedJob {
         switch verdict {
         case .completed(let output):
             if let record = record(as: .completed, output: output, in: queue, of: jobs) { tx.publish(record) }
-            for draft in following { tx.publish(draft.message) }
+            let now = jobs.broker.now
+            for var draft in following {
+                // It was made a while ago.
+                draft.setDelay(from: now)
+                tx.publish(draft.message)
+            }
             for report in reports(.completed, output: output) { tx.publish(report) }
             try tx.ack(message)
         case .cancelled(let reason):
