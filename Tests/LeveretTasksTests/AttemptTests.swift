@@ -247,6 +247,37 @@ import Testing
         #expect(try await bench.jobs.list(.scheduled).map(\.due) == [due])
     }
 
+    @Test func `a cancellation counts, whatever else stopped the job and whatever it throws`() async throws {
+        struct Slow: Job {
+            static let name = "slow"
+            static let timeout: Duration? = .milliseconds(1)
+        }
+        let bench = try Bench()
+        let slow = try await bench.jobs.enqueue(Slow())
+        let snoozes = try await bench.jobs.enqueue(Greet(who: "ann"))
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        try await bench.working {
+            $0.add(Slow.self) { [journal = bench.journal] _ in
+                try? await forever()
+                journal.note("timeout")
+                // Heeds no cancellation any more.
+                await Task { for await _ in gate {} }.value
+                throw Failure()
+            }
+            $0.add(Greet.self) { [journal = bench.journal] _ in
+                journal.note("begun")
+                try? await forever()
+                throw JobExit.snooze(for: .seconds(1))
+            }
+        } while: {
+            try await until { bench.journal.all.sorted() == ["begun", "timeout"] }
+            for id in [slow.id, snoozes.id] { try await bench.jobs.cancel(id) }
+            open.finish()
+            try await bench.settles()
+        }
+        for id in [slow.id, snoozes.id] { #expect(try await bench.jobs.find(id)?.state == .cancelled) }
+    }
+
     @Test func `a paused queue starts nothing until it is resumed`() async throws {
         let bench = try Bench()
         try await bench.jobs.pause(.default)

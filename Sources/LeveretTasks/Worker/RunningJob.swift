@@ -5,7 +5,7 @@ import Logging
 import Synchronization
 
 /// Why a job is to stop before it has returned.
-enum StopReason: Sendable {
+enum StopReason: Equatable, Sendable {
     /// Its attempt has taken too long.
     case timeout(Duration)
     /// Somebody cancelled the job.
@@ -21,7 +21,7 @@ final class RunningJob: Sendable {
 
     private struct State {
         var work: Work?
-        /// The first reason counts.
+        /// The first reason counts, or that somebody cancelled the job.
         var reason: StopReason?
         var hasReturned = false
         /// Waits for its turn, and may be stopped without loss.
@@ -84,8 +84,9 @@ final class RunningJob: Sendable {
     /// Cancels the handler's task.
     func stop(_ reason: StopReason) {
         let (isFirst, work) = state.withLock { state in
-            defer { state.reason = state.reason ?? reason }
-            return (state.reason == nil, state.work)
+            let isFirst = state.reason == nil
+            if isFirst || reason == .cancelled { state.reason = reason }
+            return (isFirst, state.work)
         }
         guard isFirst else { return }
         work?.cancel()

@@ -31,6 +31,7 @@ extension Verdict {
     ) -> Verdict {
         switch result {
         case .success(let output): return .completed(output: output)
+        case .failure where reason == .cancelled: return .cancelled(reason: "cancelled while it ran")
         case .failure(let error as JobExit):
             switch error.way {
             case .snooze(let duration): return .snoozed(for: duration)
@@ -40,16 +41,12 @@ extension Verdict {
         case .failure(let error as JobError) where error.code == .undecodable:
             return .discarded(failure(error.text, envelope, now))
         case .failure(let error):
-            switch reason {
-            case .shutdown?: return .handedBack
-            case .cancelled?: return .cancelled(reason: "cancelled while it ran")
-            case .timeout(let limit)?:
-                let failure = failure("it took longer than \(limit)", envelope, now)
-                return failed(error, failure, envelope, retry: retry, chance: chance)
-            case nil:
-                let failure = failure(String(reflecting: error), envelope, now)
-                return failed(error, failure, envelope, retry: retry, chance: chance)
-            }
+            if reason == .shutdown { return .handedBack }
+            let text =
+                if case .timeout(let limit)? = reason { "it took longer than \(limit)" } else {
+                    String(reflecting: error)
+                }
+            return failed(error, failure(text, envelope, now), envelope, retry: retry, chance: chance)
         }
     }
 
