@@ -181,6 +181,23 @@ import Testing
         }
     }
 
+    @Test func `a job that was replayed after it was discarded reports no second time`() async throws {
+        let bench = try Bench()
+        var flow = Workflow()
+        flow.add(Step(name: "end"), after: flow.add(Step(name: "bad", fails: true)), when: .allEnded)
+        try await bench.jobs.enqueue(flow)
+        try await bench.working {
+            register(&$0, bench.journal)
+        } while: {
+            try await until { bench.journal.all == ["bad", "end"] }
+            try await bench.reaches(0, in: .dependentJobs)
+            #expect(try await bench.broker.replay(from: JobQueue.default.discarded) == 1)
+            try await until { bench.journal.all == ["bad", "end", "bad"] }
+            try await bench.reaches(1, in: JobQueue.default.discarded)
+        }
+        #expect(try await bench.broker.status(of: .dependentJobs).ready == 0)
+    }
+
     @Test func `a job of a workflow comes at its time, however long the others take to make`() async throws {
         struct Slow: JobMiddleware {
             let hand: Hand

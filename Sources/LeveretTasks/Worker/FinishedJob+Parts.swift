@@ -26,7 +26,10 @@ extension FinishedJob {
             try tx.reject(message, requeue: true, delay: wait, error: failure.error)
         case .discarded(let failure):
             for report in reports(.discarded) { tx.publish(report) }
-            try tx.amend(message, headers: noting(failure))
+            var headers = noting(failure)
+            // They have heard of its end, and hear of no other where it is brought back.
+            if !envelope.dependents.isEmpty { headers[JobHeader.dependents] = .array([]) }
+            try tx.amend(message, headers: headers)
             try tx.reject(message, error: failure.error)
         case .snoozed(let wait), .limited(let wait):
             if !notes.isEmpty { try tx.amend(message, headers: notes) }
