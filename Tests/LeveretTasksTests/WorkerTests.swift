@@ -93,6 +93,25 @@ import Testing
         #expect(try await bench.broker.status(of: JobQueue.default.unclaimed).ready == 1)
     }
 
+    @Test func `parked jobs are taken back from among more others than can be held`() async throws {
+        struct Other: Job { static let name = "other" }
+        var limits = CoreLimits()
+        limits.unackedCountMax = 10
+        let bench = try Bench(limits: limits)
+        try await bench.jobs.enqueue(all: (0..<20).map { _ in Other() })
+        let job = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.working { _ in
+        } while: {
+            try await bench.reaches(21, in: JobQueue.default.unclaimed)
+        }
+        try await bench.working {
+            $0.add(Greet.self) { _ in }
+        } while: {
+            try await until { try await bench.jobs.find(job.id)?.state == .completed }
+        }
+        #expect(try await bench.broker.status(of: JobQueue.default.unclaimed).ready == 20)
+    }
+
     @Test func `queues that are deleted while a worker runs are declared again`() async throws {
         let bench = try Bench()
         try await bench.jobs.enqueue(all: [Greet(who: "ann"), Greet(who: "bob")])

@@ -68,58 +68,46 @@ struct QueueRun: Sendable {
     /// Makes sure that the queue is there, and takes back the parked jobs whose names are known here.
     func prepare() async throws {
         try await jobs.declare(queue)
+        guard !handlers.isEmpty else { return }
         let names = handlers.keys.sorted().map(quoted).joined(separator: ", ")
-        let condition = "properties ->> 'type' IN (\(names))"
-        guard !handlers.isEmpty, try await hasUnclaimed(condition) else { return }
-        var known: [ConsumedMessage] = []
-        var bytes = 0
-        var others: [ConsumedMessage] = []
-        do {
-            for _ in 0..<(try await jobs.broker.status(of: queue.unclaimed).ready) {
-                guard let message = try await jobs.broker.get(queue.unclaimed) else { break }
-                guard handlers[message.properties?.type ?? ""] != nil else {
-                    others.append(message)
-                    continue
-                }
-                known.append(message)
-                bytes += message.body.count
-                if known.count == Self.takenCountMax || bytes > Self.takenBytesMax {
-                    try await takeBack(known)
-                    (known, bytes) = ([], 0)
-                }
-            }
-            try await takeBack(known)
-        } catch {
-            // The broker's own session holds them, which goes on.
-            for message in known + others { try? await message.nack() }
-            throw error
+        var next: MessageNumber = 0
+        while true {
+            // None is taken in hand: there may be more of other names than can be held.
+            let parked = try await jobs.broker.peek(
+                queue.unclaimed, where: "properties ->> 'type' IN (\(names))", from: next,
+                count: Self.takenCountMax)
+            guard let last = parked.last else { return }
+            try await takeBack(parked)
+            next = MessageNumber(last.number.rawValue + 1)
         }
-        for message in others { try await message.nack() }
     }
 
-    /// Enqueues parked jobs again, in one transaction.
-    private func takeBack(_ parked: [ConsumedMessage]) async throws {
-        try await jobs.broker.transaction { tx in
-            for message in parked {
-                var properties = message.properties ?? MessageProperties()
+    /// Enqueues parked jobs again, in one transaction, and removes them where they were parked. Where the process dies
+    /// in between, that is done again at the next start: their queue knows their ids, and takes none twice.
+    private func takeBack(_ parked: [PeekedMessage]) async throws {
+        try await jobs.broker.publish(
+            batch: parked.map { parked in
+                var properties = parked.message.properties ?? MessageProperties()
                 // What is dropped as a double would never report.
                 if properties.headers[JobHeader.dependents] != nil {
                     properties.headers[HeaderName.deduplication] = nil
                 }
                 // Published rather than moved: its queue is to know it by its id.
-                tx.publish(OutgoingMessage(message.body, to: queue.waiting, properties: properties))
-                try tx.ack(message)
+                return OutgoingMessage(parked.message.body, to: queue.waiting, properties: properties)
+            })
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for message in parked {
+                group.addTask {
+                    // Where another worker was faster, it is gone.
+                    _ = try await jobs.broker.remove(message.number, from: queue.unclaimed)
+                }
             }
+            try await group.waitForAll()
         }
     }
 
-    /// How many parked jobs are taken back in one transaction, and of how many bytes before the last.
+    /// How many parked jobs are taken back in one transaction.
     private static let takenCountMax = 500
-    private static let takenBytesMax = 1 << 20
-
-    private func hasUnclaimed(_ condition: String) async throws -> Bool {
-        try await !jobs.broker.peek(queue.unclaimed, where: condition, count: 1).isEmpty
-    }
 
     // MARK: - Jobs
 
