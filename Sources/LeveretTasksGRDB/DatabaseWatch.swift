@@ -5,12 +5,14 @@ import Foundation
 import Synchronization
 
 enum DatabaseWatch {
-    /// An element for writes to the database at `path` or to its log; many writes may make one. `nil` where the system
-    /// does not tell.
+    /// An element for writes from now on to the database at `path` or to its log; many writes may make one. `nil` where
+    /// the system does not tell.
     static func writes(to path: String) -> AsyncStream<Void>? {
         #if os(Linux)
-        let file = URL(filePath: path)
-        guard let watch = DirectoryWatch(file.deletingLastPathComponent().path()) else { return nil }
+        // SQLite keeps the log beside the file itself, not beside a link to it.
+        let file = URL(filePath: path).resolvingSymlinksInPath()
+        let folder = file.deletingLastPathComponent().path(percentEncoded: false)
+        guard let watch = DirectoryWatch(folder) else { return nil }
         let (writes, continuation) = AsyncStream.makeStream(
             of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let name = file.lastPathComponent

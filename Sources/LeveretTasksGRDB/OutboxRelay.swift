@@ -42,8 +42,10 @@ struct OutboxRelay: Sendable {
         let observer = CommitObserver(signal)
         database.add(transactionObserver: observer, extent: .databaseLifetime)
         defer { database.remove(transactionObserver: observer) }
+        // Before the first look, so that nothing is committed in between.
+        let writes = DatabaseWatch.writes(to: database.path)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await watch(signal) }
+            group.addTask { try await watch(writes, signal) }
             group.addTask { await finishWithBroker(signal) }
             var batches = OutboxBatches(relay: self, markers: markers, consumer: consumer)
             if queue.ready > 0 { try await batches.takeMarker() }
@@ -63,8 +65,8 @@ struct OutboxRelay: Sendable {
     }
 
     /// Signals what other processes commit, and this one by other means.
-    private func watch(_ signal: AsyncStream<Void>.Continuation) async throws {
-        guard let writes = DatabaseWatch.writes(to: database.path) else {
+    private func watch(_ writes: AsyncStream<Void>?, _ signal: AsyncStream<Void>.Continuation) async throws {
+        guard let writes else {
             logger.notice(
                 "the system does not tell what other processes commit; the outbox looks once a second")
             while true {

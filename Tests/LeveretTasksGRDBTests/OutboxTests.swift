@@ -23,10 +23,10 @@ private struct Application {
     let database: any DatabaseWriter
     let outbox: Outbox
 
-    init(in folder: borrowing TemporaryFolder, pool: Bool = true) throws {
+    init(in folder: borrowing TemporaryFolder, pool: Bool = true, name: String = "shop.db") throws {
         broker = try Broker(.file(folder.path("jobs.db")))
         jobs = Jobs(broker)
-        let path = folder.path("shop.db")
+        let path = folder.path(name)
         database = pool ? try DatabasePool(path: path) : try DatabaseQueue(path: path)
         outbox = Outbox(jobs, database: database, logger: Logger(label: "test"))
         var migrator = DatabaseMigrator()
@@ -203,16 +203,22 @@ private func until(_ condition: () async throws -> Bool) async throws {
         try await shop.close()
     }
 
-    @Test(arguments: [true, false])
-    func `what another process commits is noticed`(pool: Bool) async throws {
+    @Test(arguments: [true, false], ["shop.db", "ein Büro, 100%/shop.db", "link.db"])
+    func `what another process commits is noticed`(pool: Bool, name: String) async throws {
         let folder = try TemporaryFolder()
-        let shop = try Application(in: folder, pool: pool)
+        let elsewhere = folder.path("elsewhere")
+        for place in [elsewhere, folder.path("ein Büro, 100%")] {
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+        }
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path("link.db"), withDestinationPath: elsewhere + "/shop.db")
+        let shop = try Application(in: folder, pool: pool, name: name)
         try await shop.database.write { db in
             try shop.outbox.enqueue(Receipt(order: 7), in: db)
             try db.execute(
                 sql: "CREATE TABLE parked AS SELECT * FROM leveret_outbox; DELETE FROM leveret_outbox")
         }
-        let path = folder.path("shop.db")
+        let path = folder.path(name)
         try await shop.relaying {
             // The relay has seen that there is nothing.
             try await shop.order(1...1)
