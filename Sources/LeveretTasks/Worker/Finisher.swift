@@ -71,21 +71,23 @@ final class Finisher: Sendable {
         continuation.finish()
     }
 
-    /// Settles what is added, until `finish`.
+    /// Settles what is added, until `finish` and there was room for all of it.
     func run() async {
-        for await _ in signal { await settleAll() }
-        await settleAll()
+        await withDiscardingTaskGroup { late in
+            for await _ in signal { await settleAll(&late) }
+            await settleAll(&late)
+        }
     }
 
-    /// Settles what has been added until there is no more.
-    func settleAll() async {
+    /// Settles what has been added until there is no more. What there is no room for goes on in `late`.
+    private func settleAll(_ late: inout DiscardingTaskGroup) async {
         while true {
             let batch = gathered.withLock { gathered in
                 defer { gathered = Gathered(isFinished: gathered.isFinished) }
                 return gathered
             }
             if batch.isEmpty { return }
-            await settle(batch)
+            await settle(batch, &late)
         }
     }
 
@@ -97,34 +99,57 @@ final class Finisher: Sendable {
         if isFirst { continuation.yield() }
     }
 
-    private func settle(_ batch: Gathered) async {
+    private func settle(_ batch: Gathered, _ late: inout DiscardingTaskGroup) async {
         do {
             try await commit { [queue, jobs] tx in
-                for job in batch.noted where !job.hasReturned {
-                    try tx.amend(job.message, headers: job.takeNotes())
-                }
+                try Self.add(batch.noted, to: &tx)
                 for job in batch.ended { try job.add(to: &tx, in: queue, of: jobs) }
             }
             for waiting in batch.waiting { waiting.resume() }
             for job in batch.ended { settled(job) }
         } catch {
-            for waiting in batch.waiting { waiting.resume(throwing: error) }
             // One of them can't be settled so; the others are none the worse for it.
-            for job in batch.ended { await settle(job) }
+            await note(batch)
+            for job in batch.ended {
+                guard let refusal = await settle(job) else { continue }
+                complain("a job that ended can't be settled yet; it is tried again each second", job, refusal)
+                late.addTask { await self.settleLate(job) }
+            }
         }
     }
 
-    /// Settles one job alone. While the disk is full, that waits for room; where a queue was deleted, it is declared
-    /// again. A job that can't be settled even so goes back, to run again.
-    private func settle(_ job: FinishedJob) async {
+    /// Settles a job that there was no room for, once there is.
+    private func settleLate(_ job: FinishedJob) async {
+        repeat {
+            guard (try? await jobs.configuration.clock.sleep(for: Self.pause)) != nil else { return }
+        } while await settle(job) != nil
+    }
+
+    /// Writes down what running jobs have said, whatever becomes of those that have ended.
+    private func note(_ batch: Gathered) async {
+        do {
+            try await commit { tx in try Self.add(batch.noted, to: &tx) }
+            for waiting in batch.waiting { waiting.resume() }
+        } catch {
+            for waiting in batch.waiting { waiting.resume(throwing: error) }
+        }
+    }
+
+    private static func add(_ noted: [RunningJob], to tx: inout Transaction) throws {
+        for job in noted where !job.hasReturned { try tx.amend(job.message, headers: job.takeNotes()) }
+    }
+
+    /// Settles one job alone. Where a queue was deleted, it is declared again. A job that can't be settled even so goes
+    /// back, to run again. Returns why there is no room for it yet, on the disk or in a queue, if so.
+    private func settle(_ job: FinishedJob) async -> BrokerError? {
         var hasDeclared = false
         while true {
             do {
                 try await commit { [queue, jobs] tx in try job.add(to: &tx, in: queue, of: jobs) }
-                return settled(job)
+                settled(job)
+                return nil
             } catch let error as BrokerError where error.code == .resourceError {
-                complain("a job that ended can't be settled yet; it is tried again in a second", job, error)
-                guard (try? await jobs.configuration.clock.sleep(for: .seconds(1))) != nil else { return }
+                return error
             } catch let error as BrokerError where [.noRoute, .notFound].contains(error.code) && !hasDeclared
             {
                 hasDeclared = true
@@ -132,8 +157,8 @@ final class Finisher: Sendable {
                 try? await declare(for: job)
             } catch {
                 complain("a job that ended could not be settled; it will run again", job, error)
-                guard (try? await job.message.nack(delay: Self.patience)) != nil else { return }
-                return settled(job)
+                if (try? await job.message.nack(delay: Self.patience)) != nil { settled(job) }
+                return nil
             }
         }
     }
@@ -146,6 +171,8 @@ final class Finisher: Sendable {
         try await jobs.declareDependents()
     }
 
+    /// How soon a job is settled again that there was no room for.
+    private static let pause = Duration.seconds(1)
     /// After how long a job runs again that could not be settled.
     private static let patience = Duration.seconds(5)
 

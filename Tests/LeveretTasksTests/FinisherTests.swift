@@ -1,0 +1,68 @@
+// What becomes of the others where one of those that ended can't be settled.
+
+import Leveret
+import Testing
+
+@testable import LeveretTasks
+
+@Suite(.timeLimit(.minutes(10))) struct FinisherTests {
+    /// The next job, held as a worker holds it.
+    private func take(from bench: Bench) async throws -> RunningJob {
+        let message = try #require(try await bench.broker.get(JobQueue.default.waiting))
+        return RunningJob(message, JobEnvelope(message, failed: 0, now: bench.hand.now), in: .default)
+    }
+
+    @MainActor @Test func `a job that can't be settled keeps no other's cursor from the disk`() async throws {
+        let bench = try Bench()
+        try await bench.jobs.enqueue(all: [Greet(who: "ann"), Greet(who: "bob")])
+        let (ended, running) = (try await take(from: bench), try await take(from: bench))
+        try await ended.message.ack()
+        let finisher = Finisher(bench.jobs, queue: .default)
+        _ = running.note([JobHeader.cursor: "1"])
+        // On this test's actor: it waits for the commit when the test goes on.
+        let writing = Task { try await finisher.write(running) }
+        await Task.yield()
+        finisher.add(
+            FinishedJob(
+                message: ended.message, envelope: ended.envelope, verdict: .completed(output: nil)))
+        let settling = Task { await finisher.run() }
+        try await writing.value
+        finisher.finish()
+        await settling.value
+        let found = try #require(try await bench.jobs.find(running.envelope.id))
+        #expect(found.message.message.properties?.headers[JobHeader.cursor] == "1")
+    }
+
+    @Test func `a full queue keeps back what goes to it, and nothing else`() async throws {
+        struct Parent: Job { static let name = "parent" }
+        let (slept, room) = (Journal(), Journal())
+        let bench = try Bench { tasks in
+            tasks.clock = ScriptedClock { duration in
+                guard duration == .seconds(1) else { return try await forever() }
+                slept.note("a second")
+                try await until { !room.all.isEmpty }
+            }
+        }
+        try await bench.jobs.declare("other")
+        try await bench.broker.setPolicy(
+            Policy(
+                "full", pattern: #"^jobs\.other$"#, appliesTo: .queues, priority: 9,
+                definition: ["x-max-length": 0, "x-overflow": "reject-publish"]))
+        let parent = try await bench.jobs.enqueue(Parent())
+        try await bench.working(on: [.default: 2]) {
+            $0.add(Greet.self) { _ in }
+            $0.add(Parent.self) { _, context in
+                try await context.whenCompleted(enqueue: Greet(who: "bob"), .init(queue: "other"))
+            }
+        } while: {
+            try await until { !slept.all.isEmpty }
+            let other = try await bench.jobs.enqueue(Greet(who: "ann"))
+            try await until { try await bench.jobs.find(other.id)?.state == .completed }
+            #expect(try await bench.jobs.find(parent.id)?.state == .running)
+            try await bench.broker.deletePolicy("full")
+            room.note("there is room")
+            try await until { try await bench.jobs.find(parent.id)?.state == .completed }
+        }
+        #expect(try await bench.jobs.list(.available, in: "other").count == 1)
+    }
+}
