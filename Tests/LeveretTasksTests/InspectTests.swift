@@ -35,6 +35,25 @@ import Testing
         #expect(try await bench.jobs.latest(.discarded).isEmpty)
     }
 
+    @Test func `those that failed for good are listed once, also one that waits or that somebody holds`()
+        async throws
+    {
+        let bench = try Bench()
+        let jobs = try await bench.jobs.enqueue(all: (0..<4).map { Once(who: "\($0)") })
+        let discarded = JobQueue.default.discarded
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(4, in: discarded)
+        }
+        let numbers = try await bench.broker.peek(discarded).map(\.number)
+        try await bench.broker.delayMessage(at: numbers[0], in: discarded, by: .seconds(60))
+        let held = try await bench.broker.get(discarded)
+        #expect(held?.number == numbers[1])
+        #expect(try await bench.jobs.latest(.discarded).map(\.id) == jobs.reversed().map(\.id))
+        #expect(try await bench.jobs.latest(.discarded, count: 1).map(\.id) == [jobs[3].id])
+    }
+
     /// A unique job that has failed for good.
     private func discarded(by bench: Bench) async throws -> EnqueuedJob {
         let job = try await bench.jobs.enqueue(Once(who: "ann"))

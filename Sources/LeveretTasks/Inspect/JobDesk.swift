@@ -25,34 +25,36 @@ package struct JobDesk {
     package func list(
         _ state: JobState, in queue: JobQueue, name: String? = nil, count: Int
     ) async throws -> [JobInfo] {
-        try await page(state, in: queue, name: name, from: 0, count: count)
+        let shelf = Shelf(of: state, in: queue, name: name)
+        return try await page(shelf, shelf.state, from: 0, count: count).map { JobInfo($0, in: queue, state) }
     }
 
     /// The last jobs of a queue in one state, the newest first.
     package func latest(
         _ state: JobState, in queue: JobQueue, name: String? = nil, count: Int
     ) async throws -> [JobInfo] {
-        var last: [JobInfo] = []
-        var from: MessageNumber = 0
-        while true {
-            let page = try await page(state, in: queue, name: name, from: from, count: Self.pageCount)
-            guard let end = page.last?.message.number else { return last.reversed() }
-            last = (last + page).suffix(count)
-            from = MessageNumber(end.rawValue + 1)
+        let shelf = Shelf(of: state, in: queue, name: name)
+        var last: [PeekedMessage] = []
+        // One after the other: each has an order of its own.
+        for part in shelf.state.map({ [$0] }) ?? Peek.State.allCases {
+            var next: MessageNumber = 0
+            while case let page = try await page(shelf, part, from: next, count: Self.pageCount),
+                let end = page.map(\.number).max()
+            {
+                last = (last + page).sorted { $0.number < $1.number }.suffix(count)
+                next = MessageNumber(end.rawValue + 1)
+            }
         }
+        return last.reversed().map { JobInfo($0, in: queue, state) }
     }
 
-    private static let pageCount = 1_000
+    static let pageCount = 1_000
 
     private func page(
-        _ state: JobState, in queue: JobQueue, name: String?, from: MessageNumber, count: Int
-    ) async throws -> [JobInfo] {
-        let shelf = Shelf(of: state, in: queue)
-        let isNamed = name.map { "properties ->> 'type' = \(quoted($0))" }
-        let terms = [shelf.condition, isNamed].compactMap { $0 }
-        let condition = terms.isEmpty ? nil : terms.joined(separator: " AND ")
-        let peek = Peek(shelf.queue, state: shelf.state, from: from, countMax: count, where: condition)
-        return try await store.messages(peek).map { JobInfo($0, in: queue, state) }
+        _ shelf: Shelf, _ state: Peek.State?, from: MessageNumber, count: Int
+    ) async throws -> [PeekedMessage] {
+        try await store.messages(
+            Peek(shelf.queue, state: state, from: from, countMax: count, where: shelf.condition))
     }
 
     /// Which messages are the jobs of a queue in one state.
@@ -61,22 +63,28 @@ package struct JobDesk {
         var state: Peek.State?
         var condition: String?
 
-        init(of state: JobState, in queue: JobQueue) {
+        init(of state: JobState, in queue: JobQueue, name: String?) {
             self.queue = queue.waiting
+            var terms = name.map { ["properties ->> 'type' = \(quoted($0))"] } ?? []
             switch state {
             case .available: self.state = .ready
             case .running: self.state = .unacked
-            case .scheduled: (self.state, condition) = (.delayed, "failed = 0")
-            case .retryable: (self.state, condition) = (.delayed, "failed > 0")
+            case .scheduled:
+                self.state = .delayed
+                terms.append("failed = 0")
+            case .retryable:
+                self.state = .delayed
+                terms.append("failed > 0")
             case .unclaimed: (self.queue, self.state) = (queue.unclaimed, .ready)
             case .discarded: self.queue = queue.discarded
             case .dependent:
                 self.queue = .dependentJobs
-                condition = "headers ->> '\(JobHeader.queue)' = \(quoted(queue.rawValue))"
+                terms.append("headers ->> '\(JobHeader.queue)' = \(quoted(queue.rawValue))")
             case .completed, .cancelled:
                 (self.queue, self.state) = (queue.completed, .ready)
-                condition = "headers ->> '\(JobHeader.state)' = \(quoted(state.rawValue))"
+                terms.append("headers ->> '\(JobHeader.state)' = \(quoted(state.rawValue))")
             }
+            condition = terms.isEmpty ? nil : terms.joined(separator: " AND ")
         }
     }
 
