@@ -180,6 +180,36 @@ private final class JobFile {
         #expect(try await file.state(try file.id("dependent")) == "dependent")
     }
 
+    @Test func `jobs are chosen by queue, kind and state, and it is said how many they are`() async throws {
+        let file = try await JobFile()
+        for act in ["retry", "cancel"] {
+            for which in [[], ["x", "--name", "greet"]] {
+                let wrong = try await leveret(["jobs", act] + which + ["--db", file.path])
+                #expect(wrong.status == 2 && wrong.errors.contains("Say which jobs"), "\(wrong.errors)")
+            }
+        }
+        #expect(try await file.jobs("run-now").status == 2)
+        #expect(try await file.jobs("cancel", "--state", "completed").status == 2)
+        let none = try await file.jobs("retry", "--name", "greet")
+        #expect(none.output == "no job meets the options\n")
+        let asked = try await file.jobs("retry", "--name", "mail")
+        #expect(asked.status == 2 && asked.errors.contains("this is about 1 job and nobody is here to ask"))
+        let back = try await file.jobs("retry", "--name", "mail", "--yes")
+        #expect(back.output == "1 job put back\n", "\(back.errors)")
+        #expect(try await file.state(try file.id("discarded")) == "available")
+
+        let would = try await file.jobs("cancel", "--queue", "default", "--limit", "4", "--dry-run")
+        #expect(would.output == "this would cancel 4 jobs\n", "\(would.errors)")
+        let some = try await file.jobs("cancel", "--state", "scheduled", "--limit", "1", "--yes")
+        #expect(some.output == "1 job cancelled\n")
+        #expect(try await file.state(try file.id("scheduled")) == "cancelled")
+        let rest = try await file.jobs("cancel", "--name", "greet", "--queue", "default", "--yes")
+        #expect(rest.output == "4 jobs cancelled\n")
+        for name in ["retryable", "first"] {
+            #expect(try await file.state(try file.id(name)) == "cancelled")
+        }
+    }
+
     @Test func `a server on the file does the same, and has the file to itself`() async throws {
         let file = try await JobFile()
         let server = try ServerProcess(database: file.path)

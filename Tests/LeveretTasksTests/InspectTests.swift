@@ -110,6 +110,28 @@ import Testing
         #expect(try await bench.jobs.list(.discarded).isEmpty)
     }
 
+    @Test func `many are retried or cancelled by queue, kind and count, the first ones first`() async throws {
+        let bench = try Bench()
+        let jobs = bench.jobs
+        let all = try await jobs.enqueue(all: (0..<5).map { Once(who: "\($0)") }).map(\.id)
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(5, in: JobQueue.default.discarded)
+        }
+        #expect(try await jobs.retryAll(name: "greet") == 0)
+        #expect(try await jobs.retryAll(name: "once", count: 2) == 2)
+        #expect(try await jobs.list(.available).map(\.id) == Array(all[..<2]))
+        // One that equals the next is pending.
+        try await jobs.enqueue(Once(who: "2"))
+        #expect(try await jobs.retryAll() == 2)
+        #expect(try await jobs.list(.discarded).map(\.id) == [all[2]])
+        #expect(try await jobs.cancelAll(.available, name: "once", count: 1) == 1)
+        #expect(try await jobs.find(all[0])?.state == .cancelled)
+        #expect(try await jobs.cancelAll(.available) == 4)
+        #expect(try await jobs.list(.available).isEmpty)
+    }
+
     @Test func `a retry keeps what its queue did not take, also where nobody says why`() async throws {
         let bench = try Bench()
         let first = try await discarded(by: bench)

@@ -9,16 +9,27 @@ extension JobsCommand {
             abstract: "Put jobs that have failed for good back into their queues.",
             discussion: """
                 They are tried as often as at first; their errors stay with them. A unique one is refused (6) while an \
-                equal one is pending.
+                equal one is pending. Without ids these are all that meet the options, and it asks first; a unique one \
+                then stays where it is.
 
                 Examples:
                   leveret jobs retry 01kb1m8e7v5c2q9x4t6w8y0a2z
+                  leveret jobs retry --name send-receipt --limit 100
                 """
         )
 
         @OptionGroup var jobs: JobOptions
+        @OptionGroup var filter: JobFilter
+
+        func validate() throws { try filter.check(jobs.ids) }
 
         func run() async throws {
+            guard !jobs.ids.isEmpty else {
+                return try await filter.act(on: [.discarded], at: jobs.desk(), "put back", "put back") {
+                    desk, _, queue, count in
+                    try await desk.retryAll(in: queue, name: filter.name, count: count)
+                }
+            }
             try await jobs.each { desk, id in
                 try await desk.retry(id)
                 return "is back in its queue"
@@ -32,16 +43,39 @@ extension JobsCommand {
             discussion: """
                 What waits is recorded as cancelled at once. The worker that runs a job is asked to stop it: its task \
                 is cancelled, and what becomes of the job is up to its handler, which may finish first. One that waits \
-                for other jobs, or that others wait for, is cancelled by a worker, too, once one runs.
+                for other jobs, or that others wait for, is cancelled by a worker, too, once one runs. Without ids \
+                these are all that meet the options and do not run, and it asks first; those that run with --state \
+                running.
 
                 Examples:
                   leveret jobs cancel 01kb1m8e7v5c2q9x4t6w8y0a2z
+                  leveret jobs cancel --queue mails --state retryable
                 """
         )
 
         @OptionGroup var jobs: JobOptions
+        @Option(
+            help: ArgumentHelp(
+                "Only jobs in this state; repeat for more: available, scheduled, retryable, dependent, unclaimed or "
+                    + "running.", valueName: "state"),
+            completion: .list(states.map(\.rawValue)), transform: { try JobsCommand.state($0, of: states) })
+        var state: [JobState] = []
+        @OptionGroup var filter: JobFilter
+
+        private static let states: [JobState] = [
+            .available, .scheduled, .retryable, .dependent, .unclaimed, .running,
+        ]
+
+        func validate() throws { try filter.check(jobs.ids, besides: !state.isEmpty) }
 
         func run() async throws {
+            guard !jobs.ids.isEmpty else {
+                let states = state.isEmpty ? Self.states.dropLast() : state
+                return try await filter.act(on: states, at: jobs.desk(), "cancel", "cancelled") {
+                    desk, state, queue, count in
+                    try await desk.cancelAll(state, in: queue, name: filter.name, count: count)
+                }
+            }
             try await jobs.each { desk, id in
                 switch try await desk.cancel(id) {
                 case .done: "is cancelled"
@@ -67,6 +101,10 @@ extension JobsCommand {
 
         @OptionGroup var jobs: JobOptions
 
+        func validate() throws {
+            if jobs.ids.isEmpty { throw ValidationError("Say which jobs: their ids.") }
+        }
+
         func run() async throws {
             try await jobs.each { desk, id in
                 try await desk.runNow(id)
@@ -79,12 +117,14 @@ extension JobsCommand {
 /// Ids of jobs, and where these are.
 struct JobOptions: ParsableArguments {
     @Argument(help: "The jobs' ids.")
-    var ids: [String]
+    var ids: [String] = []
     @OptionGroup var server: TargetOptions
+
+    func desk() throws -> JobDesk { JobDesk(SourceJobStore(try server.connect())) }
 
     /// Does something to one job after the other, and says what; ends at the first that can't be done.
     func each(_ act: (JobDesk, JobID) async throws -> String) async throws {
-        let desk = JobDesk(SourceJobStore(try server.connect()))
+        let desk = try desk()
         for id in ids {
             do { announce("job \(id.printable) \(try await act(desk, JobID(id)))") } catch let error
                 as JobError
@@ -98,5 +138,50 @@ struct JobOptions: ParsableArguments {
                 throw Failure(status, error.text.printable)
             }
         }
+    }
+}
+
+/// Options that choose jobs.
+struct JobFilter: ParsableArguments {
+    @Option(help: ArgumentHelp("Only jobs of this queue of jobs; repeat for more.", valueName: "queue"))
+    var queue: [String] = []
+    @Option(help: ArgumentHelp("Only jobs of this kind.", valueName: "name"))
+    var name: String?
+    @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+    var limit: Int?
+    @OptionGroup var consent: ConsentOptions
+
+    /// Refuses to do something to nothing in particular.
+    func check(_ ids: [String], besides chooses: Bool = false) throws {
+        let chooses = chooses || !queue.isEmpty || name != nil
+        if ids.isEmpty != chooses {
+            throw ValidationError("Say which jobs: either their ids, or options such as --queue and --name.")
+        }
+        if let limit, limit < 1 { throw ValidationError("--limit is 1 or more.") }
+    }
+
+    /// Asks, and does something to the jobs that are chosen; `act` is told to how many at most, and returns to how
+    /// many.
+    func act(
+        on states: [JobState], at desk: JobDesk, _ verb: String, _ participle: String,
+        _ act: (JobDesk, JobState, JobQueue, Int) async throws -> Int
+    ) async throws {
+        var left = limit ?? .max
+        var (found, hasMore) = (0, false)
+        let queues = try await JobsCommand.queues(queue, at: desk)
+        let places = queues.flatMap { queue in states.map { (state: $0, queue: queue) } }
+        for place in places {
+            let count = try await desk.list(
+                place.state, in: place.queue, name: name, count: PeekRequest.countMax
+            ).count
+            found += count
+            hasMore = hasMore || count == PeekRequest.countMax
+        }
+        guard found > 0 else { return announce("no job meets the options") }
+        let what = "\(hasMore && found < left ? "at least " : "")\(counted(min(found, left), "job"))"
+        if consent.dryRun { return announce("this would \(verb) \(what)") }
+        try Terminal.confirm("this will \(verb) \(what)", yes: consent.yes, because: "this is about \(what)")
+        for place in places where left > 0 { left -= try await act(desk, place.state, place.queue, left) }
+        announce("\(counted((limit ?? .max) - left, "job")) \(participle)")
     }
 }

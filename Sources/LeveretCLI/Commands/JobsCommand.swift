@@ -22,6 +22,23 @@ struct JobsCommand: ParsableCommand {
         defaultSubcommand: List.self
     )
 
+    /// The state of this name, if it is one of `states`.
+    static func state(_ name: String, of states: [JobState]) throws -> JobState {
+        if let state = JobState(rawValue: name), states.contains(state) { return state }
+        throw ValidationError("--state is one of \(states.map(\.rawValue).joined(separator: ", ")).")
+    }
+
+    /// The queues of these names; all where none is named.
+    static func queues(_ named: [String], at desk: JobDesk) async throws -> [JobQueue] {
+        let all = try await desk.queues()
+        for name in named where !all.contains(JobQueue(name)) {
+            let names = all.map { "'\($0.rawValue.printable)'" }.joined(separator: ", ")
+            let known = names.isEmpty ? "there are none" : "there are \(names)"
+            throw Failure(.notFound, "no queue of jobs '\(name.printable)'; \(known)")
+        }
+        return named.isEmpty ? all : all.filter { named.contains($0.rawValue) }
+    }
+
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show jobs, queue by queue and state by state.",
@@ -41,7 +58,7 @@ struct JobsCommand: ParsableCommand {
             help: ArgumentHelp(
                 "Only jobs in this state; repeat for more: running, available, scheduled, retryable, dependent, "
                     + "unclaimed, discarded, cancelled or completed.", valueName: "state"),
-            completion: .list(states.map(\.rawValue)), transform: state(named:))
+            completion: .list(states.map(\.rawValue)), transform: { try JobsCommand.state($0, of: states) })
         var state: [JobState] = []
         @Option(help: ArgumentHelp("Only jobs of this queue of jobs; repeat for more.", valueName: "queue"))
         var queue: [String] = []
@@ -58,11 +75,6 @@ struct JobsCommand: ParsableCommand {
             .completed,
         ]
 
-        private static func state(named word: String) throws -> JobState {
-            if let state = JobState(rawValue: word) { return state }
-            throw ValidationError("--state is one of \(states.map(\.rawValue).joined(separator: ", ")).")
-        }
-
         func validate() throws {
             if limit < 1 { throw ValidationError("--limit is 1 or more.") }
         }
@@ -71,7 +83,7 @@ struct JobsCommand: ParsableCommand {
             var printer = try output.printer(of: Columns.jobs)
             let desk = JobDesk(SourceJobStore(try source.open()))
             var left = limit
-            for queue in try await queues(desk) {
+            for queue in try await queues(queue, at: desk) {
                 for state in Self.states where isWanted(state) && left > 0 {
                     for job in try await Self.jobs(state, in: queue, name, left, desk) {
                         printer.print(JSON(job))
@@ -84,16 +96,6 @@ struct JobsCommand: ParsableCommand {
 
         private func isWanted(_ state: JobState) -> Bool {
             self.state.isEmpty ? state != .completed && state != .cancelled : self.state.contains(state)
-        }
-
-        private func queues(_ desk: JobDesk) async throws -> [JobQueue] {
-            let all = try await desk.queues()
-            for name in queue where !all.contains(JobQueue(name)) {
-                let names = all.map { "'\($0.rawValue.printable)'" }.joined(separator: ", ")
-                let known = names.isEmpty ? "there are none" : "there are \(names)"
-                throw Failure(.notFound, "no queue of jobs '\(name.printable)'; \(known)")
-            }
-            return queue.isEmpty ? all : all.filter { queue.contains($0.rawValue) }
         }
 
         private static func jobs(

@@ -92,21 +92,66 @@ extension JobDesk {
     package func retry(_ id: JobID) async throws {
         for queue in try await queues() {
             guard let row = try await scan(for: id, in: queue.discarded, count: 1).first else { continue }
-            var properties = row.message.properties ?? MessageProperties()
-            properties.headers[HeaderName.delay] = nil
-            properties.headers[JobHeader.failedBefore] = nil
-            // Those that waited for it have heard of its end.
-            properties.headers[JobHeader.dependents] = nil
-            let message = OutgoingMessage(row.message.body, to: queue.waiting, properties: properties)
-            // A crash between the two leaves it in both, and to do so again changes nothing: its queue knows the id.
-            if try await store.publish(all: [message]) == [0] {
-                let key = properties.headers[HeaderName.deduplication]?.text ?? id.rawValue
-                try Self.check(id, against: try await store.message(knownAs: key, in: queue.waiting))
-            }
-            _ = try await store.remove(row.number, from: queue.discarded)
-            return
+            return try await retry(JobInfo(row, in: queue, .discarded))
         }
         throw JobError(.notFound, "job \(id) is not among the discarded ones")
+    }
+
+    private func retry(_ job: JobInfo) async throws {
+        var properties = job.message.message.properties ?? MessageProperties()
+        properties.headers[HeaderName.delay] = nil
+        properties.headers[JobHeader.failedBefore] = nil
+        // Those that waited for it have heard of its end.
+        properties.headers[JobHeader.dependents] = nil
+        let message = OutgoingMessage(job.payload, to: job.queue.waiting, properties: properties)
+        // A crash between the two leaves it in both, and to do so again changes nothing: its queue knows the id.
+        if try await store.publish(all: [message]) == [0] {
+            let key = properties.headers[HeaderName.deduplication]?.text ?? job.id.rawValue
+            try Self.check(job.id, against: try await store.message(knownAs: key, in: job.queue.waiting))
+        }
+        _ = try await store.remove(job.message.number, from: job.queue.discarded)
+    }
+
+    /// Puts the discarded jobs of a queue back into it, the first `count` of them; what is unique stays where an equal
+    /// one is pending.
+    ///
+    /// - Returns: how many are back.
+    package func retryAll(in queue: JobQueue, name: String?, count: Int) async throws -> Int {
+        try await each(.discarded, in: queue, name: name, count: count) { try await retry($0) }
+    }
+
+    /// Cancels jobs of a queue in one state, the first `count` of them.
+    ///
+    /// - Returns: how many are cancelled, or will be by the worker that has them or takes them.
+    package func cancelAll(
+        _ state: JobState, in queue: JobQueue, name: String?, count: Int
+    ) async throws -> Int {
+        try await each(state, in: queue, name: name, count: count) { _ = try await cancel($0.id) }
+    }
+
+    /// Does something to the jobs of a queue in one state, to each once, whether or not it stays there. Returns to how
+    /// many; those that refuse are left.
+    private func each(
+        _ state: JobState, in queue: JobQueue, name: String?, count: Int,
+        _ act: (JobInfo) async throws -> Void
+    ) async throws -> Int {
+        var (done, left) = (0, count)
+        var seen: Set<JobID> = []
+        while left > 0 {
+            let page = try await list(state, in: queue, name: name, count: Self.pageCount)
+                .filter { seen.insert($0.id).inserted }.prefix(left)
+            if page.isEmpty { break }
+            left -= page.count
+            for job in page {
+                do {
+                    try await act(job)
+                    done += 1
+                } catch is JobError {
+                    // It has gone meanwhile, or an equal one is pending.
+                }
+            }
+        }
+        return done
     }
 
     /// Refuses a job that its queue did not take, because of `other`, unless that is the job itself.

@@ -58,4 +58,34 @@ extension Jobs {
     /// - Throws: a `JobError`: notFound when it is not among the discarded ones, duplicate when it is unique and an
     ///   equal one is pending.
     public func retry(_ id: JobID) async throws { try await desk.retry(id) }
+
+    /// Puts the discarded jobs of a queue back into it, the first ones first, each as `retry` does. One that is unique
+    /// stays discarded while an equal one is pending.
+    ///
+    /// - Parameters:
+    ///   - queue: their queue.
+    ///   - name: only those of one kind.
+    ///   - count: how many at most.
+    /// - Returns: how many are back.
+    @discardableResult
+    public func retryAll(
+        in queue: JobQueue = .default, name: String? = nil, count: Int = .max
+    ) async throws -> Int {
+        try await desk.retryAll(in: queue, name: name, count: count)
+    }
+
+    /// Cancels the jobs of a queue in one state, the first ones first, each as `cancel` does.
+    ///
+    /// - Parameters:
+    ///   - state: where they stand; those that have ended can't be cancelled.
+    ///   - queue: their queue.
+    ///   - name: only those of one kind.
+    ///   - count: how many at most.
+    /// - Returns: how many are cancelled, or will be by a worker.
+    @discardableResult
+    public func cancelAll(
+        _ state: JobState, in queue: JobQueue = .default, name: String? = nil, count: Int = .max
+    ) async throws -> Int {
+        try await desk.cancelAll(state, in: queue, name: name, count: count)
+    }
 }
