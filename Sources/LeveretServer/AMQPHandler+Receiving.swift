@@ -23,7 +23,7 @@ extension AMQPHandler {
         guard !room.transactionChanged(by: grown) else { return }
         session.end(for: room.transactionRefusal, out: &out)
         // What must follow is a step of its own.
-        isTurnWanted = true
+        flow.isTurnWanted = true
     }
 
     /// Gives back what the shared room counts of this connection.
@@ -38,7 +38,7 @@ extension AMQPHandler {
     private func watchBodies(_ context: ChannelHandlerContext) {
         guard bodyTimer == nil else { return }
         _ = session.lookAtBodies { _ in 0 }
-        hasWaited = isReadPending
+        hasWaited = flow.isReadPending
         let seconds = limits.stalledSeconds
         bodyTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(Int64(seconds))) { [self] in
             bodyTimer = nil

@@ -41,12 +41,8 @@ final class AMQPHandler: ChannelDuplexHandler {
     var out = ByteBuffer()
     /// What the shared room counts of this connection.
     var counted = (bodies: 0, transactions: 0)
-    private var hasRead = false
-    /// The pipeline wants to read and was told to wait.
-    var isReadPending = false {
-        didSet { if isReadPending { hasWaited = true } }
-    }
-    /// That has been so since the bodies were last looked at.
+    var flow = SocketFlow()
+    /// The pipeline had to wait to read since the bodies were last looked at.
     var hasWaited = false
     /// Looks at the bodies that are being received.
     var bodyTimer: Scheduled<Void>?
@@ -54,11 +50,6 @@ final class AMQPHandler: ChannelDuplexHandler {
     var isClosing = false
     /// The server has closed the connection, and the client is to say so, too.
     private var isEnding = false
-    /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
-    private var isStalled = false
-    private var isTurning = false
-    var isTurnWanted = false
-    private var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// Something was written since the last heartbeat was due.
     private var hasWritten = false
     private var heartbeats: RepeatedTask?
@@ -86,7 +77,7 @@ final class AMQPHandler: ChannelDuplexHandler {
     // MARK: what NIO says
 
     func handlerAdded(context: ChannelHandlerContext) {
-        lastRead = context.eventLoop.now
+        flow.lastRead = context.eventLoop.now
         logger.debug("connection opened", metadata: ["peer": "\(peer.name)", "protocol": "AMQP"])
         closeUnlessOpen(context)
         guard peer.mustLogIn else { return }
@@ -107,22 +98,19 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         session.received(unwrapInboundIn(data))
-        hasRead = true
+        flow.received()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        guard hasRead else { return }
-        hasRead = false
-        lastRead = context.eventLoop.now
-        turn(context)
+        if flow.readComplete(at: context.eventLoop.now) { turn(context) }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, isStalled || isReadPending { turn(context) }
+        if context.channel.isWritable, flow.isStalled || flow.isReadPending { turn(context) }
     }
 
     func read(context: ChannelHandlerContext) {
-        if mayRead(context) { context.read() } else { isReadPending = true }
+        if flow.asked(toRead: mayRead(context)) { context.read() } else { hasWaited = true }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -156,22 +144,16 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     /// Runs what was read, hands out what waits, and writes all of it.
     func turn(_ context: ChannelHandlerContext) {
-        // Writing may make the socket writable again, and NIO says so from within.
-        guard !isTurning else {
-            isTurnWanted = true
-            return
-        }
-        isTurning = true
-        defer { isTurning = false }
+        guard flow.enter() else { return }
+        defer { flow.leave() }
         repeat {
             guard context.channel.isActive, !isClosing else { return }
-            isTurnWanted = false
-            isStalled = false
+            flow.beginPass()
             takeEvents(context)
             takeSteps(context)
             session.takeNotes { doors[$0]?.note($1) }
             flush(context)
-        } while isTurnWanted
+        } while flow.isTurnWanted
         if session.isFinished { return close(context) }
         if session.isClosing, !isEnding {
             isEnding = true
@@ -179,11 +161,7 @@ final class AMQPHandler: ChannelDuplexHandler {
             timer = nil
             closeLater(context, in: Self.closingTime, unless: { _ in false })
         }
-        if isReadPending, mayRead(context) {
-            isReadPending = false
-            lastRead = context.eventLoop.now
-            context.read()
-        }
+        if flow.resume(mayRead(context), at: context.eventLoop.now) { context.read() }
     }
 
     /// Hands out what the broker has for this client's channels, while the client reads.
@@ -191,7 +169,7 @@ final class AMQPHandler: ChannelDuplexHandler {
         var next = 0
         while next < woken.count {
             guard context.channel.isWritable else {
-                isStalled = true
+                flow.isStalled = true
                 break
             }
             let number = woken[next]
@@ -207,7 +185,7 @@ final class AMQPHandler: ChannelDuplexHandler {
     private func takeSteps(_ context: ChannelHandlerContext) {
         while context.channel.isActive {
             guard context.channel.isWritable, !isPaused else {
-                isStalled = true
+                flow.isStalled = true
                 return
             }
             switch session.step(into: &submissions, out: &out) {
@@ -260,7 +238,7 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         if session.isFinished || isClosing { return true }
-        return session.wantsBytes && !isStalled && context.channel.isWritable && !isPaused
+        return session.wantsBytes && !flow.isStalled && context.channel.isWritable && !isPaused
     }
 
     // MARK: the broker
@@ -314,16 +292,14 @@ final class AMQPHandler: ChannelDuplexHandler {
 
     private func heartbeat(_ context: ChannelHandlerContext, silenceMax: TimeAmount) {
         guard context.channel.isActive, !isClosing else { return }
-        if isReadPending {
+        if flow.isReadPending {
             // One that is not read can't be heard. Where that is because it does not read, a little is read all the
             // same, and what it takes is a heartbeat, too.
-            if context.channel.isWritable || isTaking(context) { lastRead = context.eventLoop.now }
-            if !context.channel.isWritable, session.waitingBytes < Self.keptBytesMax {
-                isReadPending = false
-                context.read()
-            }
+            if context.channel.isWritable || isTaking(context) { flow.lastRead = context.eventLoop.now }
+            let readsOn = !context.channel.isWritable && session.waitingBytes < Self.keptBytesMax
+            if flow.resume(readsOn, at: flow.lastRead) { context.read() }
         }
-        guard lastRead + silenceMax > context.eventLoop.now else {
+        guard flow.lastRead + silenceMax > context.eventLoop.now else {
             logger.info(
                 "connection closed",
                 metadata: [
@@ -383,10 +359,7 @@ final class AMQPHandler: ChannelDuplexHandler {
             if isInputClosed { return context.close(promise: nil) }
             // Else some clients would take the end of the bytes for a failure, while they close what they closed.
             if !session.isLeftToClient { context.close(mode: .output, promise: nil) }
-            if isReadPending {
-                isReadPending = false
-                context.read()
-            }
+            if flow.resume(true, at: flow.lastRead) { context.read() }
         }
     }
 }

@@ -62,7 +62,7 @@ extension LineHandler {
         case .waiting: false
         // Whatever else holds it up: others wait for its room.
         case .admitted: door?.shouldPause != true
-        case .small: session.isInsideRequest && !isStalled
+        case .small: session.isInsideRequest && !flow.isStalled
         }
     }
 
@@ -76,7 +76,7 @@ extension LineHandler {
             pace = (context.eventLoop.now, session.arrivedBytes)
         }
         guard stallTimer == nil else { return }
-        let begin = pace.map { min($0.since, lastRead) } ?? lastRead
+        let begin = pace.map { min($0.since, flow.lastRead) } ?? flow.lastRead
         let deadline = begin + .seconds(Int64(limits.stalledSeconds))
         stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
             stallTimer = nil
@@ -93,7 +93,7 @@ extension LineHandler {
     private func stall(now: NIODeadline) -> String? {
         let seconds = limits.stalledSeconds
         func isOver(_ begin: NIODeadline) -> Bool { begin + .seconds(Int64(seconds)) <= now }
-        guard !isOver(lastRead) else {
+        guard !isOver(flow.lastRead) else {
             return "no bytes for \(seconds) s within a request, which was not run; closing"
         }
         guard let pace, isOver(pace.since) else { return nil }

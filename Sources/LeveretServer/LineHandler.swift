@@ -47,19 +47,11 @@ final class LineHandler: ChannelDuplexHandler {
     var reception = Reception.small
     /// What the shared room counts of this connection's open transaction.
     var transactionBytes = 0
-    /// Something came since the last turn for what was read.
-    private var hasRead = false
-    /// The pipeline wants to read and was told to wait.
-    private var isReadPending = false
+    var flow = SocketFlow()
     private var isInputClosed = false
     var isClosing = false
-    /// Bytes or events are left for a turn that comes when the client reads or the broker goes on.
-    var isStalled = false
-    private var isTurning = false
-    private var isTurnWanted = false
     /// A turn comes after those of other connections.
     private var isTurnDue = false
-    var lastRead = NIODeadline.uptimeNanoseconds(0)
     /// From where a large body's pace is measured; `nil` while none comes, or the broker waits for the disk.
     var pace: (since: NIODeadline, arrivedBytes: Int)?
     var stallTimer: Scheduled<Void>?
@@ -86,32 +78,26 @@ final class LineHandler: ChannelDuplexHandler {
     // MARK: what NIO says
 
     func handlerAdded(context: ChannelHandlerContext) {
-        lastRead = context.eventLoop.now
+        flow.lastRead = context.eventLoop.now
         watchForLogin(context)
         logger.debug("connection opened", metadata: ["peer": "\(peer.name)"])
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         session.received(unwrapInboundIn(data))
-        hasRead = true
+        flow.received()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        // NIO says so at the end of the input, too, before it says that the input is closed, which brings a turn. It
-        // does not expect a write to fail in between: a debug build would end there.
-        guard hasRead else { return }
-        hasRead = false
-        lastRead = context.eventLoop.now
-        turn(context)
+        if flow.readComplete(at: context.eventLoop.now) { turn(context) }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, isStalled || isReadPending { turn(context) }
+        if context.channel.isWritable, flow.isStalled || flow.isReadPending { turn(context) }
     }
 
     func read(context: ChannelHandlerContext) {
-        if mayRead(context) { return context.read() }
-        isReadPending = true
+        if flow.asked(toRead: mayRead(context)) { return context.read() }
         if door?.shouldPause == true { pace = nil }
     }
 
@@ -145,31 +131,21 @@ final class LineHandler: ChannelDuplexHandler {
 
     /// Runs what was read, hands out what waits, and writes all of it.
     func turn(_ context: ChannelHandlerContext) {
-        // Writing may make the socket writable again, and NIO says so from within.
-        guard !isTurning else {
-            isTurnWanted = true
-            return
-        }
-        isTurning = true
-        defer { isTurning = false }
+        guard flow.enter() else { return }
+        defer { flow.leave() }
         repeat {
             guard context.channel.isActive, !isClosing else { return }
-            isTurnWanted = false
-            isStalled = false
+            flow.beginPass()
             takeEvents(context)
             runRequests(context)
             flush(context)
             askForRoom(context)
-        } while isTurnWanted
+        } while flow.isTurnWanted
         if session.isFinished {
             close(context)
         } else {
             watchForStall(context)
-            if isReadPending, mayRead(context) {
-                isReadPending = false
-                lastRead = context.eventLoop.now
-                context.read()
-            }
+            if flow.resume(mayRead(context), at: context.eventLoop.now) { context.read() }
         }
     }
 
@@ -183,7 +159,7 @@ final class LineHandler: ChannelDuplexHandler {
                 pages += 1
             }
             guard context.channel.isWritable, door?.shouldPause != true else {
-                isStalled = true
+                flow.isStalled = true
                 return
             }
             let progress = session.decode(into: &submissions, out: &out)
@@ -233,7 +209,7 @@ final class LineHandler: ChannelDuplexHandler {
     private func takeEvents(_ context: ChannelHandlerContext) {
         guard let door else { return }
         guard context.channel.isWritable else {
-            isStalled = true
+            flow.isStalled = true
             return
         }
         door.drain(into: &events)
@@ -261,7 +237,7 @@ final class LineHandler: ChannelDuplexHandler {
     private func mayRead(_ context: ChannelHandlerContext) -> Bool {
         if session.isFinished || isClosing { return true }
         if case .waiting = reception { return false }
-        return session.wantsBytes && !session.hasNextPage && !isStalled && context.channel.isWritable
+        return session.wantsBytes && !session.hasNextPage && !flow.isStalled && context.channel.isWritable
             && door?.shouldPause != true
     }
 
@@ -339,10 +315,7 @@ final class LineHandler: ChannelDuplexHandler {
             closeTimer?.cancel()
             guard context.channel.isActive else { return }
             closeTimer = loop.scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
-            if isReadPending {
-                isReadPending = false
-                context.read()
-            }
+            if flow.resume(true, at: flow.lastRead) { context.read() }
         }
     }
 }
