@@ -35,7 +35,7 @@ extension AMQPHandler {
             case .right(let hash):
                 loggedIn(as: name, hash)
                 turn(context)
-            case .wrong: refuseLate(login, "no such user, or another password", context)
+            case .wrong: refuseLate(login, PasswordDesk.wrongText, context)
             case .busy:
                 // Not the answer to a wrong password, on which clients give up.
                 later(context) { [self] in
@@ -65,10 +65,7 @@ extension AMQPHandler {
 
     /// Late, so that guessing takes time.
     private func refuseLate(_ login: AMQPLogin, _ why: String, _ context: ChannelHandlerContext) {
-        desk.noteRefusedLogin()
-        logger.warning(
-            "login refused: \(why)",
-            metadata: ["peer": "\(peer.name)", "user": "\(UserName(login.user).shownInLog)"])
+        desk.noteRefused(UserName(login.user), why, peer, logger)
         later(context) { [self] in session.refusedLogin(login, out: &out) }
     }
 

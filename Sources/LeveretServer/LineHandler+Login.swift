@@ -106,10 +106,7 @@ extension LineHandler {
 
     private func noteWrongLogin(_ user: UserName) {
         wrongLogins += 1
-        desk.noteRefusedLogin()
-        logger.warning(
-            "login refused: no such user, or another password",
-            metadata: ["user": "\(user.shownInLog)", "peer": "\(peer.name)"])
+        desk.noteRefused(user, PasswordDesk.wrongText, peer, logger)
     }
 
     private func refuseLate(_ error: BrokerError, at time: NIODeadline, _ context: ChannelHandlerContext) {

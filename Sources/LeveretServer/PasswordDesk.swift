@@ -3,6 +3,7 @@
 
 import Crypto
 import Leveret
+import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -81,11 +82,17 @@ final class PasswordDesk: Sendable {
         }
     }
 
+    /// What the log says of a wrong login.
+    static let wrongText = "no such user, or another password"
     /// What those are told for whom there is no room.
     static let busyText = "\(waitingMax) passwords are being looked at, as many as may be; try again later"
 
-    /// Counts a login that was refused.
-    func noteRefusedLogin() { broker.noteRefusedLogin() }
+    /// Counts a login that was refused, and logs why.
+    func noteRefused(_ user: UserName, _ why: String, _ peer: Peer, _ logger: Logger) {
+        broker.noteRefusedLogin()
+        logger.warning(
+            "login refused: \(why)", metadata: ["user": "\(user.shownInLog)", "peer": "\(peer.name)"])
+    }
 
     /// Does what takes long, or answers with `busy` where too much of it waits.
     private func work<Answer: Sendable>(
