@@ -109,7 +109,6 @@ extension BrokerCore {
             }
             messageBytes += entry.footprint
             perform(change, on: entry, due: row.due, of: queue, now: now)
-            refill(queue)
             arm(queue)
             settleDying(now: now)
             answerDurably(session, ticket, .done, since: before)
@@ -131,6 +130,8 @@ extension BrokerCore {
     private mutating func perform(
         _ change: SingleChange, on entry: Entry, due: Instant?, of queue: MessageQueue, now: Instant
     ) {
+        // What was being read of the queue may not count any more, and whoever waits for it may wait for just this one.
+        defer { dispatch(queue, now: now) }
         switch change {
         case .cancel:
             messageBytes -= entry.footprint
@@ -138,7 +139,6 @@ extension BrokerCore {
             removeRow(of: entry)
             forgetID(of: entry.number)
             noteEmptied(queue, now: now)
-            refill(queue)
         case .edit(let edit):
             var entry = entry
             entry.version = entry.version == .max ? .max : entry.version + 1

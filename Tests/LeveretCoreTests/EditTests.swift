@@ -104,6 +104,29 @@ import Testing
         #expect(broker.deliveries().map(\.text) == ["b"])
     }
 
+    @Test func `an edit of the only message, which must be read, serves who waits for it to be read`() {
+        let before = harness([:])
+        _ = before.publish("a", to: "jobs")
+        before.settle()
+        let broker = before.crashed()
+        broker.ask(edit(1, "b"))
+        broker.ask(.consume(Consume(queue: "jobs", tag: "worker")))
+        broker.settle()
+        #expect(broker.deliveries().map(\.text) == ["b"])
+    }
+
+    @Test func `a cancel of the only message, which must be read, answers who waits for it to be read`() {
+        let before = harness([:])
+        _ = before.publish("a", to: "jobs")
+        before.settle()
+        let broker = before.crashed()
+        broker.ask(.cancelMessage("jobs", 1))
+        guard case .empty? = broker.run(.get("jobs", autoAck: true, waitMilliseconds: 0)) else {
+            Issue.record("the GET was not answered")
+            return
+        }
+    }
+
     @Test func `an edit that makes a message ready again gives it its old place at once`() {
         let broker = harness([:])
         for body in ["a", "b", "c"] { _ = broker.publish(body, to: "jobs") }
