@@ -208,8 +208,10 @@ extension BrokerCore {
             committedBefore: inFlight?.batch.number ?? gathering.batch.number, now: now)
     }
 
-    /// A message is gone from its queue: an id that lives as long as it does goes with it.
+    /// A message is gone from its queue: an id that lives as long as it does goes with it. What a full queue refused
+    /// never had a number, nor have ids that live for a while.
     mutating func forgetID(of number: MessageNumber) {
+        guard number != 0 else { return }
         if !seenIDs.hasNoQueued { seenIDs.left(number) }
         if idLookup != nil { idLookup?.left.insert(number) }
     }

@@ -339,6 +339,23 @@ import Testing
         #expect(routed(publish(broker, "b")) == 0)
     }
 
+    @Test func `what a full queue drops while the store is asked takes no id along`() {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-deduplicate": .int(60_000)])
+        before.queue("full", ["x-max-length": .int(0), "x-overflow": .string("reject-publish-dlx")])
+        _ = publish(before, "a")
+        before.settle()
+        let broker = before.crashed()
+        var properties = MessageProperties()
+        properties.messageID = "a"
+        let double = Message(exchange: "", routingKey: "jobs", properties: properties, body: [1])
+        #expect(broker.ask(.publish(double, mandatory: false)) == nil)
+        _ = broker.publish("x", to: "full")
+        broker.settle()
+        #expect(broker.info("full")?.deaths[.maxlen] == 1)
+        #expect(broker.info("jobs")?.ready == 1)
+    }
+
     @Test func `doubles within a transaction are dropped too`() {
         let broker = CoreHarness()
         broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
