@@ -107,9 +107,9 @@ extension BrokerCore {
 
     /// Writes down what went from a topology. Removing a binding that was never stored does no harm.
     private mutating func note(_ removal: TopologyRemoval, in host: VirtualHost) {
-        for binding in removal.bindings {
-            let gone = removal.exchanges.first { $0.name == binding.source }
-            guard (host.topology.exchange(binding.source) ?? gone)?.isDurable == true else { continue }
+        let gone = Set(removal.exchanges.filter(\.isDurable).map(\.name))
+        for binding in removal.bindings
+        where gone.contains(binding.source) || host.topology.exchange(binding.source)?.isDurable == true {
             gathering.define(.deleteBinding(binding, in: host.id))
         }
         for exchange in removal.exchanges {

@@ -1,5 +1,7 @@
 // Adding and removing bindings. A binding is one and the same whatever the order of its arguments.
 
+import DequeModule
+
 extension Topology {
     /// Adds a binding; false if it was there. Throws 404 when an end of it is missing, 403 for the default
     /// exchange, 406 for a key or arguments that make no sense.
@@ -32,19 +34,25 @@ extension Topology {
         var removal = TopologyRemoval()
         guard let id = ids[Self.canonical(b)] else { return removal }
         forget(id, into: &removal)
-        deleteIfDone(source, into: &removal)
+        if let target = takeOutIfDone(source, into: &removal) { removeBindings(to: target, into: &removal) }
         return removal
     }
 
-    /// Removes all bindings that lead to `target`, and sources that delete themselves.
+    /// Removes all bindings that lead to `target`, and sources that delete themselves, with those that lead to them.
     mutating func removeBindings(to target: BindingTarget, into removal: inout TopologyRemoval) {
-        guard let gone = idsByTarget[target]?.sorted() else { return }
-        var sources: [Int] = []
-        for id in gone {
-            if let source = records[id]?.source, sources.last != source { sources.append(source) }
-            forget(id, into: &removal)
+        // One after another: a chain of exchanges may be longer than the stack.
+        var targets: Deque = [target]
+        while let target = targets.popFirst() {
+            guard let gone = idsByTarget[target]?.sorted() else { continue }
+            var sources: [Int] = []
+            for id in gone {
+                if let source = records[id]?.source, sources.last != source { sources.append(source) }
+                forget(id, into: &removal)
+            }
+            for source in sources {
+                if let target = takeOutIfDone(source, into: &removal) { targets.append(target) }
+            }
         }
-        for source in sources { deleteIfDone(source, into: &removal) }
     }
 
     /// Takes one binding out of every index.
@@ -60,11 +68,12 @@ extension Topology {
         changed(record.source)
     }
 
-    private mutating func deleteIfDone(_ index: Int, into removal: inout TopologyRemoval) {
+    /// Takes an exchange out that deletes itself and has lost its last binding.
+    private mutating func takeOutIfDone(_ index: Int, into removal: inout TopologyRemoval) -> BindingTarget? {
         guard let state = states[index], state.definition.isAutoDelete, state.table.ids.isEmpty else {
-            return
+            return nil
         }
-        uninstall(index, into: &removal)
+        return takeOut(index, into: &removal)
     }
 
     private mutating func changed(_ source: Int) {

@@ -52,13 +52,14 @@ extension Topology {
             )
         }
         var removal = TopologyRemoval()
-        uninstall(index, into: &removal)
+        if let target = takeOut(index, into: &removal) { removeBindings(to: target, into: &removal) }
         return removal
     }
 
-    /// Takes an exchange out, then its bindings, then auto-delete exchanges that lost their last one.
-    mutating func uninstall(_ index: Int, into removal: inout TopologyRemoval) {
-        guard let state = states[index] else { return }
+    /// Takes an exchange out, then the bindings from it. Returns what the bindings to it lead to, which are the
+    /// caller's to remove.
+    mutating func takeOut(_ index: Int, into removal: inout TopologyRemoval) -> BindingTarget? {
+        guard let state = states[index] else { return nil }
         let name = state.definition.name
         removal.exchanges.append(state.definition)
         for id in state.table.ids.sorted() { forget(id, into: &removal) }
@@ -69,7 +70,7 @@ extension Topology {
         lastState = nil
         generation += 1
         linkedGeneration += 1
-        removeBindings(to: .exchange(name), into: &removal)
+        return .exchange(name)
     }
 
     /// The index of an exchange, or 404.

@@ -158,6 +158,20 @@ import Testing
         #expect(throws: BrokerError.self) { try topology.route(message("x")) }
     }
 
+    @Test mutating func `a chain of auto-delete exchanges may be longer than any stack`() throws {
+        let count = 30_000
+        var next = BindingTarget.queue("a")
+        for index in 0..<count {
+            let name = ExchangeName("x\(index)")
+            try declare(name, .fanout, autoDelete: true)
+            try bind(name, next)
+            next = .exchange(name)
+        }
+        let removal = topology.removeQueue("a")
+        #expect(removal.exchanges.map(\.name) == (0..<count).map { ExchangeName("x\($0)") })
+        #expect(removal.bindings.count == count && topology.records.isEmpty)
+    }
+
     @Test mutating func `declarations are idempotent and say what differs`() throws {
         try declare("x", .direct, alternate: "y")
         let same = ExchangeDefinition("x", arguments: ["alternate-exchange": .string("y")])
@@ -184,12 +198,13 @@ import Testing
         try declare("x", .topic)
         try bind("x", .queue("a"), "#")
         try bind("amq.fanout", .exchange("x"))
+        try bind("x", .exchange("x"), "self")
         #expect(throws: BrokerError.self) { try topology.deleteExchange("x", ifUnused: true) }
         #expect(throws: BrokerError.self) { try topology.deleteExchange("amq.fanout", ifUnused: false) }
         #expect(try topology.deleteExchange("none", ifUnused: false).isEmpty)
         let removal = try topology.deleteExchange("x", ifUnused: false)
-        #expect(removal.bindings.map(\.source) == ["x", "amq.fanout"])
-        #expect(topology.records.isEmpty)
+        #expect(removal.bindings.map(\.source) == ["x", "x", "amq.fanout"])
+        #expect(topology.records.isEmpty && topology.ids.isEmpty && topology.idsByTarget.isEmpty)
         #expect(try route("amq.fanout") == [])
     }
 
