@@ -120,7 +120,11 @@ let package = Package(
         ),
         .target(name: "LeveretTestSupport", dependencies: ["LeveretCore"], swiftSettings: strict),
         .testTarget(
-            name: "LeveretCoreTests", dependencies: ["LeveretCore", "LeveretTestSupport"],
+            name: "LeveretCoreTests",
+            dependencies: [
+                "LeveretCore", "LeveretTestSupport",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -48,6 +48,13 @@ extension BrokerCore {
         next = min(next, queue.gets.earliestDeadline)
         if let deadline = deadline(ofUnused: queue) { next = min(next, deadline) }
         guard next < queue.armed else { return }
+        if timers.count > 2 * queuesByID.count + 1024 {
+            timers = Heap(
+                queues.compactMap { queue in
+                    guard let queue, queue.armed != .distantFuture else { return nil }
+                    return QueueTimer(at: queue.armed, queue: queue)
+                })
+        }
         queue.armed = next
         timers.insert(QueueTimer(at: next, queue: queue))
     }
