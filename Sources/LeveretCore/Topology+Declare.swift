@@ -62,8 +62,9 @@ extension Topology {
         guard let state = states[index] else { return nil }
         let name = state.definition.name
         removal.exchanges.append(state.definition)
-        for id in state.table.ids.sorted() { forget(id, into: &removal) }
+        // Its table goes as a whole: taken out one by one, many bindings would take long.
         states[index] = nil
+        for id in state.table.ids.sorted() { forget(id, into: &removal) }
         indexes[name] = nil
         exchangeOrder.remove(name)
         freeIndexes.append(index)
