@@ -12,6 +12,8 @@ extension BrokerCore {
             gathering.answers = []
             gathering.rangeAnswers = []
             gathering.wish = .none
+            // What slices of long work had added has been taken back.
+            gathering.slices = 0
             for waiting in answers { answer(waiting.session, waiting.ticket, waiting.answer) }
             return nil
         }
