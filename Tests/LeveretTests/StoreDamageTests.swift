@@ -62,6 +62,17 @@ struct StoreDamageTests {
         #expect(error?.text.contains("message \(id)") == true)
     }
 
+    @Test(arguments: [Int64.max, Int64.max / 2 + 1, 0])
+    func `a vhost whose id nothing could follow is refused`(id: Int64) async throws {
+        let fixture = try BrokerFixture()
+        let first = try fixture.open()
+        try await first.createVirtualHost("shop")
+        try await first.shutdown()
+        #expect(try SQLiteShell.run(fixture.path, "UPDATE vhost SET id = \(id) WHERE name = 'shop'") == "")
+        let error = #expect(throws: BrokerError.self) { _ = try fixture.open() }
+        #expect(error?.text.contains("vhost \(id)") == true)
+    }
+
     @Test func `a stored message that doesn't decode is parked, and those beside it are delivered`()
         async throws
     {

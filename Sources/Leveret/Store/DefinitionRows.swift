@@ -230,6 +230,9 @@ struct DefinitionRows {
         }
         while try statement.next() {
             let id = VirtualHostID(statement.int(0))
+            guard (1..<(1 << 62)).contains(id.rawValue) else {
+                throw .unreadable("vhost \(id.rawValue)", "its id is out of range")
+            }
             // The first is the default one whatever another program may call it.
             let name = id == .default ? .default : VirtualHostName(statement.text(1))
             guard id == .default || name != .default else {
