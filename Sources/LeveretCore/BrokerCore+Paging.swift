@@ -319,18 +319,18 @@ extension BrokerCore {
             finish(special.deferred)
             if special.holdsBatch { letBatchGo() }
         case .moveOne(let move, let target, let removals):
-            guard let session = special.session else { return }
+            guard let session = special.session, !session.isClosed else { return }
             moveOneLoaded(
                 move, target, removals: removals, result, queue, session, special.ticket, now: now)
         case .change(let position, let change, let removals):
-            guard let session = special.session else { return }
+            guard let session = special.session, !session.isClosed else { return }
             changeLoaded(
                 position, change, removals: removals, result, queue, session, special.ticket, now: now)
         case .peek(let peek):
-            guard let session = special.session else { return }
+            guard let session = special.session, !session.isClosed else { return }
             peekLoaded(peek, result, queue, session, special.ticket, now: now)
         case .why:
-            guard let session = special.session else { return }
+            guard let session = special.session, !session.isClosed else { return }
             whyLoaded(result.rows.first, queue, session, special.ticket, now: now)
         case .moveFound(let move, let removals):
             foundLoaded(move, removals: removals, result, now: now)

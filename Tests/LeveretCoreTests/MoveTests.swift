@@ -64,6 +64,29 @@ import Testing
         #expect(broker.deliveries().map(\.text) == ["1", "2", "3", "4", "5"])
     }
 
+    @Test func `a move whose session is closed while it is read is over`() {
+        let broker = broker()
+        let exclusive = QueueDefinition("own", durable: false, exclusive: true)
+        broker.run(.declareQueue(exclusive, passive: false))
+        for index in 1...5 { _ = broker.publish("\(index)", to: "own") }
+        broker.settle()
+        var move = Move(from: "own", to: .queue("to"))
+        move.position = 9
+        broker.ask(.move(move))
+        let asked = broker.core.takeOutputs().loads
+        broker.run(.cancelMessage("own", 10))
+        broker.core.closeConnection(broker.connection, now: broker.now)
+        let other = broker.openSession(in: "/")
+        broker.run(.declareQueue(exclusive, passive: false), from: other)
+        broker.loads = asked
+        broker.settle()
+        guard case .queues(let rows)? = broker.run(.status("to"), from: other) else {
+            Issue.record("no row of queue 'to'")
+            return
+        }
+        #expect(rows.map(\.ready) == [0])
+    }
+
     @Test func `an edit that comes between a move and its read counts`() {
         let broker = broker()
         var edit = MessageEdit("from", 4)
