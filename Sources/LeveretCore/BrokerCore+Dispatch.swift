@@ -129,8 +129,9 @@ extension BrokerCore {
 
     /// Ends a GET of the session: who asked for it has gone on to other things.
     mutating func endGet(of name: QueueName, _ get: Ticket, _ ticket: Ticket, _ session: Session) {
-        if let queue = queue(named: name, in: session.host) {
-            endGets(of: queue, with: .empty) { $0.session === session && $0.ticket == get }
+        if let queue = queue(named: name, in: session.host), let get = queue.gets.remove(get, of: session.id)
+        {
+            end([get], with: .empty)
             arm(queue)
         }
         answer(session, ticket, .done)
@@ -138,29 +139,23 @@ extension BrokerCore {
 
     /// Answers the GETs that wait for nothing but the store: it has nothing, or gives nothing.
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
-        guard queue.gets.withoutDeadline > 0 else { return }
-        endGets(of: queue, with: .empty) { $0.deadline == nil }
+        guard !queue.gets.isEmpty else { return }
+        end(queue.gets.removeAllWithoutDeadline(), with: .empty)
     }
 
     /// Answers the GETs whose time is over.
     mutating func endWaitingGets(of queue: MessageQueue, now: Instant) {
         guard queue.gets.earliestDeadline <= now else { return }
-        if endGets(of: queue, with: .empty, where: { ($0.deadline ?? .distantFuture) <= now }) {
-            queue.lastUsed = now
-        }
+        end(queue.gets.removeAll(overBy: now), with: .empty)
+        queue.lastUsed = now
     }
 
-    /// Answers those of the waiting GETs for which `isOver` holds. Returns whether there were any.
-    @discardableResult
-    mutating func endGets(
-        of queue: MessageQueue, with answer: Answer, where isOver: (WaitingGet) -> Bool
-    ) -> Bool {
-        let ended = queue.gets.removeAll(where: isOver)
-        for get in ended {
+    /// Answers GETs that wait no more.
+    mutating func end(_ gets: [WaitingGet], with answer: Answer) {
+        for get in gets {
             get.session.waitingGets -= 1
             self.answer(get.session, get.ticket, answer)
         }
-        return !ended.isEmpty
     }
 }
 

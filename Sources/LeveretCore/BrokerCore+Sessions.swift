@@ -99,7 +99,7 @@ extension BrokerCore {
         remove(session.consumers, now: now)
         guard session.waitingGets > 0 else { return queues }
         for case .some(let queue) in self.queues where !queue.gets.isEmpty {
-            if !queue.gets.removeAll(where: { $0.session === session }).isEmpty { arm(queue) }
+            if !queue.gets.removeAll(of: session.id).isEmpty { arm(queue) }
         }
         return queues
     }
@@ -149,7 +149,7 @@ extension BrokerCore {
         guard !isDraining else { return }
         isDraining = true
         tellAll(.draining)
-        for case .some(let queue) in queues { endGets(of: queue, with: .empty) { _ in true } }
+        for case .some(let queue) in queues { end(queue.gets.removeAll(), with: .empty) }
     }
 
     private mutating func tellAll(_ notice: Notice) {

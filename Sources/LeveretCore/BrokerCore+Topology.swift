@@ -262,7 +262,7 @@ extension BrokerCore {
         queue.consumers = []
         queue.active = nil
         let gone = BrokerError(.notFound, "queue '\(queue.name)' was deleted while this GET waited")
-        endGets(of: queue, with: .refused(gone)) { _ in true }
+        end(queue.gets.removeAll(), with: .refused(gone))
         queue.epoch += 1
         resumeMoves(from: queue)
         queue.owner?.exclusiveQueues.removeAll { $0 === queue }

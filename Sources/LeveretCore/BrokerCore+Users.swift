@@ -290,7 +290,8 @@ extension BrokerCore {
         }
         guard session.waitingGets > 0 else { return }
         for case .some(let queue) in queues where !queue.gets.isEmpty && isOver(queue) {
-            if endGets(of: queue, with: .empty, where: { $0.session === session }) { arm(queue) }
+            end(queue.gets.removeAll(of: session.id), with: .empty)
+            arm(queue)
         }
     }
 

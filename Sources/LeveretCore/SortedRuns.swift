@@ -1,5 +1,6 @@
 // An ordered set that is walked from any element on: the names of queues and exchanges and the numbers of
-// bindings, for listings that come in pages. It is kept in short runs, so that a change moves few elements.
+// bindings, for listings that come in pages, and GETs that wait. It is kept in short runs, so that a change moves few
+// elements.
 
 /// Elements in ascending order, each once.
 struct SortedRuns<Element: Comparable> {
@@ -30,6 +31,19 @@ struct SortedRuns<Element: Comparable> {
         guard index < runs[run].count, runs[run][index] == element else { return }
         runs[run].remove(at: index)
         if runs[run].isEmpty { runs.remove(at: run) }
+    }
+
+    /// The first element.
+    var first: Element? { runs.first?.first }
+
+    /// The first element behind `element`. O(log count).
+    func first(after element: Element) -> Element? {
+        var found: Element?
+        walk(after: element) {
+            found = $0
+            return false
+        }
+        return found
     }
 
     /// Calls `body` for each element behind `after`, or for all, in order, until it returns false.

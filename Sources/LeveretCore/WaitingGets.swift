@@ -1,5 +1,5 @@
-// The GETs that wait at one queue. There may be very many, so that nothing that happens to each of them may look
-// at all of them.
+// The GETs that wait at one queue. There may be very many, so nothing that happens to one of them looks at all the
+// others.
 
 import DequeModule
 
@@ -14,40 +14,112 @@ struct WaitingGet {
 
 /// GETs in the order in which they came.
 struct WaitingGets {
-    private var gets: Deque<WaitingGet> = []
-    /// How many have no deadline.
-    private(set) var withoutDeadline = 0
-    /// No deadline is earlier; the earliest one may have gone.
-    private(set) var earliestDeadline = Instant.distantFuture
+    /// Where a GET is found; ordered as they came.
+    private struct Place: Comparable {
+        var serial: UInt64
+        var session: SessionID
+
+        static func < (a: Self, b: Self) -> Bool { a.serial < b.serial }
+    }
+
+    /// When a GET ends.
+    private struct End: Comparable {
+        /// `.distantPast` for one without a deadline.
+        var at: Instant
+        var place: Place
+
+        static func < (a: Self, b: Self) -> Bool { (a.at, a.place) < (b.at, b.place) }
+    }
+
+    /// The GETs of one session.
+    private struct Line {
+        /// In the order in which they came, and so by serial.
+        var gets: Deque<(serial: UInt64, get: WaitingGet)> = []
+        var serials: [Ticket: UInt64] = [:]
+
+        func index(of serial: UInt64) -> Int? {
+            var (low, high) = (0, gets.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if gets[middle].serial < serial { low = middle + 1 } else { high = middle }
+            }
+            return low < gets.count && gets[low].serial == serial ? low : nil
+        }
+    }
+
+    /// None is empty.
+    private var lines: [SessionID: Line] = [:]
+    /// The first of each line.
+    private var turns = SortedRuns<Place>()
+    /// When each ends.
+    private var ends = SortedRuns<End>()
+    private var nextSerial: UInt64 = 1
 
     /// None waits.
-    var isEmpty: Bool { gets.isEmpty }
+    var isEmpty: Bool { ends.first == nil }
+
+    /// The first deadline.
+    var earliestDeadline: Instant { ends.first(after: Self.lastWithoutDeadline)?.at ?? .distantFuture }
+
+    private static let lastWithoutDeadline = End(
+        at: .distantPast, place: Place(serial: .max, session: SessionID(0)))
 
     mutating func append(_ get: WaitingGet) {
-        gets.append(get)
-        guard let deadline = get.deadline else {
-            withoutDeadline += 1
-            return
-        }
-        earliestDeadline = min(earliestDeadline, deadline)
+        let place = Place(serial: nextSerial, session: get.session.id)
+        nextSerial += 1
+        ends.insert(End(at: get.deadline ?? .distantPast, place: place))
+        if lines[place.session] == nil { turns.insert(place) }
+        lines[place.session, default: Line()].gets.append((place.serial, get))
+        lines[place.session]?.serials[get.ticket] = place.serial
     }
 
     /// Takes the one that came first.
-    mutating func popFirst() -> WaitingGet? {
-        guard let get = gets.popFirst() else { return nil }
-        if get.deadline == nil { withoutDeadline -= 1 }
-        if gets.isEmpty { earliestDeadline = .distantFuture }
-        return get
+    mutating func popFirst() -> WaitingGet? { turns.first.flatMap { remove($0) } }
+
+    /// Takes out the one that this session asked for with this ticket.
+    mutating func remove(_ ticket: Ticket, of session: SessionID) -> WaitingGet? {
+        lines[session]?.serials[ticket].flatMap { remove(Place(serial: $0, session: session)) }
     }
 
-    /// Takes those out for which `isOver` holds. Looks at every one.
-    mutating func removeAll(where isOver: (WaitingGet) -> Bool) -> [WaitingGet] {
-        var removed: [WaitingGet] = []
-        let all = gets
-        self = WaitingGets()
-        for get in all {
-            if isOver(get) { removed.append(get) } else { append(get) }
+    /// Takes out those of one session. O(these).
+    mutating func removeAll(of session: SessionID) -> [WaitingGet] {
+        (lines[session]?.gets ?? []).compactMap { remove(Place(serial: $0.serial, session: session)) }
+    }
+
+    /// Takes out those that have no deadline.
+    mutating func removeAllWithoutDeadline() -> [WaitingGet] { removeAll(after: nil, endingBy: .distantPast) }
+
+    /// Takes out those whose deadline has come, in the order of their deadlines.
+    mutating func removeAll(overBy time: Instant) -> [WaitingGet] {
+        removeAll(after: Self.lastWithoutDeadline, endingBy: time)
+    }
+
+    /// Takes all out.
+    mutating func removeAll() -> [WaitingGet] { removeAll(after: nil, endingBy: .distantFuture) }
+
+    private mutating func removeAll(after start: End?, endingBy time: Instant) -> [WaitingGet] {
+        var places: [Place] = []
+        ends.walk(after: start) { end in
+            guard end.at <= time else { return false }
+            places.append(end.place)
+            return true
         }
-        return removed
+        return places.compactMap { remove($0) }
+    }
+
+    private mutating func remove(_ place: Place) -> WaitingGet? {
+        guard var line = lines.removeValue(forKey: place.session) else { return nil }
+        guard let index = line.index(of: place.serial) else {
+            lines[place.session] = line
+            return nil
+        }
+        let get = line.gets.remove(at: index).get
+        line.serials[get.ticket] = nil
+        ends.remove(End(at: get.deadline ?? .distantPast, place: place))
+        if index == 0 { turns.remove(place) }
+        guard let next = line.gets.first else { return get }
+        if index == 0 { turns.insert(Place(serial: next.serial, session: place.session)) }
+        lines[place.session] = line
+        return get
     }
 }
