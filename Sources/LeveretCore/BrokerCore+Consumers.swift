@@ -132,20 +132,18 @@ extension MessageQueue {
         dispatchesPlainly = pausedSince == nil && !settings.isSingleActive && !hasPriorities
     }
 
-    /// Who is next where the plain rule is not enough.
-    func chosenTaker() -> Taker? {
-        if pausedSince != nil { return nil }
-        if !gets.isEmpty { return .get }
+    /// Which consumer is next where the plain rule is not enough.
+    func chosenConsumer() -> Consumer? {
         if settings.isSingleActive {
             guard let active, isHandedOver, active.hasCredit else { return nil }
-            return .consumer(active)
+            return active
         }
         var priority: Int32?
         for consumer in consumers where consumer.priority >= priority ?? .min && consumer.hasCredit {
             priority = consumer.priority
         }
         guard let priority else { return nil }
-        return leastLoaded { $0.priority == priority }.map { .consumer($0) }
+        return leastLoaded { $0.priority == priority }
     }
 
     /// True where nobody but the active consumer holds messages: those before go back first, or are settled,

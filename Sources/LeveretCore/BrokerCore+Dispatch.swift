@@ -40,13 +40,43 @@ extension BrokerCore {
     ///
     /// Mutating, like `refusal`, for speed alone: a call that only reads is given a copy of the whole core.
     mutating func nextTaker(of queue: MessageQueue) -> Taker? {
-        guard !isDraining else { return nil }
-        guard queue.dispatchesPlainly else { return queue.chosenTaker() }
-        if !queue.gets.isEmpty { return .get }
+        guard !isDraining, queue.pausedSince == nil else { return nil }
+        if !queue.gets.isEmpty, hasGet(queue) { return .get }
+        guard queue.dispatchesPlainly else { return queue.chosenConsumer().map { .consumer($0) } }
         let consumers = queue.consumers
         guard let first = consumers.first else { return nil }
         if consumers.count == 1 { return first.hasCredit ? .consumer(first) : nil }
         return queue.leastLoaded { _ in true }.map { .consumer($0) }
+    }
+
+    /// True where the first GET may be answered with a message. Those of sessions that do not read are passed over
+    /// until these do; that of a session which holds all it may is refused, as it would be if it came now.
+    private mutating func hasGet(_ queue: MessageQueue) -> Bool {
+        while let get = queue.gets.first {
+            let session = get.session
+            if session.outgoingBytes >= limits.outgoingBytesMax {
+                session.isStarved = true
+                session.passedOver.append(queue)
+                queue.gets.passOver(session.id)
+            } else if let refusal = refusalOfGet(by: session) {
+                _ = queue.gets.popFirst()
+                end([get], with: .refused(refusal))
+            } else {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Why a session is handed nothing by a GET.
+    private func refusalOfGet(by session: Session) -> BrokerError? {
+        guard
+            session.heldCount >= limits.unackedCountMax || session.heldBytes >= limits.unackedBytesMax
+        else { return nil }
+        return BrokerError(
+            .resourceError,
+            "this session holds \(session.heldCount) unsettled messages of \(session.heldBytes) bytes already; "
+                + "settle some first")
     }
 
     /// Hands one message over. It is out of the window and counted in `messageBytes`.
@@ -66,6 +96,7 @@ extension BrokerCore {
         case .get:
             guard let get = queue.gets.popFirst() else { return }
             get.session.waitingGets -= 1
+            get.session.outgoingBytes += entry.bulk + 64
             queue.lastUsed = now
             if queue.expiresUnused { arm(queue) }
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
@@ -112,12 +143,9 @@ extension BrokerCore {
         do throws(BrokerError) {
             queue = try usableQueue(name, by: session)
             if isDraining { throw BrokerError(.connectionForced, "the broker is shutting down") }
+            if let refusal = refusalOfGet(by: session) { throw refusal }
         } catch {
             return answer(session, ticket, .refused(error))
-        }
-        guard session.heldCount < limits.unackedCountMax else {
-            let text = "this session holds \(session.heldCount) unsettled messages already; settle some first"
-            return answer(session, ticket, .refused(BrokerError(.resourceError, text)))
         }
         queue.lastUsed = now
         let deadline = waitMilliseconds > 0 ? now.advanced(byMilliseconds: waitMilliseconds) : nil
@@ -141,6 +169,7 @@ extension BrokerCore {
     private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
         guard !queue.gets.isEmpty else { return }
         end(queue.gets.removeAllWithoutDeadline(), with: .empty)
+        arm(queue)
     }
 
     /// Answers the GETs whose time is over.

@@ -91,16 +91,16 @@ extension BrokerCore {
 }
 
 extension SessionEvent {
-    /// A delivery that is settled by being handed over.
-    fileprivate var isAutoAcked: Bool {
+    private var delivery: Delivery? {
         switch self {
-        case .delivery(let delivery), .answer(_, .delivered(let delivery, _)): delivery.source.autoAck
-        default: false
+        case .delivery(let delivery), .answer(_, .delivered(let delivery, _)): delivery
+        default: nil
         }
     }
 
+    /// A delivery that is settled by being handed over.
+    fileprivate var isAutoAcked: Bool { delivery?.source.autoAck == true }
+
     /// What it counts in `outgoingBytes`.
-    fileprivate var deliveredBytes: Int {
-        if case .delivery(let delivery) = self { delivery.message.bulk + 64 } else { 0 }
-    }
+    fileprivate var deliveredBytes: Int { delivery.map { $0.message.bulk + 64 } ?? 0 }
 }

@@ -97,6 +97,7 @@ extension BrokerCore {
         session.connection.remove(session)
         let queues = session.consumers.eachOnce(\.queue).filter { $0.settings.isSingleActive }
         remove(session.consumers, now: now)
+        for queue in session.takePassedOver() { queue.gets.resume(session.id) }
         guard session.waitingGets > 0 else { return queues }
         for case .some(let queue) in self.queues where !queue.gets.isEmpty {
             if !queue.gets.removeAll(of: session.id).isEmpty { arm(queue) }

@@ -102,11 +102,17 @@ extension BrokerCore {
         dispatchInTurn(to: session, now: now)
     }
 
-    /// Has the queues of a session's consumers hand on what they may, a further one first each time. None is left
-    /// out: its dispatch is what notes again that a consumer of it goes without.
+    /// Has the queues of a session's GETs that were passed over, and of its consumers, hand on what they may, a further
+    /// one first each time. None is left out: its dispatch is what notes again that one of these goes without.
     mutating func dispatchInTurn(to session: Session, now: Instant) {
+        let queues = session.takePassedOver()
         let consumers = session.consumers
         session.turn += 1
+        for place in queues.indices {
+            let queue = queues[(session.turn + place) % queues.count]
+            queue.gets.resume(session.id)
+            returned(to: queue, now: now)
+        }
         for place in consumers.indices {
             returned(to: consumers[(session.turn + place) % consumers.count].queue, now: now)
         }

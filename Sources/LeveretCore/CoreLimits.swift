@@ -18,7 +18,7 @@ public struct CoreLimits: Sendable, Hashable {
     public var unackedCountMax = 1 << 20
     /// Body bytes that one session may hold unsettled.
     public var unackedBytesMax = 256 << 20
-    /// Bytes that wait for a session to drain them past which its consumers get no more.
+    /// Bytes that wait for a session to drain them past which its consumers and GETs get no more.
     public var outgoingBytesMax = 1 << 20
     /// Requests of one transaction.
     public var transactionCountMax = 100_000

@@ -46,12 +46,14 @@ final class Session {
     /// Where among them deliveries begin that are being written down, one for a batch: they and what stands behind
     /// them wait for its commit.
     @exclusivity(unchecked) var marks: Deque<(event: Int, batch: BatchNumber)> = []
-    /// A consumer went without because too much waited; draining starts its queues again.
+    /// A consumer or a GET went without because too much waited; draining starts its queues again.
     @exclusivity(unchecked) var isStarved = false
     /// A consumer went without because of what the session holds; a settlement starts its queues again.
     @exclusivity(unchecked) var isCapped = false
     /// GETs that wait for an answer.
     var waitingGets = 0
+    /// Queues that pass over its GETs while it is starved.
+    var passedOver: [MessageQueue] = []
     /// It stands in the list of sessions to wake, or has been woken and not drained since.
     @exclusivity(unchecked) var isWoken = false
 
@@ -107,6 +109,12 @@ final class Session {
             && heldBytes < limits.unackedBytesMax && !isClosed
         if !isFree { isCapped = true }
         return isFree
+    }
+
+    /// The queues that pass over its GETs are the caller's to have them go on.
+    func takePassedOver() -> [MessageQueue] {
+        defer { passedOver = [] }
+        return passedOver
     }
 
     /// Gives out the next delivery tag without holding anything under it.

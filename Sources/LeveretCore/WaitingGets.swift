@@ -12,7 +12,7 @@ struct WaitingGet {
     var deadline: Instant?
 }
 
-/// GETs in the order in which they came.
+/// GETs in the order in which they came, but for those of sessions that are passed over.
 struct WaitingGets {
     /// Where a GET is found; ordered as they came.
     private struct Place: Comparable {
@@ -36,6 +36,8 @@ struct WaitingGets {
         /// In the order in which they came, and so by serial.
         var gets: Deque<(serial: UInt64, get: WaitingGet)> = []
         var serials: [Ticket: UInt64] = [:]
+        /// None of them has its turn.
+        var isPassedOver = false
 
         func index(of serial: UInt64) -> Int? {
             var (low, high) = (0, gets.count)
@@ -47,9 +49,9 @@ struct WaitingGets {
         }
     }
 
-    /// None is empty.
+    /// None is empty but those that are passed over.
     private var lines: [SessionID: Line] = [:]
-    /// The first of each line.
+    /// The first of each line that is not passed over.
     private var turns = SortedRuns<Place>()
     /// When each ends.
     private var ends = SortedRuns<End>()
@@ -68,12 +70,35 @@ struct WaitingGets {
         let place = Place(serial: nextSerial, session: get.session.id)
         nextSerial += 1
         ends.insert(End(at: get.deadline ?? .distantPast, place: place))
-        if lines[place.session] == nil { turns.insert(place) }
-        lines[place.session, default: Line()].gets.append((place.serial, get))
-        lines[place.session]?.serials[get.ticket] = place.serial
+        var line = lines.removeValue(forKey: place.session) ?? Line()
+        if line.gets.isEmpty, !line.isPassedOver { turns.insert(place) }
+        line.gets.append((place.serial, get))
+        line.serials[get.ticket] = place.serial
+        lines[place.session] = line
     }
 
-    /// Takes the one that came first.
+    /// The one whose turn it is.
+    var first: WaitingGet? { turns.first.flatMap { lines[$0.session]?.gets.first?.get } }
+
+    /// Leaves out what this session has asked for, also later, until `resume`.
+    mutating func passOver(_ session: SessionID) {
+        guard let first = lines[session]?.gets.first else { return }
+        lines[session]?.isPassedOver = true
+        turns.remove(Place(serial: first.serial, session: session))
+    }
+
+    /// What this session has asked for has its turn again.
+    mutating func resume(_ session: SessionID) {
+        guard lines[session]?.isPassedOver == true else { return }
+        lines[session]?.isPassedOver = false
+        if let first = lines[session]?.gets.first {
+            turns.insert(Place(serial: first.serial, session: session))
+        } else {
+            lines[session] = nil
+        }
+    }
+
+    /// Takes the one whose turn it is.
     mutating func popFirst() -> WaitingGet? { turns.first.flatMap { remove($0) } }
 
     /// Takes out the one that this session asked for with this ticket.
@@ -116,10 +141,13 @@ struct WaitingGets {
         let get = line.gets.remove(at: index).get
         line.serials[get.ticket] = nil
         ends.remove(End(at: get.deadline ?? .distantPast, place: place))
-        if index == 0 { turns.remove(place) }
-        guard let next = line.gets.first else { return get }
-        if index == 0 { turns.insert(Place(serial: next.serial, session: place.session)) }
-        lines[place.session] = line
+        if index == 0, !line.isPassedOver {
+            turns.remove(place)
+            if let next = line.gets.first {
+                turns.insert(Place(serial: next.serial, session: place.session))
+            }
+        }
+        if !line.gets.isEmpty || line.isPassedOver { lines[place.session] = line }
         return get
     }
 }

@@ -73,6 +73,8 @@ final class ModelSession {
     var claims: [ModelClaim] = []
     /// What of that it holds may be settled.
     var free: [ModelHeld] { held.filter { held in !claims.contains { $0.tags.contains(held.tag) } } }
+    /// The most that it held in this step.
+    var heldMost = 0
     /// Bytes of deliveries since the last drain, as the core counts them.
     var undrainedBytes = 0
 

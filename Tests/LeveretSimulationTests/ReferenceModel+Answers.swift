@@ -59,6 +59,12 @@ extension ReferenceModel {
         guard let queue = queues.first(where: { $0.gets.contains { $0.ticket == ticket } }) else {
             throw Violation("a GET ended at a queue that is gone: \(text(of: answer))")
         }
+        if case .refused(let error) = answer, error.code == .resourceError {
+            let held = queue.gets.first { $0.ticket == ticket }?.session.heldMost ?? 0
+            queue.gets.removeAll { $0.ticket == ticket }
+            return try require(
+                held >= limits.unackedCountMax, "a GET was refused though its session holds only \(held)")
+        }
         guard case .empty = answer else { throw Violation("a GET was answered '\(text(of: answer))'") }
         let isOver = queue.gets.contains { $0.ticket == ticket && ($0.deadline ?? .max) <= now }
         queue.gets.removeAll { $0.ticket == ticket }

@@ -83,10 +83,11 @@ extension ReferenceModel {
 
     // MARK: - Out
 
+    private func reads(_ session: ModelSession) -> Bool { session.undrainedBytes < limits.outgoingBytesMax }
+
     private func hasCredit(_ session: ModelSession) -> Bool {
         let bytes = session.held.reduce(0) { $0 + $1.copy.message.size }
-        return session.undrainedBytes < limits.outgoingBytesMax
-            && session.held.count < limits.unackedCountMax && bytes < limits.unackedBytesMax
+        return reads(session) && session.held.count < limits.unackedCountMax && bytes < limits.unackedBytesMax
     }
 
     func hasCredit(_ consumer: ModelConsumer) -> Bool {
@@ -111,7 +112,8 @@ extension ReferenceModel {
     /// Who should have got the message at the head of a queue.
     func waiting(at queue: ModelQueue) -> String? {
         if queue.isPaused { return nil }
-        return queue.gets.first.map { _ in "a GET" } ?? queue.consumers.first { mayTake($0) }?.tag
+        if queue.gets.contains(where: { reads($0.session) }) { return "a GET" }
+        return queue.consumers.first { mayTake($0) }?.tag
     }
 
     /// Hands the head to whom the core was seen to hand it, as long as it was.
@@ -131,7 +133,9 @@ extension ReferenceModel {
     /// What was seen may be about to happen: the input may first have to make room for it.
     private func mayTake(_ take: Take, _ queue: ModelQueue) -> Bool {
         if queue.isPaused { return false }
-        if let ticket = take.ticket { return queue.gets.contains { $0.ticket == ticket } }
+        if let ticket = take.ticket {
+            return queue.gets.contains { $0.ticket == ticket && hasCredit($0.session) }
+        }
         return queue.consumers.contains {
             $0.session.id == take.session && $0.tag == take.consumer && mayTake($0)
         }
@@ -180,9 +184,9 @@ extension ReferenceModel {
                 )
             else { throw Violation("\(queue.name) has no consumer \(take.consumer ?? "?")") }
             checkFairness(found, queue)
-            session.undrainedBytes += copy.message.size + 64
             consumer = found
         }
+        session.undrainedBytes += copy.message.size + 64
         copy.acquired += 1
         try check(take.delivery, copy)
         if take.autoAck {
@@ -195,6 +199,7 @@ extension ReferenceModel {
             let held = ModelHeld(
                 tag: take.tag, copy: copy, consumer: consumer, since: now, isCountedFirst: isFirst)
             session.held.insert(held, at: place)
+            session.heldMost = max(session.heldMost, session.held.count)
         }
     }
 

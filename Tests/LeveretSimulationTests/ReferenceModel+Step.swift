@@ -51,6 +51,7 @@ extension ReferenceModel {
         takes = step.takes
         passedOver = []
         ended = []
+        for session in sessions { session.heldMost = session.held.count }
         try checkTags(step.takes)
         expire()
         shorten()

@@ -201,9 +201,7 @@ extension ReferenceModel {
                 heldOnDisk[held.copy.number] == held.copy.acquired,
                 "message \(held.copy.number) was handed over before its delivery was written down")
         }
-        session.undrainedBytes = waiting.reduce(0) {
-            $0 + ($1.consumer == nil ? 0 : $1.delivery.message.bulk + 64)
-        }
+        session.undrainedBytes = waiting.reduce(0) { $0 + $1.delivery.message.bulk + 64 }
         let handed = session.handing.count - waiting.count(where: \.autoAck)
         for copy in session.handing.prefix(handed) { settle(copy) }
         session.handing.removeFirst(handed)
