@@ -232,6 +232,10 @@ struct Generator {
                 arguments["x-overflow"] = .text(pick(["drop-head", "reject-publish", "reject-publish-dlx"]))
             }
         }
+        if style.hasFullQueues, newest([true, false, false]) {
+            arguments["x-max-length"] = .number(0)
+            arguments["x-overflow"] = .text("reject-publish-dlx")
+        }
         if style.hasDeduplication, chance(60) {
             arguments["x-deduplicate"] =
                 chance(50) ? .text("while-queued") : .number(Int64(pick([20, 500, 50_000])))
@@ -291,10 +295,10 @@ struct Generator {
         let all = waiting + held.filter { $0.queue.name == name }
         let position = all.isEmpty || draw([true, false, false, false, false]) ? 3 : draw(all).number
         if draw([true, false]) { return .cancelMessage(queue: plain, position: position) }
-        let isOfContent = draw([true, false])
+        let isOfContent = !style.hasDelays || draw([true, false])
         return .edit(
             queue: plain, position: position, version: draw([nil, nil, 1, 2]),
-            delay: draw(isOfContent ? [nil, nil, 0, 50] : [0, 1, 50, 3000]),
+            delay: style.hasDelays ? draw(isOfContent ? [nil, nil, 0, 50] : [0, 1, 50, 3000]) : nil,
             content: isOfContent ? content() : nil)
     }
 

@@ -306,7 +306,7 @@ final class Simulator {
         for _ in 0..<100_000 {
             if core.nextWake <= instant {
                 try wake()
-            } else if core.hasMoreWork {
+            } else if core.hasMoreWork, core.hasRoomForWork {
                 try work()
             } else if !answers.isEmpty {
                 try answer(0)
@@ -330,6 +330,7 @@ final class Simulator {
             }) {
                 try drain(slot)
             } else {
+                try model.require(!core.hasMoreWork, "long work stands still though nothing is committed")
                 try compare()
                 return try compareAtRest()
             }

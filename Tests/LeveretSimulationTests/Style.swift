@@ -8,7 +8,7 @@ import LeveretTestSupport
 /// Everything about a run that is decided once, by its seed.
 struct Style: Codable {
     /// Counts up whenever more is drawn. A seed that failed earlier is run without what came later.
-    static let vintage = 4
+    static let vintage = 5
 
     enum Kind: String, Codable, CaseIterable {
         case open
@@ -86,6 +86,8 @@ struct Style: Codable {
     var moveSearchMax = 4_096
     var hasCountFirst = false
     var hasExchangePolicies = false
+    /// Queues that are full however little is in them.
+    var hasFullQueues = false
 
     var coreLimits: CoreLimits {
         var limits = CoreLimits()
@@ -163,6 +165,10 @@ struct Style: Codable {
         weights[Kind.virtualHost.rawValue] = draw([0, 0, 3, 12])
         guard vintage > 3 else { return }
         hasClaims = draw([true, false])
+        guard vintage > 4, !isExact else { return }
+        hasFullQueues = draw([true, false])
+        // Of what stands still until it is taken, the model can tell when it is changed.
+        if !hasDelays, !hasTTL { weights[Kind.single.rawValue] = draw([0, 10, 40]) }
     }
 }
 
