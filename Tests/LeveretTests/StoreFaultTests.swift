@@ -176,6 +176,30 @@ import Testing
         try #expect(store.numbers() == large.inserts.map(\.number))
     }
 
+    @Test(
+        .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"),
+        arguments: [40, 60, 80, 100, 120, 140])
+    func `a spill file for which there was no room is made once there is`(kibibytes: Int) throws {
+        var fixture = try StoreFixture()
+        fixture.options.reserveBytes = 0
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
+        defer { disk.unmount() }
+        let store = try Store.open(
+            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
+        ).store
+        defer { store.close() }
+        try disk.fill(leavingKibibytes: kibibytes)
+        let batch = WriteBatch.inserting(.text(1, String(repeating: "x", count: 1 << 20), spilled: true))
+        #expect {
+            _ = try store.apply(batch)
+        } throws: {
+            ($0 as? StoreFailure)?.kind == .full
+        }
+        try disk.clear()
+        _ = try store.apply(batch)
+        try #expect(store.numbers() == [1])
+    }
+
     @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
     func `on a full disk removals go on, and the room they make ends the shortage`() throws {
         var fixture = try StoreFixture()

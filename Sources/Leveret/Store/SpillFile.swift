@@ -94,12 +94,15 @@ final class SpillFile: Sendable {
     }
 
     private func create() throws(StoreFailure) -> DatabaseQueue {
+        removeFiles()  // what an attempt without enough room has left
         let options = Database.Options(
             busyMilliseconds: Schema.busyMilliseconds,
             preparation: Schema.creation + Schema.preparation(synchronous: "OFF", cacheKiB: 1024))
         let writer = try DatabaseQueue(path: path, options)
         try writer.access { database throws(StoreFailure) in
-            try database.runScript(Schema.spillTables)
+            try database.transaction { () throws(StoreFailure) in
+                try database.runScript(Schema.spillTables)
+            }
         }
         let readers = ReaderPool(path: path)
         connections.withLock { $0 = Connections(writer: writer, readers: readers) }
