@@ -1,12 +1,16 @@
 // What must not come through `where` and SQL: other statements, other tables, functions that make much of little, and
 // what runs for ever. Each is refused with the code that says what is wrong, and nothing has changed.
 
+import Foundation
 import LeveretTestSupport
 import Synchronization
 import Testing
 
 @testable import Leveret
 @testable import LeveretCore
+
+/// Where Linux shows what files this process has open.
+private let openFiles = "/proc/self/fd"
 
 /// A text and what it is refused with.
 struct Hostile: CustomTestStringConvertible, Sendable {
@@ -43,6 +47,29 @@ struct HostileQueryTests {
     /// Takes longer than anybody waits.
     static let endless =
         "SELECT count(*) FROM " + "abcdefghijklm".map { "message \($0)" }.joined(separator: ", ")
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: openFiles), "asks the system what is open"))
+    func `a second statement leaves no file open`() throws {
+        let fixture = try StoreFixture()
+        let folder = URL(filePath: fixture.path).deletingLastPathComponent().lastPathComponent
+        func open() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: openFiles).count {
+                let file = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(openFiles)/\($0)")
+                return file?.contains(folder) == true
+            }
+        }
+        try fixture.use { store in
+            let search = store.search(SearchBounds(CoreLimits()))
+            _ = try search.query("SELECT 1")
+            let before = try open()
+            for second in ["x", "SELECT 2", "SELECT", "DELETE FROM message"] {
+                #expect(throws: BrokerError.self) { try search.query("SELECT 1; \(second)") }
+                let peek = Peek("q", countMax: 1, where: "1; \(second)")
+                #expect(throws: BrokerError.self) { try search.messages(peek, in: 1, nil, now: 0) }
+            }
+            try #expect(open() == before)
+        }
+    }
 
     static let conditions: [Hostile] = [
         // What leaves its place.

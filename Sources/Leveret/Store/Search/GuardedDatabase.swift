@@ -96,22 +96,19 @@ final class GuardedDatabase {
         watch.begin(trust)
         let start = before.utf8.count
         let sql = Array((before + foreign.text + after).utf8CString.dropLast())
-        let statement = try sql.withUnsafeBufferPointer { sql throws(BrokerError) in
-            let (statement, end) = try prepare(sql, from: 0, foreign, start)
+        let compiled = try sql.withUnsafeBufferPointer { sql throws(BrokerError) in
+            let (compiled, end) = try prepare(sql, from: 0, foreign, start)
             // Comments and semicolons behind it are no statement.
-            let (second, _) = try prepare(sql, from: end, foreign, start)
-            if let second {
-                sqlite3_finalize(second)
-                if let statement { sqlite3_finalize(statement) }
+            guard try prepare(sql, from: end, foreign, start).0 == nil else {
                 throw BrokerError(
                     .syntaxError, "\(foreign.name) holds more than one statement; ask them one by one")
             }
-            return statement
+            return compiled
         }
-        guard let statement else {
+        guard let compiled else {
             throw BrokerError(.syntaxError, "\(foreign.name) is empty; give an expression")
         }
-        let compiled = ForeignStatement(statement, of: self, foreign, start)
+        let statement = compiled.statement
         guard sqlite3_bind_parameter_count(statement) == 0 else {
             throw BrokerError(
                 .syntaxError, "\(foreign.name) has a parameter (?, :name) in it; write the value")
@@ -167,14 +164,15 @@ final class GuardedDatabase {
     /// The first statement behind `offset`, `nil` where there is none, and where it ends.
     private func prepare(
         _ sql: UnsafeBufferPointer<CChar>, from offset: Int, _ foreign: Foreign, _ start: Int
-    ) throws(BrokerError) -> (OpaquePointer?, Int) {
+    ) throws(BrokerError) -> (ForeignStatement?, Int) {
         guard let base = sql.baseAddress, offset < sql.count else { return (nil, offset) }
         var statement: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let code = sqlite3_prepare_v2(
             database.sqliteConnection, base + offset, Int32(clamping: sql.count - offset), &statement, &tail)
         guard code == SQLITE_OK else { throw error(foreign, start: start - offset) }
-        return (statement, tail.map { $0 - base } ?? sql.count)
+        let compiled = statement.map { ForeignStatement($0, of: self, foreign, start) }
+        return (compiled, tail.map { $0 - base } ?? sql.count)
     }
 
     /// What is wrong, by the connection's last error. `start` is where the foreign text begins in the statement.
@@ -242,7 +240,7 @@ final class GuardedDatabase {
 
 /// A statement that somebody else has written, while it runs.
 final class ForeignStatement {
-    private let statement: OpaquePointer
+    fileprivate let statement: OpaquePointer
     private let owner: GuardedDatabase
     private let foreign: GuardedDatabase.Foreign
     private let start: Int
