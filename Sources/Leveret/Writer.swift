@@ -91,7 +91,8 @@ struct Writer {
         while true {
             do {
                 // What was purged since may be what makes room for this batch.
-                let waiting = attempt == 0 ? [] : engine.enter { state, _ in state.core.gatheredRanges }
+                let waiting =
+                    attempt == 0 ? WriteBatch() : engine.enter { state, _ in state.core.gatheredRemovals }
                 let start: ContinuousClock.Instant? = engine.metrics == nil ? nil : .now
                 let unfinished = try engine.store.apply(batch, waiting: waiting)
                 if let start { engine.metrics?.committed(in: start.duration(to: .now)) }

@@ -35,8 +35,15 @@ extension BrokerCore {
         return batch
     }
 
-    /// Ranges that wait for the next batch. They may be removed ahead of it: nobody sees their messages any more.
-    public var gatheredRanges: [RangeRemoval] { gathering.batch.ranges }
+    /// What waits for the next batch, as far as it takes copies from where they stand. Its ranges may be removed ahead
+    /// of it: nobody sees their messages any more. But not those that it removes by number or gives another place.
+    public var gatheredRemovals: WriteBatch {
+        var batch = WriteBatch()
+        batch.places = gathering.places.all
+        batch.removals = gathering.batch.removals
+        batch.ranges = gathering.batch.ranges
+        return batch
+    }
 
     /// A batch is on disk. `unfinished` are ranges of it that were too long for one transaction.
     public mutating func committed(_ number: BatchNumber, unfinished: [RangeRemoval], now: Instant) {

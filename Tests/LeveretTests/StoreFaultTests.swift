@@ -172,8 +172,46 @@ import Testing
             }
         )
         #expect(throws: StoreFailure.self) { try store.apply(large) }
-        _ = try store.apply(large, waiting: [RangeRemoval(queue: 1, after: 0, through: last)])
+        _ = try store.apply(large, waiting: .purging(RangeRemoval(queue: 1, after: 0, through: last)))
         try #expect(store.numbers() == large.inserts.map(\.number))
+    }
+
+    @Test
+    func `a purge that is worked off first spares what leaves its queue in a batch that waits for room`()
+        throws
+    {
+        func delay(_ number: MessageNumber) -> PlaceUpdate {
+            let place = MessageNumber(-number.rawValue)
+            return PlaceUpdate(number: number, place: place, due: 5_000, entered: 0, expires: .distantFuture)
+        }
+        let fixture = try StoreFixture()
+        try fixture.use { store in
+            _ = try store.apply(
+                .inserting((1...10).map { .text(MessageNumber($0), String(repeating: "x", count: 4_000)) }))
+            let pages = try store.number("PRAGMA page_count")
+            _ = try store.number("PRAGMA max_page_count = \(pages)")
+            var batch = WriteBatch.inserting(
+                (11...60).map { .text(MessageNumber($0), String(repeating: "y", count: 10_000), queue: 2) })
+            batch.removals = [2]
+            batch.places = [delay(3)]
+            batch.ranges = [RangeRemoval(queue: 1, after: 0, through: 5)]
+            var waiting = WriteBatch.purging(RangeRemoval(queue: 1, after: 5, through: 10))
+            waiting.removals = [7]
+            waiting.places = [delay(8)]
+            #expect {
+                _ = try store.apply(batch, waiting: waiting)
+            } throws: {
+                ($0 as? StoreFailure)?.kind == .full
+            }
+            try #expect(store.numbers() == [2, 3, 7, 8])
+
+            _ = try store.number("PRAGMA max_page_count = 100000")
+            _ = try store.apply(batch, waiting: waiting)
+            try #expect(store.numbers() == [7, 8])
+            _ = try store.apply(waiting)
+            try #expect(store.numbers().isEmpty)
+            try #expect(store.load(.numbers([3, 8])).rows.map(\.due) == [5_000, 5_000])
+        }
     }
 
     @Test(

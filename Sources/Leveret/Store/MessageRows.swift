@@ -334,8 +334,11 @@ struct MessageRows {
     /// Bytes of bodies from which a removal of ranges stops, so that its commit holds nobody up for long.
     private static let rangeBytesMax: Int64 = 16 << 20
 
-    /// Removes the ranges, in all at most `countMax` copies; returns the ranges of which some may be left.
-    func remove(_ ranges: [RangeRemoval], countMax: Int) throws(StoreFailure) -> [RangeRemoval] {
+    /// Removes the ranges but those `spared`, in all at most `countMax` copies; returns the ranges of which some may
+    /// be left.
+    func remove(
+        _ ranges: [RangeRemoval], sparing spared: Set<MessageNumber> = [], countMax: Int
+    ) throws(StoreFailure) -> [RangeRemoval] {
         var room = countMax
         var bytes = Self.rangeBytesMax
         var unfinished: [RangeRemoval] = []
@@ -344,7 +347,7 @@ struct MessageRows {
                 unfinished.append(range)
                 continue
             }
-            let numbers = try numbers(in: range, countMax: room, &bytes)
+            let numbers = try numbers(in: range, sparing: spared, countMax: room, &bytes)
             try remove(numbers)
             if numbers.count == room || bytes <= 0 { unfinished.append(range) }
             room -= numbers.count
@@ -353,17 +356,19 @@ struct MessageRows {
     }
 
     private func numbers(
-        in range: RangeRemoval, countMax: Int, _ bytes: inout Int64
+        in range: RangeRemoval, sparing spared: Set<MessageNumber>, countMax: Int, _ bytes: inout Int64
     ) throws(StoreFailure) -> ContiguousArray<MessageNumber> {
         let statement = try database.prepared(range.priority == nil ? Self.rangeSQL : Self.priorityRangeSQL)
         if let priority = range.priority { statement.bind(5, Int64(priority)) }
         statement.bind(1, range.queue.rawValue)
         statement.bind(2, range.after.rawValue)
         statement.bind(3, range.through.rawValue)
-        statement.bind(4, Int64(countMax))
+        statement.bind(4, Int64(countMax + spared.count))
         var numbers: ContiguousArray<MessageNumber> = []
-        while bytes > 0, try statement.next() {
-            numbers.append(MessageNumber(statement.int(0)))
+        while bytes > 0, numbers.count < countMax, try statement.next() {
+            let number = MessageNumber(statement.int(0))
+            guard !spared.contains(number) else { continue }
+            numbers.append(number)
             bytes -= statement.int(1)
         }
         statement.reset()

@@ -43,14 +43,15 @@ extension Store {
         }
     }
 
-    /// Removes what it can of `ranges`. Returns whether it removed anything.
-    func makeRoom(removing ranges: [RangeRemoval]) -> Bool {
-        var left = ranges
+    /// Removes what it can of the ranges of both batches. Returns whether it removed anything.
+    func makeRoom(for batch: WriteBatch, _ waiting: WriteBatch) -> Bool {
+        var left = batch.ranges + waiting.ranges
+        let spared = batch.leaving.union(waiting.leaving)
         var rows = Self.sliceRowsMax
         var slices = 0
         while !left.isEmpty, rows > 0, slices < Self.slicesMax {
             do {
-                left = try removeSlice(of: left, rows: rows)
+                left = try removeSlice(of: left, sparing: spared, rows: rows)
                 slices += 1
             } catch  where error.kind == .full {
                 rows /= 4
@@ -66,10 +67,12 @@ extension Store {
     }
 
     /// One transaction that removes at most `rows` of the ranges. Returns what is left of them.
-    private func removeSlice(of ranges: [RangeRemoval], rows: Int) throws(StoreFailure) -> [RangeRemoval] {
+    private func removeSlice(
+        of ranges: [RangeRemoval], sparing spared: Set<MessageNumber>, rows: Int
+    ) throws(StoreFailure) -> [RangeRemoval] {
         try writer.access { database throws(StoreFailure) in
             try database.transaction { () throws(StoreFailure) in
-                try MessageRows(database: database).remove(ranges, countMax: rows)
+                try MessageRows(database: database).remove(ranges, sparing: spared, countMax: rows)
             }
         }
     }
@@ -89,6 +92,12 @@ extension Store {
             try Vacuum.step(database, pagesKept: 0, always: true)
         }
     }
+}
+
+extension WriteBatch {
+    /// Stored copies that it takes from where they stand, by their numbers: each may stand elsewhere once it is
+    /// committed, and until then this is all that there is of it.
+    fileprivate var leaving: Set<MessageNumber> { Set(removals).union(places.map(\.number)) }
 }
 
 /// Room in the file system for the pages that stand in the log only.

@@ -60,17 +60,19 @@ final class Store: Sendable {
     /// spilled rows and, on a full disk, removals by range. The same batch may be applied again.
     ///
     /// A full disk is met in this order (Store+Room.swift): the log is written back and cut off, the reserve is
-    /// given up, and ranges are worked off in slices that fit: those of the batch, and those that `waiting`
-    /// batches hold, since a purge makes room. Removals by number are not taken out of a batch: each may belong
+    /// given up, and ranges are worked off in slices that fit: those of the batch, and those of the one that is
+    /// `waiting`, since a purge makes room. Removals by number are not taken out of a batch: each may belong
     /// to an insert (a dead letter, a move, a transaction), and half of such a pair would lose or double a
     /// message.
-    func apply(_ batch: WriteBatch, waiting: [RangeRemoval] = []) throws(StoreFailure) -> [RangeRemoval] {
+    func apply(
+        _ batch: WriteBatch, waiting: WriteBatch = WriteBatch()
+    ) throws(StoreFailure) -> [RangeRemoval] {
         do { return try commit(batch) } catch  where error.kind == .full {}
         shrinkLog()
         do { return try commit(batch) } catch  where error.kind == .full {}
         reserve.release()
         do { return try commit(batch) } catch  where error.kind == .full {
-            guard makeRoom(removing: batch.ranges + waiting) else { throw error }
+            guard makeRoom(for: batch, waiting) else { throw error }
         }
         return try commit(batch)
     }
