@@ -147,6 +147,7 @@ extension BrokerCore {
         totals.acked += 1
         messageBytes -= held.entry.footprint
         forgetID(of: held.entry.number)
+        awaitMoves()
         guard held.entry.storage != .memory else { return }
         fireOfGone(takeConfirm(of: held.entry))
         if !held.queue.isDeleted { removeRow(of: held.entry) }
@@ -268,10 +269,17 @@ extension BrokerCore {
         return .none
     }
 
+    /// A copy is gone. It may be what a move has made that is not committed: then a crash would bring it back where it
+    /// was before, and nobody may rely on it yet that it is gone.
+    private mutating func awaitMoves() {
+        if gathering.hasMoves || inFlight?.hasMoves == true { gathering.durableChanges += 1 }
+    }
+
     /// Removes a copy's row, or never writes it.
     mutating func removeRow(of entry: Entry, isMove: Bool = false) {
+        if isMove, entry.storage == .database { gathering.hasMoves = true }
+        awaitMoves()
         guard entry.storage != .memory else { return }
-        if isMove { gathering.hasMoves = true }
         if entry.batch != 0, entry.batch == gathering.batch.number {
             gathering.cancelInsert(Int(entry.row))
         } else {

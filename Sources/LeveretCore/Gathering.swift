@@ -145,7 +145,6 @@ struct Gathering {
         liveInserts -= 1
         batch.inserts[row].message = nil
         counters.drop(batch.inserts[row].number)
-        if hasMoves { durableChanges += 1 }
     }
 
     /// Sets the counters of a copy as they now are.

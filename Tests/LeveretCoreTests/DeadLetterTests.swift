@@ -44,6 +44,32 @@ import Testing
         #expect(broker.crashed().rows.isEmpty)
     }
 
+    @Test(arguments: [false, true], [Settlement.Outcome.ack, .deadLetter])
+    func `so it does in a transient queue, of which nothing is written`(
+        isInFlight: Bool, outcome: Settlement.Outcome
+    ) throws {
+        broker.queue("dead", durable: false)
+        queue("jobs", to: "dead")
+        _ = broker.publish("a", to: "jobs")
+        broker.settle()
+        let delivery = try #require(broker.get("jobs"))
+        #expect(broker.ask(.settle(Settlement(.deadLetter, delivery.tag))) == nil)
+        let batch = isInFlight ? broker.core.takeBatch(now: broker.now) : nil
+        let letter = try #require(broker.get("dead"))
+        #expect(broker.ask(.settle(Settlement(outcome, letter.tag))) == nil)
+        #expect(broker.crashed().rows.count == 1)
+        if let batch {
+            broker.apply(batch)
+            broker.core.committed(batch.number, unfinished: [], now: broker.now)
+        }
+        broker.settle()
+        #expect(broker.crashed().rows.isEmpty)
+        let answers = broker.events[broker.session]?.count {
+            if case .answer(_, .done) = $0 { true } else { false }
+        }
+        #expect(answers == 2)
+    }
+
     private let broker = CoreHarness()
 
     /// A queue whose dead letters go to `key` by way of the default exchange.
