@@ -137,7 +137,8 @@ final class Door: Sendable {
         var goesOn = true
         while goesOn {
             goesOn = exchange { state, session, followUp in
-                guard state.inbox.hasRoom() else { return true }
+                // An answer may stand behind the deliveries.
+                guard state.inbox.hasRoom() || state.waiters.areWaiting else { return true }
                 return session.submit([], events: &state.events, deferring: &followUp)
             }
         }

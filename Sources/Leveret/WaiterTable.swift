@@ -17,7 +17,7 @@ enum Waiter: Sendable {
     }
 }
 
-/// The open requests of one session. All operations are O(1).
+/// The open requests of one session. Operations are O(1) where nothing else is said.
 struct WaiterTable {
     private enum Slot {
         case free(next: Int)
@@ -33,6 +33,13 @@ struct WaiterTable {
     private var slots: [Slot] = []
     private var generations: [UInt32] = []
     private var firstFree = -1
+
+    /// Whether an answer is still to come for anybody. O(n).
+    var areWaiting: Bool {
+        slots.contains { slot in
+            if case .waiting = slot { true } else { false }
+        }
+    }
 
     /// A ticket for a request that is about to be submitted.
     mutating func reserve() -> Ticket {

@@ -163,6 +163,22 @@ struct BrokerConsumerTests {
         try await broker.shutdown()
     }
 
+    @Test func `a consumer whose inbox is full can be cancelled, also where that has to be committed`()
+        async throws
+    {
+        let fixture = try BrokerFixture()
+        let broker = try fixture.open()
+        try await broker.declareQueue("q", autoDelete: true)
+        try await broker.publish(
+            batch: (0..<5_000).map { OutgoingMessage("\($0)", to: "q", persistent: false) })
+        let consumer = try await broker.consume("q", autoAck: true)
+        try await eventually { try await broker.status(of: "q").acked >= 1_024 }
+        try await consumer.cancel()
+        #expect(try await broker.queues().isEmpty)
+        #expect(try await consumer.take(1_024).map(\.text) == (0..<1_024).map { "\($0)" })
+        try await broker.shutdown()
+    }
+
     @Test func `a loop over a deleted queue throws`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")
