@@ -95,6 +95,8 @@ extension Engine {
         store.close()
         let outlets = enter { state, _ in
             state.isClosed = true
+            // Who waits for room is to hear that there is no more to wait for.
+            for outlet in state.outlets.values { outlet.isPaused.store(false, ordering: .releasing) }
             return Array(state.outlets.values)
         }
         for outlet in outlets { outlet.wake() }

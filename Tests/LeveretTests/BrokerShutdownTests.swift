@@ -78,6 +78,28 @@ struct BrokerShutdownTests {
         try await again.shutdown()
     }
 
+    @Test func `shutdown answers who waits for room that will never be there`() async throws {
+        var fixture = try BrokerFixture()
+        fixture.configuration.limits.gatheredBytesMax = 1_000
+        var message = OutgoingMessage(String(repeating: "x", count: 5_000), to: "q")
+        message.properties = MessageProperties()
+        message.properties?.messageID = "a"
+        let known = try fixture.open()
+        try await known.declareQueue("q", arguments: ["x-deduplicate": .int(3_600_000)])
+        try await known.publish(message)
+        try await known.shutdown()
+
+        // Whether it was seen can't be read, so that it keeps its room.
+        let broker = try fixture.open()
+        #expect(try SQLiteShell.run(fixture.path, "ALTER TABLE dedup_run RENAME TO gone") == "")
+        let first = try await broker.publishing(message)
+        let second = Task { try await broker.publish("second", to: "q") }
+        await yieldOften()
+        try await broker.shutdown()
+        await #expect(throws: BrokerError.self) { try await first.confirmed() }
+        await #expect(throws: BrokerError.self) { try await second.value }
+    }
+
     @Test func `everything is refused after shutdown, and a second shutdown is no error`() async throws {
         let broker = try BrokerFixture.inMemory()
         try await broker.declareQueue("q")
