@@ -214,6 +214,19 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
+    func `a disk with more room than a number can say has room`() throws {
+        let fixture = try StoreFixture()
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 15 << 50)
+        defer { disk.unmount() }
+        let store = try Store.open(
+            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
+        ).store
+        defer { store.close() }
+        _ = try store.apply(.inserting(.text(1, String(repeating: "x", count: 2 << 20))))
+        try #expect(store.numbers() == [1])
+    }
+
     @Test(
         .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"),
         arguments: [40, 60, 80, 100, 120, 140])

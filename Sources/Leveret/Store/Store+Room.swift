@@ -140,9 +140,7 @@ final class RoomAhead: Sendable {
         let there = FileSize.bytes(of: path)
         guard descriptor >= 0, there < bytes else { return }
         // Asked first, because a claim that fails half-way would take what is left.
-        var room = statvfs()
-        guard fstatvfs(descriptor, &room) == 0,
-            Int(room.f_bavail) * Int(room.f_frsize) >= bytes - there + Self.bytesLeft,
+        guard FileSize.freeBytes(at: path) >= bytes - there + Self.bytesLeft,
             extend(from: there, by: bytes - there)
         else {
             throw StoreFailure(kind: .full, text: "the disk of the database is full: make room on it")
