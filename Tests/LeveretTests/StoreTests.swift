@@ -84,6 +84,25 @@ import Testing
         #expect(try rights("there.db", fixture) == 0o600)
     }
 
+    @Test func `what the store keeps beside the database is not beside a link to it`() throws {
+        let fixture = try StoreFixture()
+        let files = FileManager.default
+        try files.createDirectory(atPath: fixture.path("links"), withIntermediateDirectories: false)
+        let link = fixture.path("links/leveret.db")
+        try files.createSymbolicLink(atPath: link, withDestinationPath: "../leveret.db")
+        let store = try Store.open(path: link, options: fixture.options, now: 0, logger: .silent).store
+        defer { store.close() }
+        _ = try store.apply(.inserting(.text(1, "one"), .text(2, "relief", spilled: true)))
+        #expect(try files.contentsOfDirectory(atPath: fixture.path("links")) == ["leveret.db"])
+        #expect(files.fileExists(atPath: fixture.path + "-spill"))
+        #expect(files.fileExists(atPath: fixture.path + "-reserve"))
+        let bytes = FileSize.bytes(of: fixture.path) + FileSize.bytes(of: fixture.path + "-wal")
+        #expect(store.fileBytes() == bytes)
+        let inspector = try DatabaseInspector(path: link)
+        defer { inspector.close() }
+        #expect(inspector.fileBytes == bytes)
+    }
+
     @Test func `a closed store leaves the database file alone in its folder`() throws {
         let fixture = try StoreFixture()
         try fixture.use { store in

@@ -48,7 +48,9 @@ public final class DatabaseInspector: Sendable {
     public var diskFreeBytes: Int? { FileSize.freeBytesIfKnown(at: path) }
 
     /// Bytes of the file and its write-ahead log.
-    public var fileBytes: Int { FileSize.bytes(of: path) + FileSize.bytes(of: path + "-wal") }
+    public var fileBytes: Int {
+        FileSize.bytes(of: path) + FileSize.bytes(of: Files.followingLinks(path) + "-wal")
+    }
 
     /// Every queue in the file, by name. Counters that count from a broker's start are 0.
     public func queues() throws(BrokerError) -> [QueueInfo] {

@@ -74,8 +74,19 @@ enum Files {
         return "\(folder)/\(path)"
     }
 
+    /// The file that links at `path` lead to, there or not; `path` itself where there is none.
+    static func followingLinks(_ path: String) -> String {
+        var found = path
+        for _ in 0..<40 {
+            guard let next = target(ofLink: found) else { break }
+            let folder = found.prefix(through: found.lastIndex(of: "/") ?? found.startIndex)
+            found = next.hasPrefix("/") || !found.contains("/") ? next : folder + next
+        }
+        return found
+    }
+
     /// Where the link at `path` leads; `nil` where there is none.
-    static func target(ofLink path: String) -> String? {
+    private static func target(ofLink path: String) -> String? {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink(path, &bytes, bytes.count)
         guard count > 0 else { return nil }

@@ -15,14 +15,14 @@ import Darwin
 struct LockFile: Sendable {
     private let path: String
     private let descriptor: Int32
-    /// The database behind all links.
+    /// The database behind all links: whoever comes by another name finds the same lock.
     let database: String
     /// A broker had the file that did not come to an orderly end.
     let wasLeftBehind: Bool
 
     /// Takes the lock of `database`, or throws 405 with the process id of who has it.
     init(database: String) throws(BrokerError) {
-        self.database = Self.followingLinks(database)
+        self.database = Files.followingLinks(database)
         path = self.database + "-lock"
         while true {
             let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, Files.rights)
@@ -53,17 +53,6 @@ struct LockFile: Sendable {
     func release() {
         unlink(path)
         close(descriptor)
-    }
-
-    /// The file that a link leads to, there or not: whoever comes by another name finds the same lock.
-    private static func followingLinks(_ path: String) -> String {
-        var found = path
-        for _ in 0..<40 {
-            guard let next = Files.target(ofLink: found) else { break }
-            let folder = found.prefix(through: found.lastIndex(of: "/") ?? found.startIndex)
-            found = next.hasPrefix("/") || !found.contains("/") ? next : folder + next
-        }
-        return found
     }
 
     private static func cantOpen(_ path: String, _ error: Int32) -> BrokerError {

@@ -20,6 +20,8 @@ extension Store {
         do throws(BrokerError) {
             try DatabaseFile.checkPath(opening.path)
             let lock = try LockFile(database: opening.path)
+            // SQLite's own files stand beside the database, too, and not beside a link to it.
+            opening.path = lock.database
             do throws(BrokerError) { return try opening.open(lock) } catch {
                 lock.release()
                 throw error
@@ -65,7 +67,7 @@ private struct Opening {
         let warnings = StoreWarnings()
         // A log that was left behind is there even when it is empty.
         if lock.wasLeftBehind, FileSize.bytes(of: path) > 0,
-            !Files.exists(lock.database + "-wal")
+            !Files.exists(path + "-wal")
         {
             warnings.set(.missingLog)
         }
