@@ -38,8 +38,11 @@ package struct SmallDisk: Sendable {
         try Data(count: max(free - left << 10, 0)).write(to: URL(filePath: path + "/filler"))
     }
 
-    /// Takes the file away again.
-    package func clear() throws { try FileManager.default.removeItem(atPath: path + "/filler") }
+    /// Takes the file away again. It is emptied first: a program that is being started may have it open for a moment.
+    package func clear() throws {
+        truncate(path + "/filler", 0)
+        try FileManager.default.removeItem(atPath: path + "/filler")
+    }
 
     /// Takes it off, with all that is in it.
     package func unmount() { try? Self.run("umount", "-l", path) }

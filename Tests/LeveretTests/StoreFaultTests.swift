@@ -12,7 +12,10 @@ import Testing
     /// Everything the database holds, as text.
     private func dump(_ store: Store) throws -> String {
         try store.writer.lend { database in
-            try ["message", "body", "held", "queue", "exchange", "binding", "meta"].map { table in
+            try [
+                "message", "body", "held", "queue", "exchange", "binding", "meta", "dedup_scope", "dedup_run",
+                "dedup_id",
+            ].map { table in
                 let columns = try database.prepared(
                     "SELECT group_concat('quote(' || name || ')', '||') FROM pragma_table_info('\(table)')")
                 defer { columns.reset() }
@@ -42,8 +45,14 @@ import Testing
         batch.counters = [
             CounterUpdate(number: 4, failed: 3, acquired: 4, heldBy: "worker/a", heldSince: 9)
         ]
+        batch.places = [
+            PlaceUpdate(number: 5, place: -5, due: 8_000, entered: 5, expires: .distantFuture, version: 2)
+        ]
+        batch.contents = [ContentUpdate(number: 8, message: .text("edited"))]
         batch.removals = [1, 2, 9]
         batch.ranges = [RangeRemoval(queue: 1, after: 4, through: 7)]
+        batch.ids = [StoredID(key: DedupKey(scope: .queue(1), id: "a"), expires: 9_000)]
+        batch.idsEndedBy = 0
         batch.reserveThrough = 1_000
         return batch
     }
@@ -70,13 +79,55 @@ import Testing
                 #expect(try dump(store) == before, "after \(failures) steps")
             }
             countdown.left = .max
+            try expectApplied(store)
         }
         #expect(failures > 100)
         try fixture.use { store in
-            try #expect(store.numbers(1) == [3, 4, 8, 10, 11, 12])
-            try #expect(store.numbers(2) == [13])
             try #expect(store.load(.numbers([4])).rows.map(\.failed) == [4])
+            try expectApplied(store, failed: 4)
         }
+    }
+
+    /// All of the batch is there.
+    private func expectApplied(_ store: Store, failed: Int32 = 3) throws {
+        try #expect(store.numbers(1) == [3, 4, 8, 10, 11, 12])
+        try #expect(store.numbers(2) == [13])
+        let rows = try store.load(.numbers([4, 5, 8])).rows
+        #expect(rows.map(\.due) == [nil, 8_000, nil] && rows.map(\.version) == [1, 2, 1])
+        #expect(rows[0].failed == failed && rows[2].message.body == Array("edited".utf8))
+        let key = batch.ids[0].key
+        let request = LoadRequest(
+            queue: 1, kind: .ids([key]), countMax: 1, bytesMax: 1, epoch: 0, barrier: 0)
+        try #expect(store.load(request).ids.map(\.expires) == [9_000])
+    }
+
+    @Test(
+        .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"),
+        arguments: [0, 40, 80, 120, 160, 240, 320, 480, 640, 1_280])
+    func `a batch for which there was little room is applied once there is more`(kibibytes: Int) throws {
+        let fixture = try StoreFixture()
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
+        defer { disk.unmount() }
+        let store = try Store.open(
+            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
+        ).store
+        defer { store.close() }
+        _ = try store.apply(.declaring(QueueDefinition("orders")))
+        _ = try store.apply(.inserting((1...10).map { .text(MessageNumber($0), "\($0)") }))
+        var batch = self.batch
+        let body = String(repeating: "x", count: 600_000)
+        batch.inserts.append(.text(14, body, queue: 3))
+        batch.inserts.append(.text(15, body, queue: 3, spilled: true))
+        try disk.fill(leavingKibibytes: kibibytes)
+        #expect {
+            _ = try store.apply(batch)
+        } throws: {
+            ($0 as? StoreFailure)?.kind == .full
+        }
+        try disk.clear()
+        _ = try store.apply(batch)
+        try expectApplied(store)
+        try #expect(store.numbers(3) == [14, 15])
     }
 
     @Test func `a batch for which there are no pages left is refused as full and can be applied again`()
@@ -130,8 +181,11 @@ import Testing
         second.close()
     }
 
-    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
-    func `a purge gets through on a full disk, even in a batch that doesn't, and makes room for it`() throws {
+    @Test(
+        .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), arguments: [false, true])
+    func `a purge gets through on a full disk, even in a batch that doesn't, and makes room for it`(
+        isSpilled: Bool
+    ) throws {
         let fixture = try StoreFixture()
         let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
         defer { disk.unmount() }
@@ -140,7 +194,7 @@ import Testing
         ).store
         defer { store.close() }
         var committed: [MessageNumber] = []
-        var batch = try #require(try fillUp(store, &committed).first)
+        var batch = try #require(try fillUp(store, &committed, spilled: isSpilled).first)
         let last = try #require(committed.last)
         batch.ranges = [RangeRemoval(queue: 1, after: 0, through: last)]
         var attempts = 0
@@ -152,9 +206,11 @@ import Testing
         try #expect(store.numbers() == batch.inserts.map(\.number))
     }
 
-    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), arguments: [1, 40])
+    @Test(
+        .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), arguments: [1, 40],
+        [false, true])
     func `a purge that waits behind a batch for which there is no room is worked off first`(
-        bodyKibibytes: Int
+        bodyKibibytes: Int, isSpilled: Bool
     ) throws {
         let fixture = try StoreFixture()
         let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 16_384)
@@ -164,7 +220,7 @@ import Testing
         ).store
         defer { store.close() }
         var committed: [MessageNumber] = []
-        _ = try fillUp(store, &committed, bodyKibibytes: bodyKibibytes)
+        _ = try fillUp(store, &committed, bodyKibibytes: bodyKibibytes, spilled: isSpilled)
         let last = try #require(committed.last)
         let large = WriteBatch.inserting(
             (1...40).map {
@@ -251,8 +307,9 @@ import Testing
         try #expect(store.numbers() == [1])
     }
 
-    @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
-    func `on a full disk removals go on, and the room they make ends the shortage`() throws {
+    @Test(
+        .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), arguments: [false, true])
+    func `on a full disk removals go on, and the room they make ends the shortage`(isSpilled: Bool) throws {
         var fixture = try StoreFixture()
         fixture.options.reserveBytes = 1 << 20
         let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 16_384)
@@ -266,11 +323,16 @@ import Testing
         while store.shortage == nil {
             number += 1
             _ = try store.apply(
-                .inserting(.text(MessageNumber(number), String(repeating: "x", count: 10_000))))
+                .inserting(
+                    .text(MessageNumber(number), String(repeating: "x", count: 10_000), spilled: isSpilled)))
             committed.append(MessageNumber(number))
         }
         #expect(store.shortage?.text.contains("make 2 MiB of room") == true)
-        for number in committed.dropLast(10) { _ = try store.apply(.removing(number)) }
+        for number in committed.dropLast(10) {
+            var batch = WriteBatch()
+            if isSpilled { batch.spillRemovals = [number] } else { batch.removals = [number] }
+            _ = try store.apply(batch)
+        }
         try #expect(store.numbers() == committed.suffix(10))
         while try store.maintain() {}
         #expect(store.shortage == nil)
@@ -279,14 +341,14 @@ import Testing
 
     /// Inserts until the disk is full; returns the batch that was refused.
     private func fillUp(
-        _ store: Store, _ committed: inout [MessageNumber], bodyKibibytes: Int = 10
+        _ store: Store, _ committed: inout [MessageNumber], bodyKibibytes: Int = 10, spilled: Bool = false
     ) throws -> [WriteBatch] {
         var number: Int64 = 0
         let text = String(repeating: "x", count: bodyKibibytes << 10)
         while number < 100_000 {
             let numbers = (1...10).map { MessageNumber(number + $0) }
             number += 10
-            let batch = WriteBatch.inserting(numbers.map { .text($0, text) })
+            let batch = WriteBatch.inserting(numbers.map { .text($0, text, spilled: spilled) })
             do {
                 _ = try store.apply(batch)
                 committed += numbers

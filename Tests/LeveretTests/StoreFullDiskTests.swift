@@ -12,7 +12,9 @@ struct StoreFullDiskTests {
     private let body = String(repeating: "x", count: 4_000)
 
     /// Publishes to `q` from eight tasks until each is refused; returns what was confirmed.
-    private func publishUntilRefused(_ broker: Broker, _ name: String) async throws -> Set<String> {
+    private func publishUntilRefused(
+        _ broker: Broker, _ name: String, persistent: Bool = true
+    ) async throws -> Set<String> {
         try await withThrowingTaskGroup(of: Set<String>.self) { group in
             for publisher in 0..<8 {
                 group.addTask {
@@ -20,7 +22,7 @@ struct StoreFullDiskTests {
                     for number in 0..<100_000 {
                         let text = "\(name) \(publisher) \(number) \(body)"
                         do {
-                            try await broker.publish(text, to: "q")
+                            try await broker.publish(text, to: "q", persistent: persistent)
                             confirmed.insert(text)
                         } catch {
                             let error = try #require(error as? BrokerError)
@@ -108,6 +110,29 @@ struct StoreFullDiskTests {
         try await second.publish("again", to: "q")
         #expect(try await drain(second) == ["again"])
         try await second.shutdown()
+    }
+
+    @Test(arguments: [false, true])
+    func `transient messages that fill the disk make room when they are gone`(isPurged: Bool) async throws {
+        var fixture = try fixture()
+        fixture.configuration.limits.messageBytesMax = 1 << 20
+        fixture.configuration.limits.windowBytesMax = 256 << 10
+        fixture.configuration.limits.gatheredBytesMax = 1 << 20
+        let disk = try SmallDisk(at: fixture.path + "-disk", kibibytes: 48 << 10)
+        defer { disk.unmount() }
+        let broker = try Broker(.file(disk.path + "/leveret.db"), configuration: fixture.configuration)
+        try await broker.declareQueue("q")
+        let confirmed = try await publishUntilRefused(broker, "first", persistent: false)
+        #expect(confirmed.count > 1_000)
+        if isPurged {
+            #expect(try await broker.purge("q") == confirmed.count)
+        } else {
+            #expect(try await drain(broker) == confirmed)
+        }
+        try await eventually { try await broker.status().alarms.isEmpty }
+        try await broker.publish("again", to: "q")
+        #expect(try await drain(broker) == ["again"])
+        try await broker.shutdown()
     }
 
     @Test func `a purge makes room for what waits`() async throws {

@@ -92,7 +92,9 @@ import Testing
         try files.createSymbolicLink(atPath: link, withDestinationPath: "../leveret.db")
         let store = try Store.open(path: link, options: fixture.options, now: 0, logger: .silent).store
         defer { store.close() }
-        _ = try store.apply(.inserting(.text(1, "one"), .text(2, "relief", spilled: true)))
+        var batch = WriteBatch.inserting(.text(1, "one"), .text(2, "relief", spilled: true))
+        batch.reserveThrough = 2
+        _ = try store.apply(batch)
         #expect(try files.contentsOfDirectory(atPath: fixture.path("links")) == ["leveret.db"])
         #expect(files.fileExists(atPath: fixture.path + "-spill"))
         #expect(files.fileExists(atPath: fixture.path + "-reserve"))
@@ -101,6 +103,8 @@ import Testing
         let inspector = try DatabaseInspector(path: link)
         defer { inspector.close() }
         #expect(inspector.fileBytes == bytes)
+        // Who has it open has still to make the queue.
+        try #expect(inspector.verify().faults.isEmpty)
     }
 
     @Test func `a closed store leaves the database file alone in its folder`() throws {

@@ -12,6 +12,8 @@ public final class DatabaseInspector: Sendable {
     public let path: String
     /// Whose queues, exchanges, bindings and policies it shows.
     public let virtualHost: VirtualHostName
+    /// It behind all links, with what SQLite and a broker keep beside it.
+    let file: String
     let reader: DatabaseQueue
 
     /// Opens the file at `path` for what is of one virtual host.
@@ -21,6 +23,7 @@ public final class DatabaseInspector: Sendable {
     /// `-shm`.
     public init(path: String, virtualHost: VirtualHostName = .default) throws(BrokerError) {
         self.path = path
+        file = Files.followingLinks(path)
         self.virtualHost = virtualHost
         guard Files.exists(path) else {
             throw BrokerError(.notFound, "database '\(path)' does not exist; check the path given with --db")
@@ -48,9 +51,7 @@ public final class DatabaseInspector: Sendable {
     public var diskFreeBytes: Int? { FileSize.freeBytesIfKnown(at: path) }
 
     /// Bytes of the file and its write-ahead log.
-    public var fileBytes: Int {
-        FileSize.bytes(of: path) + FileSize.bytes(of: Files.followingLinks(path) + "-wal")
-    }
+    public var fileBytes: Int { FileSize.bytes(of: file) + FileSize.bytes(of: file + "-wal") }
 
     /// Every queue in the file, by name. Counters that count from a broker's start are 0.
     public func queues() throws(BrokerError) -> [QueueInfo] {

@@ -23,7 +23,16 @@ enum FileSize {
     /// Bytes that are free on the disk of the file at `path`; `nil` when nobody knows.
     static func freeBytesIfKnown(at path: String) -> Int? {
         var room = statvfs()
-        guard statvfs(path, &room) == 0 else { return nil }
+        return statvfs(path, &room) == 0 ? bytes(of: room) : nil
+    }
+
+    /// Bytes that are free on the disk of an open file; 0 when nobody knows.
+    static func freeBytes(behind descriptor: Int32) -> Int {
+        var room = statvfs()
+        return fstatvfs(descriptor, &room) == 0 ? bytes(of: room) : 0
+    }
+
+    private static func bytes(of room: statvfs) -> Int {
         let (bytes, isOver) = UInt64(room.f_bavail).multipliedReportingOverflow(by: UInt64(room.f_frsize))
         return isOver ? .max : Int(clamping: bytes)
     }

@@ -21,10 +21,14 @@ final class SpillFile: Sendable {
     private struct Connections {
         var writer: DatabaseQueue
         var readers: ReaderPool
+        var roomAhead: RoomAhead
     }
 
     /// Where the file is; `nil` as long as nothing was ever spilled.
     var pathIfThere: String? { connections.withLock { $0 == nil ? nil : path } }
+
+    /// The connection that writes, once the file exists. Writer thread only.
+    var writer: DatabaseQueue? { connections.withLock { $0?.writer } }
 
     /// Removes what an earlier broker left.
     init(besideDatabase database: String) {
@@ -34,18 +38,18 @@ final class SpillFile: Sendable {
 
     /// Applies what of the batch concerns spilled copies, as one transaction. Writer thread only.
     func apply(_ batch: WriteBatch, rangeRowsMax: Int) throws(StoreFailure) -> [RangeRemoval] {
-        var writer = connections.withLock { $0?.writer }
-        if writer == nil {
+        var open = connections.withLock { $0 }
+        if open == nil {
             guard batch.inserts.contains(where: { $0.isSpilled && $0.message != nil }) else { return [] }
-            writer = try create()
+            open = try create()
         }
-        guard let writer else { return [] }
+        guard let open else { return [] }
         guard
             !batch.spillRemovals.isEmpty || !batch.ranges.isEmpty || !batch.counters.isEmpty
                 || !batch.places.isEmpty || !batch.contents.isEmpty
                 || batch.inserts.contains(where: \.isSpilled)
         else { return [] }
-        return try writer.access { database throws(StoreFailure) in
+        return try open.writer.access { database throws(StoreFailure) in
             try database.transaction { () throws(StoreFailure) in
                 let rows = MessageRows(database: database)
                 try rows.insert(batch.inserts, spilled: true)
@@ -53,7 +57,9 @@ final class SpillFile: Sendable {
                 try rows.update(batch.places)
                 try rows.update(batch.contents)
                 try rows.remove(batch.spillRemovals)
-                return try rows.remove(batch.ranges, countMax: rangeRowsMax)
+                let unfinished = try rows.remove(batch.ranges, countMax: rangeRowsMax)
+                try open.roomAhead.claim(in: database)
+                return unfinished
             }
         }
     }
@@ -76,7 +82,7 @@ final class SpillFile: Sendable {
 
     /// One small step of giving free pages back. Writer thread only.
     func maintain() throws(StoreFailure) -> Bool {
-        guard let writer = connections.withLock({ $0?.writer }) else { return false }
+        guard let writer else { return false }
         return try writer.access { database throws(StoreFailure) in
             try Vacuum.step(database, pagesKept: 0)
         }
@@ -90,10 +96,11 @@ final class SpillFile: Sendable {
         }
         open?.readers.close()
         open?.writer.close()
+        open?.roomAhead.close()
         removeFiles()
     }
 
-    private func create() throws(StoreFailure) -> DatabaseQueue {
+    private func create() throws(StoreFailure) -> Connections {
         removeFiles()  // what an attempt without enough room has left
         let options = Database.Options(
             busyMilliseconds: Schema.busyMilliseconds,
@@ -103,10 +110,12 @@ final class SpillFile: Sendable {
             try database.transaction { () throws(StoreFailure) in
                 try database.runScript(Schema.spillTables)
             }
+            RoomAhead.prepare(database)
         }
-        let readers = ReaderPool(path: path)
-        connections.withLock { $0 = Connections(writer: writer, readers: readers) }
-        return writer
+        let open = Connections(
+            writer: writer, readers: ReaderPool(path: path), roomAhead: RoomAhead(path: path))
+        connections.withLock { $0 = open }
+        return open
     }
 
     private func removeFiles() {

@@ -2,8 +2,8 @@
 //
 // A write-ahead log needs room to make room: a removal is appended to the log before a page is free, and the log
 // can be cut off only when all of it is written back, which may make the database file longer. So
-//   1. whatever a commit adds to the database is claimed in the file system before it is committed: the log can
-//      always be written back and cut off, which frees all that it takes up;
+//   1. whatever a commit adds to the database, or to the spill file, is claimed in the file system before it is
+//      committed: the log can always be written back and cut off, which frees all that it takes up;
 //   2. the reserve file holds room for the log of what comes next. From when it is given up until it is set aside
 //      again publishes are refused, so that its room is for acks and purges;
 //   3. purges are worked off in slices as small as it takes, the log is cut off after each, and pages that are
@@ -35,42 +35,55 @@ extension Store {
         )
     }
 
-    /// Writes the log back and cuts it off.
-    func shrinkLog() {
-        // Room is what is being looked for; where none is found, the batch fails again and says so.
-        try? writer.access { database throws(StoreFailure) in
-            try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    /// Where there may be room: the database, and the spill file once there is one.
+    private var files: [DatabaseQueue] { [writer, spill.writer].compactMap { $0 } }
+
+    /// Writes the logs back and cuts them off.
+    func shrinkLogs() {
+        for file in files {
+            // Room is what is being looked for; where none is found, the batch fails again and says so.
+            try? file.access { database throws(StoreFailure) in
+                try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+            }
         }
     }
 
     /// Removes what it can of the ranges of both batches. Returns whether it removed anything.
     func makeRoom(for batch: WriteBatch, _ waiting: WriteBatch) -> Bool {
-        var left = batch.ranges + waiting.ranges
         let spared = batch.leaving.union(waiting.leaving)
+        let removed = files.map { remove(batch.ranges + waiting.ranges, sparing: spared, from: $0) }
+        guard removed.contains(true) else { return false }
+        var steps = 0
+        while steps < Self.slicesMax, (try? giveRoomBack()) == true { steps += 1 }
+        return true
+    }
+
+    /// Removes in slices what it can of the ranges. Returns whether it removed anything.
+    private func remove(
+        _ ranges: [RangeRemoval], sparing spared: Set<MessageNumber>, from file: DatabaseQueue
+    ) -> Bool {
+        var left = ranges
         var rows = Self.sliceRowsMax
         var slices = 0
         while !left.isEmpty, rows > 0, slices < Self.slicesMax {
             do {
-                left = try removeSlice(of: left, sparing: spared, rows: rows)
+                left = try removeSlice(of: left, sparing: spared, rows: rows, from: file)
                 slices += 1
             } catch  where error.kind == .full {
                 rows /= 4
             } catch {
                 break  // the caller tries the batch again, and hears of it there
             }
-            shrinkLog()
+            shrinkLogs()
         }
-        guard slices > 0 else { return false }
-        var steps = 0
-        while steps < Self.slicesMax, (try? giveRoomBack()) == true { steps += 1 }
-        return true
+        return slices > 0
     }
 
     /// One transaction that removes at most `rows` of the ranges. Returns what is left of them.
     private func removeSlice(
-        of ranges: [RangeRemoval], sparing spared: Set<MessageNumber>, rows: Int
+        of ranges: [RangeRemoval], sparing spared: Set<MessageNumber>, rows: Int, from file: DatabaseQueue
     ) throws(StoreFailure) -> [RangeRemoval] {
-        try writer.access { database throws(StoreFailure) in
+        try file.access { database throws(StoreFailure) in
             try database.transaction { () throws(StoreFailure) in
                 try MessageRows(database: database).remove(ranges, sparing: spared, countMax: rows)
             }
@@ -79,18 +92,23 @@ extension Store {
 
     /// Tries to get enough room for the reserve. Returns whether there is more to do at once.
     func regainRoom() throws(StoreFailure) -> Bool {
-        shrinkLog()
+        shrinkLogs()
         reserve.restore()
         guard reserve.isMissing else { return true }
         return try giveRoomBack()
     }
 
-    /// Cuts some free pages off the file. Returns whether there are more.
+    /// Cuts some free pages off the files. Returns whether there are more.
     private func giveRoomBack() throws(StoreFailure) -> Bool {
-        defer { shrinkLog() }
-        return try writer.access { database throws(StoreFailure) in
-            try Vacuum.step(database, pagesKept: 0, always: true)
+        defer { shrinkLogs() }
+        var hasMore = false
+        for file in files {
+            let isCut = try file.access { database throws(StoreFailure) in
+                try Vacuum.step(database, pagesKept: 0, always: true)
+            }
+            if isCut { hasMore = true }
         }
+        return hasMore
     }
 }
 
@@ -100,9 +118,9 @@ extension WriteBatch {
     fileprivate var leaving: Set<MessageNumber> { Set(removals).union(places.map(\.number)) }
 }
 
-/// Room in the file system for the pages that stand in the log only.
+/// Room in the file system for the pages of one file that stand in its log only.
 ///
-/// It keeps a descriptor of the database open and closes it after SQLite's connections: closing one earlier would
+/// It keeps a descriptor of the file open and closes it after SQLite's connections: closing one earlier would
 /// drop the locks that SQLite has on the file.
 final class RoomAhead: Sendable {
     /// The database file grows and shrinks by this much, so that most commits claim nothing.
@@ -110,12 +128,10 @@ final class RoomAhead: Sendable {
     /// What is left for other files when the last is claimed.
     private static let bytesLeft = 128 << 10
 
-    private let path: String
     private let descriptor: Int32
 
-    /// For the database at `path`, which exists.
+    /// For the file at `path`, which exists.
     init(path: String) {
-        self.path = path
         descriptor = open(path, O_RDWR | O_CLOEXEC)
     }
 
@@ -125,23 +141,27 @@ final class RoomAhead: Sendable {
         sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_CHUNK_SIZE, &bytes)
     }
 
-    /// Makes the file as long as the transaction under way needs it to be; fails as full where there is no room,
-    /// and where the file has lost its name: what is written to it would be gone when the broker ends.
-    func claim(in database: Database) throws(StoreFailure) {
+    /// Fails where the file has lost its name: what is written to it would be gone when the broker ends.
+    func checkName() throws(StoreFailure) {
         var file = stat()
-        guard descriptor < 0 || fstat(descriptor, &file) != 0 || file.st_nlink > 0 else {
+        guard fstat(descriptor, &file) != 0 || file.st_nlink > 0 else {
             throw StoreFailure(
                 kind: .io,
                 text: "the database file has been deleted and nothing more can be stored: save what matters "
                     + "over the broker, then restart it")
         }
+    }
+
+    /// Makes the file as long as the transaction under way needs it to be; fails as full where there is no room.
+    func claim(in database: Database) throws(StoreFailure) {
         let pages = Int(try database.number("PRAGMA page_count"))
         let bytes = (pages * Schema.pageBytes + Self.chunkBytes - 1) / Self.chunkBytes * Self.chunkBytes
-        let there = FileSize.bytes(of: path)
-        guard descriptor >= 0, there < bytes else { return }
+        var file = stat()
+        guard fstat(descriptor, &file) == 0, Int(file.st_size) < bytes else { return }
+        let missing = bytes - Int(file.st_size)
         // Asked first, because a claim that fails half-way would take what is left.
-        guard FileSize.freeBytes(at: path) >= bytes - there + Self.bytesLeft,
-            extend(from: there, by: bytes - there)
+        guard FileSize.freeBytes(behind: descriptor) >= missing + Self.bytesLeft,
+            extend(from: Int(file.st_size), by: missing)
         else {
             throw StoreFailure(kind: .full, text: "the disk of the database is full: make room on it")
         }

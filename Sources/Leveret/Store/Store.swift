@@ -59,7 +59,7 @@ final class Store: Sendable {
     /// it didn't finish. When it throws, nothing is committed but what a repetition does again without harm:
     /// spilled rows and, on a full disk, removals by range. The same batch may be applied again.
     ///
-    /// A full disk is met in this order (Store+Room.swift): the log is written back and cut off, the reserve is
+    /// A full disk is met in this order (Store+Room.swift): the logs are written back and cut off, the reserve is
     /// given up, and ranges are worked off in slices that fit: those of the batch, and those of the one that is
     /// `waiting`, since a purge makes room. Removals by number are not taken out of a batch: each may belong
     /// to an insert (a dead letter, a move, a transaction), and half of such a pair would lose or double a
@@ -68,7 +68,7 @@ final class Store: Sendable {
         _ batch: WriteBatch, waiting: WriteBatch = WriteBatch()
     ) throws(StoreFailure) -> [RangeRemoval] {
         do { return try commit(batch) } catch  where error.kind == .full {}
-        shrinkLog()
+        shrinkLogs()
         do { return try commit(batch) } catch  where error.kind == .full {}
         reserve.release()
         do { return try commit(batch) } catch  where error.kind == .full {
@@ -88,6 +88,7 @@ final class Store: Sendable {
                     if try foreign.hasWritten(to: database) { warnings.set(.foreignWrite) }
                     let left = try write(batch, to: database)
                     if !batch.ids.isEmpty { ids = try write(batch, consume ids, to: database) }
+                    try roomAhead.checkName()
                     try roomAhead.claim(in: database)
                     return left
                 }

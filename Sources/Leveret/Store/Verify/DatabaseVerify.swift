@@ -11,7 +11,7 @@ extension DatabaseInspector {
     ///
     /// - Throws: 541 when the file can't be read at all, for another reason than damage to its content.
     public func verify() throws(BrokerError) -> DatabaseFindings {
-        let isSettled = !Files.exists(path + "-lock")
+        let isSettled = !Files.exists(file + "-lock")
         return try stored { () throws(StoreFailure) in
             // Ended by a rollback: on a damaged file even the end of a read may fail.
             try reader.access { database throws(StoreFailure) in
