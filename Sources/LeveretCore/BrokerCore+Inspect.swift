@@ -251,7 +251,8 @@ extension PeekedMessage {
     ) {
         let entry = candidate.entry
         self.init(
-            number: entry.number, version: Int(entry.version), state: state, message: message,
+            number: entry.number, place: candidate.due == nil ? entry.place : nil,
+            version: Int(entry.version), state: state, message: message,
             entered: entry.entered,
             expires: entry.expires == .distantFuture ? nil : entry.expires,
             due: candidate.due, deliveries: Int(entry.acquired), failed: Int(entry.failed),

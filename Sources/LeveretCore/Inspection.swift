@@ -4,6 +4,8 @@
 public struct PeekedMessage: Sendable {
     /// Its position.
     public var number: MessageNumber
+    /// Where it stands in its queue, or will again; `nil` while it is delayed.
+    public var place: MessageNumber?
     /// Counts edits, from 1.
     public var version: Int
     /// Where it stands.
@@ -29,12 +31,13 @@ public struct PeekedMessage: Sendable {
 
     /// A row of these parts.
     public init(
-        number: MessageNumber, version: Int = 1, state: Peek.State, message: Message, entered: Instant,
-        expires: Instant?, due: Instant? = nil, deliveries: Int, failed: Int, heldBy: String? = nil,
-        heldSince: Instant? = nil,
-        deaths: DeathHistory?
+        number: MessageNumber, place: MessageNumber? = nil, version: Int = 1, state: Peek.State,
+        message: Message, entered: Instant, expires: Instant?, due: Instant? = nil, deliveries: Int,
+        failed: Int, heldBy: String? = nil,
+        heldSince: Instant? = nil, deaths: DeathHistory?
     ) {
         self.number = number
+        self.place = place
         self.version = version
         self.state = state
         self.message = message

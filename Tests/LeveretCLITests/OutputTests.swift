@@ -148,7 +148,7 @@ private let queues = [
         #expect(
             Columns.peek.map(\.name).joined(separator: " ")
                 == "position version state exchange key priority entered expires due deliveries failed size headers "
-                + "properties held_by held_since origin reason error deaths body body64"
+                + "properties held_by held_since origin reason error deaths place body body64"
         )
         #expect(
             Columns.get.map(\.name).joined(separator: " ")

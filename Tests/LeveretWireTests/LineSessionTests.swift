@@ -266,6 +266,7 @@ import Testing
         _ = talk.send("PEEK dead\n")
         let peeked = PeekedMessage(
             number: 3,
+            place: 4,
             state: .ready,
             message: Message(exchange: "e", routingKey: "k", body: [0xFF]),
             entered: 1_769_850_300_250,
@@ -280,7 +281,7 @@ import Testing
             + #""size":1,"headers":{},"properties":{"delivery_mode":2},"held_by":null,"held_since":null,"#
             + #""origin":"jobs","reason":"expired","error":"why","#
             + #""deaths":[{"queue":"jobs","reason":"expired","count":1,"exchange":"","#
-            + #""routing_keys":["jobs"],"time":"2026-01-31T09:05:00.250Z"}],"body64":"/w=="}"#
+            + #""routing_keys":["jobs"],"time":"2026-01-31T09:05:00.250Z"}],"place":4,"body64":"/w=="}"#
         #expect(talk.hear(.answer(0, .messages([peeked]))) == expected + "\nOK 1\n")
     }
 }

@@ -202,7 +202,8 @@ struct MessageReader {
 
     private func peeked(_ row: LoadedRow, _ state: Peek.State, _ statement: Prepared) -> PeekedMessage {
         PeekedMessage(
-            number: row.number, version: Int(row.version), state: state, message: row.message,
+            number: row.number, place: row.place > 0 ? row.place : nil, version: Int(row.version),
+            state: state, message: row.message,
             entered: row.entered, expires: row.expires == .distantFuture ? nil : row.expires,
             due: row.due, deliveries: Int(row.acquired), failed: Int(row.failed),
             heldBy: statement.optionalText(14),

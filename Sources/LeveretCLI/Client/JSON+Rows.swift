@@ -52,15 +52,14 @@ extension JSON {
     /// A row of EXPORT as one of PEEK, as far as pages go by it; the message itself is its `document`.
     var rowAroundDocument: JSON {
         guard case .object(let fields) = self else { return .null }
-        let bytes = self["body"]?.text?.utf8.count ?? bodyBytes.count
         let due = self["due"]?.int.map { JSON.string(Instant(milliseconds: Int64($0)).iso8601) }
         return .object([
             Field(name: "position", value: self["position"] ?? .null),
-            Field(name: "size", value: .int(bytes)),
+            Field(name: "place", value: self["place"] ?? .null),
             Field(name: "priority", value: self["properties"]?["priority"] ?? .null),
-            Field(name: "headers", value: self["headers"] ?? .object([])),
             Field(name: "due", value: due ?? .null),
-            Field(name: "document", value: .object(fields.filter { $0.name != "position" })),
+            Field(
+                name: "document", value: .object(fields.filter { !["position", "place"].contains($0.name) })),
         ])
     }
 

@@ -1,5 +1,6 @@
 // All messages of a queue that meet a condition, page by page: what `grep`, `dead` and a long `peek` go through. A page
-// is one PEEK. Where a search runs out of its time, the rest is searched in stretches of positions.
+// is one PEEK, and none is the last but an empty one: the server ends a page early where messages are large. Where a
+// search runs out of its time, the rest is searched in stretches of positions.
 
 /// Pages of messages in one state, in order of delivery; in stretches, stretch by stretch.
 struct MessagePages {
@@ -11,6 +12,8 @@ struct MessagePages {
     private let queue: String
     private let state: PeekState
     private let hasBodies: Bool
+    /// Messages in one page.
+    private let pageMax: Int
     private let condition: String?
     /// Conditions that part the queue, for PEEK pages one of its priorities at a time.
     private var levels: ArraySlice<Level>
@@ -18,7 +21,7 @@ struct MessagePages {
     private var positions = 0..<Int.max
     /// How many positions a stretch has, once one is needed.
     private var stretch: Int?
-    /// The highest position there was when that began.
+    /// Behind which position there was none when that began.
     private var lastPosition = Int.max
     /// The first position that counts.
     private let first: Int
@@ -28,9 +31,6 @@ struct MessagePages {
     private var from: Int
     /// Behind which message the next page begins, where messages come in order of due times.
     private var behind: String?
-    /// The positions of the page before: a message that was delayed when it was published stands further behind
-    /// than its position says, and may come twice.
-    private var before: Set<Int> = []
 
     /// Messages of `queue` in `state`, not `all`.
     ///
@@ -39,57 +39,56 @@ struct MessagePages {
     ///   - more: A condition of the command's own.
     ///   - from: The first position that counts.
     ///   - last: Only what comes behind this message, which a PEEK from there has shown.
+    ///   - pageMax: No more messages are asked for at a time.
     ///   - look: What is asked for a page; PEEK unless told.
     /// - Throws: `Failure` where there is no such queue, or the condition is refused.
     init(
         of queue: String, state: PeekState, where condition: String?, and more: String? = nil,
-        hasBodies: Bool = true, from: Int = 0, behind last: JSON? = nil, in source: any Source,
-        by look: Look? = nil
+        hasBodies: Bool = true, from: Int = 0, behind last: JSON? = nil,
+        pageMax: Int = PeekRequest.countMax, in source: any Source, by look: Look? = nil
     ) throws {
         self.source = source
         self.look = look ?? { try source.peek($0, each: $1) }
         self.queue = queue
         self.state = state
         self.hasBodies = hasBodies
+        self.pageMax = min(pageMax, PeekRequest.countMax)
         self.condition = SQLText.all([condition, more])
         (first, self.from) = (from, from)
         start = (from, nil)
         levels = try Self.levels(of: queue, state, in: source)[...]
-        if let condition, more != nil {
-            let probe = PeekRequest(
-                queue: queue, count: 1, from: .max, state: .ready, condition: condition, hasBodies: false)
-            try source.peek(probe) { _ in }
-        }
+        if let condition, more != nil { try source.check(condition, on: queue) }
         guard let last else { return }
         let priority = last["priority"]?.int ?? 0
         levels = levels.drop { $0.least > priority }
-        try advance(behind: last)
+        advance(behind: last)
         start = (self.from, behind)
+    }
+
+    /// Hands over the next messages, at most `count`.
+    mutating func next(_ count: Int, each: (JSON) throws -> Void) throws {
+        var left = count
+        while left > 0, let messages = try next() {
+            for message in messages.prefix(left) { try each(message) }
+            left -= min(left, messages.count)
+        }
     }
 
     /// The next messages, at least one; `nil` when there are no more.
     mutating func next() throws -> [JSON]? {
         while let level = levels.first {
             var rows: [JSON] = []
-            var bytes = 0
             do {
-                try look(request(level.condition)) { row in
-                    rows.append(row)
-                    bytes = bytes.adding(row["size"]?.int ?? 0)
-                }
+                try look(request(level.condition)) { rows.append($0) }
             } catch let failure as Failure where failure.isSearchTooLong {
                 try narrow(failure)
                 continue
             }
-            let fresh = rows.filter { !before.contains($0.position) }
-            before = Set(rows.map(\.position))
-            let isFull = rows.count == PeekRequest.countMax || (hasBodies && bytes >= PeekRequest.bytesMax)
-            if isFull, let last = rows.last, !fresh.isEmpty {
-                try advance(behind: last)
-            } else {
-                endStretch()
+            if let last = rows.last {
+                advance(behind: last)
+                return rows
             }
-            if !fresh.isEmpty { return fresh }
+            endStretch()
         }
         return nil
     }
@@ -99,19 +98,20 @@ struct MessagePages {
         if positions.lowerBound > 0 { terms.append("position >= \(positions.lowerBound)") }
         if positions.upperBound < .max { terms.append("position < \(positions.upperBound)") }
         return PeekRequest(
-            queue: queue, count: PeekRequest.countMax, from: max(from, positions.lowerBound), state: state,
+            queue: queue, count: pageMax, from: max(from, positions.lowerBound), state: state,
             // A search pages by place everywhere, and sees everything.
             condition: SQLText.all(terms) ?? "1", hasBodies: hasBodies)
     }
 
-    /// Goes on behind the last message of a full page.
-    private mutating func advance(behind last: JSON) throws {
+    /// Goes on behind the last message of a page.
+    private mutating func advance(behind last: JSON) {
         let position = last.position
         switch state {
         case .delayed:
             let due = SQLText.literal(last["due"]?.text ?? "")
             behind = "due > \(due) OR (due = \(due) AND position > \(position))"
-        case .ready: from = try source.place(behind: last, from: from)
+        // What was delayed when it was published stands further behind than its position says.
+        case .ready: from = max(from, last["place"]?.int ?? position).adding(1)
         case .unacked, .all: from = max(from, position.adding(1))
         }
     }
@@ -134,11 +134,25 @@ struct MessagePages {
             guard stretch >= 1000 else { throw failure }
             self.stretch = stretch / 4
         } else {
-            try source.query("SELECT max(id) AS top FROM message") { lastPosition = $0["top"]?.int ?? 0 }
+            lastPosition = try end()
             stretch = max(1000, lastPosition / 8)
         }
         let width = stretch ?? 1000
         positions = positions.lowerBound..<positions.lowerBound.adding(width)
+    }
+
+    /// A position behind which there is none, no more than twice as far as the last one.
+    private func end() throws -> Int {
+        var end = 8000
+        var isBehind = false
+        while !isBehind {
+            isBehind = true
+            let probe = PeekRequest(
+                queue: queue, count: 1, from: end, state: state, condition: nil, hasBodies: false)
+            try source.peek(probe) { _ in isBehind = false }
+            if !isBehind { end = end.adding(end) }
+        }
+        return end
     }
 
     /// The messages of a queue that have some priority.
@@ -166,15 +180,31 @@ struct MessagePages {
 }
 
 extension Source {
-    /// From which place a PEEK of ready messages that began at `from` goes on behind the last one it showed.
-    func place(behind last: JSON, from: Int) throws -> Int {
-        var place = max(last.position, from)
-        // What was delayed when it was published stands further behind than its position says.
-        if last["headers"]?["x-delay"] != nil {
-            try query("SELECT place FROM message WHERE id = \(last.position)") { row in
-                place = max(place, row["place"]?.int ?? 0)
+    /// Shows as many messages as `request` is for, however often that must be asked for; state by state.
+    func messages(_ request: PeekRequest, each: (JSON) throws -> Void) throws {
+        var left = request.count
+        for state in request.state.parts where left > 0 {
+            var last: JSON?
+            func take(_ message: JSON) throws {
+                left -= 1
+                last = message
+                try each(message)
             }
+            var first = request
+            (first.state, first.count) = (state, min(left, PeekRequest.countMax))
+            try peek(first, each: take)
+            guard left > 0, let last else { continue }
+            var pages = try MessagePages(
+                of: request.queue, state: state, where: request.condition, hasBodies: request.hasBodies,
+                from: request.from, behind: last, pageMax: left, in: self)
+            try pages.next(left, each: take)
         }
-        return place.adding(1)
+    }
+
+    /// Fails where a condition is wrong.
+    func check(_ condition: String, on queue: String) throws {
+        let probe = PeekRequest(
+            queue: queue, count: 1, from: .max, state: .ready, condition: condition, hasBodies: false)
+        try peek(probe) { _ in }
     }
 }

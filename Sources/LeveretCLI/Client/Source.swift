@@ -38,15 +38,13 @@ protocol Source {
     func route(exchange: String, key: String, headers: [HeaderArgument], each: (JSON) throws -> Void) throws
 }
 
-/// Which messages to look at.
+/// Which messages to look at. The answer may end before there are so many.
 struct PeekRequest: Equatable {
     /// Messages in one request.
     static let countMax = 1000
-    /// Past so many bytes of bodies an answer ends early.
-    static let bytesMax = 4 << 20
 
     var queue: String
-    /// 1–1,000.
+    /// 1–1,000 in one request.
     var count: Int
     /// The first position that counts.
     var from: Int
@@ -63,6 +61,9 @@ enum PeekState: String, CaseIterable {
     case unacked
     case delayed
     case all
+
+    /// The states that it is made of.
+    var parts: [PeekState] { self == .all ? [.ready, .unacked, .delayed] : [self] }
 }
 
 extension Source {

@@ -37,7 +37,7 @@ struct SourceJobStore: JobStore {
             queue: peek.queue.rawValue, count: peek.countMax, from: Int(peek.from.rawValue), state: state,
             condition: peek.condition)
         try source.unlessGone {
-            try source.peek(request) { row in messages.append(try PeekedMessage(row: row)) }
+            try source.messages(request) { row in messages.append(try PeekedMessage(row: row)) }
         }
         return messages
     }

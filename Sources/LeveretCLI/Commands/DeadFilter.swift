@@ -51,9 +51,7 @@ struct DeadFilter: ParsableArguments {
         let most = min(limit ?? .max, DeadSurvey.countMax)
         var pages = try MessagePages(
             of: name, state: .ready, where: filter.condition, and: own, hasBodies: false, in: source)
-        while survey.count < most, let messages = try pages.next() {
-            for message in messages.prefix(most - survey.count) { survey.add(message) }
-        }
+        try pages.next(most) { survey.add($0) }
         return survey
     }
 }

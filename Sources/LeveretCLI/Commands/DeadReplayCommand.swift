@@ -128,11 +128,9 @@ struct DeadReplayCommand: ParsableCommand {
         var replayed = 0
         var pages = try MessagePages(
             of: filter.name, state: .ready, where: survey.condition, in: ServerSource(client))
-        while replayed < survey.count, let messages = try pages.next() {
-            for message in messages.prefix(survey.count - replayed) {
-                try edit(message, client)
-                replayed += 1
-            }
+        try pages.next(survey.count) { message in
+            try edit(message, client)
+            replayed += 1
         }
         announce(
             "\(counted(replayed, "dead letter")) replayed from queue '\(filter.name.printable)' to \(target)")

@@ -47,7 +47,7 @@ struct DelayedCommand: ParsableCommand {
         for queue in queues {
             let request = PeekRequest(
                 queue: queue, count: number, from: 0, state: .delayed, condition: filter.condition)
-            let look = { try source.peek(request) { soonest.append($0.with("queue", .string(queue))) } }
+            let look = { try source.messages(request) { soonest.append($0.with("queue", .string(queue))) } }
             // Of all queues, one may be gone meanwhile, or another connection's own.
             if name == nil { try source.unlessGone(look) } else { try look() }
             soonest.sort { ($0["due"]?.text ?? "", $0.position) < ($1["due"]?.text ?? "", $1.position) }

@@ -51,8 +51,7 @@ struct GrepCommand: ParsableCommand {
         let source = try source.open()
         var found = 0
         let began = ContinuousClock.now
-        let states: [PeekState] = state == .all ? [.ready, .unacked, .delayed] : [state]
-        search: for state in states {
+        search: for state in state.parts {
             var pages = try MessagePages(
                 of: name, state: state, where: filter.condition, and: pattern.condition(in: fields),
                 in: source)

@@ -34,9 +34,6 @@ struct PeekCommand: ParsableCommand {
 
     func validate() throws {
         if number < 1 { throw ValidationError("-n is 1 or more.") }
-        if state == .delayed || state == .all, number > PeekRequest.countMax {
-            throw ValidationError("-n is \(PeekRequest.countMax) at most with --state \(state.rawValue).")
-        }
         if from < 0 { throw ValidationError("--from is a position: 0 or more.") }
     }
 
@@ -44,28 +41,9 @@ struct PeekCommand: ParsableCommand {
         let standardOutput = Output(Terminal.standardOutput)
         var printer = try MessagePrinter(output, body: body, columns: Columns.peek, to: standardOutput)
         let source = try source.open()
-        let first = PeekRequest(
-            queue: name, count: min(number, PeekRequest.countMax), from: from, state: state,
-            condition: filter.condition)
-        var left = number
-        var bytes = 0
-        var last: JSON?
-        try source.peek(first) { row in
-            left -= 1
-            bytes = bytes.adding(row["size"]?.int ?? 0)
-            last = row
-            printer.print(row)
-        }
-        // One answer holds so much and no more; of all states together there is no place to go on from.
-        let isFull = number - left == PeekRequest.countMax || bytes >= PeekRequest.bytesMax
-        if left > 0, isFull, state != .all, let last {
-            var pages = try MessagePages(
-                of: name, state: state, where: filter.condition, from: from, behind: last, in: source)
-            while left > 0, let messages = try pages.next() {
-                for message in messages.prefix(left) { printer.print(message) }
-                left -= min(left, messages.count)
-            }
-        }
+        let request = PeekRequest(
+            queue: name, count: number, from: from, state: state, condition: filter.condition)
+        try source.messages(request) { printer.print($0) }
         let what = filter.condition == nil ? "" : " and meets the condition"
         printer.finish(
             none: state == .all

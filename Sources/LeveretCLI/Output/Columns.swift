@@ -178,7 +178,8 @@ enum Columns {
         .shown("size", .bytes),
         .hidden("headers", .nested), .hidden("properties", .nested), .hidden("held_by"),
         .hidden("held_since", .age), .hidden("origin"), .hidden("reason"), .hidden("error"),
-        .hidden("deaths", .nested), .shown("body", .body), .hidden("body64", .body),
+        .hidden("deaths", .nested), .hidden("place", .number), .shown("body", .body),
+        .hidden("body64", .body),
     ]
 
     /// `grep`: where it stands, and what `peek` has.
@@ -187,8 +188,9 @@ enum Columns {
             .shown("position", .number), .shown("state"), .shown("key"), .shown("field"), .shown("match"),
         ] + peek.filter { !["position", "state", "key"].contains($0.name) }.map(\.asHidden)
 
-    /// `msg show` and `dead show`.
-    static let message: [Column] = peek.map { Column(name: $0.name, style: $0.style, isShown: true) }
+    /// `msg show` and `dead show`: all but `place`, by which only pages go.
+    static let message: [Column] = peek.filter { $0.name != "place" }
+        .map { Column(name: $0.name, style: $0.style, isShown: true) }
 
     /// `delayed`.
     static let delayed: [Column] =

@@ -30,8 +30,13 @@ enum LineRows {
         json.field("reason", text: row.deaths?.deaths.first?.reason.rawValue)
         json.field("error", text: row.deaths?.errorText)
         if let deaths = row.deaths { json.field("deaths", deaths.listed) } else { json.null("deaths") }
+        place(row, to: &json)
         if withBody { json.bytes("body", row.message.body) }
         json.end()
+    }
+
+    static func place(_ row: PeekedMessage, to json: inout JSONRow) {
+        if let place = row.place { json.field("place", place.rawValue) } else { json.null("place") }
     }
 
     static func queue(_ row: QueueInfo, to json: inout JSONRow) {

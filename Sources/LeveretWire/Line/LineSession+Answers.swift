@@ -163,6 +163,7 @@ extension LineSession {
                 return list(rows) {
                     MessageDocument.write($0, in: queue, to: &$1)
                     $1.field("position", $0.number.rawValue)
+                    LineRows.place($0, to: &$1)
                     $1.end()
                 }
             }

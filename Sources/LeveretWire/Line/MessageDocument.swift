@@ -8,7 +8,7 @@ public import LeveretCore
 public enum MessageDocument {
     private static let names: Set<String> = [
         "queue", "exchange", "key", "properties", "headers", "entered", "due", "deaths", "body", "body64",
-        "position",
+        "position", "place",
     ]
 
     /// The object, on one line without its end.

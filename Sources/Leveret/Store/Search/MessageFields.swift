@@ -9,7 +9,7 @@ struct MessageFields {
     static let names = [
         "position", "version", "state", "exchange", "key", "priority", "entered", "expires", "due",
         "deliveries", "failed", "size", "headers", "properties", "held_by", "held_since", "origin", "reason",
-        "error", "deaths", "body", "json",
+        "error", "deaths", "place", "body", "json",
     ]
 
     /// What the view has for the store beside them.
@@ -86,7 +86,8 @@ struct MessageFields {
                 AS properties,
             \(holder) AS held_by, \(since) AS held_since, m.origin AS origin,
             json_extract(m.deaths, '$.deaths[0].reason') AS reason, m.last_error AS error,
-            CASE WHEN m.deaths IS NOT NULL THEN message_deaths(m.deaths) END AS deaths, \(body) AS body,
+            CASE WHEN m.deaths IS NOT NULL THEN message_deaths(m.deaths) END AS deaths,
+            CASE WHEN m.place > 0 THEN m.place END AS place, \(body) AS body,
             CASE WHEN json_valid(\(body)) THEN \(body) END AS json,
             m.place AS leveret_place, m.priority AS leveret_priority, m.due AS leveret_due
             """
