@@ -69,7 +69,9 @@ extension BrokerCore {
         guard let queue = queue(named: name, in: session.host) else {
             return answer(session, ticket, .refused(.noQueue(name, in: session.host.name)))
         }
-        answer(session, ticket, .queues([info(of: queue, now: now)]))
+        var info = info(of: queue, now: now)
+        info.now = now
+        answer(session, ticket, .queues([info]))
     }
 
     /// The broker as a whole. O(queues).

@@ -54,6 +54,8 @@ public struct PeekedMessage: Sendable {
 
 /// A queue as listings show it. Counters count since the broker started.
 public struct QueueInfo: Sendable, Hashable {
+    /// The broker's time, where this queue alone was asked for.
+    public var now: Instant?
     /// As it was declared.
     public var definition: QueueDefinition
     /// Messages that could be delivered at once.

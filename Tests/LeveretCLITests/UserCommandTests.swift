@@ -8,7 +8,7 @@ import Testing
 @testable import LeveretCLI
 
 /// A server on which everybody must log in, with the administrator `ops`.
-private final class LockedServer {
+final class LockedServer {
     let folder: TemporaryFolder
     let database: String
     let server: ServerProcess

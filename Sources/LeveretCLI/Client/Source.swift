@@ -78,6 +78,11 @@ extension Source {
         }
     }
 
+    /// Asks; what the user may not be told stays unknown.
+    func unlessRefused(_ ask: () throws -> Void) throws {
+        do { try ask() } catch let failure as Failure where failure.status == .refused {}
+    }
+
     /// The bindings that lead to a queue.
     func bindings(of queue: String) throws -> [JSON] {
         var rows: [JSON] = []
@@ -213,6 +218,14 @@ struct ServerSource: Source {
 
     /// Why messages of a queue stand still.
     func why(_ queue: String) throws -> [JSON] { try all(LineRequest("WHY").argument(queue)) { _ in true } }
+
+    /// Fails where the queue or the exchange that messages are to go to is known not to be there.
+    func checkTarget(queue: String?, exchange: String?) throws {
+        try unlessRefused {
+            if let queue { _ = try self.queue(queue) }
+            if let exchange { _ = try self.exchange(exchange) }
+        }
+    }
 
     /// Asks for something to be done.
     func ask(_ request: LineRequest) throws(Failure) { try client.ask(request) }

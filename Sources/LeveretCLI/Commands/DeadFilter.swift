@@ -43,7 +43,7 @@ struct DeadFilter: ParsableArguments {
 
     /// The dead letters that meet the options, as a server of this time sees them.
     func survey(_ source: ServerSource) throws -> DeadSurvey {
-        guard let now = try source.status()["now"]?.text.flatMap(Time.milliseconds) else {
+        guard let now = try source.queue(name).time("now") else {
             throw Failure(.refused, "the server doesn't tell its time; is it of another version?")
         }
         let own = ownCondition(now: now)

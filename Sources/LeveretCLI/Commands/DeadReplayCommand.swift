@@ -91,14 +91,12 @@ struct DeadReplayCommand: ParsableCommand {
 
     /// Fails where it is known beforehand that it would.
     private func checkTargets(_ survey: DeadSurvey, _ source: ServerSource) throws {
-        if let to {
-            _ = try source.queue(to)
-        } else if let exchange {
-            _ = try source.exchange(exchange)
+        if to != nil || exchange != nil {
+            try source.checkTarget(queue: to, exchange: exchange)
         } else {
             for origin in survey.origins.sorted() {
                 do {
-                    _ = try source.queue(origin)
+                    try source.checkTarget(queue: origin, exchange: nil)
                 } catch let failure as Failure where failure.status == .notFound {
                     throw Self.gone(origin)
                 }

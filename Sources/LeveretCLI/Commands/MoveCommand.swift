@@ -47,17 +47,13 @@ struct MoveCommand: ParsableCommand {
     func run() throws {
         let client = try server.connect()
         let source = ServerSource(client)
-        if let to { _ = try source.queue(to) } else { _ = try source.exchange(exchange ?? "") }
+        try source.checkTarget(queue: to, exchange: exchange)
         let target = to.map { "queue '\($0.printable)'" } ?? "exchange '\((exchange ?? "").printable)'"
         let what = "from queue '\(from.printable)' to \(target)"
-        let ready = try source.ready(in: from)
-        let matching = try filter.condition.map { try count($0, source) } ?? ready
-        if consent.dryRun {
-            // No more is looked for than one answer holds.
-            let some = filter.condition != nil && matching == PeekRequest.countMax ? "at least " : ""
-            let many = counted(min(matching, number ?? matching), "message")
-            return announce("this would move \(some)\(many) \(what)")
-        }
+        let row = try source.queue(from)
+        let ready = row.count("ready")
+        if consent.dryRun { return announce("this would move \(try estimate(ready, source)) \(what)") }
+        if let condition = filter.condition { try source.check(condition, on: from) }
         if number == nil {
             let question =
                 filter.condition == nil
@@ -65,7 +61,9 @@ struct MoveCommand: ParsableCommand {
                 : "this moves all ready messages that meet the condition \(what)"
             try Terminal.confirm(question, yes: consent.yes)
         }
-        let condition = try filter.condition.map { try Self.sofar($0, source) }
+        // What comes from here on by the server's clock does not meet it.
+        let sofar = row["now"]?.text.map { "entered < \(SQLText.literal($0))" }
+        let condition = filter.condition.flatMap { SQLText.all([$0, sofar]) }
         var request = LineRequest("MOVE").argument(from).word("to")
         if let to { request = request.argument(to) }
         request = request.option("exchange", exchange).option("key", key).option("where", condition)
@@ -76,25 +74,15 @@ struct MoveCommand: ParsableCommand {
         }
     }
 
-    /// The condition, met only by what came before now by the server's clock.
-    private static func sofar(_ condition: String, _ source: ServerSource) throws -> String {
-        guard let now = try source.status()["now"]?.text else { return condition }
-        return SQLText.all([condition, "entered < \(SQLText.literal(now))"]) ?? condition
-    }
-
-    /// How many ready messages meet the condition: up to as many as one PEEK shows. It fails where the condition is
-    /// wrong; of one that takes long it is not known.
-    private func count(_ condition: String, _ source: ServerSource) throws -> Int {
+    /// How many of the ready messages would move: no more are counted than `dead replay` looks at beforehand.
+    private func estimate(_ ready: Int, _ source: ServerSource) throws -> String {
+        let most = number ?? .max
+        guard let condition = filter.condition else { return counted(min(ready, most), "message") }
         var count = 0
-        let request = PeekRequest(
-            queue: from, count: min(number ?? PeekRequest.countMax, PeekRequest.countMax), from: 0,
-            state: .ready, condition: condition, hasBodies: false
-        )
-        do {
-            try source.peek(request) { _ in count += 1 }
-        } catch let failure as Failure where failure.isSearchTooLong && !consent.dryRun {
-            // Moving looks at a stretch at a time.
-        }
-        return count
+        var pages = try MessagePages(
+            of: from, state: .ready, where: condition, hasBodies: false, in: source)
+        try pages.next(min(most, DeadSurvey.countMax)) { _ in count += 1 }
+        let isCut = count == DeadSurvey.countMax && count < most
+        return (isCut ? "at least " : "") + counted(count, "message")
     }
 }

@@ -84,18 +84,16 @@ struct DoctorFacts {
         let peek = PeekRequest(
             queue: queue, count: PeekRequest.countMax, from: 0, state: .unacked, condition: nil,
             hasBodies: false)
-        do {
-            try source.unlessGone {
-                try source.peek(peek) { row in
-                    guard let since = row.time("held_since"), since < held?.since ?? .max else { return }
-                    held = Held(
-                        queue: queue, position: row.count("position"), holder: row["held_by"]?.text ?? "",
-                        since: since)
-                }
+        let look = {
+            try source.messages(peek) { row in
+                guard let since = row.time("held_since"), since < held?.since ?? .max else { return }
+                held = Held(
+                    queue: queue, position: row.count("position"), holder: row["held_by"]?.text ?? "",
+                    since: since)
             }
-        } catch let failure as Failure where failure.status == .refused {
-            return nil  // who may not read a queue is not told, and sees all else
         }
+        // Who may not read a queue is not told, and sees all else.
+        try source.unlessRefused { try source.unlessGone(look) }
         return held
     }
 

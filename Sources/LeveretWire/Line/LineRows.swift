@@ -69,6 +69,7 @@ enum LineRows {
         json.field("operator_policy", text: row.operatorPolicy)
         json.field("effective", .table(row.effective))
         json.field("origins", .table(row.origins))
+        if let now = row.now { json.field("now", time: now) }
         json.end()
     }
 
