@@ -43,6 +43,12 @@ extension JSON {
     /// The position of a message's row.
     var position: Int { self["position"]?.int ?? 0 }
 
+    /// When the message of a row died first; `nil` where that isn't known.
+    var firstDeath: String? {
+        guard case .array(let deaths)? = self["deaths"] else { return nil }
+        return deaths.last?["time"]?.text
+    }
+
     /// The body of a message's row.
     var bodyBytes: [UInt8] {
         if let text = self["body"]?.text { return Array(text.utf8) }

@@ -26,7 +26,8 @@ struct DeadCommand: ParsableCommand {
             discussion: """
                 The largest group comes first. `first` and `last` say when messages of it died first and last. Many \
                 errors that differ only in words with digits count as one, % standing for these words as in --where \
-                "error LIKE '…'". Transient messages are not counted: `leveret peek` shows them.
+                "error LIKE '…'". Transient messages are not counted: `leveret peek` shows them. For a user who is no \
+                administrator each dead letter is looked at, in the queues that it may read.
 
                 Examples:
                   leveret dead list
