@@ -135,6 +135,8 @@ enum Terminal {
 final class Output {
     private let descriptor: CInt?
     private(set) var gathered: [UInt8] = []
+    /// Nobody reads any more.
+    private var isBroken = false
 
     /// Writes to a descriptor; `nil` keeps everything in `gathered`, for tests.
     init(_ descriptor: CInt?) { self.descriptor = descriptor }
@@ -146,6 +148,7 @@ final class Output {
 
     /// Adds bytes.
     func write(bytes: some Collection<UInt8>) {
+        guard !isBroken else { return }
         gathered.append(contentsOf: bytes)
         if gathered.count >= 64 << 10 { flush() }
     }
@@ -154,10 +157,13 @@ final class Output {
     /// disk is full, ends the process with a word: all that follows would be missing, too.
     @discardableResult
     func flush() -> Bool {
-        guard let descriptor, !gathered.isEmpty else { return true }
+        guard let descriptor, !gathered.isEmpty else { return !isBroken }
         defer { gathered.removeAll(keepingCapacity: true) }
         if Terminal.write(gathered, to: descriptor) { return true }
-        guard errno != EPIPE else { return false }
+        guard errno != EPIPE else {
+            isBroken = true
+            return false
+        }
         Terminal.complain(
             "leveret: the output can't be written, it is not whole: \(LineClient.reason(errno))")
         Terminal.exit(.refused)
