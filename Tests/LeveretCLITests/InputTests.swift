@@ -119,4 +119,16 @@ import Testing
             result.status == 3 && result.errors.contains("it wants a certificate of its clients"),
             "\(result.errors)")
     }
+
+    @Test func `Ctrl-C while a definitions file comes is not its end`() async throws {
+        let shell = try Shell()
+        let definitions = #"{"queues":[{"name":"q","vhost":"/","durable":true,"arguments":{}}]}"#
+        let run = try shell.start(["import", "-"])
+        // More than a pipe holds: once it is written, the command reads and listens.
+        try run.write(definitions + String(repeating: " \n", count: 200_000))
+        run.kill(SIGINT)
+        let ended = run.finish()
+        #expect(ended.status == SIGINT && ended.errors == "leveret: interrupted; nothing was imported\n")
+        #expect(try await shell.run(["queues", "-o", "csv", "--columns", "name"]).output == "name\n")
+    }
 }

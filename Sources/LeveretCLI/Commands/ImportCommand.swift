@@ -31,7 +31,9 @@ struct ImportCommand: ParsableCommand {
         defer { Input.finish(descriptor) }
         var input = InputLines(descriptor, named: file == "-" ? "standard input" : "'\(file.printable)'")
         Interrupt.listen()
-        guard var first = try input.next().map(Array.init) else {
+        let line = try input.next().map(Array.init)
+        endIfInterrupted()
+        guard var first = line else {
             throw Failure(.refused, "'\(file.printable)' is empty; nothing was imported")
         }
         if first.starts(with: [0xEF, 0xBB, 0xBF]) { first.removeFirst(3) }  // a byte order mark
@@ -47,6 +49,7 @@ struct ImportCommand: ParsableCommand {
                 throw Failure(.refused, "'\(file.printable)' has more bytes: \(most); nothing was imported")
             }
         }
+        endIfInterrupted()
         guard let json = JSON(text) else {
             let place = JSON.fault(in: text).map { " (\($0))" } ?? ""
             throw Failure(
@@ -55,6 +58,13 @@ struct ImportCommand: ParsableCommand {
                     + "nothing was imported")
         }
         try importDefinitions(try DefinitionsPlan(json, vhost: try server.virtualHost))
+    }
+
+    /// Ctrl-C is no end of the input: half of a file is not imported.
+    private func endIfInterrupted() {
+        guard Interrupt.hasCome else { return }
+        Terminal.complain("leveret: interrupted; nothing was imported")
+        Interrupt.end()
     }
 
     // MARK: - Definitions
@@ -79,16 +89,18 @@ struct ImportCommand: ParsableCommand {
         try outcome.conclude()
     }
 
-    /// Makes a virtual host and enters it; false where that was refused.
+    /// Enters a virtual host, made first if it isn't there; false where that was refused.
     private func enter(
         _ part: DefinitionsPlan.Part, _ client: LineClient, _ outcome: inout ImportOutcome
     ) throws(Failure) -> Bool {
         do throws(Failure) {
-            if part.vhost != "/" {
+            do throws(Failure) {
+                try client.enter(part.vhost)
+            } catch  where error.status == .notFound {
                 try client.ask(LineRequest("CREATE").word("vhost").argument(part.vhost))
-                outcome.done[.vhost, default: 0] += 1
+                try client.enter(part.vhost)
             }
-            try client.enter(part.vhost)
+            if part.vhost != "/" { outcome.done[.vhost, default: 0] += 1 }
             return true
         } catch  where error.status != .unreachable {
             outcome.refused("virtual host '\(part.vhost.printable)'", error)
