@@ -207,7 +207,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "[1,]", "{\"a\"}", "{a:1}", "01x", "tru", "\"\\u12\"", "\"\\ud800\"", "\"\n\"", "1 2", "+1",
+        "", "{", "[1,]", "{\"a\"}", "{a:1}", "01x", "007", "-01", "1\u{B}", "tru", "\"\\u12\"", "\"\\ud800\"",
+        "\"\n\"", "1 2", "+1",
         "nan",
     ])
     func `what isn't JSON is not read`(text: String) { #expect(JSON(text.utf8) == nil) }

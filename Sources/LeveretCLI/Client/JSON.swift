@@ -266,7 +266,11 @@ private struct JSONReader {
     private mutating func number() throws(Malformed) -> JSON {
         let start = position
         _ = take("-")
-        try digits()
+        if take("0") {
+            if let byte = peek, (0x30...0x39).contains(byte) { throw Malformed() }
+        } else {
+            try digits()
+        }
         if take(".") { try digits() }
         if take("e") || take("E") {
             if !take("-") { _ = take("+") }
@@ -297,6 +301,6 @@ private struct JSONReader {
     }
 
     private mutating func skipSpace() {
-        while let byte = peek, byte == 0x20 || (0x09...0x0D).contains(byte) { position += 1 }
+        while let byte = peek, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
     }
 }
