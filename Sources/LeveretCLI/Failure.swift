@@ -52,7 +52,7 @@ struct Failure: Error, Equatable {
         // What to ask of the line is no advice for who has a command for it.
         let hint = advice.isEmpty ? nil : refusal.text.firstRange(of: "; LIST ")
         let said = refusal.text[..<(hint?.lowerBound ?? refusal.text.endIndex)]
-        text = "\(said) (\(refusal.code) \(refusal.name))\(advice)"
+        text = "\(said) (\(refusal.code) \(refusal.name))".printable + advice
     }
 
     /// What to do about a refusal that doesn't say so itself.

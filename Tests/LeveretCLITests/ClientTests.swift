@@ -160,6 +160,11 @@ import Testing
                     .notFound, "no queue 'q' in vhost '/' (404 NOT_FOUND); 'leveret queues' lists them"))
     }
 
+    @Test func `what a refusal quotes can't steer the terminal`() {
+        let refusal = Reply.Refusal(code: 406, name: "PRECONDITION_FAILED", text: "no 'a\u{9B}31m\u{202E}'")
+        #expect(Failure(refusal).text == "no 'a\\u{9b}31m\\u{202e}' (406 PRECONDITION_FAILED)")
+    }
+
     @Test func `advice is added only where it fits every refusal of its kind`() {
         let inUse = Reply.Refusal(
             code: 405, name: "RESOURCE_LOCKED", text: "database 'a.db' is in use by process 1")

@@ -1,6 +1,7 @@
 // Rendering: tables, JSON, CSV, bodies and numbers, as exact text. The field names here are a promise.
 
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import LeveretCLI
@@ -13,6 +14,7 @@ private func render(
     _ format: OutputFormat,
     chosen: [String]? = nil,
     colour: Bool = false,
+    isForTerminal: Bool = false,
     width: Int? = nil
 ) throws -> String {
     let output = Output(nil)
@@ -22,6 +24,7 @@ private func render(
         format: format,
         to: output,
         colour: colour,
+        isForTerminal: isForTerminal,
         width: width,
         now: now
     )
@@ -75,6 +78,31 @@ private let queues = [
                 == "name,oldest,arguments\njobs,2027-01-15T07:58:20.000Z,\"{\"\"x-max-length\"\":5}\"\na\u{1B}[31m,,{}\n"
         )
         #expect(try render(Columns.routes, [], .csv, chosen: ["source", "pattern"]) == "source,pattern\n")
+    }
+
+    @Test func `CSV steers no terminal, and a file has every byte`() throws {
+        let rows = ["{\"name\":\"a\u{9B}31m\\u001b[31m\u{202E}\"}"]
+        #expect(
+            try render(Columns.queues, rows, .csv, chosen: ["name"], isForTerminal: true)
+                == "name\na\\u{9b}31m\\u{1b}[31m\\u{202e}\n")
+        #expect(
+            try render(Columns.queues, rows, .csv, chosen: ["name"]) == "name\na\u{9B}31m\u{1B}[31m\u{202E}\n"
+        )
+        #expect(try render(Columns.queues, rows, .json) == "{\"name\":\"a\\u009b31m\\u001b[31m\\u202e\"}\n")
+    }
+
+    @Test func `output that nobody reads stays so`() {
+        _ = signal(SIGPIPE, SIG_IGN)
+        var ends: [CInt] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        close(ends[0])
+        defer { close(ends[1]) }
+        let output = Output(ends[1])
+        // So much that it goes out at once.
+        output.write(String(repeating: "x", count: 100_000))
+        #expect(!output.flush())
+        output.write("x")
+        #expect(!output.flush() && output.gathered.isEmpty)
     }
 
     @Test func `nothing is a sentence in a table and nothing in JSON`() throws {

@@ -194,7 +194,7 @@ extension Failure {
     /// A refusal by a broker or a file in this process.
     init(_ error: BrokerError) {
         let code = error.code.rawValue
-        self.init(CommandStatus(replyCode: code), error.text + Self.advice(code, error.text))
+        self.init(CommandStatus(replyCode: code), error.text.printable + Self.advice(code, error.text))
     }
 }
 

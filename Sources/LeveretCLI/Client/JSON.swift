@@ -96,7 +96,7 @@ extension JSON {
     private static func quote(_ string: String, into text: inout String) {
         text += "\""
         // Nearly every name and body is plain.
-        if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F && $0 != .quote && $0 != .backslash }) {
+        if string.utf8.allSatisfy({ !$0.maySteer && $0 != .quote && $0 != .backslash }) {
             text += string
             text += "\""
             return
@@ -108,7 +108,7 @@ extension JSON {
             case "\n": text += "\\n"
             case "\r": text += "\\r"
             case "\t": text += "\\t"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+            case _ where scalar.isSteering:
                 let hex = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
             default: text.unicodeScalars.append(scalar)

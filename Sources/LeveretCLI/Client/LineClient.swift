@@ -192,7 +192,8 @@ final class LineClient {
 // MARK: - Reading
 
 extension LineClient {
-    /// Sends one request that is answered by rows, and writes each as it came, an object a line.
+    /// Sends one request that is answered by rows, and writes each, an object a line: as it came, unless something in
+    /// it could steer a terminal.
     func copyRows(_ request: LineRequest, to output: Output) throws(Failure) {
         send(request)
         try flush()
@@ -201,11 +202,13 @@ extension LineClient {
                 incoming[read..<end].starts(with: Reply.rowPrefix)
             {
                 let row = incoming[(read + Reply.rowPrefix.count)..<end]
-                // JSON spells control characters out.
-                guard row.first == UInt8(ascii: "{"), row.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                if row.first == UInt8(ascii: "{"), !row.contains(where: \.maySteer) {
+                    output.write(bytes: incoming[(read + Reply.rowPrefix.count)...end])
+                } else if let row = JSON(row) {
+                    output.write(row.compact + "\n")
+                } else {
                     throw outOfStep(String(decoding: row.prefix(80), as: UTF8.self))
                 }
-                output.write(bytes: incoming[(read + Reply.rowPrefix.count)...end])
                 read = end + 1
             }
             switch try nextIfHere() {

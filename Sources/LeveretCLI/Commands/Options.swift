@@ -144,6 +144,7 @@ struct OutputOptions: ParsableArguments {
             format: self.output,
             to: output,
             colour: Terminal.hasColour(Terminal.standardOutput),
+            isForTerminal: Terminal.isTerminal(Terminal.standardOutput),
             width: Terminal.width
         )
     }

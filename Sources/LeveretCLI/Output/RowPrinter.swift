@@ -19,6 +19,7 @@ struct RowPrinter {
     /// True where `--columns` chose them, so that JSON gives these only.
     private let isChosen: Bool
     private let colour: Bool
+    private let isForTerminal: Bool
     private let width: Int?
     private let now: Int64
     /// What is done to a line of a table at last, such as to mark something in it; it takes no room.
@@ -33,6 +34,7 @@ struct RowPrinter {
     ///   - columns: All that the rows may have, in order.
     ///   - chosen: The names that `--columns` gave, or none.
     ///   - colour: The header is bold.
+    ///   - isForTerminal: What could steer a terminal is spelled out in CSV, too.
     ///   - width: Lines of a table end here; `nil` is without limit.
     /// - Throws: `Failure` with `.usage` for a name that is no column.
     init(
@@ -41,12 +43,14 @@ struct RowPrinter {
         format: OutputFormat,
         to output: Output,
         colour: Bool = false,
+        isForTerminal: Bool = false,
         width: Int? = nil,
         now: Int64 = Terminal.now
     ) throws(Failure) {
         self.output = output
         self.format = format
         self.colour = colour
+        self.isForTerminal = isForTerminal
         self.width = width
         self.now = now
         isChosen = chosen != nil
@@ -65,7 +69,8 @@ struct RowPrinter {
             output.write(JSON.object(fields).compact + "\n")
         case .csv:
             if rows == 1 { output.write(CSV.line(columns.map(\.name))) }
-            output.write(CSV.line(values(of: row).map(CSV.field)))
+            let fields = values(of: row).map(CSV.field)
+            output.write(CSV.line(isForTerminal ? fields.map(\.printable) : fields))
         case .table:
             waiting.append(zip(columns, values(of: row)).map { $0.cell($1, now: now) })
             if rows >= Self.rowsMeasured || !widths.isEmpty { writeWaiting() }

@@ -11,8 +11,7 @@ extension String {
             case 0x0A: text += "\\n"
             case 0x0D: text += "\\r"
             case 0x09: text += "\\t"
-            case ..<0x20, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069:
-                text += "\\u{" + String(scalar.value, radix: 16) + "}"
+            case _ where scalar.isSteering: text += "\\u{" + String(scalar.value, radix: 16) + "}"
             default: text.unicodeScalars.append(scalar)
             }
         }
@@ -56,4 +55,19 @@ extension Character {
         default: return 1
         }
     }
+}
+
+extension Unicode.Scalar {
+    /// True for what could steer a terminal: control characters, and those that turn the writing direction.
+    var isSteering: Bool {
+        switch value {
+        case ..<0x20, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
+        }
+    }
+}
+
+extension UInt8 {
+    /// True for what may begin such a character in UTF-8.
+    var maySteer: Bool { self < 0x20 || self == 0x7F || self == 0xC2 || self == 0xE2 }
 }
