@@ -1,5 +1,6 @@
 // `check` and `doctor`: thresholds and rules against rows, no server in between.
 
+import LeveretTestSupport
 import Testing
 
 @testable import LeveretCLI
@@ -168,6 +169,38 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
     }
 }
 
+@Suite struct KeyedDeadLetterTests {
+    private let keyed = #""effective":{"x-dead-letter-exchange":"e","x-dead-letter-routing-key":"a.dead"}"#
+
+    @Test func `dead letters with a key end where that leads, not behind all bindings of the exchange`()
+        throws
+    {
+        let queues = [try queue("a", keyed), try queue("a.dead"), try queue("orders")]
+        let bindings = [try binding("e", "a.dead"), try binding("e", "orders")]
+        let way = DeadLetterWay(exchange: "e", key: "a.dead")
+        let map = DeadLetterMap(queues: queues, bindings: bindings, ways: [way: ["a.dead"]])
+        #expect(map.ends == ["a.dead"])
+        #expect(DeadLetterMap(queues: queues, bindings: bindings, ways: [way: []]).ends == [])
+        // Nobody could be asked.
+        #expect(DeadLetterMap(queues: queues, bindings: bindings).ends == ["a.dead", "orders"])
+    }
+
+    @Test func `check and doctor take no ordinary queue for one of dead letters`() async throws {
+        let shell = try Shell()
+        for name in ["jobs.dead", "orders"] {
+            try await shell.run(["queue", "declare", name])
+            try await shell.run(["bind", name, "amq.topic", name])
+        }
+        let dead = ["--dead-letter-exchange", "amq.topic", "--dead-letter-key", "jobs.dead"]
+        try await shell.run(["queue", "declare", "jobs", "--ttl", "0"] + dead)
+        try await shell.run(["publish", "", "orders", "x"])
+        try await shell.run(["check", "--dead-max", "0"])
+        #expect(try await !shell.script("leveret doctor").output.contains("waits in it"))
+        try await shell.run(["publish", "", "jobs", "x"])
+        #expect(try await shell.run(["check", "--dead-max", "0"], status: 4).output.contains("'jobs.dead'"))
+    }
+}
+
 @Suite struct DoctorTests {
     private func facts(_ queues: [JSON] = [], status: String = "{}") throws -> DoctorFacts {
         var facts = DoctorFacts()
@@ -251,7 +284,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             try queue("a", keyed), try queue("b", #""effective":{"x-dead-letter-exchange":"bare"}"#),
         ])
         facts.exchanges = [try exchange("dlx", #""bindings":1"#), try exchange("bare", #""bindings":0"#)]
-        facts.deadEnds = [.init(exchange: "dlx", key: "k")]
+        facts.ways = [.init(exchange: "dlx", key: "k"): []]
         #expect(
             found(facts).filter { $0.contains("dead_end") } == [
                 "warning dead_end queue 'a': its dead letters go to exchange 'dlx' with the key 'k' and reach no queue",

@@ -12,12 +12,6 @@ struct DoctorFacts {
         var since: Int64
     }
 
-    /// Where a dead letter would go first.
-    struct DeadLetterWay: Hashable {
-        var exchange: String
-        var key: String
-    }
-
     /// What stands before names where several virtual hosts are looked at: `shop/`, or nothing.
     var prefix = ""
     /// It can't be looked at, and nothing is known of it.
@@ -30,8 +24,8 @@ struct DoctorFacts {
     var consumers: [JSON] = []
     /// Of queues with unacked messages, the one that is held for the longest.
     var held: [Held] = []
-    /// Ways of dead letters on which a message would reach no queue.
-    var deadEnds: Set<DeadLetterWay> = []
+    /// The queues that a dead letter reaches on each way that was asked for.
+    var ways: [DeadLetterWay: Set<String>] = [:]
     /// Where dead letters come to rest, once the rules look.
     var deadLetterMap = DeadLetterMap(queues: [], bindings: [])
     /// This machine's clock, in milliseconds since 1970.
@@ -68,7 +62,8 @@ struct DoctorFacts {
                 queuesLeft -= 1
                 if let held = try longestHeld(in: queue.name, host) { facts.held.append(held) }
             }
-            facts.deadEnds = try deadEnds(of: facts.queues, host, &waysLeft)
+            facts.ways = try host.deadLetterWays(of: facts.queues, countMax: waysLeft)
+            waysLeft -= facts.ways.count
             hosts.append(facts)
         }
         for host in unseen {
@@ -95,29 +90,5 @@ struct DoctorFacts {
         // Who may not read a queue is not told, and sees all else.
         try source.unlessRefused { try source.unlessGone(look) }
         return held
-    }
-
-    private static func deadEnds(
-        of queues: [JSON], _ source: any Source, _ waysLeft: inout Int
-    ) throws -> Set<DeadLetterWay> {
-        let ways = Set(
-            queues.compactMap { queue -> DeadLetterWay? in
-                guard let exchange = queue.deadLetterExchange, let key = queue.deadLetterKey else {
-                    return nil
-                }
-                return DeadLetterWay(exchange: exchange, key: key)
-            })
-        var ends: Set<DeadLetterWay> = []
-        for way in ways.prefix(waysLeft) {
-            waysLeft -= 1
-            var reached = false
-            let isThere = try source.unlessGone {
-                try source.route(exchange: way.exchange, key: way.key, headers: []) { row in
-                    if row["destination_type"]?.text == "queue" { reached = true }
-                }
-            }
-            if isThere, !reached { ends.insert(way) }
-        }
-        return ends
     }
 }

@@ -66,7 +66,8 @@ enum DoctorRules {
     static func findings(in hosts: [DoctorFacts]) -> [DoctorFinding] {
         var found = hosts.first.map { facts in ofServer.flatMap { $0.find(facts) } } ?? []
         for var facts in hosts {
-            facts.deadLetterMap = DeadLetterMap(queues: facts.queues, bindings: facts.bindings)
+            facts.deadLetterMap = DeadLetterMap(
+                queues: facts.queues, bindings: facts.bindings, ways: facts.ways)
             found += ofHost.flatMap { $0.find(facts) }.map { facts.namingHost(in: $0) }
         }
         return [.critical, .warning, .info].flatMap { severity in found.filter { $0.severity == severity } }
@@ -118,8 +119,9 @@ enum DoctorRules {
                     "declare that exchange and bind a queue to it; till then they go to "
                         + "'\(DeadLetterMap.parkingQueue)'")
             }
-            if let key = queue.deadLetterKey {
-                guard facts.deadEnds.contains(.init(exchange: exchange, key: key)) else { return nil }
+            if let way = DeadLetterWay(queue) {
+                guard facts.ways[way]?.isEmpty == true else { return nil }
+                let key = way.key
                 return facts.finding(
                     "dead_end", .warning, queue,
                     "its dead letters go to \(shown) with the key '\(key.printable)' and reach no queue",

@@ -24,6 +24,9 @@ struct BindingRow: Equatable {
             [pattern.isEmpty ? nil : pattern, arguments].compactMap { $0 }.joined(separator: " ").printable
     }
 
+    /// It looks at more than keys.
+    var hasArguments: Bool { ![nil, .null, .object([])].contains(row["arguments"]) }
+
     /// Those on a way that begins at `exchange` and ends at `queue`; `nil` is anywhere.
     static func choose(_ bindings: [BindingRow], from exchange: String?, to queue: String?) -> [BindingRow] {
         var chosen = bindings

@@ -1,7 +1,42 @@
-// Where dead letters come to rest, as far as rows of queues and bindings tell. `check` counts what waits there, and
-// `doctor` leaves such queues alone. Pure.
+// Where dead letters come to rest, as far as rows of queues and bindings tell, and the server where it is asked.
+// `check` counts what waits there, and `doctor` leaves such queues alone.
 
 import LeveretCore
+
+/// Where a dead letter goes first.
+struct DeadLetterWay: Hashable {
+    var exchange: String
+    var key: String
+}
+
+extension DeadLetterWay {
+    /// The way that a queue's row tells of; `nil` where it has none, or where each message keeps its key.
+    init?(_ queue: JSON) {
+        guard let exchange = queue.deadLetterExchange, let key = queue.deadLetterKey else { return nil }
+        (self.exchange, self.key) = (exchange, key)
+    }
+}
+
+extension Source {
+    /// Which queues a message reaches on the first `countMax` ways of these queues, as far as the user may know.
+    func deadLetterWays(of queues: [JSON], countMax: Int = .max) throws -> [DeadLetterWay: Set<String>] {
+        var reached: [DeadLetterWay: Set<String>] = [:]
+        for way in Set(queues.compactMap { DeadLetterWay($0) }).prefix(countMax) {
+            try unlessRefused {
+                var found: Set<String> = []
+                let isThere = try unlessGone {
+                    try route(exchange: way.exchange, key: way.key, headers: []) { row in
+                        if row["destination_type"]?.text == "queue" {
+                            found.insert(row["destination"]?.text ?? "")
+                        }
+                    }
+                }
+                if isThere { reached[way] = found }
+            }
+        }
+        return reached
+    }
+}
 
 /// Which queues take the dead letters of which.
 struct DeadLetterMap {
@@ -15,14 +50,22 @@ struct DeadLetterMap {
 
     /// The map of these queues (rows of LIST queues with `name` and `effective`) and bindings.
     ///
-    /// Where dead letters keep their own keys, every queue behind the dead-letter exchange counts as a target.
-    init(queues: [JSON], bindings: [BindingRow]) {
+    /// Where dead letters keep their own keys, or go by headers, every queue behind the dead-letter exchange counts as
+    /// a target.
+    ///
+    /// - Parameter ways: what `deadLetterWays` has found.
+    init(queues: [JSON], bindings: [BindingRow], ways: [DeadLetterWay: Set<String>] = [:]) {
         let names = Set(queues.compactMap { $0["name"]?.text })
+        let byHeaders = Set(bindings.filter(\.hasArguments).map(\.source))
         var reached: [String: Set<String>] = [:]
         for queue in queues {
             guard let name = queue["name"]?.text, let exchange = queue.deadLetterExchange else { continue }
             if exchange.isEmpty {
                 if let key = queue.deadLetterKey, names.contains(key) { targets[name] = [key] }
+                continue
+            }
+            if let found = DeadLetterWay(queue).flatMap({ ways[$0] }), !byHeaders.contains(exchange) {
+                targets[name] = found
                 continue
             }
             if reached[exchange] == nil {
