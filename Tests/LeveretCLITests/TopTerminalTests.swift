@@ -115,4 +115,26 @@ import Testing
             try await shell.run(["top"] + wrong, status: 2)
         }
     }
+
+    @Test(arguments: [
+        ("monitoring", "queue 'jobs' has 3 messages ready and no consumer"),
+        ("management", "read access to queue 'jobs' in vhost '/' refused for user 'app'"),
+    ])
+    func `who may not read a queue sees what else may be seen, and stays connected`(
+        tag: String, shown: String
+    ) async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs"])
+        try await shell.run(["publish", "", "jobs", "hello", "--count", "3"])
+        try await shell.run(["user", "add", "app", "--tags", tag], input: "pass\n")
+        try await shell.run(["permission", "set", "app", "", "", "^mine$"])
+        let screen = try await Screen(shell, columns: 120)
+        // A busy machine may be too slow with the password for it.
+        let url = "leveret://app@127.0.0.1:\(shell.server.port)"
+        try await screen.enter("until LEVERET_PASSWORD=pass leveret top --url \(url); do clear; done")
+        try await screen.shows("1 queue  ? help")
+        try await screen.press("Enter")
+        let text = try await screen.shows(shown)
+        #expect(!text.contains("trying again"), "\(text)")
+    }
 }

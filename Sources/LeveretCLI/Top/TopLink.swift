@@ -38,6 +38,8 @@ struct TopLink {
             }
         } catch let failure as Failure where failure.status == .notFound || failure.status == .conflict {
             model.vanished(failure.text)
+        } catch let failure as Failure where failure.status == .refused {
+            model.lost(failure.text)
         } catch {
             lose(error, &model)
         }
@@ -75,7 +77,8 @@ struct TopLink {
         detail.reasons = try source.why(name).compactMap { $0["text"]?.text }
         detail.consumers = try source.consumers(of: name)
         let peek = PeekRequest(queue: name, count: messages, from: 0, state: .ready, condition: nil)
-        try source.peek(peek) { detail.messages.append($0) }
+        // Who may not read it still sees the rest.
+        try source.unlessRefused { try source.peek(peek) { detail.messages.append($0) } }
         return detail
     }
 
