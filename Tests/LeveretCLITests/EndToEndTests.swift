@@ -219,6 +219,9 @@ import Testing
         try await shell.run(["publish", "", "q", "later", "--delay", "3600000"])
         let catchAll = ["--apply-to", "exchanges", "--alternate", "amq.direct"]
         try await shell.run(["policy", "set", "catch", "^e$"] + catchAll)
+        try await shell.run(["vhost", "add", "shop"])
+        try await shell.run(["queue", "declare", "other", "--vhost", "shop"])
+        try await shell.run(["publish", "", "other", "x", "--count", "2", "--vhost", "shop"])
         let commands = [
             ["queues", "-o", "csv", "--columns", "name,ready"],
             ["peek", "q", "-o", "json", "--columns", "position,headers,body"],
@@ -226,6 +229,7 @@ import Testing
             ["route", "e", "a.c", "-o", "json"], ["route", "", "q", "-o", "json"],
             ["route", "e", "z", "-o", "json"],
             ["exchanges", "e", "-o", "json", "--columns", "name,type,bindings,policy,effective,origins"],
+            ["exchanges", "-o", "json", "--columns", "name,type,bindings"],
             ["exchange", "show", "e", "-o", "csv", "--columns", "policy,effective"],
             ["queue", "show", "q", "-o", "json", "--columns", "name,ready,bindings"],
             ["queues", "-o", "json", "--columns", "durable,arguments,ready_bytes,dead_letter_exchange"],
@@ -243,6 +247,10 @@ import Testing
         for (command, output) in zip(commands, said) {
             #expect(try await leveret(command + ["--db", shell.database]).output == output)
         }
+        let shop = ["status", "--vhost", "shop", "-o", "json", "--columns", "queues,ready"]
+        #expect(
+            try await leveret(shop + ["--db", shell.database]).output == "{\"queues\":1,\"ready\":2}\n")
+        #expect(try await leveret(["status", "--vhost", "none", "--db", shell.database]).status == 5)
         #expect(try await leveret(["peek", "none", "--db", shell.database]).status == 5)
         #expect(try await leveret(["exchange", "show", "none", "--db", shell.database]).status == 5)
         let unknown = try await leveret(["queues", "--db", shell.database, "--columns", "consumers,in_rate"])

@@ -8,36 +8,41 @@ import LeveretWire
 struct FileSource: Source {
     private let inspector: DatabaseInspector
     private let path: String
+    /// The virtual host that was named.
+    private let named: String?
 
-    let virtualHost: String
-
-    /// Opens the file at `path`, for what is of one virtual host.
-    init(path: String, virtualHost: String = "/") throws(Failure) {
+    /// Opens the file at `path`, for what is of one virtual host: `/` where none is named, but `status` is of all then.
+    init(path: String, virtualHost named: String? = nil) throws(Failure) {
         self.path = path
-        self.virtualHost = virtualHost
+        self.named = named
         do {
-            inspector = try DatabaseInspector(path: path, virtualHost: VirtualHostName(virtualHost))
+            inspector = try DatabaseInspector(path: path, virtualHost: VirtualHostName(named ?? "/"))
         } catch {
             throw Failure(error)
         }
     }
 
+    var virtualHost: String { named ?? "/" }
+
     func status() throws -> JSON {
-        let queues = try read(inspector.queues)
-        var exchanges = 0
-        // The file leaves out those that every broker has.
-        try pages(of: .list(.exchanges, match: nil)) {
-            if case .exchanges(let rows) = $0 { exchanges += rows.count }
+        var hosts: [JSON] = []
+        if let named {
+            hosts = [try virtualHost(named: named)]
+        } else {
+            try virtualHosts(match: nil) { hosts.append($0) }
         }
+        var exchanges = 0
+        for host in hosts { try entering(host.name).exchanges(match: nil) { _ in exchanges += 1 } }
+        func sum(_ field: String) -> JSON { .int(hosts.reduce(0) { $0.adding($1.count(field)) }) }
         return .object([
             .init(name: "database", value: .string(path)),
             .init(name: "database_bytes", value: .int(inspector.fileBytes)),
             .init(name: "disk_free_bytes", value: inspector.diskFreeBytes.map(JSON.int) ?? .null),
-            .init(name: "queues", value: .int(queues.count)),
+            .init(name: "queues", value: sum("queues")),
             .init(name: "exchanges", value: .int(exchanges)),
-            .init(name: "ready", value: .int(queues.reduce(0) { $0 + $1.ready })),
-            .init(name: "unacked", value: .int(queues.reduce(0) { $0 + $1.unacked })),
-            .init(name: "delayed", value: .int(queues.reduce(0) { $0 + $1.delayed })),
+            .init(name: "ready", value: sum("ready")),
+            .init(name: "unacked", value: sum("unacked")),
+            .init(name: "delayed", value: sum("delayed")),
         ])
     }
 
@@ -73,10 +78,10 @@ struct FileSource: Source {
     }
 
     func exchanges(match: String?, each: (JSON) throws -> Void) throws {
-        let glob = match.map { Glob($0) }
-        for exchange in try read(inspector.exchanges)
-        where glob?.matches(exchange.definition.name.rawValue) ?? true {
-            try each(try known(try row(ListingRow.exchange(exchange))))
+        // The file leaves out those that every broker has.
+        try pages(of: .list(.exchanges, match: match)) { page in
+            guard case .exchanges(let rows) = page else { return }
+            for exchange in rows { try each(try known(try row(ListingRow.exchange(exchange)))) }
         }
     }
 

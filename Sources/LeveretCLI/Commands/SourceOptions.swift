@@ -55,7 +55,7 @@ struct SourceOptions: ParsableArguments {
 
     /// What they name, ready to be asked.
     func open() throws(Failure) -> any Source {
-        if let db { return try FileSource(path: db, virtualHost: server.vhost ?? "/") }
+        if let db { return try FileSource(path: db, virtualHost: server.vhost) }
         return try hinting { () throws(Failure) in ServerSource(try server.connect()) }
     }
 
