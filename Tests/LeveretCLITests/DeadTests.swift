@@ -239,4 +239,37 @@ extension Shell {
         #expect(ended.errors.hasPrefix("leveret: interrupted; \(counted) replayed"), "\(ended.errors)")
         #expect(try await shell.bodies("jobs.dead").count == 100 - went)
     }
+
+    @Test func `dead letters are those of one virtual host, delayed ones as well`() async throws {
+        let shell = try Shell()
+        try await shell.run(["vhost", "add", "shop"])
+        for (host, count) in [("/", "2"), ("shop", "3")] {
+            let host = ["--vhost", host]
+            try await shell.run(["queue", "declare", "jobs.dead"] + host)
+            let dead = ["--ttl", "0", "--dead-letter-exchange", "", "--dead-letter-key", "jobs.dead"]
+            try await shell.run(["queue", "declare", "jobs"] + dead + host)
+            try await shell.run(["publish", "", "jobs", "x", "--count", count] + host)
+        }
+        let position = try await shell.run([
+            "peek", "jobs.dead", "-n", "1", "-o", "csv", "--columns", "position",
+        ])
+        .output.split(separator: "\n")[1]
+        try await shell.run(["msg", "edit", "jobs.dead", String(position), "--delay", "3600000"])
+        let list = ["dead", "list", "-o", "csv", "--columns", "queue,origin,count"]
+        for (host, count) in [("/", 2), ("shop", 3)] {
+            for name in [[], ["jobs.dead"]] {
+                let found = try await shell.run(list + name + ["--vhost", host])
+                #expect(found.output == "queue,origin,count\njobs.dead,jobs,\(count)\n")
+            }
+        }
+    }
+
+    @Test func `where a later editor fails it says how many were replayed before`() async throws {
+        let shell = try Shell()
+        try await shell.declareDead(2)
+        let edit = "EDITOR='test ! -e once && touch once' leveret dead replay jobs.dead --edit; echo $?"
+        let failed = try await shell.script(edit)
+        #expect(failed.output.hasSuffix("; 1 dead letter replayed before\n1\n"), "\(failed.output)")
+        #expect(try await shell.bodies("jobs") == ["0"])
+    }
 }

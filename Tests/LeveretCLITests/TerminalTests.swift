@@ -87,4 +87,17 @@ extension Shell {
         }
         #expect(try await shell.run(["queues", "-o", "csv", "--columns", "ready"]).output == "ready\n1\n")
     }
+
+    @Test func `a password prompt that is ended gives the terminal back`() async throws {
+        let shell = try Shell()
+        let ask = "sh -c 'echo $$ >asker; exec leveret user add app'"
+        let script = "\(ask); echo ended by $?; echo \"terminal: $(stty -a | grep -o -- '-*echo ')\""
+        try script.write(toFile: shell.folder.path("ask"), atomically: true, encoding: .utf8)
+        let screen = try await Screen(shell)
+        try await screen.enter("sh ask")
+        try await screen.shows("New password of app:")
+        _ = try await shell.script("kill $(cat asker)")
+        try await screen.shows("ended by 143")
+        try await screen.shows("terminal: echo")
+    }
 }

@@ -101,10 +101,10 @@ enum Input {
         }
     }
 
-    /// True where a read would not wait.
-    static func isReady(_ descriptor: CInt) -> Bool {
+    /// True where a read would not wait, or will not within so long.
+    static func isReady(_ descriptor: CInt, milliseconds: CInt = 0) -> Bool {
         var entry = pollfd(fd: descriptor, events: CShort(POLLIN), revents: 0)
-        return poll(&entry, 1, 0) != 0
+        return poll(&entry, 1, milliseconds) != 0
     }
 
     /// A descriptor for reading a file, which `finish` closes; `-` is standard input.

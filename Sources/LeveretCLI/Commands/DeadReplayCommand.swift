@@ -126,9 +126,14 @@ struct DeadReplayCommand: ParsableCommand {
         var replayed = 0
         var pages = try MessagePages(
             of: filter.name, state: .ready, where: survey.condition, in: ServerSource(client))
-        try pages.next(survey.count) { message in
-            try edit(message, client)
-            replayed += 1
+        do {
+            try pages.next(survey.count) { message in
+                try edit(message, client)
+                replayed += 1
+            }
+        } catch let failure as Failure where replayed > 0 {
+            throw Failure(
+                failure.status, "\(failure.text); \(counted(replayed, "dead letter")) replayed before")
         }
         announce(
             "\(counted(replayed, "dead letter")) replayed from queue '\(filter.name.printable)' to \(target)")

@@ -76,6 +76,12 @@ enum TerminalSignals {
         raise(SIGSTOP)
     }
 
+    /// Leaves the signals to the system again, and ends the process where one has come that would have.
+    static func finish() {
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH] { _ = signal(number, SIG_DFL) }
+        if ending != 0 { raise(ending) }
+    }
+
     /// Ends the process as the signal would have.
     static func end() {
         signal(ending, SIG_DFL)

@@ -20,12 +20,14 @@ enum SecretPrompt {
         var before = termios()
         guard tcgetattr(Terminal.standardInput, &before) == 0 else { return nil }
         var quiet = before
-        // Key by key, so that the terminal is given back whichever ends it.
+        // Key by key, so that the terminal is given back whichever ends it, and before a signal does.
+        TerminalSignals.listen()
         quiet.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
         tcsetattr(Terminal.standardInput, TCSAFLUSH, &quiet)
         defer {
             tcsetattr(Terminal.standardInput, TCSAFLUSH, &before)
             Terminal.write("\n".utf8, to: Terminal.standardError)
+            TerminalSignals.finish()
         }
         Terminal.write(question.utf8, to: Terminal.standardError)
         return try readLine()
@@ -36,8 +38,9 @@ enum SecretPrompt {
         var typed: [UInt8] = []
         while true {
             var key: UInt8 = 0
-            let count = read(Terminal.standardInput, &key, 1)
-            if count < 0, errno == EINTR { continue }
+            // In short pieces: a signal may have come just before.
+            while TerminalSignals.ending == 0, !Input.isReady(Terminal.standardInput, milliseconds: 100) {}
+            let count = TerminalSignals.ending == 0 ? read(Terminal.standardInput, &key, 1) : 0
             guard count == 1, key != 0x03, key != 0x04 else {
                 throw Failure(.refused, "not done: no password was given")
             }
