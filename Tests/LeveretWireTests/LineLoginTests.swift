@@ -28,6 +28,16 @@ import Testing
         #expect(talk.send("QUEUE q\n") == "OK q ready=0 consumers=0\n" && !talk.session.needsLogin)
     }
 
+    @Test func `nobody's document is read before a login`() {
+        var talk = Talk(loginRefusal: Self.refusal)
+        let refused = "ERR 403 ACCESS_REFUSED log in first: AUTH user password\n"
+        #expect(talk.send("IMPORT q :{\n") == refused)
+        #expect(talk.send("IMPORT q {1}\n{\n") == refused)
+        #expect(talk.send("PUB \"\" q document :{\n") == refused)
+        #expect(talk.send("AUTH app right\n") == "OK\n")
+        #expect(talk.send("IMPORT q :{\n").hasPrefix("ERR 502 "))
+    }
+
     @Test func `a large body before a login is passed over unread`() {
         var talk = Talk(loginRefusal: Self.refusal)
         let body = [UInt8](repeating: 0x78, count: 100_000)

@@ -283,6 +283,8 @@ public struct LineDecoder: Sendable {
         }
         do throws(BrokerError) {
             let head = try LineHead(cut.tokens, hasBody: cut.body != .none)
+            // Nobody's document is read before a login.
+            if let bodyRefusal, cut.body != .none, !head.isPassword { throw bodyRefusal }
             switch cut.body {
             case .none: return .input(.request(tag: cut.tag, try head.command(body: [])), used: bodyStart)
             case .inline(let body):
@@ -328,6 +330,11 @@ public struct LineDecoder: Sendable {
 }
 
 extension LineHead {
+    /// Its body is a password.
+    fileprivate var isPassword: Bool {
+        if case .password = self { true } else { false }
+    }
+
     /// The request with its body.
     fileprivate func command(body: [UInt8]) throws(BrokerError) -> LineCommand {
         switch self {
