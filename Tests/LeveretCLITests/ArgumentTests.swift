@@ -31,7 +31,7 @@ import Testing
         ["peek", "q", "--body", "xml"], ["move", "a"], ["move", "a", "b", "--exchange", "e"],
         ["move", "a", "b", "--key", "k"], ["move", "a", "b", "-n", "0"],
         ["status", "--db", "f", "--url", "u"],
-        ["peek", "q", "--state", "delayed", "-n", "1001"], ["grep", "q"], ["grep", "q", ""],
+        ["grep", "q"], ["grep", "q", ""],
         ["grep", "q", "x", "-n", "0"], ["grep", "q", "x", "--state", "dead"], ["delayed", "-n", "1001"],
         ["dead", "show", "q"], ["dead", "replay", "q", "--to", "a", "--exchange", "b"],
         ["dead", "replay", "q", "--key", "k"], ["dead", "replay", "q", "--rate", "0"],
@@ -51,6 +51,19 @@ import Testing
         // A group by itself shows its help.
         #expect(answer.status == (arguments == ["queue"] ? .done : .usage))
         #expect(answer.text.contains(arguments == ["queue"] ? "USAGE: leveret" : "Usage: leveret"))
+    }
+
+    @Test(arguments: [
+        (["get", "q", "-n", "-5"], "-n is 1"),
+        (["peek", "q", "--from", "-1"], "--from is a position: 0 or more"),
+        (["dead", "drop", "q", "--limit", "-1"], "--limit is 1 or more"),
+        (["publish", "e", "k", "b", "--count", "-1"], "--count is 1 or more"),
+    ])
+    func `a number below the range is a number, and the answer names the range`(
+        arguments: [String], words: String
+    ) throws {
+        let answer = try #require(refusal(of: arguments))
+        #expect(answer.status == .usage && answer.text.contains(words), "\(answer.text)")
     }
 
     @Test func `help and version are no errors`() {

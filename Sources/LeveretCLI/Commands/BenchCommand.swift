@@ -25,19 +25,26 @@ struct BenchCommand: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("Bytes of a body.", valueName: "bytes"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Bytes of a body.", valueName: "bytes"))
     var size = 128
-    @Option(help: ArgumentHelp("So many publish.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("So many publish.", valueName: "n"))
     var producers = 1
-    @Option(help: ArgumentHelp("So many consume; 0 leaves the messages where they are.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("So many consume; 0 leaves the messages where they are.", valueName: "n"))
     var consumers = 1
-    @Option(help: ArgumentHelp("Publish so many messages, however long it takes.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Publish so many messages, however long it takes.", valueName: "n"))
     var messages: Int?
-    @Option(help: ArgumentHelp("Publish for so long. (default: 5)", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Publish for so long. (default: 5)", valueName: "seconds")
+    )
     var seconds: Int?
     @Flag(help: "A durable queue and persistent messages: a confirm then waits for the disk.")
     var durable = false
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Messages that a consumer may hold unacked; 0 is without limit.", valueName: "n"))
     var prefetch = 256
     @OptionGroup var server: ServerOptions

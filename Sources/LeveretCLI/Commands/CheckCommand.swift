@@ -26,17 +26,20 @@ struct CheckCommand: ParsableCommand {
         help: "Only these queues; in a name * and ? stand for any characters and any one.",
         completion: .queues)
     var queues: [String] = []
-    @Option(help: ArgumentHelp("No queue has more messages ready.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("No queue has more messages ready.", valueName: "n"))
     var readyMax: Int?
     @Option(help: ArgumentHelp("No queue's oldest message waits longer: 90s, 5m, 2h, 1d.", valueName: "time"))
     var ageMax: TimeArgument?
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "No more messages wait where dead letters end: in the queues that they lead to.", valueName: "n"))
     var deadMax: Int?
-    @Option(help: ArgumentHelp("Consumers hold no more messages of a queue.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Consumers hold no more messages of a queue.", valueName: "n"))
     var unackedMax: Int?
-    @Option(help: ArgumentHelp("Every queue has so many consumers.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Every queue has so many consumers.", valueName: "n"))
     var consumersMin: Int?
     @Option(help: ArgumentHelp("So much of the disk is free: 500M, 5G.", valueName: "size"))
     var diskFreeMin: SizeArgument?

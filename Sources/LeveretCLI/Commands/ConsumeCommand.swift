@@ -33,13 +33,14 @@ struct ConsumeCommand: ParsableCommand {
     var name: String
     @Option(help: ArgumentHelp("Run this line of shell for each message.", valueName: "command"))
     var exec: String?
-    @Option(help: ArgumentHelp("So many commands at a time.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("So many commands at a time.", valueName: "n"))
     var parallel = 1
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Have so many messages at hand; with --exec as many as --parallel unless said.", valueName: "n"))
     var prefetch: Int?
-    @Option(name: .short, help: ArgumentHelp("End after so many.", valueName: "n"))
+    @Option(name: .short, parsing: .unconditional, help: ArgumentHelp("End after so many.", valueName: "n"))
     var number: Int?
     @Flag(help: "Messages are done as they are sent: what is not printed or run then is lost.")
     var autoAck = false

@@ -8,7 +8,8 @@ import LeveretCore
 struct DeadFilter: ParsableArguments {
     @Argument(help: "The queue that holds the dead letters.", completion: .queues)
     var name: String
-    @Option(help: ArgumentHelp("Only the one at this position.", valueName: "position"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Only the one at this position.", valueName: "position"))
     var position: Int?
     @Option(
         help: ArgumentHelp("Only what died first in this queue.", valueName: "queue"), completion: .queues)
@@ -21,7 +22,7 @@ struct DeadFilter: ParsableArguments {
     @Option(help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
     var olderThan: TimeArgument?
     @OptionGroup var filter: ConditionOptions
-    @Option(help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
     var limit: Int?
 
     func validate() throws {

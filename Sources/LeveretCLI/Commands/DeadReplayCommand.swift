@@ -36,7 +36,7 @@ struct DeadReplayCommand: ParsableCommand {
             "With --exchange: the key for all, else each has the one it was published with.", valueName: "key"
         ))
     var key: String?
-    @Option(help: ArgumentHelp("So many a second at most.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("So many a second at most.", valueName: "n"))
     var rate: Double?
     @Flag(help: "Edit each body first.")
     var edit = false

@@ -21,7 +21,7 @@ struct DelayedCommand: ParsableCommand {
 
     @Argument(help: "The queue; without it, all of them.", completion: .queues)
     var name: String?
-    @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(name: .short, parsing: .unconditional, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 20
     @OptionGroup var filter: ConditionOptions
     @OptionGroup var source: SourceOptions

@@ -85,7 +85,9 @@ struct ExchangeCommand: ParsableCommand {
             help: ArgumentHelp("Where messages go that match no binding.", valueName: "exchange"),
             completion: .exchanges)
         var alternate: String?
-        @Option(help: ArgumentHelp("Drop messages whose id was seen in so long.", valueName: "ms"))
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp("Drop messages whose id was seen in so long.", valueName: "ms"))
         var deduplicate: Int?
         @Option(
             help: ArgumentHelp("How an x-delayed-message exchange routes.", valueName: "type"),

@@ -31,7 +31,7 @@ struct GetCommand: ParsableCommand {
 
     @Argument(help: "The queue.", completion: .queues)
     var name: String
-    @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(name: .short, parsing: .unconditional, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 1
     @Flag(help: "Remove them, or give them back.")
     var outcome: Outcome = .requeue

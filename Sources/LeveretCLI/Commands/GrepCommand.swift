@@ -30,7 +30,9 @@ struct GrepCommand: ParsableCommand {
     var headers = false
     @Option(help: "Messages that wait (ready), that consumers hold (unacked), that are delayed, or all.")
     var state: PeekState = .all
-    @Option(name: .short, help: ArgumentHelp("End after so many messages.", valueName: "n"))
+    @Option(
+        name: .short, parsing: .unconditional,
+        help: ArgumentHelp("End after so many messages.", valueName: "n"))
     var number: Int?
     @OptionGroup var filter: ConditionOptions
     @OptionGroup var source: SourceOptions

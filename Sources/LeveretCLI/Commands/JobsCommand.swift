@@ -64,7 +64,7 @@ struct JobsCommand: ParsableCommand {
         var queue: [String] = []
         @Option(help: ArgumentHelp("Only jobs of this kind.", valueName: "name"))
         var name: String?
-        @Option(help: ArgumentHelp("At most so many.", valueName: "n"))
+        @Option(parsing: .unconditional, help: ArgumentHelp("At most so many.", valueName: "n"))
         var limit = 100
         @OptionGroup var source: SourceOptions
         @OptionGroup var output: OutputOptions

@@ -33,12 +33,14 @@ struct MessageCommand: ParsableCommand {
         var file: String?
         @Option(help: ArgumentHelp("Its new key; it isn't routed again.", valueName: "key"))
         var key: String?
-        @Option(help: ArgumentHelp("It expires so long from now.", valueName: "ms"))
+        @Option(parsing: .unconditional, help: ArgumentHelp("It expires so long from now.", valueName: "ms"))
         var ttl: Int?
-        @Option(help: ArgumentHelp("It waits so long from now; 0 makes it ready.", valueName: "ms"))
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp("It waits so long from now; 0 makes it ready.", valueName: "ms"))
         var delay: Int?
         @Option(
-            name: .customLong("if"),
+            name: .customLong("if"), parsing: .unconditional,
             help: ArgumentHelp(
                 "Only if it has this version: nobody has changed it since.", valueName: "version")
         )

@@ -30,7 +30,9 @@ struct MoveCommand: ParsableCommand {
         help: ArgumentHelp("With --exchange: the key for all, else each keeps its own.", valueName: "key")
     )
     var key: String?
-    @Option(name: .short, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
+    @Option(
+        name: .short, parsing: .unconditional,
+        help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
     var number: Int?
     @OptionGroup var filter: ConditionOptions
     @OptionGroup var consent: ConsentOptions

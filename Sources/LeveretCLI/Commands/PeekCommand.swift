@@ -20,9 +20,9 @@ struct PeekCommand: ParsableCommand {
 
     @Argument(help: "The queue.", completion: .queues)
     var name: String
-    @Option(name: .short, help: ArgumentHelp("At most so many.", valueName: "n"))
+    @Option(name: .short, parsing: .unconditional, help: ArgumentHelp("At most so many.", valueName: "n"))
     var number = 10
-    @Option(help: ArgumentHelp("Begin at this position.", valueName: "position"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Begin at this position.", valueName: "position"))
     var from = 0
     @Option(help: "Messages that wait (ready), that consumers hold (unacked), that are delayed, or all.")
     var state: PeekState = .ready

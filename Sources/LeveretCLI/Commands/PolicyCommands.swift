@@ -47,7 +47,9 @@ struct PolicyCommand: ParsableCommand {
         var pattern: String
         @Flag(name: .customLong("operator"), help: "It limits what clients and other policies ask for.")
         var isOperator = false
-        @Option(help: ArgumentHelp("Of several that match, the highest counts.", valueName: "n"))
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp("Of several that match, the highest counts.", valueName: "n"))
         var priority: Int?
         @Option(
             help: ArgumentHelp(

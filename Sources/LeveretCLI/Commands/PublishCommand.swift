@@ -31,11 +31,13 @@ struct PublishCommand: ParsableCommand {
     var file: String?
     @Flag(help: "Publish each line of standard input as a message.")
     var lines = false
-    @Option(help: ArgumentHelp("Publish the message so many times.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Publish the message so many times.", valueName: "n"))
     var count = 1
     @Flag(help: "Refuse a message that no queue takes (exit status 1).")
     var mandatory = false
-    @Option(help: ArgumentHelp("It is ready in its queues so much later.", valueName: "ms"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("It is ready in its queues so much later.", valueName: "ms"))
     var delay: Int?
     @OptionGroup var headers: HeaderOptions
     @OptionGroup var server: TargetOptions

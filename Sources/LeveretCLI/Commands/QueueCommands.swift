@@ -190,7 +190,9 @@ struct QueueCommand: ParsableCommand {
         var transient = false
         @Flag(help: "It is deleted when its last consumer goes.")
         var autoDelete = false
-        @Option(help: ArgumentHelp("So many priorities above 0 are told apart, 1 to 255.", valueName: "n"))
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp("So many priorities above 0 are told apart, 1 to 255.", valueName: "n"))
         var maxPriority: Int?
         @Flag(help: "One consumer at a time gets the messages; the others stand by.")
         var singleActive = false

@@ -4,15 +4,18 @@ import ArgumentParser
 
 /// `--ttl`, `--max-length`, and all else that a policy may set as well.
 struct QueueOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Messages expire after so long.", valueName: "ms"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Messages expire after so long.", valueName: "ms"))
     var ttl: Int?
-    @Option(help: ArgumentHelp("The queue is deleted after so long without use.", valueName: "ms"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The queue is deleted after so long without use.", valueName: "ms"))
     var expires: Int?
-    @Option(help: ArgumentHelp("The same, when it is empty.", valueName: "ms"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The same, when it is empty.", valueName: "ms"))
     var expiresIfEmpty: Int?
-    @Option(help: ArgumentHelp("At most so many messages are ready.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("At most so many messages are ready.", valueName: "n"))
     var maxLength: Int?
-    @Option(help: ArgumentHelp("At most so many bytes are ready.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("At most so many bytes are ready.", valueName: "n"))
     var maxBytes: Int?
     @Option(
         help: ArgumentHelp(
@@ -28,9 +31,13 @@ struct QueueOptions: ParsableArguments {
     var deadLetterExchange: String?
     @Option(help: ArgumentHelp("The key they go with, else their own.", valueName: "key"))
     var deadLetterKey: String?
-    @Option(help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("A message that failed more often is a dead letter.", valueName: "n"))
     var deliveryLimit: Int?
-    @Option(help: ArgumentHelp("So long a consumer may hold a message unsettled.", valueName: "ms"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("So long a consumer may hold a message unsettled.", valueName: "ms"))
     var consumerTimeout: Int?
     @Option(help: ArgumentHelp("Drop messages whose id was seen.", valueName: "ms|while-queued"))
     var deduplicate: String?
@@ -42,15 +49,19 @@ struct QueueOptions: ParsableArguments {
         completion: .list(["disabled", "all", "failed", "returned"])
     )
     var delayedRetryType: String?
-    @Option(help: ArgumentHelp("So long they wait after the first failure.", valueName: "ms"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("So long they wait after the first failure.", valueName: "ms"))
     var delayedRetryMin: Int?
-    @Option(help: ArgumentHelp("So long they wait at most.", valueName: "ms"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("So long they wait at most.", valueName: "ms"))
     var delayedRetryMax: Int?
     @Option(
         help: ArgumentHelp("How the wait grows: linear or exponential.", valueName: "word"),
         completion: .list(["linear", "exponential"]))
     var delayedRetryBackoff: String?
-    @Option(help: ArgumentHelp("By how much of it chance may shorten a wait.", valueName: "percent"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("By how much of it chance may shorten a wait.", valueName: "percent"))
     var delayedRetryJitter: Int?
 
     /// Adds what is given to a QUEUE or POLICY.

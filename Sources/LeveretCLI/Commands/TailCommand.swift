@@ -24,7 +24,7 @@ struct TailCommand: ParsableCommand {
     @Argument(
         help: "Only what meets this; without it all, of a direct exchange all keys that are bound now.")
     var pattern: String?
-    @Option(name: .short, help: ArgumentHelp("End after so many.", valueName: "n"))
+    @Option(name: .short, parsing: .unconditional, help: ArgumentHelp("End after so many.", valueName: "n"))
     var number: Int?
     @Option(help: "Bodies as indented json, as text, as hex, or raw: the bytes and nothing else.")
     var body: BodyFormat?

@@ -202,9 +202,10 @@ struct UserCommand: ParsableCommand {
 
         @Argument(help: "The user.", completion: .users)
         var name: String
-        @Option(help: ArgumentHelp("Connections at one time.", valueName: "n"))
+        @Option(parsing: .unconditional, help: ArgumentHelp("Connections at one time.", valueName: "n"))
         var maxConnections: Int?
         @Option(
+            parsing: .unconditional,
             help: ArgumentHelp("Sessions over all its connections; a line connection is one.", valueName: "n")
         )
         var maxChannels: Int?

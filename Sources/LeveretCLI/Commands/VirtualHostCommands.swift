@@ -128,9 +128,9 @@ struct VirtualHostCommand: ParsableCommand {
 
         @Argument(help: "The virtual host.", completion: .virtualHosts)
         var name: String
-        @Option(help: ArgumentHelp("Queues.", valueName: "n"))
+        @Option(parsing: .unconditional, help: ArgumentHelp("Queues.", valueName: "n"))
         var maxQueues: Int?
-        @Option(help: ArgumentHelp("Connections.", valueName: "n"))
+        @Option(parsing: .unconditional, help: ArgumentHelp("Connections.", valueName: "n"))
         var maxConnections: Int?
         @OptionGroup var server: TargetOptions
 
