@@ -95,7 +95,8 @@ final class Copy {
     }
 
     private(set) var message: ModelMessage
-    let queue: ModelQueue
+    /// Owned by the model.
+    unowned let queue: ModelQueue
     var number: Int64
     /// Its place; 0 until it is due, if it was published to wait.
     var place: Int64

@@ -5,8 +5,9 @@ import LeveretCore
 /// Takes messages from a queue.
 final class ModelConsumer {
     let tag: String
-    let session: ModelSession
-    let queue: ModelQueue
+    /// Owned by the model, as the queue is.
+    unowned let session: ModelSession
+    unowned let queue: ModelQueue
     let prefetch: Int
     let autoAck: Bool
     let isExclusive: Bool

@@ -162,7 +162,7 @@ extension ReferenceModel {
         exchanges = state.exchanges.map { obeying($0) }
         bindings = state.bindings
         queues = recovered.placedQueues.map { recovered in
-            let queue = ModelQueue(recovered.definition, owner: nil, now: now)
+            let queue = own(ModelQueue(recovered.definition, owner: nil, now: now))
             queue.storedID = recovered.id
             queue.isPaused = recovered.pausedSince != nil
             obeyPolicies(queue)

@@ -396,8 +396,8 @@ extension ReferenceModel {
         let name = QueueName.parked.rawValue.placed(in: vhost)
         if let queue = queue(name) { return queue }
         let arguments: FieldTable = ["x-max-length-bytes": .int(Int64(limits.parkedBytesMax))]
-        let queue = ModelQueue(
-            QueueDefinition(QueueName(name), arguments: arguments), owner: nil, now: now)
+        let queue = own(
+            ModelQueue(QueueDefinition(QueueName(name), arguments: arguments), owner: nil, now: now))
         queues.append(queue)
         durableChanges += 1
         return queue

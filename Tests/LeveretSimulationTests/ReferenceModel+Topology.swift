@@ -68,7 +68,8 @@ extension ReferenceModel {
             return refuse(ticket, .preconditionFailed)
         }
         let before = durableChanges
-        let made = ModelQueue(definition, owner: definition.isExclusive ? session.connection : nil, now: now)
+        let owner = definition.isExclusive ? session.connection : nil
+        let made = own(ModelQueue(definition, owner: owner, now: now))
         queues.append(made)
         obeyPolicies(made)
         if made.isDurable { durableChanges += 1 }

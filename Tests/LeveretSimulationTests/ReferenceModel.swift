@@ -157,6 +157,8 @@ final class ReferenceModel {
     var exchanges: [ModelExchange] = []
     var bindings: [ModelBinding] = []
     var queues: [ModelQueue] = []
+    /// Queues and sessions that ever were: what refers to them does not own them, so that nothing owns itself.
+    private var owned: [AnyObject] = []
     /// How many queues each virtual host may have.
     var vhosts: [String: Int?] = ["/": nil]
     var sessions: [ModelSession] = []
@@ -229,6 +231,12 @@ final class ReferenceModel {
     init(limits: CoreLimits) {
         self.limits = limits
         exchanges = Self.predeclared(in: "/")
+    }
+
+    /// Keeps a queue or session as long as the model is there.
+    func own<Made: AnyObject>(_ made: Made) -> Made {
+        owned.append(made)
+        return made
     }
 
     func queue(_ name: String) -> ModelQueue? { queues.first { $0.name == name } }

@@ -103,7 +103,7 @@ final class Simulator {
         connections[connection] = id
         let session = core.openSession(on: id, now: instant)
         sessions[slot] = session
-        model.sessions.append(ModelSession(id: session, connection: connection))
+        model.sessions.append(model.own(ModelSession(id: session, connection: connection)))
         try observe { _ in }
     }
 
