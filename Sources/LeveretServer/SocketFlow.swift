@@ -1,5 +1,5 @@
-// How bytes flow through a handler: whether the pipeline's wish to read waits, and whether a turn is being made or due. It
-// knows no socket: its handler reads, runs and writes as this says.
+// How bytes flow through a handler: whether the pipeline's wish to read waits, and whether a turn is being made or
+// due. It knows no socket: its handler reads, runs and writes as this says.
 
 import NIOCore
 

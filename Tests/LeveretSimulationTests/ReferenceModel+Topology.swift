@@ -165,6 +165,7 @@ extension ReferenceModel {
         for consumer in session.consumers { remove(consumer) }
         for queue in queues { queue.gets.removeAll { $0.session === session } }
         leaving.append(session)
+        pendingChanges.removeAll { $0.session === session }
         for ticket in expected.keys where askers[ticket] == session.id { expected[ticket] = nil }
     }
 

@@ -165,10 +165,14 @@ struct Style: Codable {
         weights[Kind.virtualHost.rawValue] = draw([0, 0, 3, 12])
         guard vintage > 3 else { return }
         hasClaims = draw([true, false])
-        guard vintage > 4, !isExact else { return }
-        hasFullQueues = draw([true, false])
+        if vintage > 4, !isExact { drawForReaders(using: &extra) }
+    }
+
+    /// What is looked at before all of it is in memory.
+    private mutating func drawForReaders(using random: inout SplitMix64) {
+        hasFullQueues = random.next() % 2 == 0
         // Of what stands still until it is taken, the model can tell when it is changed.
-        if !hasDelays, !hasTTL { weights[Kind.single.rawValue] = draw([0, 10, 40]) }
+        if !hasDelays, !hasTTL { weights[Kind.single.rawValue] = [0, 10, 40][Int(random.next() % 3)] }
     }
 }
 
