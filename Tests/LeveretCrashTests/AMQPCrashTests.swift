@@ -77,7 +77,8 @@ struct AMQPCrashHarness {
     mutating func run(round: Int, isLast: Bool) throws {
         let server = try ServerProcess(database: database)
         try declare(on: server.port)
-        let answersMax = chance.next(below: 1 << (6 + chance.next(below: 8)))
+        // The first goes on until everything has been promised that there is.
+        let answersMax = max(chance.next(below: 1 << (6 + chance.next(below: 8))), round == 1 ? 4_000 : 0)
         try load(server, answersMax: answersMax)
         guard journal.failures.isEmpty else {
             return journal.fail("that was round \(round); \(server.program.errorText)")
