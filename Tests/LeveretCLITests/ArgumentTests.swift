@@ -57,6 +57,8 @@ import Testing
         (["get", "q", "-n", "-5"], "-n is 1"),
         (["peek", "q", "--from", "-1"], "--from is a position: 0 or more"),
         (["dead", "drop", "q", "--limit", "-1"], "--limit is 1 or more"),
+        (["dead", "drop", "q", "--older-than", "-5m"], "'-5m' is invalid for '--older-than"),
+        (["check", "--age-max", "-5m"], "'-5m' is invalid for '--age-max"),
         (["publish", "e", "k", "b", "--count", "-1"], "--count is 1 or more"),
     ])
     func `a number below the range is a number, and the answer names the range`(

@@ -28,7 +28,9 @@ struct CheckCommand: ParsableCommand {
     var queues: [String] = []
     @Option(parsing: .unconditional, help: ArgumentHelp("No queue has more messages ready.", valueName: "n"))
     var readyMax: Int?
-    @Option(help: ArgumentHelp("No queue's oldest message waits longer: 90s, 5m, 2h, 1d.", valueName: "time"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("No queue's oldest message waits longer: 90s, 5m, 2h, 1d.", valueName: "time"))
     var ageMax: TimeArgument?
     @Option(
         parsing: .unconditional,
@@ -41,7 +43,9 @@ struct CheckCommand: ParsableCommand {
     var unackedMax: Int?
     @Option(parsing: .unconditional, help: ArgumentHelp("Every queue has so many consumers.", valueName: "n"))
     var consumersMin: Int?
-    @Option(help: ArgumentHelp("So much of the disk is free: 500M, 5G.", valueName: "size"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("So much of the disk is free: 500M, 5G.", valueName: "size"))
     var diskFreeMin: SizeArgument?
     @Flag(help: "As a Nagios plugin: its line, with figures, and its statuses.")
     var nagios = false

@@ -19,7 +19,9 @@ struct DeadFilter: ParsableArguments {
             "Only what died last for this reason: rejected, expired, maxlen or delivery_limit.",
             valueName: "reason"))
     var reason: DeadReason?
-    @Option(help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
     var olderThan: TimeArgument?
     @OptionGroup var filter: ConditionOptions
     @Option(parsing: .unconditional, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
