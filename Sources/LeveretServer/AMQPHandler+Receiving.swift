@@ -9,17 +9,18 @@ extension AMQPHandler {
     /// Tells the shared room what the connection holds. One for whose transaction there is none is closed, and where
     /// there is none for bodies, who holds the most.
     func countRoom(_ context: ChannelHandlerContext) {
-        let (bodies, transactions) = (session.receivingBytes, session.transactionBytes)
-        guard bodies != counted.bodies || transactions != counted.transactions else { return }
-        let grown = transactions - counted.transactions
-        counted = (bodies, transactions)
-        let loop = context.eventLoop
-        let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
-        room.partialBodies(of: ObjectIdentifier(self), hold: bodies) {
-            [refusal = room.partialBodiesRefusal] in
-            loop.execute { bound.value.handler.end(bound.value.context, for: refusal) }
+        if session.receivingBytes != counted.bodies {
+            counted.bodies = session.receivingBytes
+            let loop = context.eventLoop
+            let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+            room.partialBodies(of: ObjectIdentifier(self), hold: counted.bodies) { [room] in
+                loop.execute { bound.value.handler.end(bound.value.context, for: room.partialBodiesRefusal) }
+            }
+            if counted.bodies > 0 { watchBodies(context) }
         }
-        if bodies > 0 { watchBodies(context) }
+        let grown = session.transactionBytes - counted.transactions
+        guard grown != 0 else { return }
+        counted.transactions += grown
         guard !room.transactionChanged(by: grown) else { return }
         session.end(for: room.transactionRefusal, out: &out)
         // What must follow is a step of its own.
