@@ -69,15 +69,13 @@ struct QueueRun: Sendable {
     func prepare() async throws {
         try await jobs.declare(queue)
         guard !handlers.isEmpty else { return }
-        let names = handlers.keys.sorted().map(quoted).joined(separator: ", ")
         var next: MessageNumber = 0
         while true {
-            // None is taken in hand: there may be more of other names than can be held.
+            // None is taken in hand, and no search is made: there may be any number of other names.
             let parked = try await jobs.broker.peek(
-                queue.unclaimed, where: "properties ->> 'type' IN (\(names))", from: next,
-                count: Self.takenCountMax)
+                queue.unclaimed, from: next, count: Self.parkedCountMax)
             guard let last = parked.last else { return }
-            try await takeBack(parked)
+            try await takeBack(parked.filter { handlers[$0.message.properties?.type ?? ""] != nil })
             next = MessageNumber(last.number.rawValue + 1)
         }
     }
@@ -106,8 +104,8 @@ struct QueueRun: Sendable {
         }
     }
 
-    /// How many parked jobs are taken back in one transaction.
-    private static let takenCountMax = 500
+    /// How many parked jobs are looked at together, and taken back in one transaction.
+    private static let parkedCountMax = 500
 
     // MARK: - Jobs
 
