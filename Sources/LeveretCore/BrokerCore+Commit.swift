@@ -11,6 +11,7 @@ extension BrokerCore {
             let answers = gathering.answers + gathering.rangeAnswers
             gathering.answers = []
             gathering.rangeAnswers = []
+            gathering.hasMoves = false
             gathering.wish = .none
             // What slices of long work had added has been taken back.
             gathering.slices = 0

@@ -70,6 +70,19 @@ import Testing
         #expect(answers == 2)
     }
 
+    @Test func `where its message was never written, nothing waits any more`() throws {
+        broker.queue("dead", durable: false)
+        queue("jobs", to: "dead")
+        _ = broker.publish("a", to: "dead")
+        broker.settle()
+        _ = broker.publish("b", to: "jobs")
+        let delivery = try #require(broker.get("jobs"))
+        #expect(broker.ask(.settle(Settlement(.deadLetter, delivery.tag))) == nil)
+        broker.settle()
+        let other = try #require(broker.get("dead"))
+        #expect(broker.ask(.settle(Settlement(.ack, other.tag))) != nil)
+    }
+
     private let broker = CoreHarness()
 
     /// A queue whose dead letters go to `key` by way of the default exchange.
