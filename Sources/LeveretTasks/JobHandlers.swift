@@ -33,11 +33,12 @@ public struct JobHandlers: Sendable {
     public mutating func add<J: Job>(
         _ type: J.Type, _ run: @escaping @Sendable (J, JobContext) async throws -> J.Output
     ) {
+        let hasOutput = J.Output.self != Void.self
         let handler = Handler(name: J.name, retry: J.retry, timeout: J.timeout) {
             body, version, context, codec in
             let job = try codec.decode(J.self, from: body, version: version)
             let output = try await run(job, context)
-            guard let value = output as? any Encodable else { return nil }
+            guard hasOutput, let value = output as? any Encodable else { return nil }
             return try codec.encode(value)
         }
         for name in [J.name] + J.aliases {

@@ -16,6 +16,9 @@ public struct JobTracing: JobMiddleware {
 
     private var instrument: any Instrument { tracer ?? InstrumentationSystem.instrument }
 
+    /// Nobody listens.
+    private var isIdle: Bool { tracer == nil && InstrumentationSystem.instrument is NoOpInstrument }
+
     /// Writes the context of the task that enqueues into the headers, as the tracer's instrument does.
     public func enqueue(_ job: inout JobToEnqueue) {
         guard let context = ServiceContext.current else { return }
@@ -24,6 +27,7 @@ public struct JobTracing: JobMiddleware {
 
     /// Makes a span `job NAME` around the attempt.
     public func run(_ context: JobContext, _ next: () async throws -> Void) async throws {
+        guard !isIdle else { return try await next() }
         var parent = ServiceContext.current ?? .topLevel
         let headers = context.message.properties?.headers ?? FieldTable()
         instrument.extract(headers, into: &parent, using: Headers())

@@ -82,6 +82,39 @@ import Testing
         await #expect(throws: JobError.self) { try await bench.jobs.cancel(running.id) }
     }
 
+    @Test func `who runs after a job that was told to stop is not told so`() async throws {
+        let bench = try Bench()
+        let ann = try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.jobs.enqueue(Greet(who: "bob"))
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Greet.self) { [journal = bench.journal] greet in
+                journal.note("\(greet.who): \(Task.isCancelled)")
+                if greet.who == "ann" { try await forever() }
+            }
+        } while: {
+            try await until { bench.journal.all.count == 1 }
+            try await bench.jobs.cancel(ann.id)
+            try await bench.settles()
+        }
+        #expect(bench.journal.all == ["ann: false", "bob: false"])
+    }
+
+    @Test func `a handler that cancels its own task has failed, and the next job runs`() async throws {
+        let bench = try Bench()
+        let ann = try await bench.jobs.enqueue(Greet(who: "ann"), .init(maxAttempts: 1))
+        let bob = try await bench.jobs.enqueue(Greet(who: "bob"))
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Greet.self) { greet in
+                if greet.who == "ann" { withUnsafeCurrentTask { $0?.cancel() } }
+                try Task.checkCancellation()
+            }
+        } while: {
+            try await bench.settles()
+        }
+        #expect(try await bench.jobs.find(ann.id)?.state == .discarded)
+        #expect(try await bench.jobs.find(bob.id)?.state == .completed)
+    }
+
     @Test func `a shutdown hands back what does not end in time, without counting a failure`() async throws {
         let bench = try Bench()
         let job = try await bench.jobs.enqueue(Greet(who: "ann"))

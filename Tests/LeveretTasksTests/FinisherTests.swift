@@ -9,7 +9,8 @@ import Testing
     /// The next job, held as a worker holds it.
     private func take(from bench: Bench) async throws -> RunningJob {
         let message = try #require(try await bench.broker.get(JobQueue.default.waiting))
-        return RunningJob(message, JobEnvelope(message, failed: 0, now: bench.hand.now), in: .default)
+        return RunningJob(
+            message, JobEnvelope(message, failed: 0, now: bench.hand.now), in: .default, Runner())
     }
 
     @MainActor @Test func `a job that can't be settled keeps no other's cursor from the disk`() async throws {

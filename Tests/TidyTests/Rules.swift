@@ -78,7 +78,8 @@ extension Rule {
 
     /// Files whose tasks end before the function that starts them does: it waits for them, also when it is cancelled.
     private static let awaitingFiles: Set<String> = [
-        "Sources/LeveretTasks/Worker/Finisher.swift", "Sources/LeveretTasks/Worker/QueueRun.swift",
+        "Sources/LeveretTasks/KnownMessages.swift", "Sources/LeveretTasks/Worker/Finisher.swift",
+        "Sources/LeveretTasks/Worker/QueueRun.swift", "Sources/LeveretTasks/Worker/Runner.swift",
     ]
 
     /// A task that nobody owns is not cancelled or awaited by anybody.

@@ -150,7 +150,7 @@ public actor JobTest {
                         .endless, "there is no end of jobs after so many attempts; does one enqueue itself")
                 }
                 count += 1
-                _ = await run.run(message, finisher)
+                try await run.run(message, finisher)
                 await ends.next()
             }
             return count

@@ -109,32 +109,53 @@ struct QueueRun: Sendable {
 
     // MARK: - Jobs
 
+    /// Runs one job after the other. They share a task, until one of them is told to stop.
     private func work(on consumer: Consumer, _ finisher: Finisher) async throws {
-        for try await message in consumer {
-            let woken = await run(message, finisher)
-            if let woken { await wake(woken) }
+        while !Task.isCancelled {
+            let last = try await Runner.run { runner -> Ended? in
+                for try await message in consumer {
+                    let ended = await run(message, finisher, in: runner)
+                    if ended.isStopped || ended.woken != nil || Task.isCancelled { return ended }
+                }
+                return Task.isCancelled ? Ended() : nil
+            }
+            guard let last else { return }
+            if let woken = last.woken { await wake(woken) }
         }
     }
 
-    /// Runs a job and hands what becomes of it to `finisher`. Returns a job that may run now.
-    func run(_ message: ConsumedMessage, _ finisher: Finisher) async -> KeyGate.Waiting? {
+    /// What the end of a job leaves to whoever runs the next.
+    struct Ended {
+        /// A job that may run now.
+        var woken: KeyGate.Waiting?
+        /// It was told to stop, and its task with it.
+        var isStopped = false
+    }
+
+    /// Runs a job in a task of its own.
+    func run(_ message: ConsumedMessage, _ finisher: Finisher) async throws {
+        _ = try await Runner.run { await run(message, finisher, in: $0) }
+    }
+
+    /// Runs a job in this task, that of `runner`, and hands what becomes of it to `finisher`.
+    private func run(_ message: ConsumedMessage, _ finisher: Finisher, in runner: Runner) async -> Ended {
         let envelope = JobEnvelope(message, failed: message.delivery.failed, now: jobs.broker.now)
         if let verdict = verdictUnrun(envelope) {
             finisher.add(FinishedJob(message: message, envelope: envelope, verdict: verdict))
-            return nil
+            return Ended()
         }
         if let key = envelope.limitKey, let keys, !keys.enters(key, message.number) {
             finisher.add(
                 FinishedJob(message: message, envelope: envelope, verdict: .limited(for: KeyGate.waitMax)))
-            return nil
+            return Ended()
         }
-        let job = RunningJob(message, envelope, in: queue) { [stopping] in stopping.yield($0) }
+        let job = RunningJob(message, envelope, in: queue, runner) { [stopping] in stopping.yield($0) }
         let verdict = await attempt(job, finisher)
         finisher.add(
             FinishedJob(
                 message: message, envelope: envelope, verdict: verdict, notes: job.notes,
                 following: job.following))
-        return envelope.limitKey.flatMap { keys?.left($0) }
+        return Ended(woken: envelope.limitKey.flatMap { keys?.left($0) }, isStopped: job.reason != nil)
     }
 
     /// What becomes of a job that can't run; `nil` where it can.
@@ -155,7 +176,7 @@ struct QueueRun: Sendable {
         return nil
     }
 
-    /// Runs the handler in a task of its own that can be cancelled without this one.
+    /// Runs the handler, and says what becomes of the job.
     private func attempt(_ job: RunningJob, _ finisher: Finisher) async -> Verdict {
         let envelope = job.envelope
         guard let handler = handlers[envelope.name] else { return .unclaimed }
@@ -174,7 +195,7 @@ struct QueueRun: Sendable {
         }
         let result = await result(of: job, handler, context)
         let verdict = Verdict.of(
-            result, stopped: job.reason ?? (Task.isCancelled ? .shutdown : nil), envelope,
+            result, stopped: job.reason ?? (job.runner.isCut ? .shutdown : nil), envelope,
             retry: handler.retry,
             chance: jobs.identity.fraction(), now: jobs.broker.now)
         jobs.metrics?.ended(
@@ -186,21 +207,12 @@ struct QueueRun: Sendable {
     private func result(
         of job: RunningJob, _ handler: JobHandlers.Handler, _ context: JobContext
     ) async -> Result<[UInt8]?, any Error> {
-        // A task that can be cancelled without this one, and is with it; waited for below.
-        let work = RunningJob.Work {
-            defer { job.returned() }
-            do {
-                try await waitForTurn(job)
-                return .success(try await timed(job, handler, context))
-            } catch {
-                return .failure(error)
-            }
-        }
-        job.begins(work)
-        return await withTaskCancellationHandler {
-            await work.value
-        } onCancel: {
-            work.cancel()
+        defer { job.returned() }
+        do {
+            try await waitForTurn(job)
+            return .success(try await timed(job, handler, context))
+        } catch {
+            return .failure(error)
         }
     }
 
@@ -208,13 +220,14 @@ struct QueueRun: Sendable {
     private func timed(
         _ job: RunningJob, _ handler: JobHandlers.Handler, _ context: JobContext
     ) async throws -> [UInt8]? {
+        guard let timeout = handler.timeout else { return try await output(of: handler, context) }
         // Ends when the handler returns.
-        async let _ = stop(job, after: handler.timeout)
+        async let _ = stop(job, after: timeout)
         return try await output(of: handler, context)
     }
 
-    private func stop(_ job: RunningJob, after timeout: Duration?) async {
-        guard let timeout, (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
+    private func stop(_ job: RunningJob, after timeout: Duration) async {
+        guard (try? await jobs.configuration.clock.sleep(for: timeout)) != nil else { return }
         job.stop(.timeout(timeout))
     }
 

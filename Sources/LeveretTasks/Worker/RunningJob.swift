@@ -16,11 +16,7 @@ enum StopReason: Equatable, Sendable {
 
 /// One attempt at a job, from its delivery to the moment its handler returns.
 final class RunningJob: Sendable {
-    /// The handler at work.
-    typealias Work = Task<Result<[UInt8]?, any Error>, Never>
-
     private struct State {
-        var work: Work?
         /// The first reason counts, or that somebody cancelled the job.
         var reason: StopReason?
         var hasReturned = false
@@ -38,19 +34,22 @@ final class RunningJob: Sendable {
     let message: ConsumedMessage
     let envelope: JobEnvelope
     let queue: JobQueue
+    /// Whose task its handler runs in.
+    let runner: Runner
     /// Told when it is to stop.
     private let stopped: @Sendable (RunningJob) -> Void
     /// Guards what others than its own task ask and say.
     private let state: Mutex<State>
 
     init(
-        _ message: ConsumedMessage, _ envelope: JobEnvelope, in queue: JobQueue,
+        _ message: ConsumedMessage, _ envelope: JobEnvelope, in queue: JobQueue, _ runner: Runner,
         stopped: @escaping @Sendable (RunningJob) -> Void = { _ in }
     ) {
         self.stopped = stopped
         self.message = message
         self.envelope = envelope
         self.queue = queue
+        self.runner = runner
         var state = State()
         state.log = message.properties?.headers[JobHeader.log]?.texts ?? []
         self.state = Mutex(state)
@@ -72,33 +71,20 @@ final class RunningJob: Sendable {
     var notes: FieldTable { state.withLock { $0.notes } }
     var following: [JobDraft] { state.withLock { $0.following } }
 
-    /// The handler is at work in this task, which is cancelled at once where it was to stop before.
-    func begins(_ work: Work) {
-        let isStopped = state.withLock { state in
-            state.work = work
-            return state.reason != nil
-        }
-        if isStopped { work.cancel() }
-    }
-
     /// Cancels the handler's task.
     func stop(_ reason: StopReason) {
-        let (isFirst, work) = state.withLock { state in
+        let (isFirst, isRunning) = state.withLock { state in
             let isFirst = state.reason == nil
             if isFirst || reason == .cancelled { state.reason = reason }
-            return (isFirst, state.work)
+            return (isFirst, !state.hasReturned)
         }
         guard isFirst else { return }
-        work?.cancel()
+        // The runner sees the reason once the handler has returned, and takes no other job.
+        if isRunning { runner.stop() }
         stopped(self)
     }
 
-    func returned() {
-        state.withLock { state in
-            state.hasReturned = true
-            state.work = nil
-        }
-    }
+    func returned() { state.withLock { $0.hasReturned = true } }
 
     func setWaiting(_ isWaiting: Bool) { state.withLock { $0.isWaiting = isWaiting } }
 
@@ -139,23 +125,26 @@ final class RunningJob: Sendable {
     static let logBytesMax = 500
 }
 
-/// The jobs that run, by id.
+/// The jobs that run.
 final class RunningJobs: Sendable {
     private struct State {
-        var jobs: [JobID: RunningJob] = [:]
+        var jobs: [MessageNumber: RunningJob] = [:]
         var isEnding = false
     }
 
     /// Guards who runs.
     private let state = Mutex(State())
 
-    func started(_ job: RunningJob) { state.withLock { $0.jobs[job.envelope.id] = job } }
+    func started(_ job: RunningJob) { state.withLock { $0.jobs[job.message.number] = job } }
 
     func ended(_ job: RunningJob) {
-        state.withLock { if $0.jobs[job.envelope.id] === job { $0.jobs[job.envelope.id] = nil } }
+        state.withLock { if $0.jobs[job.message.number] === job { $0.jobs[job.message.number] = nil } }
     }
 
-    subscript(id: JobID) -> RunningJob? { state.withLock { $0.jobs[id] } }
+    /// The one of this id; O(jobs that run).
+    subscript(id: JobID) -> RunningJob? {
+        state.withLock { state in state.jobs.values.first { $0.envelope.id == id } }
+    }
 
     /// What runs, each name once.
     var names: [String] {
