@@ -77,8 +77,8 @@ extension [UInt8] {
 
     /// Appends AMQP's short string; what doesn't fit into 255 bytes is left out, by whole characters.
     mutating func append(shortString text: String) {
-        var text = Substring(text)
-        while text.utf8.count > ShortString.bytesMax { text = text.dropLast() }
+        var text = text
+        while text.utf8.count > ShortString.bytesMax { text.removeLast() }
         append(UInt8(text.utf8.count))
         append(contentsOf: text.utf8)
     }

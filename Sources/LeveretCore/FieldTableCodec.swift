@@ -158,20 +158,32 @@ public enum FieldTableCodec {
 
 /// Gathers fields whose names may repeat, in linear time: a hostile table has many.
 struct FieldTableBuilder {
+    /// So many are looked through faster than found by a hash.
+    private static let plainMax = 8
+
     private var fields: [FieldTable.Field] = []
+    /// Where each is, once there are more.
     private var places: [ByteKey: Int] = [:]
 
     /// The fields so far.
     var table: FieldTable { FieldTable(unique: fields) }
 
-    func contains(_ name: String) -> Bool { places[ByteKey(name)] != nil }
+    func contains(_ name: String) -> Bool { place(of: name) != nil }
 
     mutating func set(_ name: String, _ value: FieldValue) {
-        if let place = places[ByteKey(name)] {
+        if let place = place(of: name) {
             fields[place].value = value
-        } else {
-            places[ByteKey(name)] = fields.count
-            fields.append(FieldTable.Field(name: name, value: value))
+            return
         }
+        fields.append(FieldTable.Field(name: name, value: value))
+        if fields.count == Self.plainMax {
+            for (place, field) in fields.enumerated() { places[ByteKey(field.name)] = place }
+        } else if fields.count > Self.plainMax {
+            places[ByteKey(name)] = fields.count - 1
+        }
+    }
+
+    private func place(of name: String) -> Int? {
+        places.isEmpty ? fields.firstIndex { $0.name.hasSameBytes(as: name) } : places[ByteKey(name)]
     }
 }

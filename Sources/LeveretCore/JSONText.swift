@@ -17,9 +17,15 @@ public enum JSONText {
 
     /// The value as JSON.
     public static func write(_ value: FieldValue) -> String {
+        String(decoding: bytes(of: value), as: UTF8.self)
+    }
+
+    /// The value as JSON, in UTF-8.
+    package static func bytes(of value: FieldValue) -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(128)
         append(value, to: &bytes)
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 
     /// Appends the value as JSON, in UTF-8.

@@ -31,7 +31,10 @@ public enum PropertiesCodec {
     /// Flags and values of `p`, with delivery mode 2 or 1. Strings are cut to 255 bytes: see `check`.
     public static func encode(_ p: MessageProperties?, isPersistent: Bool) -> [UInt8] {
         var flags = Flag.deliveryMode
-        var bytes: [UInt8] = [0, 0]
+        var bytes: [UInt8] = []
+        // Most lists have room in it.
+        bytes.reserveCapacity(128)
+        bytes += [0, 0]
         func add(_ flag: UInt16, _ text: String?) {
             guard let text else { return }
             flags |= flag

@@ -4,11 +4,20 @@
 extension MessageProperties {
     /// Bytes beside the flat rate of a message that has properties at all. O(headers).
     var weight: Int {
-        let texts = [
-            contentType, contentEncoding, correlationID, replyTo, expiration, messageID, type, userID, appID,
-            clusterID,
-        ]
-        return texts.reduce(headers.weight) { $0 + ($1?.weight ?? 0) }
+        // Added up one by one: a list of them would be allocated for each message.
+        var sum = headers.weight
+        func add(_ text: String?) { if let text { sum += text.weight } }
+        add(contentType)
+        add(contentEncoding)
+        add(correlationID)
+        add(replyTo)
+        add(expiration)
+        add(messageID)
+        add(type)
+        add(userID)
+        add(appID)
+        add(clusterID)
+        return sum
     }
 }
 

@@ -31,6 +31,22 @@ import Testing
             ])
     }
 
+    @Test(arguments: [1, 7, 8, 9, 20])
+    func `of fields with one name the later stays, at the place of the earlier`(count: Int) throws {
+        let names = (0..<count).map { "n\($0)" }
+        var fields: [UInt8] = []
+        for (value, names): (UInt8, [String]) in [(1, names), (2, names.reversed())] {
+            for name in names {
+                fields.append(UInt8(name.utf8.count))
+                fields += name.utf8
+                fields += [UInt8(ascii: "b"), value]
+            }
+        }
+        let table = try FieldTableCodec.decode([0, 0, 0, UInt8(fields.count)] + fields)
+        #expect(table.fields.map(\.name) == names)
+        #expect(table.fields.allSatisfy { $0.value == .int(2) })
+    }
+
     @Test func `deep nesting is refused both ways`() throws {
         var value = FieldValue.void
         for _ in 0..<31 { value = .array([value]) }

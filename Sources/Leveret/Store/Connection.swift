@@ -29,6 +29,14 @@ struct Prepared {
         if text.isEmpty { sqlite3_bind_text(statement, index, "", 0, Self.copied) }
     }
 
+    /// Binds text that is not empty.
+    func bind(_ index: Int32, text: [UInt8]) {
+        text.withUnsafeBytes { text in
+            let bytes = text.baseAddress?.assumingMemoryBound(to: CChar.self)
+            _ = sqlite3_bind_text(statement, index, bytes, Int32(text.count), Self.copied)
+        }
+    }
+
     func bind(_ index: Int32, copying bytes: [UInt8]) {
         bytes.withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress, !bytes.isEmpty else {

@@ -135,7 +135,7 @@ struct MessageRows {
             statement.bind(10, copying: PropertiesCodec.none)
         }
         if let headers = message.shared?.properties.headers, !headers.isEmpty {
-            statement.bind(11, JSONText.write(headers))
+            statement.bind(11, text: JSONText.bytes(of: .table(headers)))
         } else {
             statement.bindNull(11)
         }
