@@ -60,13 +60,13 @@ extension BrokerCore {
     ) {
         guard !queue.isLoading else { return }
         queue.isLoading = true
-        ask(
-            LoadRequest(
-                queue: queue.id, kind: .window(after: queue[priority].cursor),
-                priority: queue.column(priority),
-                countMax: max(1, windowCountWanted(queue) - inMemory.count),
-                bytesMax: max(0, limits.windowBytesMax - inMemory.bytes), epoch: queue.epoch,
-                barrier: queue.barrier))
+        var request = LoadRequest(
+            queue: queue.id, kind: .window(after: queue[priority].cursor), priority: queue.column(priority),
+            countMax: max(1, windowCountWanted(queue) - inMemory.count),
+            bytesMax: max(0, limits.windowBytesMax - inMemory.bytes), epoch: queue.epoch,
+            barrier: queue.barrier)
+        request.isBare = queue.onlyDrops
+        ask(request)
     }
 
     /// How many ready messages the queue should keep in memory.

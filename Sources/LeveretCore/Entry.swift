@@ -56,12 +56,12 @@ struct Entry: Sendable {
         number = row.number
         // Until it is tried again, a row stands at the negative of its place.
         place = MessageNumber(abs(row.place.rawValue))
-        message = row.message
+        message = row.isBare ? nil : row.message
         entered = row.entered
         expires = row.expires
         failed = row.failed
         acquired = row.acquired
-        bytes = Int32(clamping: row.message.body.count)
+        bytes = Int32(clamping: row.bodyBytes)
         headerKiB = row.message.headerKiB
         storage = row.isSpilled ? .spill : .database
         priority = row.priority ?? 0

@@ -33,6 +33,8 @@ public struct LoadRequest: Hashable, Sendable {
     public var epoch: UInt64
     /// The batch that must be committed first.
     public var barrier: BatchNumber
+    /// The messages themselves are not wanted: rows come bare.
+    public var isBare = false
 
     /// A request of these parts.
     public init(
@@ -77,6 +79,10 @@ public struct LoadedRow: Sendable {
     public var deaths: DeathHistory?
     /// It has a row in `held`, which goes when the message goes.
     public var hasHeldRow: Bool
+    /// Bytes of its body.
+    public var bodyBytes: Int
+    /// The message was not asked for and is an empty one.
+    public var isBare = false
     /// Why the row doesn't decode; what doesn't is kept as it is in headers `x-unreadable-…`. `nil` for a whole one.
     public var damage: String?
 
@@ -93,6 +99,7 @@ public struct LoadedRow: Sendable {
         self.due = due
         self.version = version
         self.message = message
+        bodyBytes = message.body.count
         self.isSpilled = isSpilled
         self.entered = entered
         self.expires = expires

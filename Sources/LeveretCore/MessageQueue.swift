@@ -155,6 +155,13 @@ final class MessageQueue {
     /// Nothing is in it, also not on its way out.
     var holdsNothing: Bool { isEmpty && delayed.count == 0 && unackedCount == 0 && inTransit == 0 }
 
+    /// It is as long as it may be, and nobody is there for what goes at its head.
+    var onlyDrops: Bool {
+        guard let most = settings.lengthMax, Int64(readyCount) >= most else { return false }
+        return settings.overflow == .dropHead && settings.deadLetterExchange == nil && consumers.isEmpty
+            && gets.isEmpty && waitingMoves.isEmpty
+    }
+
     // MARK: - Windows
 
     /// The window of a priority; in a queue without priorities there is only that of 0.

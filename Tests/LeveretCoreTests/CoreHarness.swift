@@ -183,7 +183,11 @@ final class CoreHarness {
         return true
     }
 
+    /// How many reads wanted rows without their messages.
+    private(set) var bareReads = 0
+
     private func read(_ load: LoadRequest) -> LoadResult {
+        if load.isBare { bareReads += 1 }
         let own = rows.values.filter { $0.queue == load.queue }.sorted { $0.place < $1.place }
         let queue = own.filter { load.priority == nil || $0.priority == load.priority }
         var next = Instant.distantFuture
@@ -211,13 +215,15 @@ final class CoreHarness {
             return bytes <= load.bytesMax
         }
         let loaded = fitting.prefix(load.countMax).compactMap { row in
-            row.message.map {
-                LoadedRow(
+            row.message.map { message in
+                var loaded = LoadedRow(
                     number: row.number, place: row.place, priority: row.priority, due: row.due,
-                    version: row.version, message: $0, isSpilled: row.isSpilled, entered: row.entered,
+                    version: row.version, message: message, isSpilled: row.isSpilled, entered: row.entered,
                     expires: row.expires, failed: counters[row.number]?.failed ?? row.failed,
                     acquired: counters[row.number]?.acquired ?? row.acquired, deaths: row.deaths,
                     hasHeldRow: counters[row.number] != nil)
+                loaded.isBare = load.isBare
+                return loaded
             }
         }
         return LoadResult(request: load, rows: loaded, nextExpiry: next, nextDue: nextDue)

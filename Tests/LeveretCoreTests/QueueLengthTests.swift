@@ -19,6 +19,25 @@ import Testing
         #expect(letter?.deaths?.deaths.first?.reason == .maxlen)
     }
 
+    @Test func `what is only dropped is not read whole, and who comes then gets it whole`() {
+        var limits = CoreLimits()
+        (limits.windowCountMax, limits.windowCountMin) = (2, 1)
+        for arguments: FieldTable in [[:], .toDead] {
+            let broker = CoreHarness(limits: limits)
+            broker.queue("dead")
+            broker.queue("jobs", arguments.adding(["x-max-length": .int(5)]))
+            for number in 0..<12 {
+                broker.publish(["\(number)"], to: "jobs")
+                broker.settle()
+            }
+            #expect((broker.bareReads > 0) == arguments.isEmpty)
+            #expect(broker.info("jobs")?.readyBytes == 7)
+            broker.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 9)))
+            broker.settle()
+            #expect(broker.deliveries().map(\.text) == ["7", "8", "9", "10", "11"])
+        }
+    }
+
     @Test func `a limit in bytes counts bodies, and one too large for it is dropped itself`() {
         broker.queue("jobs", ["x-max-length-bytes": .int(4)])
         broker.publish(["aa", "bb"], to: "jobs")

@@ -179,7 +179,9 @@ final class ModelStore: SimulatedStore {
             guard taken.count < request.countMax, taken.isEmpty || bytes <= request.bytesMax else { break }
             guard let message = row.insert.message else { continue }
             bytes += message.bulk
-            taken.append(loaded(row, message))
+            var row = loaded(row, message)
+            row.isBare = request.isBare
+            taken.append(row)
         }
         var nextExpiry = Instant.distantFuture
         if case .expired(let after, let by) = request.kind {

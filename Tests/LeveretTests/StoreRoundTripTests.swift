@@ -25,6 +25,29 @@ import Testing
         }
     }
 
+    @Test(arguments: 1...5 as ClosedRange<UInt64>)
+    func `a bare row has all but its message`(seed: UInt64) throws {
+        var random = Random(seed: seed)
+        let rows = (1...40).map { random.row(MessageNumber(Int64($0) * 3)) }
+        try StoreFixture().use { store in
+            _ = try store.apply(.inserting(rows))
+            var request = LoadRequest.window()
+            let whole = try store.load(request).rows
+            request.isBare = true
+            let bare = try store.load(request).rows
+            #expect(bare.count == rows.count)
+            for (bare, whole) in zip(bare, whole) {
+                #expect(bare.isBare && bare.message.body.isEmpty && bare.message.properties == nil)
+                #expect(bare.bodyBytes == whole.message.body.count)
+                #expect(bare.number == whole.number && bare.place == whole.place && bare.due == whole.due)
+                #expect(bare.priority == whole.priority && bare.version == whole.version)
+                #expect(bare.entered == whole.entered && bare.expires == whole.expires)
+                #expect(bare.failed == whole.failed && bare.acquired == whole.acquired)
+                #expect(bare.deaths == whole.deaths && bare.isSpilled == whole.isSpilled)
+            }
+        }
+    }
+
     @Test func `definitions come back as they were declared`() throws {
         let arguments: FieldTable = [
             "x-message-ttl": .int(1_000), "note": .string("äöü"), "t": .table(["a": .void]),

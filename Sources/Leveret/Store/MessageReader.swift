@@ -15,6 +15,11 @@ struct MessageReader {
         SELECT m.id, m.exchange, m.routing_key, m.properties, m.entered, m.expires, m.failed, m.deaths, h.acquired,
             CASE WHEN m.body_id IS NULL THEN m.body ELSE b.body END, m.place, m.priority, m.version, m.due
         """
+    /// The same without the message, and its size.
+    private static let bareColumns = """
+        SELECT m.id, '', '', NULL, m.entered, m.expires, m.failed, m.deaths, h.acquired, NULL, m.place, m.priority,
+            m.version, m.due, m.size
+        """
     private static let joins = """
         LEFT JOIN held AS h ON h.message = m.id LEFT JOIN body AS b ON b.id = m.body_id
         """
@@ -23,6 +28,7 @@ struct MessageReader {
     /// The statements that read a whole queue, or one priority of it.
     private struct Statements {
         let window: String
+        let bareWindow: String
         let walkExpired: String
         let sortExpired: String
         let nextExpiry: String
@@ -33,6 +39,10 @@ struct MessageReader {
                 WHERE m.queue = ?1 \(filter) AND m.place > ?2
                 """
             window = "\(rows) ORDER BY m.place LIMIT ?3"
+            bareWindow = """
+                \(bareColumns) FROM message AS m INDEXED BY \(index) LEFT JOIN held AS h ON h.message = m.id
+                WHERE m.queue = ?1 \(filter) AND m.place > ?2 ORDER BY m.place LIMIT ?3
+                """
             walkExpired = "\(rows) AND m.expires <= ?4 ORDER BY m.place LIMIT ?3"
             // A ready row's place is never below its number, so that most numbers say enough and the row need not be
             // read. Delayed rows are looked at as well: one that waits for a retry is due at its expiry at the latest.
@@ -70,7 +80,8 @@ struct MessageReader {
         let statements = Self.statements(for: request)
         switch request.kind {
         case .window(let after):
-            let statement = try database.prepared(statements.window)
+            let statement = try database.prepared(
+                request.isBare ? statements.bareWindow : statements.window)
             bind(request, after: after, to: statement)
             statement.bind(3, Int64(request.countMax))
             return try read(statement, request)
@@ -255,7 +266,11 @@ struct MessageReader {
         var bytes = 0
         var names = LastNames()
         while try statement.next() {
-            let row = try row(of: statement, &names)
+            var row = try row(of: statement, &names)
+            if request.isBare {
+                row.isBare = true
+                row.bodyBytes = Int(clamping: statement.int(14))
+            }
             rows.append(row)
             bytes += row.message.bulk
             if bytes > request.bytesMax { break }
