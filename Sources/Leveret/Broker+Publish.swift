@@ -16,6 +16,9 @@ public struct OutgoingMessage: Sendable {
     public var isPersistent: Bool
     /// Must reach a queue: else the publish is refused with 312 NO_ROUTE.
     public var isMandatory: Bool
+    /// Its id was made for it and is published once: nobody need be asked whether it was seen. A false claim lets a
+    /// double through.
+    package var hasNewID = false
 
     /// A message for `exchange`.
     public init(
@@ -73,8 +76,8 @@ public struct OutgoingMessage: Sendable {
 
     var request: Request {
         let message = Message(
-            exchange: exchange, routingKey: routingKey, properties: properties, isPersistent: isPersistent,
-            body: body)
+            exchange: exchange, routingKey: routingKey, shared: properties.map { SharedProperties($0) },
+            isPersistent: isPersistent, body: body, hasNewID: hasNewID)
         return .publish(message, mandatory: isMandatory)
     }
 }

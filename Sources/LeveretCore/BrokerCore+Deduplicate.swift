@@ -105,6 +105,7 @@ extension BrokerCore {
         on message: Message, in host: VirtualHost, _ slots: [QueueSlot], now: Instant
     ) throws(BrokerError) -> DedupVerdict {
         guard let id = try dedupID(of: message) else { return .publish(id: nil, queues: slots) }
+        if message.hasNewID { return .publish(id: id, queues: slots) }
         var unknown: [DedupKey] = []
         var batch: BatchNumber = 0
         if host.dedupExchanges[message.exchange] != nil {
@@ -153,7 +154,7 @@ extension BrokerCore {
     }
 
     /// What tells a message from others; `nil` where it says nothing.
-    private func dedupID(of message: Message) throws(BrokerError) -> String? {
+    func dedupID(of message: Message) throws(BrokerError) -> String? {
         guard let shared = message.shared else { return nil }
         let id: String?
         switch shared.properties.headers[HeaderName.deduplication] {
@@ -236,6 +237,18 @@ extension BrokerCore {
         if queue.delayed.storedCount > 0 { seenIDs.mayBeStored(.queue(queue.id), until: .distantFuture) }
     }
 
+    /// The store need not be asked for the ids of messages where there are none any more.
+    mutating func noteIDsGone(from queue: MessageQueue) {
+        let scope = DedupScope.queue(queue.id)
+        guard queue.settings.deduplication == .whileQueued, queue.holdsNothing, seenIDs.hasForgotten(scope)
+        else { return }
+        // What is acked automatically may come back until it has been fetched.
+        let comesBack = connections.flatMap(\.sessions).contains { session in
+            session.handingOver.contains { $0.queue === queue }
+        }
+        if !comesBack { seenIDs.emptied(scope) }
+    }
+
     /// An exchange or queue is gone, and with it the ids it had seen.
     mutating func forgetIDs(of scope: DedupScope) {
         seenIDs.forget(scope)
@@ -289,10 +302,13 @@ extension BrokerCore {
 
     /// True where a publish has to wait for the store, or behind others that do.
     mutating func mustWait(_ message: Message, in host: VirtualHost, now: Instant) -> Bool {
+        // Nearly always memory has all ids there are.
+        guard !seenIDs.isComplete || !waitingForIDs.isEmpty else { return false }
         guard let slots = try? host.topology.destinations(of: message),
             deduplicates(message.exchange, in: host, slots)
         else { return false }
         if !waitingForIDs.isEmpty, !isAnsweringIDs { return true }
+        if message.hasNewID { return false }
         if case .unknown? = try? verdict(on: message, in: host, slots, now: now) { return true }
         return false
     }

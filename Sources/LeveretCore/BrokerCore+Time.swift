@@ -80,8 +80,9 @@ extension BrokerCore {
         return queue.lastUsed.advanced(byMilliseconds: expires)
     }
 
-    /// A message left the queue: if it was the last, `x-expires-if-empty` counts from now.
+    /// A message left the queue: if it was the last, `x-expires-if-empty` counts from now, and no id is left.
     mutating func noteEmptied(_ queue: MessageQueue, now: Instant) {
+        if !seenIDs.isComplete { noteIDsGone(from: queue) }
         guard queue.settings.expiresIfEmptyMilliseconds != nil, queue.holdsNothing, !queue.isDeleted else {
             return
         }

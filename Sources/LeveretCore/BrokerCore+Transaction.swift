@@ -141,18 +141,21 @@ extension BrokerCore {
         for message: Message, mandatory: Bool, _ check: inout TransactionCheck, now: Instant
     ) throws(BrokerError) {
         let host = check.host
-        var slots = try host.topology.destinations(of: message)
+        let slots = try host.topology.destinations(of: message)
         if slots.isEmpty, mandatory {
             throw BrokerError(
                 .noRoute, "exchange '\(message.exchange)' routes key '\(message.routingKey)' to no queue")
         }
         guard !message.isDelayed else { return }
+        var takers = slots
         if deduplicates(message.exchange, in: host, slots) {
+            _ = try dedupID(of: message)
+            guard slots.contains(where: { mayReject($0) }) else { return }
             guard case .publish(_, let queues) = try verdict(on: message, in: host, slots, now: now)
             else { return }
-            slots = queues
+            takers = queues
         }
-        for slot in slots {
+        for slot in takers where mayReject(slot) {
             guard let queue = queue(at: slot) else { continue }
             let before = check.arriving[slot, default: (0, 0)]
             let after = (count: before.count + 1, bytes: before.bytes + message.body.count)
@@ -162,6 +165,8 @@ extension BrokerCore {
             check.arriving[slot] = after
         }
     }
+
+    private func mayReject(_ slot: QueueSlot) -> Bool { queue(at: slot)?.settings.overflow != .dropHead }
 
     /// Publishes a message whose safety is the transaction's. Returns how many queues took it.
     private mutating func publishUnconfirmed(

@@ -92,7 +92,7 @@ public struct BrokerCore: ~Copyable {
         self.limits = limits
         generator = SplitMix(state: seed)
         unackedDropAt = limits.messageBytesMax
-        seenIDs = SeenIDs(countMax: limits.seenIDsMax)
+        seenIDs = SeenIDs(countMax: limits.seenIDsMax, filterBytesMax: limits.idFilterBytesMax)
         defaultHost = VirtualHost(id: .default, name: .default)
         add(defaultHost)
     }

@@ -71,6 +71,8 @@ public struct CoreLimits: Sendable, Hashable {
     public var reasonsMax = 20
     /// Ids that deduplication keeps in memory; what it has seen before those, the store knows.
     public var seenIDsMax = 100_000
+    /// Bytes of filters that tell which ids can't be among those, one and a half an id.
+    public var idFilterBytesMax = 16 << 20
     /// Virtual hosts.
     public var virtualHostsMax = 1000
     /// Queues of a deleted virtual host that go before the lock is let go.

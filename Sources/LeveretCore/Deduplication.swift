@@ -1,5 +1,6 @@
 // Which message ids a queue or an exchange has seen: the newest in memory, all of them in the store. It says
-// "new", "seen", or that only the store knows. BrokerCore+Deduplicate.swift asks it and acts on it.
+// "new", "seen", or that only the store knows. Of what memory has forgotten since the start there are filters, so that
+// the store is hardly ever asked about what is new. BrokerCore+Deduplicate.swift asks it and acts on it.
 
 import DequeModule
 
@@ -87,19 +88,35 @@ struct SeenIDs {
         var serial: UInt64
     }
 
+    /// What the store may know of a scope that memory does not.
+    private struct Forgotten {
+        /// Until then.
+        var until: Instant
+        /// Filters of all of it; `nil` where some is from before the start, or there would be too much.
+        var filters: IDFilters?
+    }
+
     private let countMax: Int
+    private let filterBytesMax: Int
+    /// Bytes of all filters.
+    private var filterBytes = 0
     private var entries: [DedupKey: Entry] = [:]
     /// What may be forgotten, oldest first.
     private var order: Deque<(key: DedupKey, serial: UInt64)> = []
     private var byNumber: [MessageNumber: DedupKey] = [:]
-    /// Until then the store may know ids of a scope that memory does not.
-    private var incompleteUntil: [DedupScope: Instant] = [:]
+    private var forgotten: [DedupScope: Forgotten] = [:]
     private var nextSerial: UInt64 = 1
 
-    init(countMax: Int) { self.countMax = countMax }
+    init(countMax: Int, filterBytesMax: Int) {
+        self.countMax = countMax
+        self.filterBytesMax = filterBytesMax
+    }
 
     /// How many ids memory holds.
     var count: Int { entries.count }
+
+    /// True while the store knows no id that memory does not.
+    var isComplete: Bool { forgotten.isEmpty }
 
     /// True while nothing is remembered by a message.
     var hasNoQueued: Bool { byNumber.isEmpty }
@@ -107,13 +124,34 @@ struct SeenIDs {
     /// What memory knows of `key`.
     func verdict(on key: DedupKey, now: Instant) -> Verdict {
         if let entry = entries[key] { return entry.expires > now ? .seen(entry.batch) : .new }
-        guard let until = incompleteUntil[key.scope] else { return .new }
-        return until > now ? .unknown : .new
+        guard let forgotten = forgotten[key.scope], forgotten.until > now else { return .new }
+        return forgotten.filters?.mayHold(key.id) == false ? .new : .unknown
     }
 
-    /// The store may know ids of `scope` until `time`.
+    /// The store may know ids of `scope` until `time`, whichever.
     mutating func mayBeStored(_ scope: DedupScope, until time: Instant) {
-        incompleteUntil[scope] = max(incompleteUntil[scope] ?? time, time)
+        let known = forgotten[scope]
+        filterBytes -= known?.filters?.bytes ?? 0
+        forgotten[scope] = Forgotten(until: max(known?.until ?? time, time))
+    }
+
+    /// The store alone knows `key` until `time`.
+    private mutating func forget(_ key: DedupKey, until time: Instant) {
+        var known = forgotten.removeValue(forKey: key.scope) ?? Forgotten(until: time, filters: IDFilters())
+        known.until = max(known.until, time)
+        let before = known.filters?.bytes ?? 0
+        known.filters?.insert(key.id)
+        filterBytes += (known.filters?.bytes ?? 0) - before
+        forgotten[key.scope] = known
+        if filterBytes > filterBytesMax { mayBeStored(key.scope, until: known.until) }
+    }
+
+    /// True where the store may know ids of `scope` that memory does not.
+    func hasForgotten(_ scope: DedupScope) -> Bool { forgotten[scope] != nil }
+
+    /// The store knows none of these any more.
+    mutating func emptied(_ scope: DedupScope) {
+        filterBytes -= forgotten.removeValue(forKey: scope)?.filters?.bytes ?? 0
     }
 
     /// Remembers an id. `isStored` says that the store does too, from `batch` on: it may be forgotten here once
@@ -121,8 +159,8 @@ struct SeenIDs {
     mutating func claim(
         _ key: DedupKey, until expires: Instant, number: MessageNumber, batch: BatchNumber, isStored: Bool
     ) {
-        if let old = entries[key], old.number != 0 { byNumber[old.number] = nil }
-        entries[key] = Entry(expires: expires, batch: batch, number: number, serial: nextSerial)
+        let entry = Entry(expires: expires, batch: batch, number: number, serial: nextSerial)
+        if let old = entries.updateValue(entry, forKey: key), old.number != 0 { byNumber[old.number] = nil }
         if number != 0 { byNumber[number] = key }
         if isStored { order.append((key, nextSerial)) }
         nextSerial += 1
@@ -142,15 +180,18 @@ struct SeenIDs {
     /// Forgets the oldest that the store has had since before `batch`, for as long as there are too many.
     mutating func shrink(committedBefore batch: BatchNumber, now: Instant) {
         while order.count > countMax, let oldest = order.first {
-            guard let entry = entries[oldest.key], entry.serial == oldest.serial else {
+            guard let index = entries.index(forKey: oldest.key),
+                entries[index].value.serial == oldest.serial
+            else {
                 order.removeFirst()
                 continue
             }
+            let entry = entries[index].value
             guard entry.batch < batch else { return }
             order.removeFirst()
-            entries[oldest.key] = nil
+            entries.remove(at: index)
             if entry.number != 0 { byNumber[entry.number] = nil }
-            if entry.expires > now { mayBeStored(oldest.key.scope, until: entry.expires) }
+            if entry.expires > now { forget(oldest.key, until: entry.expires) }
         }
     }
 
@@ -168,11 +209,42 @@ struct SeenIDs {
 
     /// Forgets all ids of a scope.
     mutating func forget(_ scope: DedupScope) {
-        incompleteUntil[scope] = nil
+        emptied(scope)
         let keys = entries.keys.filter { $0.scope == scope }
         for key in keys {
             guard let entry = entries.removeValue(forKey: key), entry.number != 0 else { continue }
             byNumber[entry.number] = nil
         }
+    }
+}
+
+/// Filters of ids that grow with them: each has twice the room of the one before.
+private struct IDFilters {
+    /// How many ids the first has room for.
+    private static let countMin = 1_000
+
+    private var filters: [IDFilter] = []
+    /// How many the last has room for still.
+    private var room = 0
+
+    /// Bytes that they take up.
+    private(set) var bytes = 0
+
+    mutating func insert(_ id: String) {
+        if room == 0 {
+            room = Self.countMin << filters.count
+            let filter = IDFilter(count: room)
+            bytes += filter.footprint
+            filters.append(filter)
+        }
+        room -= 1
+        filters[filters.count - 1].insert(IDFilter.Place(id, scope: 0))
+    }
+
+    /// False where the id was never inserted.
+    func mayHold(_ id: String) -> Bool {
+        let place = IDFilter.Place(id, scope: 0)
+        // Half of all ids are in the last.
+        return filters.reversed().contains { $0.mayHold(place) }
     }
 }

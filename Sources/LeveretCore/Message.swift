@@ -115,6 +115,8 @@ public final class Message: Sendable {
     public let isPersistent: Bool
     /// The bytes the publisher gave.
     public let body: [UInt8]
+    /// Its id was made for it: nobody has seen it, and nobody need be asked.
+    package let hasNewID: Bool
     /// What it weighs against the memory budget, in bytes: the body, what it has of properties and headers, and a flat
     /// rate for the rest.
     public let footprint: Int
@@ -147,16 +149,29 @@ public final class Message: Sendable {
     }
 
     /// A message whose properties others may have, too.
-    public init(
+    public convenience init(
         exchange: ExchangeName, routingKey: String, shared: SharedProperties? = nil,
         isPersistent: Bool = true,
         body: [UInt8]
+    ) {
+        self.init(
+            exchange: exchange, routingKey: routingKey, shared: shared, isPersistent: isPersistent,
+            body: body,
+            hasNewID: false)
+    }
+
+    /// A message whose id may have been made for it.
+    package init(
+        exchange: ExchangeName, routingKey: String, shared: SharedProperties?, isPersistent: Bool,
+        body: [UInt8],
+        hasNewID: Bool
     ) {
         self.exchange = exchange
         self.routingKey = routingKey
         self.shared = shared
         self.isPersistent = isPersistent
         self.body = body
+        self.hasNewID = hasNewID
         footprint = body.count + 160 + (shared?.footprint ?? 0)
     }
 }

@@ -143,7 +143,7 @@ import Testing
 
     @Test func `memory holds few ids though the store is asked all the time`() {
         var limits = CoreLimits()
-        limits.seenIDsMax = 1
+        (limits.seenIDsMax, limits.idFilterBytesMax) = (1, 0)
         limits.sliceCount = 1
         let broker = CoreHarness(limits: limits)
         broker.queue("jobs", ["x-deduplicate": .int(10_000)])
@@ -162,6 +162,89 @@ import Testing
         }
         #expect(broker.core.waitingForIDs.count == 5)
         #expect(broker.core.seenIDs.count <= 3)
+    }
+
+    @Test(arguments: [FieldValue.int(10_000), .string("while-queued")])
+    func `the store is not asked about an id that memory has never had`(setting: FieldValue) {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": setting])
+        let ids = (0..<2_000).map { "\($0)" }
+        for id in ids { _ = publish(broker, id) }
+        var asked = 0
+        for number in 0..<300 {
+            var properties = MessageProperties()
+            properties.messageID = "new \(number)"
+            let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+            broker.core.submit(1, .publish(message, mandatory: false), from: broker.session, now: broker.now)
+            asked += broker.core.idLookup == nil ? 0 : 1
+            broker.settle()
+        }
+        // Of a filter, one in a hundred or so passes.
+        #expect(asked < 30)
+        #expect(ids.prefix(100).allSatisfy { routed(publish(broker, $0)) == 0 })
+    }
+
+    @Test func `an id that was made for its message is not looked for, and counts from then on`() {
+        var limits = CoreLimits()
+        (limits.seenIDsMax, limits.idFilterBytesMax) = (1, 0)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        func submit(_ ticket: Ticket, _ id: String, isNew: Bool) {
+            var properties = MessageProperties()
+            properties.messageID = id
+            let message = Message(
+                exchange: "", routingKey: "jobs", shared: SharedProperties(properties), isPersistent: true,
+                body: [], hasNewID: isNew)
+            broker.core.submit(
+                ticket, .transaction([.publish(message, mandatory: true)]), from: broker.session,
+                now: broker.now)
+        }
+        submit(1_000, "d", isNew: true)
+        #expect(broker.core.idLookup == nil)
+        // Behind one that waits for the store it waits, too.
+        submit(1_001, "a", isNew: false)
+        submit(1_002, "e", isNew: true)
+        #expect(broker.core.waitingForIDs.count == 2)
+        broker.settle()
+        let ready = (0..<6).map { _ in broker.get("jobs", autoAck: false)?.message.properties?.messageID }
+        #expect(ready == ["a", "b", "c", "d", "e", nil])
+        for id in ["d", "e"] { #expect(routed(publish(broker, id)) == 0) }
+    }
+
+    @Test func `once a queue is empty the store is not asked any more`() {
+        var limits = CoreLimits()
+        (limits.seenIDsMax, limits.idFilterBytesMax) = (1, 0)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        for _ in 0..<3 {
+            #expect(!broker.core.seenIDs.isComplete)
+            broker.run(.settle(Settlement(.ack, broker.get("jobs")?.tag ?? 0)))
+        }
+        #expect(broker.core.seenIDs.isComplete)
+        #expect(routed(publish(broker, "a")) == 1)
+        #expect(routed(publish(broker, "a")) == 0)
+    }
+
+    @Test func `a queue is not empty while what it hands over may come back`() {
+        var limits = CoreLimits()
+        limits.seenIDsMax = 1
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        let held = broker.get("jobs")
+        let session = broker.openSession()
+        let consume = Request.consume(Consume(queue: "jobs", tag: "c", autoAck: true))
+        broker.core.submit(1, consume, from: session, now: broker.now)
+        broker.ask(.settle(Settlement(.ack, held?.tag ?? 0)))
+        broker.core.closeSession(session, now: broker.now)
+        broker.settle()
+        #expect(broker.info("jobs")?.ready == 2)
+        for id in ["b", "c"] { #expect(routed(publish(broker, id)) == 0) }
+        #expect(routed(publish(broker, "a")) == 1)
     }
 
     @Test(arguments: [FieldValue.int(10_000), .string("while-queued")])
@@ -368,6 +451,20 @@ import Testing
             return
         }
         #expect(routed == [1, 0])
+    }
+
+    @Test func `a wrong header refuses a transaction`() {
+        let broker = CoreHarness()
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        var properties = MessageProperties()
+        properties.headers[HeaderName.deduplication] = .bool(true)
+        let message = Message(exchange: "", routingKey: "jobs", properties: properties, body: [])
+        guard case .refused(let error)? = broker.run(.transaction([.publish(message, mandatory: true)]))
+        else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(error.code == .preconditionFailed && error.part == 0)
     }
 
     @Test(arguments: [FieldValue.int(0), .int(-1), .string("always"), .bool(true), .int(.max)])

@@ -101,6 +101,8 @@ struct Style: Codable {
         limits.heldMarkMilliseconds = heldMarkMilliseconds
         limits.numbersReserved = numbersReserved
         limits.seenIDsMax = seenIDsMax
+        // One style in three asks the store about whatever memory has not.
+        if seenIDsMax == 3 { limits.idFilterBytesMax = 0 }
         limits.parkedBytesMax = parkedBytesMax
         limits.moveSearchMax = moveSearchMax
         limits.deadLetterCopiesMax = .max  // the model does not count them

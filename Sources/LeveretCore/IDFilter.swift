@@ -1,15 +1,16 @@
-// What tells, without a look into the file, that an id is in a run of ids hardly ever without being there: a Bloom
-// filter whose bits of one id lie in one line of the processor's cache. A run's filter is a column of its row.
+// What tells, without a look into the file, that an id is among others hardly ever without being there: a Bloom filter
+// whose bits of one id lie in one line of the processor's cache. The store has one for each run of ids, a column of its
+// row; SeenIDs some for what it has forgotten.
 
-/// A filter for the ids of one run.
-struct IDFilter: Sendable {
+/// A filter for ids.
+package struct IDFilter: Sendable {
     /// Where the bits of an id are, whatever the filter's size. The same on every machine: filters are stored.
-    struct Place: Hashable {
+    package struct Place: Hashable {
         fileprivate let block: UInt64
         fileprivate let bits: UInt64
 
         /// That of `id` in the scope of this number.
-        init(_ id: String, scope: Int64) {
+        package init(_ id: String, scope: Int64) {
             var hash = Self.mixed(UInt64(bitPattern: scope) &+ 0xcbf2_9ce4_8422_2325)
             for byte in id.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             block = Self.mixed(hash)
@@ -36,13 +37,13 @@ struct IDFilter: Sendable {
     private var words: [UInt64]
 
     /// An empty filter for `count` ids.
-    init(count: Int) {
+    package init(count: Int) {
         let blocks = max(1, (count * Self.bitsPerID + 511) / 512)
         words = Array(repeating: 0, count: blocks * Self.wordsPerBlock)
     }
 
     /// The filter that `bytes` hold; `nil` where they are none.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         guard !bytes.isEmpty, bytes.count.isMultiple(of: Self.wordsPerBlock * 8) else { return nil }
         words = bytes.withUnsafeBytes { raw in
             (0..<raw.count / 8).map {
@@ -52,17 +53,17 @@ struct IDFilter: Sendable {
     }
 
     /// What `init(_:)` reads.
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var stored = words
         for index in stored.indices { stored[index] = stored[index].littleEndian }
         return stored.withUnsafeBytes { Array($0) }
     }
 
     /// Bytes that it takes up.
-    var footprint: Int { words.count * 8 }
+    package var footprint: Int { words.count * 8 }
 
     /// Lets the id of this place pass.
-    mutating func insert(_ place: Place) {
+    package mutating func insert(_ place: Place) {
         let first = firstWord(of: place)
         for index in 0..<Self.bitsSetPerID {
             let bit = place.bit(index)
@@ -71,7 +72,7 @@ struct IDFilter: Sendable {
     }
 
     /// False where the id of this place was never inserted.
-    func mayHold(_ place: Place) -> Bool {
+    package func mayHold(_ place: Place) -> Bool {
         let first = firstWord(of: place)
         return (0..<Self.bitsSetPerID).allSatisfy { index in
             let bit = place.bit(index)
