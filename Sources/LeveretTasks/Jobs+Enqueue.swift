@@ -34,9 +34,7 @@ extension Jobs {
     public func enqueue<J: Job>(
         all jobs: some Sequence<J>, _ options: EnqueueOptions = EnqueueOptions()
     ) async throws -> [EnqueuedJob] {
-        var batch = JobBatch()
-        for job in jobs { batch.add(job, options) }
-        return try await enqueue(batch)
+        try await enqueue(jobs.map { try draft($0, options) })
     }
 
     /// Enqueues the jobs of a batch: all of them or, when one is refused, none, in one commit and in this order.
@@ -44,20 +42,39 @@ extension Jobs {
     /// - Returns: what became of each.
     @discardableResult
     public func enqueue(_ batch: JobBatch) async throws -> [EnqueuedJob] {
-        var drafts = try batch.parts.map { try $0(self) }
+        try await enqueue(batch.parts.map { try $0(self) })
+    }
+
+    private func enqueue(_ drafts: [JobDraft]) async throws -> [EnqueuedJob] {
+        var drafts = drafts
         let counts = try await redeclaring {
-            for draft in drafts { try await prepare(draft) }
+            for index in drafts.indices where index == 0 || !drafts[index].goes(where: drafts[index - 1]) {
+                try await prepare(drafts[index])
+            }
             // The broker counts a delay from when it gets the message; many take a while to make.
             let now = broker.now
             for index in drafts.indices { drafts[index].setDelay(from: now) }
-            return try await broker.publish(batch: drafts.map(\.message))
+            return try await broker.publish(batch: drafts.map { $0.message })
         }
-        var results: [EnqueuedJob] = []
-        results.reserveCapacity(drafts.count)
-        for (draft, count) in zip(drafts, counts) {
-            results.append(try await outcome(of: draft, queues: count))
+        return try await outcomes(of: drafts, queues: counts)
+    }
+
+    /// What became of drafts, in their order. What the doubles have met is looked for at once, save where they change it.
+    private func outcomes(of drafts: [JobDraft], queues counts: [Int]) async throws -> [EnqueuedJob] {
+        try await withThrowingTaskGroup(of: (Int, EnqueuedJob).self) { group in
+            var outcomes = drafts.map { EnqueuedJob(id: $0.id, outcome: .enqueued) }
+            for index in drafts.indices {
+                guard let key = drafts[index].unique else { continue }
+                let (draft, queues) = (drafts[index], counts[index])
+                if key.uniqueness.onConflict == .skip, queues == 0 {
+                    group.addTask { (index, try await self.outcome(of: draft, queues: queues)) }
+                } else {
+                    outcomes[index] = try await outcome(of: draft, queues: queues)
+                }
+            }
+            for try await (index, outcome) in group { outcomes[index] = outcome }
+            return outcomes
         }
-        return results
     }
 
     /// Makes sure that what the draft is published to is there.
@@ -74,9 +91,9 @@ extension Jobs {
         if queues == (key.window == nil ? 1 : 2) { return enqueued }
         if queues == 1, let window = key.window {
             // Either its queue has an equal job, or an older mark is still there.
-            let mark = try await broker.message(knownAs: key.digest, in: draft.queue.recent(window))
+            let mark = try await known.message(knownAs: key.digest, in: draft.queue.recent(window))
             if let mark, mark.id != draft.id { return enqueued }
-            let pending = try await broker.message(knownAs: key.digest, in: draft.queue.waiting)
+            let pending = try await known.message(knownAs: key.digest, in: draft.queue.waiting)
             if pending?.id == draft.id { return enqueued }
         }
         // Each time round, an equal job was there, and has ended before it was looked for.
@@ -134,7 +151,7 @@ extension Jobs {
         for middleware in configuration.middleware { try middleware.enqueue(&outgoing) }
         properties.messageID = id.rawValue
         properties.headers = outgoing.headers
-        let message =
+        var message =
             if let window = unique?.window {
                 OutgoingMessage(
                     body, to: queue.unique(window), routingKey: queue.waiting.rawValue, properties: properties
@@ -142,6 +159,8 @@ extension Jobs {
             } else {
                 OutgoingMessage(body, to: queue.waiting, properties: properties)
             }
+        // Middleware may have made it known by something else.
+        message.hasNewID = outgoing.headers[HeaderName.deduplication] == nil
         metrics?.enqueued(J.name, queue)
         return JobDraft(
             id: id, queue: queue, message: message,
@@ -200,6 +219,11 @@ struct JobDraft: Sendable {
     var start: Instant?
     /// What it is known by, if it is unique.
     var unique: UniqueKey?
+
+    /// It goes to the same queue as `other`, by the same way.
+    func goes(where other: JobDraft) -> Bool {
+        queue == other.queue && unique?.window == other.unique?.window
+    }
 
     /// Where it is to run later, it waits from `now` on.
     mutating func setDelay(from now: Instant) {

@@ -50,10 +50,13 @@ public final class Jobs: Sendable {
     let hasDependents = Mutex(false)
     /// What runs in this process.
     let running = RunningJobs()
+    /// What doubles have met.
+    let known: KnownMessages
 
     /// Jobs in `broker`. Nothing is declared before the first is enqueued or a worker starts.
     public init(_ broker: Broker, configuration: Configuration = Configuration()) {
         self.broker = broker
+        known = KnownMessages(broker)
         self.configuration = configuration
         identity = Identity(seed: configuration.seed)
         metrics = JobMetrics(configuration.metrics ?? MetricsSystem.factory)

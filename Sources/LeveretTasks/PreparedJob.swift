@@ -38,6 +38,9 @@ extension Jobs {
             )
         }
         let draft = try draft(job, options)
-        return PreparedJob(id: draft.id, queue: draft.queue, message: draft.message)
+        var message = draft.message
+        // Who keeps it may publish it more than once.
+        message.hasNewID = false
+        return PreparedJob(id: draft.id, queue: draft.queue, message: message)
     }
 }

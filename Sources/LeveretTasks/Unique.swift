@@ -56,7 +56,7 @@ extension Jobs {
 
     /// What becomes of a job that met an equal one; `nil` when that has gone meanwhile. Its own mark does not count.
     func resolve(_ draft: JobDraft, _ key: UniqueKey) async throws -> EnqueuedJob? {
-        if let found = try await broker.message(knownAs: key.digest, in: draft.queue.waiting) {
+        if let found = try await known.message(knownAs: key.digest, in: draft.queue.waiting) {
             switch key.uniqueness.onConflict {
             case .skip: break
             case .replace:
@@ -75,7 +75,7 @@ extension Jobs {
             return EnqueuedJob(id: found.id, outcome: .existing)
         }
         guard let window = key.window,
-            let mark = try await broker.message(knownAs: key.digest, in: draft.queue.recent(window)),
+            let mark = try await known.message(knownAs: key.digest, in: draft.queue.recent(window)),
             mark.id != draft.id
         else { return nil }
         return EnqueuedJob(id: mark.id, outcome: .existing)

@@ -63,6 +63,22 @@ import Testing
         )
     }
 
+    @Test func `each of many doubles hears of the job that it has met`() async throws {
+        let bench = try Bench()
+        let unique = EnqueueOptions(unique: .whilePending)
+        let names = (0..<500).map { Greet(who: "\($0)") }
+        let first = try await bench.jobs.enqueue(all: names, unique)
+        let again = try await bench.jobs.enqueue(all: names.reversed(), unique)
+        #expect(again.map(\.id) == first.map(\.id).reversed())
+        #expect(again.allSatisfy { $0.outcome == .existing })
+        let other = EnqueueOptions(queue: "other", unique: .whilePending)
+        let elsewhere = try await bench.jobs.enqueue(names[0], other)
+        async let here = bench.jobs.enqueue(names[0], unique)
+        async let there = bench.jobs.enqueue(names[0], other)
+        let ids = try await [here.id, there.id]
+        #expect(ids == [first[0].id, elsewhere.id])
+    }
+
     @Test func `within a window an equal job is enqueued once, done or not`() async throws {
         let bench = try Bench()
         let unique = Uniqueness(by: .text("ann"), .within(.seconds(60)))
@@ -198,6 +214,23 @@ import Testing
         let second = try await bench.jobs.enqueue(Greet(who: "ann"), .init(unique: .whilePending))
         #expect(second == EnqueuedJob(id: first.id, outcome: .existing))
         try await bench.broker.shutdown()
+    }
+
+    @Test func `a job that was prepared is in its queue once, however often it is published`() async throws {
+        let bench = try Bench()
+        let job = try bench.jobs.prepared(Greet(who: "ann"))
+        try await bench.jobs.declare(job.queue)
+        #expect(try await bench.broker.publish(job.message) == 1)
+        #expect(try await bench.broker.publish(job.message) == 0)
+    }
+
+    @Test func `what middleware makes a job known by tells its doubles`() async throws {
+        struct Once: JobMiddleware {
+            func enqueue(_ job: inout JobToEnqueue) { job.headers["x-deduplication-header"] = "once" }
+        }
+        let bench = try Bench { $0.middleware = [Once()] }
+        for who in ["ann", "bob"] { try await bench.jobs.enqueue(Greet(who: who)) }
+        #expect(try await bench.broker.status(of: JobQueue.default.waiting).ready == 1)
     }
 
     @Test func `a queue's name is plain`() async throws {

@@ -43,7 +43,7 @@ struct SourceJobStore: JobStore {
     }
 
     func message(knownAs id: String, in queue: QueueName) throws -> KnownMessage? {
-        let query = KnownMessage.query(id, in: queue, of: VirtualHostName(source.virtualHost))
+        let query = KnownMessage.query([id], in: queue, of: VirtualHostName(source.virtualHost))
         var found: KnownMessage?
         do {
             try source.query(query) { row in

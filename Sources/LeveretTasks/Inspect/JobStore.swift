@@ -42,14 +42,14 @@ package struct KnownMessage: Sendable {
         "properties ->> 'message_id' = \(quoted(id)) OR headers ->> '\(HeaderName.deduplication)' = \(quoted(id))"
     }
 
-    /// The query that answers `number`, `place` and `job` (null where that is `id` itself).
-    package static func query(_ id: String, in queue: QueueName, of host: VirtualHostName) -> String {
+    /// The query that answers `number`, `place`, `job` (null where that is `known` itself) and `known` for each of
+    /// these ids that the queue knows.
+    package static func query(_ ids: [String], in queue: QueueName, of host: VirtualHostName) -> String {
         """
-        SELECT m.id AS number, m.place AS place, m.headers ->> '$."\(JobHeader.id)"' AS job FROM message m
-        WHERE m.dedup = \(quoted(id)) AND m.queue = (
+        SELECT m.id AS number, m.place AS place, m.headers ->> '$."\(JobHeader.id)"' AS job, m.dedup AS known
+        FROM message m WHERE m.dedup IN (\(ids.map(quoted).joined(separator: ", "))) AND m.queue = (
             SELECT q.id FROM queue q JOIN vhost v ON v.id = q.vhost
             WHERE q.name = \(quoted(queue.rawValue)) AND v.name = \(quoted(host.rawValue)))
-        LIMIT 1
         """
     }
 }
@@ -74,10 +74,18 @@ extension Broker: JobStore {
     }
 
     package func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? {
-        let result = try await query(KnownMessage.query(id, in: queue, of: virtualHost))
-        guard let row = result.rows.first, let number = row.first?.int, row.count == 3 else { return nil }
-        return KnownMessage(
-            number: MessageNumber(number), place: row[1].int ?? 0, id: JobID(row[2].text ?? id))
+        try await messages(knownAs: [id], in: queue)[id]
+    }
+
+    /// The messages that a queue knows by these ids.
+    func messages(knownAs ids: [String], in queue: QueueName) async throws -> [String: KnownMessage] {
+        var found: [String: KnownMessage] = [:]
+        for row in try await query(KnownMessage.query(ids, in: queue, of: virtualHost)).rows {
+            guard row.count == 4, let number = row[0].int, let id = row[3].text else { continue }
+            found[id] = KnownMessage(
+                number: MessageNumber(number), place: row[1].int ?? 0, id: JobID(row[2].text ?? id))
+        }
+        return found
     }
 
     package func publish(all messages: [OutgoingMessage]) async throws -> [Int] {
