@@ -59,7 +59,8 @@ extension Jobs {
         return try await outcomes(of: drafts, queues: counts)
     }
 
-    /// What became of drafts, in their order. What the doubles have met is looked for at once, save where they change it.
+    /// What became of drafts, in their order. What the doubles have met is looked for at once, save where they change
+    /// it.
     private func outcomes(of drafts: [JobDraft], queues counts: [Int]) async throws -> [EnqueuedJob] {
         try await withThrowingTaskGroup(of: (Int, EnqueuedJob).self) { group in
             var outcomes = drafts.map { EnqueuedJob(id: $0.id, outcome: .enqueued) }

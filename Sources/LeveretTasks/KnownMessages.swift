@@ -1,6 +1,6 @@
-// Which jobs the doubles of unique ones have met. Each look into the file has a price of its own, whatever it looks for:
-// so who looks, looks for all that others want by then, and the next of those that come meanwhile looks for the rest.
-// Asked by Jobs+Enqueue and Unique.
+// Which jobs the doubles of unique ones have met. Each look into the file has a price of its own, whatever it looks
+// for: so who looks, looks for all that others want by then, and the next of those that come meanwhile looks for the
+// rest. Asked by Jobs+Enqueue and Unique.
 
 import Leveret
 import Synchronization

@@ -364,6 +364,8 @@ import Testing
         let before = CoreHarness()
         before.queue("jobs", ["x-deduplicate": .string("while-queued")])
         #expect(routed(publish(before, "a")) == 1)
+        // Where nothing is left, nobody is asked.
+        #expect(routed(publish(before, "b", delay: 50_000)) == 1)
         before.settle()
         let broker = before.crashed()
         broker.ask(.purge("jobs"))
