@@ -14,7 +14,7 @@ extension Jobs {
     ///   - state: where they stand.
     ///   - queue: their queue.
     ///   - name: only those of one kind.
-    ///   - count: how many at most, 1 to 1,000.
+    ///   - count: how many at most, 1 to 1,000; those past 1 MiB of jobs are left out.
     public func list(
         _ state: JobState, in queue: JobQueue = .default, name: String? = nil, count: Int = 100
     ) async throws -> [JobInfo] {
