@@ -104,11 +104,16 @@ import Testing
         #expect(broker.deliveries().map(\.text) == ["b"])
     }
 
-    @Test func `an edit of the only message, which must be read, serves who waits for it to be read`() {
+    /// A broker after a restart, with one message that only its store has.
+    private func stored(_ text: String) -> CoreHarness {
         let before = harness([:])
-        _ = before.publish("a", to: "jobs")
+        _ = before.publish(text, to: "jobs")
         before.settle()
-        let broker = before.crashed()
+        return before.crashed()
+    }
+
+    @Test func `an edit of the only message, which must be read, serves who waits for it to be read`() {
+        let broker = stored("a")
         broker.ask(edit(1, "b"))
         broker.ask(.consume(Consume(queue: "jobs", tag: "worker")))
         broker.settle()
@@ -116,10 +121,7 @@ import Testing
     }
 
     @Test func `a cancel of the only message, which must be read, answers who waits for it to be read`() {
-        let before = harness([:])
-        _ = before.publish("a", to: "jobs")
-        before.settle()
-        let broker = before.crashed()
+        let broker = stored("a")
         broker.ask(.cancelMessage("jobs", 1))
         guard case .empty? = broker.run(.get("jobs", autoAck: true, waitMilliseconds: 0)) else {
             Issue.record("the GET was not answered")

@@ -369,16 +369,23 @@ private func until(_ condition: () async throws -> Bool) async throws {
         try await next.close()
     }
 
-    @Test func `the relay ends with a broker that takes no more, and leaves what waits`() async throws {
-        let folder = try TemporaryFolder()
-        let shop = try Application(in: folder)
+    /// Has the outbox run until `end` has ended it, which comes once it has taken one job.
+    private func run(_ shop: Application, until end: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await shop.outbox.run() }
             try await shop.order(1...1)
             try await until { try await shop.rows() == 0 }
+            try await end()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func `the relay ends with a broker that takes no more, and leaves what waits`() async throws {
+        let folder = try TemporaryFolder()
+        let shop = try Application(in: folder)
+        try await run(shop) {
             shop.broker.beginDraining()
             try await shop.order(2...2)
-            try await group.waitForAll()
         }
         #expect(try await shop.rows() == 1)
         try await shop.close()
@@ -387,14 +394,39 @@ private func until(_ condition: () async throws -> Bool) async throws {
     @Test func `the relay ends with the broker`() async throws {
         let folder = try TemporaryFolder()
         let shop = try Application(in: folder)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await shop.outbox.run() }
-            try await shop.order(1...1)
-            try await until { try await shop.rows() == 0 }
-            try await shop.broker.shutdown()
-            try await group.waitForAll()
-        }
+        try await run(shop) { try await shop.broker.shutdown() }
         try shop.database.close()
+    }
+
+    /// As docs/tasks.md has it.
+    @Test func `the article's job is enqueued with its user`() async throws {
+        struct Welcome: Job {
+            static let name = "welcome"
+            var user: String
+        }
+        struct User: Codable, PersistableRecord {
+            var name: String
+        }
+        let folder = try TemporaryFolder()
+        let broker = try Broker(.file(folder.path("jobs.db")))
+        let jobs = Jobs(broker)
+        let database = try DatabaseQueue(path: folder.path("shop.db"))
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("user") { db in try db.create(table: "user") { $0.column("name", .text) } }
+        migrator.registerMigration("outbox") { db in try Outbox.create(in: db) }
+        try migrator.migrate(database)
+        let user = User(name: "ann")
+
+        let outbox = Outbox(jobs, database: database)  // a DatabasePool or DatabaseQueue
+        try await database.write { db in
+            try user.insert(db)
+            try outbox.enqueue(Welcome(user: user.name), in: db)
+        }
+        let waiting = try await database.read { db in
+            try String.fetchOne(db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox")
+        }
+        #expect(waiting == "ann")
+        try await broker.shutdown()
     }
 }
 
@@ -431,35 +463,4 @@ private final class Removals: TransactionObserver, Sendable {
     }
 
     func databaseDidRollback(_ db: Database) { state.withLock { $0.open = 0 } }
-
-    /// As docs/tasks.md has it.
-    @Test func `the article's job is enqueued with its user`() async throws {
-        struct Welcome: Job {
-            static let name = "welcome"
-            var user: String
-        }
-        struct User: Codable, PersistableRecord {
-            var name: String
-        }
-        let folder = try TemporaryFolder()
-        let broker = try Broker(.file(folder.path("jobs.db")))
-        let jobs = Jobs(broker)
-        let database = try DatabaseQueue(path: folder.path("shop.db"))
-        var migrator = DatabaseMigrator()
-        migrator.registerMigration("user") { db in try db.create(table: "user") { $0.column("name", .text) } }
-        migrator.registerMigration("outbox") { db in try Outbox.create(in: db) }
-        try migrator.migrate(database)
-        let user = User(name: "ann")
-
-        let outbox = Outbox(jobs, database: database)  // a DatabasePool or DatabaseQueue
-        try await database.write { db in
-            try user.insert(db)
-            try outbox.enqueue(Welcome(user: user.name), in: db)
-        }
-        let waiting = try await database.read { db in
-            try String.fetchOne(db, sql: "SELECT CAST(body AS TEXT) ->> 'user' FROM leveret_outbox")
-        }
-        #expect(waiting == "ann")
-        try await broker.shutdown()
-    }
 }

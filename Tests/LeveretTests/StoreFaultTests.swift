@@ -105,29 +105,24 @@ import Testing
         .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"),
         arguments: [0, 40, 80, 120, 160, 240, 320, 480, 640, 1_280])
     func `a batch for which there was little room is applied once there is more`(kibibytes: Int) throws {
-        let fixture = try StoreFixture()
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
-        defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
-        defer { store.close() }
-        _ = try store.apply(.declaring(QueueDefinition("orders")))
-        _ = try store.apply(.inserting((1...10).map { .text(MessageNumber($0), "\($0)") }))
-        var batch = self.batch
-        let body = String(repeating: "x", count: 600_000)
-        batch.inserts.append(.text(14, body, queue: 3))
-        batch.inserts.append(.text(15, body, queue: 3, spilled: true))
-        try disk.fill(leavingKibibytes: kibibytes)
-        #expect {
+        try withSmallDisk { disk, store in
+            _ = try store.apply(.declaring(QueueDefinition("orders")))
+            _ = try store.apply(.inserting((1...10).map { .text(MessageNumber($0), "\($0)") }))
+            var batch = self.batch
+            let body = String(repeating: "x", count: 600_000)
+            batch.inserts.append(.text(14, body, queue: 3))
+            batch.inserts.append(.text(15, body, queue: 3, spilled: true))
+            try disk.fill(leavingKibibytes: kibibytes)
+            #expect {
+                _ = try store.apply(batch)
+            } throws: {
+                ($0 as? StoreFailure)?.kind == .full
+            }
+            try disk.clear()
             _ = try store.apply(batch)
-        } throws: {
-            ($0 as? StoreFailure)?.kind == .full
+            try expectApplied(store)
+            try #expect(store.numbers(3) == [14, 15])
         }
-        try disk.clear()
-        _ = try store.apply(batch)
-        try expectApplied(store)
-        try #expect(store.numbers(3) == [14, 15])
     }
 
     @Test func `a batch for which there are no pages left is refused as full and can be applied again`()
@@ -186,24 +181,19 @@ import Testing
     func `a purge gets through on a full disk, even in a batch that doesn't, and makes room for it`(
         isSpilled: Bool
     ) throws {
-        let fixture = try StoreFixture()
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
-        defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
-        defer { store.close() }
-        var committed: [MessageNumber] = []
-        var batch = try #require(try fillUp(store, &committed, spilled: isSpilled).first)
-        let last = try #require(committed.last)
-        batch.ranges = [RangeRemoval(queue: 1, after: 0, through: last)]
-        var attempts = 0
-        while attempts < 10 {
-            attempts += 1
-            if (try? store.apply(batch)) != nil { break }
+        try withSmallDisk { _, store in
+            var committed: [MessageNumber] = []
+            var batch = try #require(try fillUp(store, &committed, spilled: isSpilled).first)
+            let last = try #require(committed.last)
+            batch.ranges = [RangeRemoval(queue: 1, after: 0, through: last)]
+            var attempts = 0
+            while attempts < 10 {
+                attempts += 1
+                if (try? store.apply(batch)) != nil { break }
+            }
+            #expect(attempts < 10)
+            try #expect(store.numbers() == batch.inserts.map(\.number))
         }
-        #expect(attempts < 10)
-        try #expect(store.numbers() == batch.inserts.map(\.number))
     }
 
     @Test(
@@ -212,24 +202,19 @@ import Testing
     func `a purge that waits behind a batch for which there is no room is worked off first`(
         bodyKibibytes: Int, isSpilled: Bool
     ) throws {
-        let fixture = try StoreFixture()
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 16_384)
-        defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
-        defer { store.close() }
-        var committed: [MessageNumber] = []
-        _ = try fillUp(store, &committed, bodyKibibytes: bodyKibibytes, spilled: isSpilled)
-        let last = try #require(committed.last)
-        let large = WriteBatch.inserting(
-            (1...40).map {
-                .text(MessageNumber(last.rawValue + 1_000 + $0), String(repeating: "y", count: 100_000))
-            }
-        )
-        #expect(throws: StoreFailure.self) { try store.apply(large) }
-        _ = try store.apply(large, waiting: .purging(RangeRemoval(queue: 1, after: 0, through: last)))
-        try #expect(store.numbers() == large.inserts.map(\.number))
+        try withSmallDisk(kibibytes: 16_384) { _, store in
+            var committed: [MessageNumber] = []
+            _ = try fillUp(store, &committed, bodyKibibytes: bodyKibibytes, spilled: isSpilled)
+            let last = try #require(committed.last)
+            let large = WriteBatch.inserting(
+                (1...40).map {
+                    .text(MessageNumber(last.rawValue + 1_000 + $0), String(repeating: "y", count: 100_000))
+                }
+            )
+            #expect(throws: StoreFailure.self) { try store.apply(large) }
+            _ = try store.apply(large, waiting: .purging(RangeRemoval(queue: 1, after: 0, through: last)))
+            try #expect(store.numbers() == large.inserts.map(\.number))
+        }
     }
 
     @Test
@@ -272,71 +257,70 @@ import Testing
 
     @Test(.enabled(if: SmallDisk.isPossible, "mounting a file system needs root"))
     func `a disk with more room than a number can say has room`() throws {
-        let fixture = try StoreFixture()
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 15 << 50)
-        defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
-        defer { store.close() }
-        _ = try store.apply(.inserting(.text(1, String(repeating: "x", count: 2 << 20))))
-        try #expect(store.numbers() == [1])
+        try withSmallDisk(kibibytes: 15 << 50) { _, store in
+            _ = try store.apply(.inserting(.text(1, String(repeating: "x", count: 2 << 20))))
+            try #expect(store.numbers() == [1])
+        }
     }
 
     @Test(
         .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"),
         arguments: [40, 60, 80, 100, 120, 140])
     func `a spill file for which there was no room is made once there is`(kibibytes: Int) throws {
-        var fixture = try StoreFixture()
-        fixture.options.reserveBytes = 0
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 8_192)
-        defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
-        defer { store.close() }
-        try disk.fill(leavingKibibytes: kibibytes)
-        let batch = WriteBatch.inserting(.text(1, String(repeating: "x", count: 1 << 20), spilled: true))
-        #expect {
+        try withSmallDisk(reserveBytes: 0) { disk, store in
+            try disk.fill(leavingKibibytes: kibibytes)
+            let batch = WriteBatch.inserting(.text(1, String(repeating: "x", count: 1 << 20), spilled: true))
+            #expect {
+                _ = try store.apply(batch)
+            } throws: {
+                ($0 as? StoreFailure)?.kind == .full
+            }
+            try disk.clear()
             _ = try store.apply(batch)
-        } throws: {
-            ($0 as? StoreFailure)?.kind == .full
+            try #expect(store.numbers() == [1])
         }
-        try disk.clear()
-        _ = try store.apply(batch)
-        try #expect(store.numbers() == [1])
     }
 
     @Test(
         .enabled(if: SmallDisk.isPossible, "mounting a file system needs root"), arguments: [false, true])
     func `on a full disk removals go on, and the room they make ends the shortage`(isSpilled: Bool) throws {
+        try withSmallDisk(kibibytes: 16_384, reserveBytes: 1 << 20) { _, store in
+            var committed: [MessageNumber] = []
+            var number: Int64 = 0
+            while store.shortage == nil {
+                number += 1
+                _ = try store.apply(
+                    .inserting(
+                        .text(
+                            MessageNumber(number), String(repeating: "x", count: 10_000), spilled: isSpilled))
+                )
+                committed.append(MessageNumber(number))
+            }
+            #expect(store.shortage?.text.contains("make 2 MiB of room") == true)
+            for number in committed.dropLast(10) {
+                var batch = WriteBatch()
+                if isSpilled { batch.spillRemovals = [number] } else { batch.removals = [number] }
+                _ = try store.apply(batch)
+            }
+            try #expect(store.numbers() == committed.suffix(10))
+            while try store.maintain() {}
+            #expect(store.shortage == nil)
+            #expect(FileManager.default.fileExists(atPath: store.path + "-reserve"))
+        }
+    }
+
+    /// Runs `body` with a disk of its own and a new store on it.
+    private func withSmallDisk(
+        kibibytes: Int = 8_192, reserveBytes: Int? = nil, _ body: (SmallDisk, Store) throws -> Void
+    ) throws {
         var fixture = try StoreFixture()
-        fixture.options.reserveBytes = 1 << 20
-        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: 16_384)
+        if let reserveBytes { fixture.options.reserveBytes = reserveBytes }
+        let disk = try SmallDisk(at: fixture.path("disk"), kibibytes: kibibytes)
         defer { disk.unmount() }
-        let store = try Store.open(
-            path: disk.path + "/leveret.db", options: fixture.options, now: 0, logger: .silent
-        ).store
+        let path = disk.path + "/leveret.db"
+        let store = try Store.open(path: path, options: fixture.options, now: 0, logger: .silent).store
         defer { store.close() }
-        var committed: [MessageNumber] = []
-        var number: Int64 = 0
-        while store.shortage == nil {
-            number += 1
-            _ = try store.apply(
-                .inserting(
-                    .text(MessageNumber(number), String(repeating: "x", count: 10_000), spilled: isSpilled)))
-            committed.append(MessageNumber(number))
-        }
-        #expect(store.shortage?.text.contains("make 2 MiB of room") == true)
-        for number in committed.dropLast(10) {
-            var batch = WriteBatch()
-            if isSpilled { batch.spillRemovals = [number] } else { batch.removals = [number] }
-            _ = try store.apply(batch)
-        }
-        try #expect(store.numbers() == committed.suffix(10))
-        while try store.maintain() {}
-        #expect(store.shortage == nil)
-        #expect(FileManager.default.fileExists(atPath: store.path + "-reserve"))
+        try body(disk, store)
     }
 
     /// Inserts until the disk is full; returns the batch that was refused.
