@@ -45,17 +45,30 @@ import Testing
         for seed in Self.seeds where Int(seed) % Self.shares.count == share { check(seed) }
     }
 
-    @Test func `seeds that failed once stay fixed`() throws {
-        guard Self.environment["LEVERET_SIM_SCRIPT"] == nil else { return }
-        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Seeds.txt")
-        let text = try String(contentsOf: file, encoding: .utf8)
-        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            let words = line.split(separator: " ")
-            guard words.count > 3, let seed = UInt64(words[0]), let steps = Int(words[1]),
-                let vintage = Int(words[2])
-            else { throw Violation("not a seed, its steps, its vintage and what it found: \(line)") }
-            check(seed, steps: steps, vintage: vintage)
+    /// A line of Seeds.txt: a seed that failed once, how long to run it, the vintage of the generator that found it.
+    struct KeptSeed: CustomTestStringConvertible {
+        let seed: UInt64
+        let steps: Int
+        let vintage: Int
+        let found: String
+        var testDescription: String { "\(seed): \(found)" }
+
+        static func all() throws -> [KeptSeed] {
+            let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Seeds.txt")
+            let text = try String(contentsOf: file, encoding: .utf8)
+            return try text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
+                let words = line.split(separator: " ", maxSplits: 3)
+                guard words.count == 4, let seed = UInt64(words[0]), let steps = Int(words[1]),
+                    let vintage = Int(words[2])
+                else { throw Violation("not a seed, its steps, its vintage and what it found: \(line)") }
+                return KeptSeed(seed: seed, steps: steps, vintage: vintage, found: String(words[3]))
+            }
         }
+    }
+
+    @Test(arguments: try KeptSeed.all()) func `seeds that failed once stay fixed`(kept: KeptSeed) {
+        guard Self.environment["LEVERET_SIM_SCRIPT"] == nil else { return }
+        check(kept.seed, steps: kept.steps, vintage: kept.vintage)
     }
 
     @Test func `a seed run twice gives the same outputs`() throws {

@@ -7,6 +7,7 @@ import LeveretTestSupport
 extension Simulator {
     /// Shows the model what the core has done in its last input, and what the input was.
     func observe(_ cause: (ReferenceModel) throws -> Void) throws {
+        goneInBatch = nil
         let outputs = core.takeOutputs()
         loads += outputs.loads
         searches += outputs.searches
@@ -73,9 +74,19 @@ extension Simulator {
         guard copy.number > 0, let queue = coreQueue(copy.queue.name) else { return false }
         if queue.entry(numbered: number) != nil { return true }
         guard copy.place > queue[UInt8(copy.priority)].cursor.rawValue else { return false }
+        return !numbersGoneInBatch().contains(number)
+    }
+
+    /// What the batch that the core gathers removes, or no longer writes. The core does not change while the
+    /// model takes a step, so it is gathered once a step.
+    private func numbersGoneInBatch() -> Set<MessageNumber> {
+        if let goneInBatch { return goneInBatch }
         let batch = core.gathering.batch
-        return !batch.removals.contains(number) && !batch.spillRemovals.contains(number)
-            && !batch.inserts.contains { $0.number == number && $0.message == nil }
+        var gone = Set(batch.removals)
+        gone.formUnion(batch.spillRemovals)
+        for row in batch.inserts where row.message == nil { gone.insert(row.number) }
+        goneInBatch = gone
+        return gone
     }
 
     /// How many messages a MOVE has moved that is not answered, by the core's own count.

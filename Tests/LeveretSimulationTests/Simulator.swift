@@ -28,6 +28,7 @@ final class Simulator {
     var nextMessage = 1
     var numberSeen: Int64 = 0
     var insertsSeen = (batch: BatchNumber(0), count: 0)
+    var goneInBatch: Set<MessageNumber>?
 
     private(set) var inFlight: (batch: WriteBatch, state: DurableState)?
     private var durable = DurableState()
