@@ -60,6 +60,9 @@ public enum JobHeader {
     public static let id = "x-job-id"
     /// How often it had failed before it was parked as unclaimed; absent for never.
     public static let failedBefore = "x-job-failed"
+    /// Of a parked job: what it was known by, if that was not its own id; its `x-deduplication-header` says meanwhile
+    /// where it stood.
+    public static let knownAs = "x-job-known-as"
     /// How far it says it is, 0 to 1.
     public static let progress = "x-job-progress"
     /// What it says about that.

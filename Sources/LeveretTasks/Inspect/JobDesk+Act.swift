@@ -52,9 +52,8 @@ extension JobDesk {
             guard let message = try await scan(for: id, in: queue.unclaimed, count: 1).first else { continue }
             let job = JobInfo(message, in: queue, .unclaimed)
             guard job.hasDependents else { return try await remove(job, from: queue.unclaimed) }
-            var properties = message.message.properties ?? MessageProperties()
-            properties.headers[JobHeader.cancel] = .string(id.rawValue)
-            let marked = OutgoingMessage(message.message.body, to: queue.waiting, properties: properties)
+            var marked = OutgoingMessage(unparking: message.message, to: queue.waiting)
+            marked.properties?.headers[JobHeader.cancel] = .string(id.rawValue)
             guard try await store.publish(all: [marked]) == [1] else { return nil }
             _ = try await store.remove(message.number, from: queue.unclaimed)
             return .marked

@@ -179,6 +179,11 @@ package struct JobDesk {
     }
 }
 
+extension PeekedMessage {
+    /// Where to look on for those behind it: PEEK goes by places where there are any.
+    var nextPlace: MessageNumber { MessageNumber((place ?? number).rawValue + 1) }
+}
+
 extension JobID {
     /// What a unique job is known by.
     var digest: String? {

@@ -38,12 +38,11 @@ extension FinishedJob {
             if !notes.isEmpty { try tx.amend(message, headers: notes) }
             try tx.nack(message)
         case .unclaimed:
-            var properties = message.properties ?? MessageProperties()
-            properties.headers[HeaderName.delay] = nil
-            if envelope.attempt > 1 {
-                properties.headers[JobHeader.failedBefore] = .int(Int64(envelope.attempt - 1))
-            }
-            tx.publish(OutgoingMessage(message.body, to: queue.unclaimed, properties: properties))
+            let properties = message.properties ?? MessageProperties()
+            tx.publish(
+                OutgoingMessage(
+                    message.body, to: queue.unclaimed,
+                    properties: properties.parked(from: message.number, failed: envelope.attempt - 1)))
             try tx.ack(message)
         }
     }

@@ -69,14 +69,17 @@ struct QueueRun: Sendable {
     func prepare() async throws {
         try await jobs.declare(queue)
         guard !handlers.isEmpty else { return }
+        // And no more than there are by now: another worker of the queue may be handed them first, and park them again.
+        var left = try await jobs.broker.status(of: queue.unclaimed).ready
         var next: MessageNumber = 0
-        while true {
+        while left > 0 {
             // None is taken in hand, and no search is made: there may be any number of other names.
             let parked = try await jobs.broker.peek(
-                queue.unclaimed, from: next, count: Self.parkedCountMax)
+                queue.unclaimed, from: next, count: min(left, Self.parkedCountMax))
             guard let last = parked.last else { return }
             try await takeBack(parked.filter { handlers[$0.message.properties?.type ?? ""] != nil })
-            next = MessageNumber(last.number.rawValue + 1)
+            left -= parked.count
+            next = last.nextPlace
         }
     }
 
@@ -84,15 +87,7 @@ struct QueueRun: Sendable {
     /// in between, that is done again at the next start: their queue knows their ids, and takes none twice.
     private func takeBack(_ parked: [PeekedMessage]) async throws {
         try await jobs.broker.publish(
-            batch: parked.map { parked in
-                var properties = parked.message.properties ?? MessageProperties()
-                // What is dropped as a double would never report.
-                if properties.headers[JobHeader.dependents] != nil {
-                    properties.headers[HeaderName.deduplication] = nil
-                }
-                // Published rather than moved: its queue is to know it by its id.
-                return OutgoingMessage(parked.message.body, to: queue.waiting, properties: properties)
-            })
+            batch: parked.map { OutgoingMessage(unparking: $0.message, to: queue.waiting) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             for message in parked {
                 group.addTask {
