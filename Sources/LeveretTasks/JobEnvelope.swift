@@ -31,8 +31,8 @@ struct JobEnvelope: Sendable {
         id = JobID(properties.messageID ?? "message-\(number.rawValue)")
         name = properties.type ?? ""
         version = headers[JobHeader.version]?.int.flatMap(Int.init(exactly:)) ?? 1
-        enqueued = headers[JobHeader.enqueued]?.int.map(Instant.init(milliseconds:)) ?? entered
-        start = headers[JobHeader.start]?.int.map(Instant.init(milliseconds:))
+        enqueued = headers[JobHeader.enqueued]?.int.map(Instant.init(stored:)) ?? entered
+        start = headers[JobHeader.start]?.int.map(Instant.init(stored:))
         let most = headers[JobHeader.maxAttempts]?.int ?? Int64(EnqueueOptions.maxAttemptsDefault)
         maxAttempts = Int(min(max(most, 1), Jobs.attemptsMax))
         limitKey = headers[JobHeader.limitKey]?.text
@@ -52,7 +52,7 @@ extension JobFailure {
             guard case .table(let table) = row else { return nil }
             return JobFailure(
                 attempt: table["attempt"]?.int.flatMap(Int.init(exactly:)) ?? 0,
-                time: Instant(milliseconds: table["at"]?.int ?? 0), error: table["error"]?.text ?? "")
+                time: Instant(stored: table["at"]?.int ?? 0), error: table["error"]?.text ?? "")
         }
     }
 

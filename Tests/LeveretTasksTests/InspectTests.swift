@@ -54,6 +54,18 @@ import Testing
         #expect(try await bench.jobs.latest(.discarded, count: 1).map(\.id) == [jobs[3].id])
     }
 
+    @Test func `what a job can't have said of its progress is not shown`() async throws {
+        let bench = try Bench()
+        try await bench.jobs.declare(.default)
+        var properties = MessageProperties()
+        for progress in [Double.nan, -1, 2, 0.5] {
+            properties.headers[JobHeader.progress] = .double(progress)
+            try await bench.broker.publish(
+                OutgoingMessage([], to: JobQueue.default.waiting, properties: properties))
+        }
+        #expect(try await bench.jobs.list(.available).map(\.progress) == [nil, nil, nil, 0.5])
+    }
+
     /// A unique job that has failed for good.
     private func discarded(by bench: Bench) async throws -> EnqueuedJob {
         let job = try await bench.jobs.enqueue(Once(who: "ann"))

@@ -42,6 +42,23 @@ import Tracing
         #expect(journal.all == ["a ab", "b ab", "ann", "b ends", "a ends"])
     }
 
+    @Test func `a moment that no clock has shown is counted from`() async throws {
+        var configuration = Jobs.Configuration()
+        configuration.metrics = TestMetrics()
+        let journal = Journal()
+        let test = try JobTest(configuration: configuration) { handlers in
+            handlers.add(Greet.self) { journal.note($0.who) }
+        }
+        var properties = MessageProperties()
+        properties.type = Greet.name
+        properties.headers[JobHeader.enqueued] = .int(.min)
+        try await test.jobs.declare(.default)
+        try await test.jobs.broker.publish(
+            OutgoingMessage("{\"who\":\"ann\"}", to: JobQueue.default.waiting, properties: properties))
+        try await test.runUntilEmpty()
+        #expect(journal.all == ["ann"])
+    }
+
     @Test func `jobs are counted by how they end, and timed`() async throws {
         let metrics = TestMetrics()
         var configuration = Jobs.Configuration()

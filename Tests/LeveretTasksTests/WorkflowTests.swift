@@ -198,6 +198,13 @@ import Testing
         #expect(try await bench.broker.status(of: .dependentJobs).ready == 0)
     }
 
+    @Test func `of reports that are counted in a header, no more are believed than there can be`() {
+        func count(_ told: Int64) -> Int {
+            FoldedReports([JobHeader.reported: .table(["count": .int(told)])]).count
+        }
+        #expect([.max, 7, -1].map(count) == [Workflow.countMax, 7, 0])
+    }
+
     @Test func `a job of a workflow comes at its time, however long the others take to make`() async throws {
         struct Slow: JobMiddleware {
             let hand: Hand

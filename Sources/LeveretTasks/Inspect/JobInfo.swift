@@ -88,10 +88,10 @@ extension JobInfo {
         priority = JobPriority(Int(message.message.properties?.priority ?? 0))
         enqueued = envelope.enqueued
         due = message.due
-        finished = headers[JobHeader.finished]?.int.map(Instant.init(milliseconds:))
+        finished = headers[JobHeader.finished]?.int.map(Instant.init(stored:))
         reason = headers[JobHeader.reason]?.text
         errors = envelope.errors
-        progress = headers[JobHeader.progress]?.number
+        progress = headers[JobHeader.progress]?.number.flatMap { (0...1).contains($0) ? $0 : nil }
         progressText = headers[JobHeader.progressText]?.text
         log = headers[JobHeader.log]?.texts ?? []
         output = headers[JobHeader.output]?.text

@@ -160,7 +160,7 @@ extension FoldedReports {
     /// What the headers of a plan say.
     init(_ headers: FieldTable) {
         guard case .table(let table)? = headers[JobHeader.reported] else { return }
-        count = table["count"]?.int.flatMap(Int.init(exactly:)) ?? 0
+        count = Int(min(max(table["count"]?.int ?? 0, 0), Int64(Workflow.countMax)))
         failed = table["failed"]?.text.map { JobID($0) }
         guard case .table(let kept)? = headers[JobHeader.inputs] else { return }
         for field in kept.fields { inputs[JobID(field.name)] = field.value.text }
