@@ -144,6 +144,40 @@ import Testing
         #expect(try await jobs.list(.available).isEmpty)
     }
 
+    @Test func `one of many that has been retried and has run meanwhile does not run again`() async throws {
+        let bench = try Bench()
+        let all = try await bench.jobs.enqueue(all: ["ann", "bob"].map { Once(who: $0) }).map(\.id)
+        try await bench.working(on: [.default: 1]) {
+            $0.add(Once.self) { _ in throw Failure() }
+        } while: {
+            try await bench.reaches(2, in: JobQueue.default.discarded)
+        }
+        let others = Journal()
+        let store = StubStore(
+            broker: bench.broker,
+            first: {
+                guard others.all.isEmpty else { return }
+                others.note("retry")
+                try await bench.jobs.retry(all[1])
+                for _ in all { try await bench.broker.get(JobQueue.default.waiting)?.ack() }
+            })
+        #expect(try await JobDesk(store).retryAll(in: .default, name: nil, count: .max) == 1)
+        #expect(try await bench.jobs.list(.available).isEmpty)
+        #expect(try await bench.jobs.list(.discarded).isEmpty)
+    }
+
+    @Test func `a job that somebody holds where it was discarded is not retried`() async throws {
+        let bench = try Bench()
+        let job = try await discarded(by: bench)
+        let held = try #require(try await bench.broker.get(JobQueue.default.discarded))
+        let error = await #expect(throws: JobError.self) { try await bench.jobs.retry(job.id) }
+        #expect(error?.code == .notFound)
+        #expect(try await bench.jobs.retryAll() == 0)
+        #expect(try await bench.jobs.list(.available).isEmpty)
+        try await held.nack()
+        #expect(try await bench.jobs.retryAll() == 1)
+    }
+
     @Test func `a retry keeps what its queue did not take, also where nobody says why`() async throws {
         let bench = try Bench()
         let first = try await discarded(by: bench)

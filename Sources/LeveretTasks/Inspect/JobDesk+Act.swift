@@ -86,8 +86,8 @@ extension JobDesk {
 
     /// Puts a job that was discarded back into its queue.
     ///
-    /// - Throws: a `JobError`: notFound when it is not among the discarded ones, duplicate when it is unique and an
-    ///   equal one is pending.
+    /// - Throws: a `JobError`: notFound when it is not among the discarded ones or somebody holds it there, duplicate
+    ///   when it is unique and an equal one is pending.
     package func retry(_ id: JobID) async throws {
         for queue in try await queues() {
             guard let row = try await scan(for: id, in: queue.discarded, count: 1).first else { continue }
@@ -97,6 +97,9 @@ extension JobDesk {
     }
 
     private func retry(_ job: JobInfo) async throws {
+        guard job.message.state != .unacked else {
+            throw JobError(.notFound, "somebody holds job \(job.id) among the discarded ones; try again")
+        }
         var properties = job.message.message.properties ?? MessageProperties()
         properties.headers[HeaderName.delay] = nil
         properties.headers[JobHeader.failedBefore] = nil
@@ -116,7 +119,14 @@ extension JobDesk {
     ///
     /// - Returns: how many are back.
     package func retryAll(in queue: JobQueue, name: String?, count: Int) async throws -> Int {
-        try await each(.discarded, in: queue, name: name, count: count) { try await retry($0) }
+        try await each(.discarded, in: queue, name: name, count: count) { listed in
+            let message = listed.message
+            // It was listed a while ago: somebody else may have retried it, and it may have run since.
+            let found = try await self.message(
+                at: message.number, place: message.place?.rawValue ?? 0, in: queue.discarded)
+            guard let found else { throw JobError(.notFound, "job \(listed.id) was discarded, and has gone") }
+            try await retry(JobInfo(found, in: queue, .discarded))
+        }
     }
 
     /// Cancels jobs of a queue in one state, the first `count` of them.

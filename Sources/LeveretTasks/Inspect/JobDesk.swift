@@ -156,14 +156,23 @@ package struct JobDesk {
         // It may be taken or handed back while it is looked for.
         for _ in 0..<3 {
             guard let known = try await locate(id, in: queue) else { return nil }
-            for state in [Peek.State.unacked, .ready, .delayed] {
-                // By places where it has one.
-                let from = state == .ready ? MessageNumber(max(known.place, 0)) : known.number
-                let peek = Peek(
-                    queue, state: state, from: from, countMax: 1, where: "position = \(known.number.rawValue)"
-                )
-                if let message = try await store.messages(peek).first { return message }
+            if let message = try await message(at: known.number, place: known.place, in: queue) {
+                return message
             }
+        }
+        return nil
+    }
+
+    /// The message of this number, whatever its state. Where it is ready, it stands at `place` or behind it.
+    func message(
+        at number: MessageNumber, place: Int64, in queue: QueueName
+    ) async throws -> PeekedMessage? {
+        for state in [Peek.State.unacked, .ready, .delayed] {
+            // By places where it has one.
+            let from = state == .ready ? MessageNumber(max(place, 0)) : number
+            let peek = Peek(
+                queue, state: state, from: from, countMax: 1, where: "position = \(number.rawValue)")
+            if let message = try await store.messages(peek).first { return message }
         }
         return nil
     }

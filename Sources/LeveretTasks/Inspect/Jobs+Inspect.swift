@@ -55,8 +55,8 @@ extension Jobs {
     /// Puts a job that was discarded back into its queue, to be tried as often as at first; its errors stay with it.
     /// Jobs that waited for it have heard of its end, and hear of no other.
     ///
-    /// - Throws: a `JobError`: notFound when it is not among the discarded ones, duplicate when it is unique and an
-    ///   equal one is pending.
+    /// - Throws: a `JobError`: notFound when it is not among the discarded ones or somebody holds it there, duplicate
+    ///   when it is unique and an equal one is pending.
     public func retry(_ id: JobID) async throws { try await desk.retry(id) }
 
     /// Puts the discarded jobs of a queue back into it, the first ones first, each as `retry` does. One that is unique
