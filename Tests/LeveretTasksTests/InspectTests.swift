@@ -54,6 +54,31 @@ import Testing
         #expect(try await bench.jobs.latest(.discarded, count: 1).map(\.id) == [jobs[3].id])
     }
 
+    @Test func `the latest are those that ended, also what waited for its time there`() async throws {
+        let bench = try Bench()
+        try await bench.jobs.declare(.default)
+        let queue = JobQueue.default.discarded
+        var properties = MessageProperties()
+        properties.headers[HeaderName.delay] = 1_000
+        try await bench.broker.publish(OutgoingMessage([], to: queue, properties: properties))
+        try await bench.broker.publish(OutgoingMessage([], to: queue))
+        bench.hand.advance(1_000)
+        try await until { try await bench.broker.status(of: queue).ready == 2 }
+        let looks = Journal()
+        let store = StubStore(
+            broker: bench.broker,
+            looking: { peek in
+                looks.note("\(peek.from)")
+                if looks.all.count == 10 { throw Failure() }
+            })
+        let latest = try await JobDesk(store).latest(.discarded, in: .default, count: 10)
+        #expect(latest.map(\.message.number) == [2, 1])
+        for state in JobState.allCases where ![.completed, .cancelled, .discarded].contains(state) {
+            let error = await #expect(throws: JobError.self) { try await bench.jobs.latest(state) }
+            #expect(error?.code == .invalid)
+        }
+    }
+
     @Test func `what a job can't have said of its progress is not shown`() async throws {
         let bench = try Bench()
         try await bench.jobs.declare(.default)

@@ -119,7 +119,8 @@ extension PeekedMessage {
         let restored = try MessageDocument.read(Array(document.compact.utf8), for: QueueName(""))
         func time(_ name: String) -> Instant? { row.time(name).map { Instant(milliseconds: $0) } }
         self.init(
-            number: MessageNumber(Int64(row.position)), version: row.count("version"),
+            number: MessageNumber(Int64(row.position)),
+            place: row["place"]?.int.map { MessageNumber(Int64($0)) }, version: row.count("version"),
             state: row["state"]?.text.flatMap(Peek.State.init(rawValue:)) ?? .ready,
             message: restored.message, entered: time("entered") ?? 0, expires: time("expires"),
             due: time("due"), deliveries: row.count("deliveries"), failed: row.count("failed"),

@@ -29,20 +29,27 @@ package struct JobDesk {
         return try await page(shelf, shelf.state, from: 0, count: count).map { JobInfo($0, in: queue, state) }
     }
 
-    /// The last jobs of a queue in one state, the newest first.
+    /// The last jobs of a queue that ended one way, the newest first.
+    ///
+    /// - Throws: a `JobError` (invalid) for a state that is no end: what waits stands in no order of time.
     package func latest(
         _ state: JobState, in queue: JobQueue, name: String? = nil, count: Int
     ) async throws -> [JobInfo] {
+        guard [.completed, .cancelled, .discarded].contains(state) else {
+            throw JobError(
+                .invalid,
+                "'\(state.rawValue)' is no end; 'latest' shows completed, cancelled and discarded jobs")
+        }
         let shelf = Shelf(of: state, in: queue, name: name)
         var last: [PeekedMessage] = []
         // One after the other: each has an order of its own.
         for part in shelf.state.map({ [$0] }) ?? Peek.State.allCases {
             var next: MessageNumber = 0
             while case let page = try await page(shelf, part, from: next, count: Self.pageCount),
-                let end = page.map(\.number).max()
+                let end = page.map(\.nextPlace).max()
             {
                 last = (last + page).sorted { $0.number < $1.number }.suffix(count)
-                next = MessageNumber(end.rawValue + 1)
+                next = end
             }
         }
         return last.reversed().map { JobInfo($0, in: queue, state) }

@@ -21,13 +21,14 @@ extension Jobs {
         try await desk.list(state, in: queue, name: name, count: count)
     }
 
-    /// The last jobs of a queue in one state, the newest first; for those that have ended.
+    /// The last jobs of a queue that ended one way, the newest first.
     ///
     /// - Parameters:
-    ///   - state: where they stand.
+    ///   - state: completed, cancelled or discarded.
     ///   - queue: their queue.
     ///   - name: only those of one kind.
     ///   - count: how many at most.
+    /// - Throws: a `JobError` (invalid) for another state.
     public func latest(
         _ state: JobState, in queue: JobQueue = .default, name: String? = nil, count: Int = 100
     ) async throws -> [JobInfo] {
