@@ -1,6 +1,9 @@
 // What becomes of the others where one of those that ended can't be settled.
 
 import Leveret
+import Logging
+import ServiceLifecycle
+import Synchronization
 import Testing
 
 @testable import LeveretTasks
@@ -32,6 +35,39 @@ import Testing
         await settling.value
         let found = try #require(try await bench.jobs.find(running.envelope.id))
         #expect(found.message.message.properties?.headers[JobHeader.cursor] == "1")
+    }
+
+    /// What a handler was told.
+    private final class Told: Sendable {
+        let context = Mutex<JobContext?>(nil)
+    }
+
+    @Test func `a worker that waits for room after a graceful end can be cancelled`() async throws {
+        let (slept, told) = (Journal(), Told())
+        let bench = try Bench { tasks in
+            tasks.clock = ScriptedClock { duration in
+                if duration == .seconds(1) { slept.note("a second") }
+                try await forever()
+            }
+        }
+        try await bench.jobs.enqueue(Greet(who: "ann"))
+        try await bench.broker.setPolicy(
+            Policy(
+                "full", pattern: #"^jobs\.default\.completed$"#, appliesTo: .queues, priority: 9,
+                definition: ["x-max-length": 0, "x-overflow": "reject-publish"]))
+        let worker = try JobWorker(bench.jobs) {
+            $0.add(Greet.self) { _, context in told.context.withLock { $0 = context } }
+        }
+        let group = ServiceGroup(services: [worker], logger: Logger(label: "test"))
+        let running = Task { try await group.run() }
+        try await until { !slept.all.isEmpty }
+        await group.triggerGracefulShutdown()
+        let context = try #require(told.context.withLock { $0 })
+        // Until its handlers have ended, and nothing more is taken.
+        try await until { (try? await context.finisher.write(context.running)) == nil }
+        running.cancel()
+        _ = await running.result
+        #expect(slept.all == ["a second"])
     }
 
     @Test func `a full queue keeps back what goes to it, and nothing else`() async throws {

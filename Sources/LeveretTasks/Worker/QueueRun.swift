@@ -43,15 +43,18 @@ struct QueueRun: Sendable {
         let finisher = Finisher(jobs, queue: queue) { job in
             if case .limited = job.verdict { wentBack.yield(job) }
         }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            // Not cancelled with this task: while handlers end, what they say and what they have done is written.
-            let settling = Task { await finisher.run() }
-            group.addTask { await settling.value }
-            defer {
-                finisher.finish()
-                // What is cut short does not wait for room on a full disk.
-                if Task.isCancelled { settling.cancel() }
+        // Not cancelled with this task: while handlers end, what they say and what they have done is written.
+        let settling = Task { await finisher.run() }
+        func finish() async {
+            finisher.finish()
+            // What is cut short does not wait for room on a full disk.
+            await withTaskCancellationHandler {
+                await settling.value
+            } onCancel: {
+                settling.cancel()
             }
+        }
+        do {
             try await withThrowingTaskGroup(of: Void.self) { helpers in
                 helpers.addTask { await end(consumer) }
                 helpers.addTask { await watch() }
@@ -62,7 +65,11 @@ struct QueueRun: Sendable {
                 }
                 helpers.cancelAll()
             }
+        } catch {
+            await finish()
+            throw error
         }
+        await finish()
     }
 
     /// Makes sure that the queue is there, and takes back the parked jobs whose names are known here.
