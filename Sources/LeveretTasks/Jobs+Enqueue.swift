@@ -14,7 +14,8 @@ extension Jobs {
     ///   - job: what is to be done.
     ///   - options: what is said here beats what the job's own `options` say.
     /// - Throws: `JobError` for options that can't be; what encoding the job throws; a `BrokerError` when the broker
-    ///   refuses, as with 506 while the disk is full; `PublishCancelled` when the task is cancelled.
+    ///   refuses, as with 506 while the disk is full; `PublishCancelled` when the task is cancelled, or
+    ///   `CancellationError` while it looks for the equal job that keeps this one out.
     @discardableResult
     public func enqueue<J: Job>(
         _ job: J, _ options: EnqueueOptions = EnqueueOptions()

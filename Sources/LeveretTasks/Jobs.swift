@@ -56,7 +56,7 @@ public final class Jobs: Sendable {
     /// Jobs in `broker`. Nothing is declared before the first is enqueued or a worker starts.
     public init(_ broker: Broker, configuration: Configuration = Configuration()) {
         self.broker = broker
-        known = KnownMessages(broker)
+        known = KnownMessages { try await broker.messages(knownAs: $0, in: $1) }
         self.configuration = configuration
         identity = Identity(seed: configuration.seed)
         metrics = JobMetrics(configuration.metrics ?? MetricsSystem.factory)

@@ -1,93 +1,101 @@
 // Which jobs the doubles of unique ones have met. Each look into the file has a price of its own, whatever it looks
-// for: so who looks, looks for all that others want by then, and the next of those that come meanwhile looks for the
-// rest. Asked by Jobs+Enqueue and Unique.
+// for: so one looks at a time, for all that is wanted by then. Asked by Jobs+Enqueue and Unique.
 
 import Leveret
 import Synchronization
 
 /// Finds messages by what their queues know them by.
 final class KnownMessages: Sendable {
-    private enum Turn {
-        case found(KnownMessage?)
-        /// To look for itself and for others.
-        case look
-    }
-
-    private struct Wanted {
+    /// Who waits for an answer.
+    private struct Asker {
         var id: String
         var queue: QueueName
-        var asker: CheckedContinuation<Turn, any Error>
+        var answer: CheckedContinuation<KnownMessage?, any Error>
     }
 
     private struct State {
-        var wanted: [Wanted] = []
+        /// Those whom nobody looks for yet, by when they came.
+        var waiting: [Int: Asker] = [:]
+        /// Those whom somebody looks for.
+        var asked: [Int: Asker] = [:]
+        var askerCount = 0
         var isLooking = false
     }
 
-    private let broker: Broker
-    /// Guards what is wanted.
+    /// The messages that a queue knows by some ids.
+    typealias Find = @Sendable ([String], QueueName) async throws -> [String: KnownMessage]
+
+    private let find: Find
+    /// Guards who waits.
     private let state = Mutex(State())
 
-    init(_ broker: Broker) { self.broker = broker }
+    init(_ find: @escaping Find) { self.find = find }
 
     /// The message that `queue` knows by `id`, at some moment since this was asked.
+    ///
+    /// - Throws: what looking throws; `CancellationError` when the task is cancelled, and others go on waiting.
     func message(knownAs id: String, in queue: QueueName) async throws -> KnownMessage? {
-        let turn: Turn = try await withCheckedThrowingContinuation { asker in
-            let isFirst = state.withLock { state in
-                defer { state.isLooking = true }
-                if state.isLooking { state.wanted.append(Wanted(id: id, queue: queue, asker: asker)) }
-                return !state.isLooking
-            }
-            if isFirst { asker.resume(returning: .look) }
+        let number = state.withLock { state in
+            state.askerCount += 1
+            return state.askerCount
         }
-        return switch turn {
-        case .found(let message): message
-        case .look: try await look(for: id, in: queue)
-        }
-    }
-
-    private func look(for id: String, in queue: QueueName) async throws -> KnownMessage? {
-        defer { passOn() }
-        let others = takeWanted(in: queue)
-        // Not cancelled with this task: others wait for it, too.
-        let looking = Task { [broker] in
-            try await broker.messages(knownAs: [id] + others.map(\.id), in: queue)
-        }
-        do {
-            let found = try await looking.value
-            for other in others { other.asker.resume(returning: .found(found[other.id])) }
-            return found[id]
-        } catch {
-            for other in others { other.asker.resume(throwing: error) }
-            throw error
-        }
-    }
-
-    /// Takes out what can be looked for together.
-    private func takeWanted(in queue: QueueName) -> [Wanted] {
-        state.withLock { state in
-            var (taken, left): ([Wanted], [Wanted]) = ([], [])
-            for one in state.wanted {
-                if one.queue == queue, taken.count < Self.countMax {
-                    taken.append(one)
-                } else {
-                    left.append(one)
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { answer in
+                let isFirst = state.withLock { state in
+                    defer { state.isLooking = true }
+                    state.waiting[number] = Asker(id: id, queue: queue, answer: answer)
+                    return !state.isLooking
                 }
+                // Not cancelled with this task: others wait for it, too.
+                if isFirst { Task { await look() } }
+                // Where that was before the asker was there to be taken out.
+                if Task.isCancelled { cancel(number) }
             }
-            state.wanted = left
-            return taken
+        } onCancel: {
+            cancel(number)
         }
     }
 
-    /// The first that is left looks next.
-    private func passOn() {
-        let next = state.withLock { state in
-            state.isLooking = !state.wanted.isEmpty
-            return state.wanted.isEmpty ? nil : state.wanted.removeFirst()
+    private func cancel(_ number: Int) {
+        let asker = state.withLock { state in
+            state.waiting.removeValue(forKey: number) ?? state.asked.removeValue(forKey: number)
         }
-        next?.asker.resume(returning: .look)
+        asker?.answer.resume(throwing: CancellationError())
     }
 
-    /// How many others are looked for at once; a query has at most 8 KiB.
+    /// Looks for what is wanted, until nothing is.
+    private func look() async {
+        while let wanted = takeWanted() {
+            let found: Result<[String: KnownMessage], any Error>
+            do {
+                found = .success(try await find(wanted.ids, wanted.queue))
+            } catch {
+                found = .failure(error)
+            }
+            let asked = state.withLock { state in
+                defer { state.asked = [:] }
+                return state.asked
+            }
+            for asker in asked.values { asker.answer.resume(with: found.map { $0[asker.id] }) }
+        }
+    }
+
+    /// Takes what can be looked for together; `nil` where nothing is wanted, and nobody looks any more.
+    private func takeWanted() -> (ids: [String], queue: QueueName)? {
+        state.withLock { state in
+            guard let queue = state.waiting.min(by: { $0.key < $1.key })?.value.queue else {
+                state.isLooking = false
+                return nil
+            }
+            let wanted = state.waiting.filter { $0.value.queue == queue }.sorted { $0.key < $1.key }
+            for (number, asker) in wanted.prefix(Self.countMax) {
+                state.waiting[number] = nil
+                state.asked[number] = asker
+            }
+            return (state.asked.values.map(\.id), queue)
+        }
+    }
+
+    /// How many are looked for at once; a query has at most 8 KiB.
     private static let countMax = 200
 }

@@ -77,6 +77,7 @@ extension Rule {
     }
 
     /// Files whose tasks end before the function that starts them does: it waits for them, also when it is cancelled.
+    /// That of KnownMessages, which asks for others, too, ends when the broker has answered.
     private static let awaitingFiles: Set<String> = [
         "Sources/LeveretTasks/KnownMessages.swift", "Sources/LeveretTasks/Worker/Finisher.swift",
         "Sources/LeveretTasks/Worker/QueueRun.swift", "Sources/LeveretTasks/Worker/Runner.swift",
