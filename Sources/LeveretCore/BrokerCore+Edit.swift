@@ -173,9 +173,7 @@ extension BrokerCore {
         guard edit.changesContent, let old = entry.message else { return }
         let message = old.edited(by: edit)
         messageBytes += message.footprint - old.footprint
-        entry.message = message
-        entry.bytes = Int32(clamping: message.body.count)
-        entry.headerKiB = message.headerKiB
+        entry.fill(message)
         if let ttl = edit.ttlMilliseconds, entry.place != 0 {
             entry.expires = now.advanced(byMilliseconds: ttl)
             if let most = queue.settings.messageTTLMilliseconds {
@@ -265,7 +263,7 @@ extension Entry {
     fileprivate func filled(_ read: Message?, _ bytes: inout Int) -> Entry {
         guard message == nil, let read else { return self }
         var entry = self
-        entry.message = read
+        entry.fill(read)
         bytes += read.footprint
         return entry
     }

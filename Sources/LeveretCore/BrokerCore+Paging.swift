@@ -150,17 +150,21 @@ extension BrokerCore {
         unackedDropAt = max(limits.messageBytesMax, messageBytes + limits.messageBytesMax / 4)
     }
 
-    /// Reads the bodies of entries at the head that were dropped while they were held.
+    /// Reads the bodies of entries at the head that were dropped while they were held, or not read at first.
     mutating func fetchBodies(of queue: MessageQueue, _ priority: UInt8) {
         guard !queue.isFetching else { return }
         queue.isFetching = true
+        // They are read by number, as many as there is room for: so the first of them must be the head.
         var spots: [SpecialLoad.Spot] = []
         let window = queue[priority]
         for entry in window.entries.prefix(limits.windowCountMin * 4) where entry.message == nil {
+            if let last = spots.last, entry.number < last.number { break }
             spots.append(
                 SpecialLoad.Spot(number: entry.number, place: entry.place, priority: entry.priority))
         }
-        _ = load(spots.map(\.number), of: queue, for: .bodies(of: spots))
+        _ = load(
+            .numbers(spots.map(\.number)), countMax: spots.count, bytesMax: limits.windowBytesMax, of: queue,
+            for: SpecialLoad(queue: queue, purpose: .bodies(of: spots)))
     }
 
     /// Reads certain messages; the answer comes to `purpose`.
@@ -236,7 +240,7 @@ extension BrokerCore {
             let entry = Entry(row)
             queue[priority].tookFromStore(entry)
             messageBytes += entry.footprint
-            if let damage = row.damage {
+            if let damage = row.damage, !row.isBare {
                 setAside(entry, of: queue, because: damage)
             } else if let limit = queue.settings.deliveryLimit, Int64(entry.failed) > limit {
                 drop(entry, from: queue, .deliveryLimit)
@@ -305,7 +309,7 @@ extension BrokerCore {
         let queue = special.queue
         switch special.purpose {
         case .bodies(let spots):
-            bodiesLoaded(result.rows, spots, of: queue, now: now)
+            bodiesLoaded(result, spots, of: queue, now: now)
         case .death(var dying):
             queue.inTransit -= 1
             if !queue.isDeleted {
@@ -338,21 +342,32 @@ extension BrokerCore {
     }
 
     private mutating func bodiesLoaded(
-        _ rows: [LoadedRow], _ spots: [SpecialLoad.Spot], of queue: MessageQueue, now: Instant
+        _ result: LoadResult, _ spots: [SpecialLoad.Spot], of queue: MessageQueue, now: Instant
     ) {
         queue.isFetching = false
         guard !queue.isDeleted else { return }
+        let bytes = result.rows.reduce(0) { $0 + $1.message.bulk }
+        let last = bytes > result.request.bytesMax ? result.rows.last?.number : nil
         for spot in spots {
-            let entry = queue[spot.priority].entry(at: spot.place)
-            guard let entry, entry.number == spot.number, entry.message == nil else { continue }
-            if let row = rows.first(where: { $0.number == spot.number }) {
-                queue[spot.priority].update(at: spot.place) { $0.message = row.message }
-                messageBytes += row.message.footprint
-            } else {
+            if let last, spot.number > last { break }  // there was no room for it
+            guard var entry = queue[spot.priority].entry(at: spot.place), entry.number == spot.number,
+                entry.message == nil
+            else { continue }
+            guard let row = result.rows.first(where: { $0.number == spot.number }) else {
                 _ = queue[spot.priority].remove(at: spot.place)
+                continue
+            }
+            entry.fill(row.message)
+            messageBytes += entry.footprint
+            if let damage = row.damage {
+                _ = queue[spot.priority].remove(at: spot.place)
+                setAside(entry, of: queue, because: damage)
+            } else {
+                queue[spot.priority].replace(with: entry)
             }
         }
         dispatch(queue, now: now)
+        noteEmptied(queue, now: now)
         resumeMoves(from: queue)
     }
 

@@ -37,7 +37,7 @@ struct Entry: Sendable {
     var storage: Storage
     /// Its priority there; 0 in a queue without priorities.
     var priority: UInt8
-    /// Whole KiB of its properties and headers.
+    /// Whole KiB of its properties and headers; 0 while they were never read.
     var headerKiB: UInt16
     /// Counts edits, from 1.
     var version: Int32
@@ -50,6 +50,13 @@ struct Entry: Sendable {
     var bulk: Int { Int(bytes) + headerBytes }
     /// Of this, what is no body.
     var headerBytes: Int { Int(headerKiB) << 10 }
+
+    /// Gives it its message, or another.
+    mutating func fill(_ message: Message) {
+        self.message = message
+        bytes = Int32(clamping: message.body.count)
+        headerKiB = message.headerKiB
+    }
 
     /// A copy that was read from the store.
     init(_ row: LoadedRow) {

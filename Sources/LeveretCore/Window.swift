@@ -93,9 +93,12 @@ struct Window {
         return entry
     }
 
-    /// Changes the entry at this place, if it is in the head; its place and size stay.
-    mutating func update(at place: MessageNumber, _ body: (inout Entry) -> Void) {
-        if let index = index(of: place) { body(&entries[index]) }
+    /// Puts an entry where one stands in the head that has the same place.
+    mutating func replace(with entry: Entry) {
+        guard let index = index(of: entry.place) else { return }
+        bytes += Int(entry.bytes) - Int(entries[index].bytes)
+        headerBytes += entry.headerBytes - entries[index].headerBytes
+        entries[index] = entry
     }
 
     /// The entry at this place in the head.

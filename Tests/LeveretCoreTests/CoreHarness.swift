@@ -183,6 +183,9 @@ final class CoreHarness {
         return true
     }
 
+    /// Messages whose rows don't decode.
+    var damaged: Set<MessageNumber> = []
+
     /// How many reads wanted rows without their messages.
     private(set) var bareReads = 0
 
@@ -202,7 +205,8 @@ final class CoreHarness {
                 .sorted { key($0) < key($1) }
             found = behind.filter { key($0).due <= by }
             nextDue = behind.dropFirst(min(found.count, load.countMax)).first?.due ?? .distantFuture
-        case .numbers(let numbers): found = own.filter { numbers.contains($0.number) }
+        case .numbers(let numbers):
+            found = own.filter { numbers.contains($0.number) }.sorted { $0.number < $1.number }
         case .expired(let after, let by):
             let behind = queue.filter { $0.place > after }
             found = behind.filter { $0.expires <= by }
@@ -211,7 +215,7 @@ final class CoreHarness {
         }
         var bytes = 0
         let fitting = found.prefix { row in
-            defer { bytes += row.message?.bulk ?? 0 }
+            defer { bytes += load.isBare ? 0 : row.message?.bulk ?? 0 }
             return bytes <= load.bytesMax
         }
         let loaded = fitting.prefix(load.countMax).compactMap { row in
@@ -222,7 +226,11 @@ final class CoreHarness {
                     expires: row.expires, failed: counters[row.number]?.failed ?? row.failed,
                     acquired: counters[row.number]?.acquired ?? row.acquired, deaths: row.deaths,
                     hasHeldRow: counters[row.number] != nil)
-                loaded.isBare = load.isBare
+                if load.isBare {
+                    loaded.isBare = true
+                    loaded.message = Message(exchange: "", routingKey: "", body: [])
+                }
+                if damaged.contains(row.number) { loaded.damage = "its death history doesn't decode" }
                 return loaded
             }
         }

@@ -66,6 +66,22 @@ import Testing
         #expect(broker.deliveries().count > held)
     }
 
+    @Test func `a session holds no more of what was read without its headers at first`() {
+        var limits = CoreLimits()
+        limits.unackedBytesMax = 1_000_000
+        let before = CoreHarness(limits: limits)
+        before.queue("jobs", ["x-max-length": .int(30)])
+        for index in 0..<30 { _ = before.publish("\(index)", to: "jobs", headers: large) }
+        before.settle()
+        let after = before.crashed()
+        _ = after.publish("30", to: "jobs", headers: large)
+        after.settle()
+        #expect(after.bareReads == 1)
+        after.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 0)))
+        after.settle()
+        #expect((10...11).contains(after.deliveries().count))
+    }
+
     @Test func `a consumer that does not read is handed no more than fits`() {
         var limits = CoreLimits()
         limits.outgoingBytesMax = 500_000

@@ -38,6 +38,51 @@ import Testing
         }
     }
 
+    @Test func `what doesn't decode is parked though it was read without its message at first`() throws {
+        let before = CoreHarness()
+        before.queue("jobs", ["x-max-length": .int(4)])
+        before.publish(["a", "b", "c", "d"], to: "jobs")
+        before.settle()
+        let after = before.crashed()
+        after.damaged = Set(before.rows.values.filter { $0.message?.body == Array("c".utf8) }.map(\.number))
+        after.publish(["e"], to: "jobs")
+        after.settle()
+        #expect(after.bareReads == 1 && after.damaged.count == 1)
+        after.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 9)))
+        after.settle()
+        #expect(after.deliveries().map(\.text) == ["b", "d", "e"])
+        #expect(after.get(.parked)?.text == "c")
+    }
+
+    @Test(arguments: [true, false])
+    func `what was read without its message is read whole a window at a time`(isInHeaders: Bool) {
+        var limits = CoreLimits()
+        limits.windowBytesMax = 10_000
+        let before = CoreHarness(limits: limits)
+        before.queue("jobs", ["x-max-length": .int(20)])
+        let large = String(repeating: "x", count: 6_000)
+        for _ in 0..<20 {
+            _ = before.publish(
+                isInHeaders ? "" : large, to: "jobs", headers: isInHeaders ? ["h": .string(large)] : [:])
+        }
+        before.settle()
+        let after = before.crashed()
+        after.publish(["last"], to: "jobs")
+        after.settle()
+        #expect(after.bareReads == 1)
+        after.run(.consume(Consume(queue: "jobs", tag: "c", prefetch: 1)))
+        after.settle()
+        #expect(after.core.messageBytes < 4 * 6_000)
+        #expect(after.found("jobs")?.windowBulk ?? 0 > 5_000)
+        for tag in 1...19 {
+            after.run(.settle(Settlement(.ack, DeliveryTag(UInt64(tag)))))
+            after.settle()
+            #expect(after.core.messageBytes < 4 * 6_000)
+        }
+        #expect(after.deliveries().last?.text == "last")
+        #expect(after.deliveries().count == 20)
+    }
+
     @Test func `a limit in bytes counts bodies, and one too large for it is dropped itself`() {
         broker.queue("jobs", ["x-max-length-bytes": .int(4)])
         broker.publish(["aa", "bb"], to: "jobs")
