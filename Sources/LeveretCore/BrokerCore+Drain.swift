@@ -19,7 +19,11 @@ extension BrokerCore {
                 session.outgoing.removeAll(keepingCapacity: true)
             }
             session.outgoingBytes = 0
-            handedOver(&session.handingOver, now: now)
+            var handed: [Held] = []
+            swap(&handed, &session.handingOver)
+            handedOver(handed, now: now)
+            handed.removeAll(keepingCapacity: true)
+            if session.handingOver.isEmpty { swap(&handed, &session.handingOver) }
         }
         if session.outgoing.isEmpty { session.isAlarmUntold = false }
         if session.isStarved {
@@ -30,14 +34,15 @@ extension BrokerCore {
     }
 
     /// Automatic-ack deliveries are with their consumers.
-    private mutating func handedOver(_ deliveries: inout [Held], now: Instant) {
-        guard !deliveries.isEmpty else { return }
-        var handed: [Held] = []
-        swap(&handed, &deliveries)
+    private mutating func handedOver(_ handed: [Held], now: Instant) {
         // In place: a copy of each would be counted at four references.
         for index in handed.indices { finish(handed.span[index], now: now) }
-        handed.removeAll(keepingCapacity: true)
-        if deliveries.isEmpty { swap(&handed, &deliveries) }
+        guard !seenIDs.isComplete else { return }
+        var last: MessageQueue?
+        for held in handed where held.queue !== last {
+            noteIDsGone(from: held.queue)
+            last = held.queue
+        }
     }
 
     /// The same for the first `end` events; the others wait for a commit.
@@ -46,12 +51,12 @@ extension BrokerCore {
     ) {
         guard end > 0 else { return }
         events.append(contentsOf: session.outgoing[..<end])
-        var handed = Array(session.handingOver.prefix(session.outgoing[..<end].count(where: \.isAutoAcked)))
+        let handed = Array(session.handingOver.prefix(session.outgoing[..<end].count(where: \.isAutoAcked)))
         session.handingOver.removeFirst(handed.count)
         session.outgoing.removeFirst(end)
         session.outgoingBytes = session.outgoing.reduce(0) { $0 + $1.deliveredBytes }
         for index in session.marks.indices { session.marks[index].event -= end }
-        handedOver(&handed, now: now)
+        handedOver(handed, now: now)
     }
 
     // MARK: - Marks

@@ -24,7 +24,7 @@ extension BrokerCore {
         let exclusive = connection.exclusiveQueues
         connection.exclusiveQueues = []
         for queue in exclusive { _ = deleteQueue(queue, now: now) }
-        for session in sessions { handBack(session, now: now) }
+        handBack(sessions, now: now)
         for queue in queues { dispatch(queue, now: now) }
         leaveHome(connection)
         connections.removeAll { $0 === connection }
@@ -81,7 +81,7 @@ extension BrokerCore {
     public mutating func closeSession(_ id: SessionID, now: Instant) {
         guard let session = sessionsByID[id] else { return }
         let queues = endTaking(session, now: now)
-        handBack(session, now: now)
+        handBack([session], now: now)
         for queue in queues { dispatch(queue, now: now) }
         settleDying(now: now)
     }
@@ -105,24 +105,29 @@ extension BrokerCore {
         return queues
     }
 
-    private mutating func handBack(_ session: Session, now: Instant) {
-        _ = session.takeClaims()
-        let undrained = session.handingOver
-        session.handingOver = []
+    private mutating func handBack(_ sessions: [Session], now: Instant) {
+        // What was never drained first: until all of it is back, a queue may look empty that isn't.
         var queues: [MessageQueue] = []
-        for var held in undrained {
-            held.entry.acquired -= 1
-            giveBack(held, counted: false, now: now)
-            if queues.last !== held.queue { queues.append(held.queue) }
+        for session in sessions {
+            _ = session.takeClaims()
+            let undrained = session.handingOver
+            session.handingOver = []
+            for var held in undrained {
+                held.entry.acquired -= 1
+                giveBack(held, counted: false, now: now)
+                if queues.last !== held.queue { queues.append(held.queue) }
+            }
         }
         for queue in queues { returned(to: queue, now: now) }
-        guard giveBackSlice(of: session, now: now) else { return }
-        session.isComingBack = true
-        _ = session.updateHeld(from: 0) { _, held in
-            held.queue.comingBack += 1
-            return true
+        for session in sessions {
+            guard giveBackSlice(of: session, now: now) else { continue }
+            session.isComingBack = true
+            _ = session.updateHeld(from: 0) { _, held in
+                held.queue.comingBack += 1
+                return true
+            }
+            work.append(.giveBack(session))
         }
-        work.append(.giveBack(session))
     }
 
     /// Something runs out, or with `nil` does so no more. Publishes are refused while one of those that refuse them

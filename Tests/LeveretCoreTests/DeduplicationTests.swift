@@ -7,10 +7,11 @@ import Testing
 @Suite struct DeduplicationTests {
     private func publish(
         _ broker: CoreHarness, _ id: String?, to queue: String = "jobs", exchange: ExchangeName = "",
-        header: FieldValue? = nil, delay: Int64? = nil, persistent: Bool = true
+        header: FieldValue? = nil, delay: Int64? = nil, expiration: String? = nil, persistent: Bool = true
     ) -> Answer? {
         var properties = MessageProperties()
         properties.messageID = id
+        properties.expiration = expiration
         properties.headers[HeaderName.deduplication] = header
         properties.headers[HeaderName.delay] = delay.map { .int($0) }
         let message = Message(
@@ -245,6 +246,40 @@ import Testing
         #expect(broker.info("jobs")?.ready == 2)
         for id in ["b", "c"] { #expect(routed(publish(broker, id)) == 0) }
         #expect(routed(publish(broker, "a")) == 1)
+    }
+
+    @Test func `a queue is not empty while what a connection's other session has not drained comes back`() {
+        var limits = CoreLimits()
+        (limits.seenIDsMax, limits.idFilterBytesMax) = (1, 0)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        #expect(routed(publish(broker, "a", expiration: "50")) == 1)
+        for id in ["b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        let connection = broker.core.openConnection(name: "other", now: broker.now)
+        let sessions = (0..<2).map { _ in broker.core.openSession(on: connection, now: broker.now) }
+        let get = Request.get("jobs", autoAck: true, waitMilliseconds: 0)
+        for session in [sessions[0], sessions[1], sessions[1]] {
+            broker.core.submit(1, get, from: session, now: broker.now)
+        }
+        broker.now = broker.now.advanced(byMilliseconds: 100)
+        broker.core.closeConnection(connection, now: broker.now)
+        broker.settle()
+        #expect(broker.info("jobs")?.ready == 2)
+        for id in ["b", "c"] { #expect(routed(publish(broker, id)) == 0) }
+        #expect(routed(publish(broker, "a")) == 1)
+    }
+
+    @Test func `once automatic acks have emptied a queue the store is not asked any more`() {
+        var limits = CoreLimits()
+        (limits.seenIDsMax, limits.idFilterBytesMax) = (1, 0)
+        let broker = CoreHarness(limits: limits)
+        broker.queue("jobs", ["x-deduplicate": .string("while-queued")])
+        for id in ["a", "b", "c"] { #expect(routed(publish(broker, id)) == 1) }
+        #expect(!broker.core.seenIDs.isComplete)
+        broker.run(.consume(Consume(queue: "jobs", tag: "c", autoAck: true)))
+        broker.settle()
+        #expect(broker.deliveries().count == 3)
+        #expect(broker.core.seenIDs.isComplete)
     }
 
     @Test(arguments: [FieldValue.int(10_000), .string("while-queued")])

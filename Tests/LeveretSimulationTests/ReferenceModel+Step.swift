@@ -64,6 +64,7 @@ extension ReferenceModel {
             return endGet(ticket)
         }
         try cause(self)
+        try handBackUndrained()
         for (id, count) in left {
             if let session = leaving.first(where: { $0.id == id }) { try handedBack(session, left: count) }
         }

@@ -169,12 +169,17 @@ extension ReferenceModel {
         for ticket in expected.keys where askers[ticket] == session.id { expected[ticket] = nil }
     }
 
+    /// What closed sessions never drained is back: all of it, before any of it is handed on.
+    func handBackUndrained() throws {
+        let undrained = leaving.flatMap(\.handing)
+        for session in leaving { session.handing = [] }
+        for copy in undrained { copy.acquired -= 1 }
+        try giveBack(undrained, counted: false)
+        try dispatchQueues(of: undrained)
+    }
+
     /// A closed session was seen to hold `left` deliveries yet: what it held before those is back.
     func handedBack(_ session: ModelSession, left: Int) throws {
-        for copy in session.handing { copy.acquired -= 1 }
-        try giveBack(session.handing, counted: false)
-        try dispatchQueues(of: session.handing)
-        session.handing = []
         var back: [Copy] = []
         while session.held.count > left { back.append(session.held.removeFirst().copy) }
         try giveBack(back, counted: true)
