@@ -50,6 +50,21 @@ struct StoreDamageTests {
         try await second.shutdown()
     }
 
+    @Test func `a purge removes what claims to have less than no bytes`() async throws {
+        let fixture = try BrokerFixture()
+        let first = try fixture.open()
+        try await first.declareQueue("q")
+        for text in ["one", "two"] { try await first.publish(text, to: "q") }
+        try await first.shutdown()
+        let damage = "UPDATE message SET size = -9223372036854775808 WHERE id = 1"
+        #expect(try SQLiteShell.run(fixture.path, damage) == "")
+
+        let second = try fixture.open()
+        #expect(try await second.purge("q") == 2)
+        try await second.shutdown()
+        #expect(try SQLiteShell.run(fixture.path, "SELECT count(*) FROM message") == "0")
+    }
+
     @Test(arguments: [Int64.max, Int64.max / 2 + 1])
     func `an id that nothing could follow is refused`(id: Int64) async throws {
         let fixture = try BrokerFixture()

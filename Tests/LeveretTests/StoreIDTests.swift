@@ -172,6 +172,20 @@ import Testing
         }
     }
 
+    @Test func `runs that count more ids than there can be are merged all the same`() throws {
+        let fixture = try fixture()
+        try fixture.use { _ = try $0.apply(batch([id("a")])) }
+        let damage = """
+            INSERT INTO dedup_run SELECT value, 9223372036854775807, 9000, NULL FROM generate_series(10, 50);
+            """
+        #expect(try SQLiteShell.run(fixture.path, damage) == "")
+        try fixture.use { store in
+            _ = try store.apply(batch([id("b")]))
+            #expect(try store.number("SELECT count(*) FROM dedup_run") < 20)
+            #expect(try find([id("a").key, id("b").key], in: store).count == 2)
+        }
+    }
+
     @Test func `ids of a file from before are known`() throws {
         let fixture = try fixture()
         let queue = try DatabaseQueue(path: fixture.path, Database.Options())

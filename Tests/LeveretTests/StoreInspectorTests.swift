@@ -116,6 +116,16 @@ import Testing
         }
     }
 
+    @Test func `the inspector counts on though a size is less than none`() throws {
+        let fixture = try StoreFixture()
+        try fixture.use { try fill($0) }
+        let damage = "UPDATE message SET size = -9223372036854775808, place = -2 WHERE id = 2"
+        #expect(try SQLiteShell.run(fixture.path, damage) == "")
+        let inspector = try DatabaseInspector(path: fixture.path)
+        defer { inspector.close() }
+        #expect(try inspector.queue("orders").unacked == 1)
+    }
+
     @Test func `the inspector refuses what is no database of Leveret's`() throws {
         let fixture = try StoreFixture()
         #expect {

@@ -271,7 +271,7 @@ public final class DatabaseInspector: Sendable {
             var info = QueueInfo(QueueDefinition(""))
             info.unacked = Int(statement.int(3))
             info.ready = Int(statement.int(1)) - info.unacked
-            info.readyBytes = Int(statement.int(2)) - Int(statement.int(4))
+            info.readyBytes = Recovery.bytes(statement.int(2)) - Recovery.bytes(statement.int(4))
             info.oldest = statement.isNull(5) ? nil : Instant(stored: statement.int(5))
             info.delayed = Int(statement.int(6))
             depths[QueueID(statement.int(0))] = info

@@ -269,7 +269,7 @@ struct MessageReader {
             var row = try row(of: statement, &names)
             if request.isBare {
                 row.isBare = true
-                row.bodyBytes = Int(clamping: statement.int(14))
+                row.bodyBytes = Int(clamping: max(0, statement.int(14)))
             }
             rows.append(row)
             bytes += row.message.bulk

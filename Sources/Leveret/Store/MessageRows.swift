@@ -369,7 +369,7 @@ struct MessageRows {
             let number = MessageNumber(statement.int(0))
             guard !spared.contains(number) else { continue }
             numbers.append(number)
-            bytes -= statement.int(1)
+            bytes -= max(0, statement.int(1))
         }
         statement.reset()
         return numbers

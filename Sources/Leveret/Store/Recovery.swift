@@ -120,7 +120,7 @@ struct Recovery {
     }
 
     /// A sum of sizes as the file has it, kept so small that nothing which reckons with it can overflow.
-    private static func bytes(_ sum: Int64) -> Int { Int(min(max(sum, 0), 1 << 52)) }
+    static func bytes(_ sum: Int64) -> Int { Int(min(max(sum, 0), 1 << 52)) }
 
     private func delayed(in queue: QueueID) throws(StoreFailure) -> (count: Int, first: Instant) {
         let statement = try database.prepared(

@@ -50,9 +50,9 @@ struct IDRuns {
             "SELECT run, count, expires, filter IS NULL FROM dedup_run ORDER BY run")
         defer { all.reset() }
         while try all.next() {
-            let run = Run(
-                number: all.int(0), count: Int(clamping: max(0, all.int(1))), end: Instant(stored: all.int(2))
-            )
+            // Counts are added up: so small that no sum can overflow.
+            let count = Int(min(max(all.int(1), 0), 1 << 52))
+            let run = Run(number: all.int(0), count: count, end: Instant(stored: all.int(2)))
             // Two without a filter are not to be expected, and do no harm: they are looked into.
             if all.int(3) != 0, run.count < runCount, growing == nil {
                 growing = run
