@@ -23,6 +23,8 @@ struct BindingEntry {
 struct BindingTable {
     /// Ids ascending.
     typealias Bucket = ContiguousArray<BindingEntry>
+    /// A binding with what it was filed with.
+    typealias Filed = (id: Int, binding: Binding, destination: Destination)
 
     /// One of the four that route by themselves.
     private let type: ExchangeType
@@ -53,27 +55,36 @@ struct BindingTable {
         if destination.exchange != nil { exchangeTargets += 1 }
     }
 
-    /// Takes a binding out that was filed with these parts.
-    mutating func remove(_ binding: Binding, id: Int, destination: Destination) {
+    /// Takes bindings out that were filed with these parts; their ids ascend. O(bindings), however many go.
+    mutating func remove(_ gone: [Filed]) {
         switch type {
         case .direct, .delayed:
-            let key = ByteKey(binding.routingKey)
-            Self.remove(id, from: &byKey[key, default: []])
-            if byKey[key]?.isEmpty == true { byKey[key] = nil }
-        case .fanout: Self.remove(id, from: &all)
+            for (key, gone) in Self.byKey(gone) {
+                Self.remove(gone, from: &byKey[key, default: []])
+                if byKey[key]?.isEmpty == true { byKey[key] = nil }
+            }
+        case .fanout: Self.remove(gone, from: &all)
         case .headers:
-            conditions[id] = nil
-            Self.remove(id, from: &all)
+            for binding in gone { conditions[binding.id] = nil }
+            Self.remove(gone, from: &all)
         case .topic:
-            let node = trie.insert(binding.routingKey)
-            Self.remove(id, from: &byPattern[node, default: []])
-            if byPattern[node]?.isEmpty == true {
-                byPattern[node] = nil
-                trie.remove(node)
+            for gone in Self.byKey(gone).values {
+                let node = trie.insert(gone[0].binding.routingKey)
+                Self.remove(gone, from: &byPattern[node, default: []])
+                if byPattern[node]?.isEmpty == true {
+                    byPattern[node] = nil
+                    trie.remove(node)
+                }
             }
         }
-        ids.remove(id)
-        if destination.exchange != nil { exchangeTargets -= 1 }
+        for (id, _, destination) in gone {
+            ids.remove(id)
+            if destination.exchange != nil { exchangeTargets -= 1 }
+        }
+    }
+
+    private static func byKey(_ filed: [Filed]) -> [ByteKey: [Filed]] {
+        Dictionary(grouping: filed) { ByteKey($0.binding.routingKey) }
     }
 
     /// The bindings that match `key`, ids ascending. `headers` matters to a headers exchange only.
@@ -92,13 +103,22 @@ struct BindingTable {
         }
     }
 
-    /// Removes the entry `id`. O(log bucket) to find it.
-    private static func remove(_ id: Int, from bucket: inout Bucket) {
+    /// Removes the entries of these bindings. O(log bucket) to find the first, then one pass.
+    private static func remove(_ gone: [Filed], from bucket: inout Bucket) {
         var (low, high) = (0, bucket.count)
         while low < high {
             let middle = (low + high) / 2
-            if bucket[middle].id < id { low = middle + 1 } else { high = middle }
+            if bucket[middle].id < gone[0].id { low = middle + 1 } else { high = middle }
         }
-        if low < bucket.count, bucket[low].id == id { bucket.remove(at: low) }
+        var (kept, next) = (low, 0)
+        for index in low..<bucket.count {
+            if next < gone.count, bucket[index].id == gone[next].id {
+                next += 1
+            } else {
+                bucket[kept] = bucket[index]
+                kept += 1
+            }
+        }
+        bucket.removeLast(bucket.count - kept)
     }
 }

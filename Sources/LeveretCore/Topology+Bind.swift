@@ -33,7 +33,7 @@ extension Topology {
         _ = try destination(of: b.target)
         var removal = TopologyRemoval()
         guard let id = ids[Self.canonical(b)] else { return removal }
-        forget(id, into: &removal)
+        forget([id], into: &removal)
         if let target = takeOutIfDone(source, into: &removal) { removeBindings(to: target, into: &removal) }
         return removal
     }
@@ -47,25 +47,31 @@ extension Topology {
             var sources: [Int] = []
             for id in gone {
                 if let source = records[id]?.source, sources.last != source { sources.append(source) }
-                forget(id, into: &removal)
             }
+            forget(gone, into: &removal)
             for source in sources {
                 if let target = takeOutIfDone(source, into: &removal) { targets.append(target) }
             }
         }
     }
 
-    /// Takes one binding out of every index.
-    mutating func forget(_ id: Int, into removal: inout TopologyRemoval) {
-        guard let record = records.removeValue(forKey: id) else { return }
-        bindingOrder.remove(id)
-        let binding = record.binding
-        ids[Self.canonical(binding)] = nil
-        idsByTarget[binding.target]?.remove(id)
-        if idsByTarget[binding.target]?.isEmpty == true { idsByTarget[binding.target] = nil }
-        states[record.source]?.table.remove(binding, id: id, destination: record.destination)
-        removal.bindings.append(binding)
-        changed(record.source)
+    /// Takes bindings out of every index; their ids ascend.
+    mutating func forget(_ gone: [Int], into removal: inout TopologyRemoval) {
+        var bySource: [Int: [BindingTable.Filed]] = [:]
+        for id in gone {
+            guard let record = records.removeValue(forKey: id) else { continue }
+            bindingOrder.remove(id)
+            let binding = record.binding
+            ids[Self.canonical(binding)] = nil
+            idsByTarget[binding.target]?.remove(id)
+            if idsByTarget[binding.target]?.isEmpty == true { idsByTarget[binding.target] = nil }
+            removal.bindings.append(binding)
+            bySource[record.source, default: []].append((id, binding, record.destination))
+        }
+        for (source, filed) in bySource {
+            states[source]?.table.remove(filed)
+            changed(source)
+        }
     }
 
     /// Takes an exchange out that deletes itself and has lost its last binding.

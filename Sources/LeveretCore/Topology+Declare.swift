@@ -64,7 +64,7 @@ extension Topology {
         removal.exchanges.append(state.definition)
         // Its table goes as a whole: taken out one by one, many bindings would take long.
         states[index] = nil
-        for id in state.table.ids.sorted() { forget(id, into: &removal) }
+        forget(state.table.ids.sorted(), into: &removal)
         indexes[name] = nil
         exchangeOrder.remove(name)
         freeIndexes.append(index)

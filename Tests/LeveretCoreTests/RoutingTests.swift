@@ -68,6 +68,26 @@ import Testing
         #expect(try route("amq.fanout", "any") == [1, 0])
     }
 
+    @Test(arguments: ["amq.direct", "amq.fanout", "amq.topic", "amq.headers"] as [ExchangeName])
+    mutating func `a queue's bindings go at once, others stay`(exchange: ExchangeName) throws {
+        for number in 0..<9 {
+            let target = BindingTarget.queue(["a", "b", "c"][number % 3])
+            // Of each queue two with a key that the others have, too.
+            try bind(exchange, target, number < 6 ? "k" : "\(number)", ["n": .int(Int64(number / 3))])
+        }
+        let removal = topology.removeQueue("b")
+        #expect(removal.bindings.map(\.arguments["n"]) == [.int(0), .int(1), .int(2)])
+        for number: Int64 in 0..<2 { #expect(try route(exchange, "k", ["n": .int(number)]) == [0, 2]) }
+        for (key, queue) in [("6", Int32(0)), ("8", 2)] where exchange == "amq.direct" {
+            #expect(try route(exchange, key) == [queue])
+        }
+        #expect(topology.exchangeInfo(exchange)?.bindings == 6)
+        _ = topology.removeQueue("a")
+        _ = topology.removeQueue("c")
+        #expect(try route(exchange, "k", ["n": .int(0)]) == [])
+        #expect(topology.exchangeInfo(exchange)?.bindings == 0)
+    }
+
     @Test mutating func `a topic exchange forgets its routes when bindings change`() throws {
         try bind("amq.topic", .queue("a"), "x.*")
         #expect(try route("amq.topic", "x.y") == [0])
