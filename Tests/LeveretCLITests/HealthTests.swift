@@ -199,6 +199,29 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
         try await shell.run(["publish", "", "jobs", "x"])
         #expect(try await shell.run(["check", "--dead-max", "0"], status: 4).output.contains("'jobs.dead'"))
     }
+
+    @Test func `dead letters that go by their headers reach no dead end, and are counted where they wait`()
+        async throws
+    {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs.dead"])
+        try await shell.run(["bind", "jobs.dead", "amq.headers", "--header", "tenant=a"])
+        try await shell.run(["exchange", "declare", "dlx", "direct", "--alternate", "amq.headers"])
+        for (name, exchange) in [("jobs", "amq.headers"), ("mails", "dlx")] {
+            try await shell.run(
+                ["queue", "declare", name, "--ttl", "0", "--dead-letter-exchange", exchange]
+                    + ["--dead-letter-key", "any"])
+        }
+        #expect(try await !shell.script("leveret doctor -o csv").output.contains("dead_end"))
+        for name in ["jobs", "mails"] {
+            try await shell.run(["publish", "", name, "x", "--header", "tenant=a"])
+        }
+        let check = try await shell.run(["check", "--dead-max", "1"], status: 4)
+        #expect(check.output.contains("2 dead letters wait in queue 'jobs.dead'"), "\(check.output)")
+        try await shell.run(["unbind", "jobs.dead", "amq.headers", "--header", "tenant=a"])
+        let ends = try await shell.script("leveret doctor -o csv --columns rule,subject").output
+        #expect(ends.contains("dead_end,queue 'jobs'") && ends.contains("dead_end,queue 'mails'"), "\(ends)")
+    }
 }
 
 @Suite struct DoctorTests {

@@ -143,7 +143,8 @@ struct CheckCommand: ParsableCommand {
     private func ends(of chosen: [JSON], among all: [JSON], in host: any Source) throws -> [JSON] {
         var bindings: [BindingRow] = []
         try host.bindings { if let binding = BindingRow($0) { bindings.append(binding) } }
-        let ways = try host.deadLetterWays(of: all.filter { $0.deadLetterExchange != "" })
+        let ways = try host.deadLetterWays(
+            of: all.filter { $0.deadLetterExchange != "" }, bindings: bindings)
         let map = DeadLetterMap(queues: all, bindings: bindings, ways: ways)
         let ends = map.ends(of: queues.isEmpty ? nil : Set(chosen.map(\.name)))
         return all.filter { ends.contains($0.name) }

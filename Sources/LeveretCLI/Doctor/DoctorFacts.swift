@@ -62,7 +62,8 @@ struct DoctorFacts {
                 queuesLeft -= 1
                 if let held = try longestHeld(in: queue.name, host) { facts.held.append(held) }
             }
-            facts.ways = try host.deadLetterWays(of: facts.queues, countMax: waysLeft)
+            facts.ways = try host.deadLetterWays(
+                of: facts.queues, bindings: facts.bindings, countMax: waysLeft)
             waysLeft -= facts.ways.count
             hosts.append(facts)
         }

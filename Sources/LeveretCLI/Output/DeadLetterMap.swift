@@ -18,20 +18,28 @@ extension DeadLetterWay {
 }
 
 extension Source {
-    /// Which queues a message reaches on the first `countMax` ways of these queues, as far as the user may know.
-    func deadLetterWays(of queues: [JSON], countMax: Int = .max) throws -> [DeadLetterWay: Set<String>] {
+    /// Which queues a message reaches on the first `countMax` ways of these queues, as far as the user may know; not of
+    /// those through an exchange some of whose `bindings` look at headers, which nobody knows before.
+    func deadLetterWays(
+        of queues: [JSON], bindings: [BindingRow], countMax: Int = .max
+    ) throws -> [DeadLetterWay: Set<String>] {
+        let byHeaders = Set(bindings.filter(\.hasArguments).map(\.source))
         var reached: [DeadLetterWay: Set<String>] = [:]
         for way in Set(queues.compactMap { DeadLetterWay($0) }).prefix(countMax) {
             try unlessRefused {
                 var found: Set<String> = []
+                var passed: Set = [way.exchange]
                 let isThere = try unlessGone {
                     try route(exchange: way.exchange, key: way.key, headers: []) { row in
+                        let destination = row["destination"]?.text ?? ""
                         if row["destination_type"]?.text == "queue" {
-                            found.insert(row["destination"]?.text ?? "")
+                            found.insert(destination)
+                        } else {
+                            passed.insert(destination)
                         }
                     }
                 }
-                if isThere { reached[way] = found }
+                if isThere, passed.isDisjoint(with: byHeaders) { reached[way] = found }
             }
         }
         return reached
@@ -56,7 +64,6 @@ struct DeadLetterMap {
     /// - Parameter ways: what `deadLetterWays` has found.
     init(queues: [JSON], bindings: [BindingRow], ways: [DeadLetterWay: Set<String>] = [:]) {
         let names = Set(queues.compactMap { $0["name"]?.text })
-        let byHeaders = Set(bindings.filter(\.hasArguments).map(\.source))
         var reached: [String: Set<String>] = [:]
         for queue in queues {
             guard let name = queue["name"]?.text, let exchange = queue.deadLetterExchange else { continue }
@@ -64,7 +71,7 @@ struct DeadLetterMap {
                 if let key = queue.deadLetterKey, names.contains(key) { targets[name] = [key] }
                 continue
             }
-            if let found = DeadLetterWay(queue).flatMap({ ways[$0] }), !byHeaders.contains(exchange) {
+            if let found = DeadLetterWay(queue).flatMap({ ways[$0] }) {
                 targets[name] = found
                 continue
             }
