@@ -264,6 +264,18 @@ extension Shell {
         }
     }
 
+    @Test func `a row of a dead letter tells when it died first, and last where that is known`() throws {
+        func row(_ deaths: String) throws -> JSON {
+            try #require(JSON(#"{"entered":"2027-01-01","deaths":[\#(deaths)]}"#.utf8))
+        }
+        let (early, late) = (#""time":"2025-01-01"}"#, #""time":"2026-01-01"}"#)
+        let moved = try row(#"{"count":1,\#(late),{"count":3,\#(early)"#)
+        #expect(moved.firstDeath == "2025-01-01" && moved.lastDeath == "2026-01-01")
+        // Since its first death there it has died elsewhere, and then there again.
+        let again = try row(#"{"count":2,\#(early),{"count":1,\#(late)"#)
+        #expect(again.firstDeath == "2025-01-01" && again.lastDeath == nil)
+    }
+
     @Test func `where a later editor fails it says how many were replayed before`() async throws {
         let shell = try Shell()
         try await shell.declareDead(2)

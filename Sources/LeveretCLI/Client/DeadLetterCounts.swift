@@ -22,12 +22,14 @@ struct DeadLetterCounts {
     private struct Tally {
         var count = 0
         var first = ""
-        var last = ""
+        /// `nil` where it isn't known of all of them.
+        var last: String?
 
         /// Both together.
         static func + (a: Tally, b: Tally) -> Tally {
-            Tally(
-                count: a.count.adding(b.count), first: min(a.first, b.first), last: max(a.last, b.last))
+            var both = Tally(count: a.count.adding(b.count), first: min(a.first, b.first))
+            if let one = a.last, let other = b.last { both.last = max(one, other) }
+            return both
         }
     }
 
@@ -135,8 +137,8 @@ struct DeadLetterCounts {
                 in: source)
             while let messages = try pages.next() {
                 for message in messages {
-                    let last = message["entered"]?.text ?? ""
-                    let tally = Tally(count: 1, first: message.firstDeath ?? last, last: last)
+                    let tally = Tally(
+                        count: 1, first: message.firstDeath ?? "", last: message.lastDeath)
                     add(tally, to: Group(message, in: queue))
                 }
                 seen = seen.adding(messages.count)
@@ -168,7 +170,7 @@ struct DeadLetterCounts {
                 .init(name: "error", value: group.error.map { .string($0) } ?? .null),
                 .init(name: "count", value: .int(tally.count)),
                 .init(name: "first", value: .string(tally.first)),
-                .init(name: "last", value: .string(tally.last)),
+                .init(name: "last", value: tally.last.map { .string($0) } ?? .null),
             ])
         }
     }
@@ -205,7 +207,7 @@ struct DeadLetterCounts {
                 continue
             }
             add(
-                Tally(count: number, first: row["first"]?.text ?? "", last: row["last"]?.text ?? ""),
+                Tally(count: number, first: row["first"]?.text ?? "", last: row["last"]?.text),
                 to: Group(row, in: queue))
         }
         self.seen = self.seen.adding(seen)

@@ -44,9 +44,16 @@ extension JSON {
     var position: Int { self["position"]?.int ?? 0 }
 
     /// When the message of a row died first; `nil` where that isn't known.
-    var firstDeath: String? {
-        guard case .array(let deaths)? = self["deaths"] else { return nil }
-        return deaths.last?["time"]?.text
+    var firstDeath: String? { deaths.compactMap { $0["time"]?.text }.min() }
+
+    /// When it died last; `nil` where that isn't known: of deaths in one queue for one reason the first is told.
+    var lastDeath: String? {
+        guard let death = deaths.first, death["count"]?.int == 1 else { return nil }
+        return death["time"]?.text
+    }
+
+    private var deaths: [JSON] {
+        if case .array(let deaths)? = self["deaths"] { deaths } else { [] }
     }
 
     /// The body of a message's row.
