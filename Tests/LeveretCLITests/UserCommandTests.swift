@@ -44,6 +44,17 @@ final class LockedServer {
 }
 
 @Suite struct UserCommandTests {
+    @Test func `a login that is answered late is waited for, by top as well`() async throws {
+        let locked = try await LockedServer()
+        let target = try ServerTarget("leveret://127.0.0.1:\(locked.server.port)")
+        let wrong = Login(user: "ops", password: Array("wrong".utf8))
+        // A wrong password is answered after a second.
+        let failure = #expect(throws: Failure.self) {
+            _ = try TopLink(target, as: wrong, silenceMillisecondsMax: 1)
+        }
+        #expect(failure?.status == .refused)
+    }
+
     @Test func `the first administrator is made in the file, and makes the others`() async throws {
         let locked = try await LockedServer()
         let refused = try await locked.run(["queues"], as: nil, status: 1)

@@ -38,7 +38,7 @@ final class LineClient {
     private static let outgoingBytesMax = 64 << 10
     private static let greetingMillisecondsMax: CInt = 5000
     /// So many milliseconds of silence are waited for; -1 is for ever.
-    private let silenceMillisecondsMax: CInt
+    var silenceMillisecondsMax: CInt
     /// A greeting is short; whoever says more before it ends a line is no Leveret server.
     private static let greetingBytesMax = 4096
 

@@ -1,27 +1,33 @@
 // What `top` asks the server, over a connection that is made anew when it is lost. A server that is silent for two
-// seconds counts as lost: keys must not wait for it longer.
+// seconds counts as lost: keys must not wait for it longer. Only a login may take five.
 
 /// A connection for `top`.
 struct TopLink {
-    private static let silenceMillisecondsMax: CInt = 2000
+    private static let loginMillisecondsMax: CInt = 5000
     /// Messages that the peek view shows.
     private static let messagesMax = 100
 
     private let target: ServerTarget
     private let login: Login?
+    /// Once it is logged in, so many milliseconds of silence are waited for.
+    private let silenceMillisecondsMax: CInt
     private var client: LineClient?
 
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
-    init(_ target: ServerTarget, as login: Login?) throws(Failure) {
+    init(
+        _ target: ServerTarget, as login: Login?, silenceMillisecondsMax: CInt = 2000
+    ) throws(Failure) {
         self.target = target
         self.login = login
-        client = try Self.connect(target, login)
+        self.silenceMillisecondsMax = silenceMillisecondsMax
+        client = try connect()
     }
 
-    private static func connect(_ target: ServerTarget, _ login: Login?) throws(Failure) -> LineClient {
+    private func connect() throws(Failure) -> LineClient {
         let client = try LineClient(
-            target.address, as: login, silenceMillisecondsMax: silenceMillisecondsMax)
+            target.address, as: login, silenceMillisecondsMax: Self.loginMillisecondsMax)
         try client.enter(target.virtualHost)
+        client.silenceMillisecondsMax = silenceMillisecondsMax
         return client
     }
 
@@ -84,7 +90,7 @@ struct TopLink {
 
     private mutating func open() throws(Failure) -> ServerSource {
         if let client { return ServerSource(client) }
-        let client = try Self.connect(target, login)
+        let client = try connect()
         self.client = client
         return ServerSource(client)
     }
