@@ -138,6 +138,7 @@ final class LineHandler: ChannelDuplexHandler {
             flow.beginPass()
             takeEvents(context)
             runRequests(context)
+            endGets(context)
             flush(context)
             askForRoom(context)
         } while flow.isTurnWanted
@@ -174,11 +175,7 @@ final class LineHandler: ChannelDuplexHandler {
             case .batchFull: continue
             case .needsBytes where session.hasNextPage, .blocked where session.hasNextPage: continue
             case .needsBytes:
-                guard isInputClosed else { return }
-                session.inputEnded(into: &submissions, out: &out)
-                guard !submissions.isEmpty else { return }
-                submit(submissions, context)
-                submissions.removeAll(keepingCapacity: true)
+                if isInputClosed { session.inputEnded(out: &out) }
                 return
             case .blocked:
                 // What was submitted may have been answered at once, and made room.
@@ -188,6 +185,17 @@ final class LineHandler: ChannelDuplexHandler {
                 guard session.passwordRequest == nil else { return }
             }
         }
+    }
+
+    /// A client that says no more waits for no message, however much else holds it up.
+    private func endGets(_ context: ChannelHandlerContext) {
+        guard isInputClosed, context.channel.isActive else { return }
+        session.endGets(into: &submissions)
+        guard !submissions.isEmpty else { return }
+        submit(submissions, context)
+        submissions.removeAll(keepingCapacity: true)
+        // What waited for their answers goes on.
+        flow.isTurnWanted = true
     }
 
     private func turnLater(_ context: ChannelHandlerContext) {

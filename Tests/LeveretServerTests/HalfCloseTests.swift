@@ -1,4 +1,5 @@
 import Leveret
+import LeveretWire
 import Logging
 import NIOCore
 import NIOEmbedded
@@ -45,11 +46,61 @@ import Testing
         try await broker.shutdown()
     }
 
+    @Test(arguments: [
+        (
+            "GET big auto-ack\nPING\n",
+            "NIL\nMSG 1 big \"\" big redelivered=0 deliveries=1 position=1 {3}\nabc\nOK\n"
+        ),
+        ("QUIT\n", "NIL\nOK\n"),
+    ])
+    func `a client that says no more waits no more, whatever it asked behind`(
+        behind: String, answer: String
+    ) async throws {
+        var configuration = Broker.Configuration()
+        configuration.logger = Self.quiet
+        let broker = try Broker(.memory, configuration: configuration)
+        for queue in ["jobs", "big"] as [QueueName] { try await broker.declareQueue(queue) }
+        try Self.hold(broker) {
+            $0.line.heldReplyBytesMax = 1
+        } _: { channel, publish in
+            try channel.writeInbound(ByteBuffer(string: "PUB \"\" big transient :abc\n"))
+            #expect(try Self.said(channel) == "OK 1\n")
+            try channel.writeInbound(
+                ByteBuffer(string: "GET jobs wait=86400000 auto-ack\n" + behind))
+            #expect(try Self.said(channel) == "")
+            channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            #expect(try Self.said(channel) == answer)
+            publish()
+        }
+        #expect(try await broker.status(of: "jobs").ready == 1)
+        try await broker.shutdown()
+    }
+
+    @Test func `a client that says no more and takes nothing waits no more`() async throws {
+        var configuration = Broker.Configuration()
+        configuration.logger = Self.quiet
+        let broker = try Broker(.memory, configuration: configuration)
+        try await broker.declareQueue("jobs")
+        try Self.hold(broker) { channel, publish in
+            try channel.writeInbound(ByteBuffer(string: "GET jobs wait=86400000 auto-ack\n"))
+            channel.isWritable = false
+            channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            publish()
+            channel.isWritable = true
+            channel.pipeline.fireChannelWritabilityChanged()
+            #expect(try Self.said(channel) == "NIL\n")
+        }
+        #expect(try await broker.status(of: "jobs").ready == 1)
+        try await broker.shutdown()
+    }
+
     /// On one thread, as the loop wants it.
     private static func hold(
-        _ broker: Broker, _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void
+        _ broker: Broker, _ change: (inout ServerLimits) -> Void = { _ in },
+        _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void
     ) throws {
-        let limits = ServerLimits()
+        var limits = ServerLimits()
+        change(&limits)
         let handler = SniffingHandler(
             ServerParts(
                 broker: broker, limits: limits, room: SharedRoom(limits), logger: quiet, tls: TLSIdentity()),

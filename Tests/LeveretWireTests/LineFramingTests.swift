@@ -117,8 +117,7 @@ import Testing
         #expect(talk.send("PING\n" + half) == "OK\n")
         #expect(talk.session.isInsideRequest && talk.submissions.isEmpty)
         var out = ByteBuffer()
-        var ended: [Submission] = []
-        talk.session.inputEnded(into: &ended, out: &out)
+        talk.session.inputEnded(out: &out)
         #expect(String(buffer: out).hasPrefix("ERR 501 FRAME_ERROR the connection ended within a request"))
         #expect(talk.session.isFinished && talk.submissions.isEmpty)
     }

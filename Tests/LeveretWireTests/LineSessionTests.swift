@@ -237,8 +237,7 @@ import Testing
         var talk = Talk()
         _ = talk.send("PUB e k {5}\nab")
         var out = ByteBuffer()
-        var ended: [Submission] = []
-        talk.session.inputEnded(into: &ended, out: &out)
+        talk.session.inputEnded(out: &out)
         #expect(String(buffer: out).hasPrefix("ERR 501 FRAME_ERROR the connection ended within a request"))
         #expect(talk.session.isFinished && talk.submissions.isEmpty)
     }

@@ -105,8 +105,7 @@ private struct Talk {
             talk.session.received(ByteBuffer(bytes: piece))
             talk.run()
         }
-        var ended: [Submission] = []
-        talk.session.inputEnded(into: &ended, out: &talk.out)
+        talk.session.inputEnded(out: &talk.out)
         talk.sent.writeBuffer(&talk.out)
         if talk.session.owedReplies != 0 { talk.fault = "a reply is still owed at the end" }
         talk.readReplies()

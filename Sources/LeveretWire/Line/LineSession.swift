@@ -159,14 +159,19 @@ public struct LineSession: Sendable {
         return .blocked
     }
 
-    /// The peer will send no more: what it asked is still answered, then the talk is over. Only a GET that waits has
-    /// waited long enough: a peer that is gone, which looks the same, would take a message with it. That is asked of
-    /// the broker, which may be handing one out now.
-    public mutating func inputEnded(into submissions: inout [Submission], out: inout ByteBuffer) {
-        guard !isEnding else { return }
+    /// Ends the GETs that wait, each once. For where the peer will send no more: one that is gone, which looks the
+    /// same, would take a message with it. It is asked of the broker, which may be handing one out now.
+    public mutating func endGets(into submissions: inout [Submission]) {
         for (get, queue) in waiting {
             submissions.append(Submission(Self.silentTicket, .endGet(queue, Ticket(get))))
         }
+        waiting = [:]
+    }
+
+    /// The peer will send no more, and all that it sent is used up: what it asked is still answered, then the talk is
+    /// over.
+    public mutating func inputEnded(out: inout ByteBuffer) {
+        guard !isEnding else { return }
         if case .violation(let tag, let error) = decoder.ended() {
             end(with: error, tag: tag, out: &out)
         } else {
