@@ -62,7 +62,7 @@ extension LineHandler {
         case .waiting: false
         // Whatever else holds it up: others wait for its room.
         case .admitted: door?.shouldPause != true
-        case .small: session.isInsideRequest && !flow.isStalled
+        case .small: session.isInsideRequest && !flow.isStalled && !flow.isReadPending
         }
     }
 

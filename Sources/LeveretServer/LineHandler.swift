@@ -145,8 +145,9 @@ final class LineHandler: ChannelDuplexHandler {
         if session.isFinished {
             close(context)
         } else {
+            let readsOn = flow.resume(mayRead(context), at: context.eventLoop.now)
             watchForStall(context)
-            if flow.resume(mayRead(context), at: context.eventLoop.now) { context.read() }
+            if readsOn { context.read() }
         }
     }
 

@@ -11,11 +11,14 @@ import Testing
 @Suite struct StallTests {
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    /// A connection on a loop whose time stands still.
-    private static func withChannel(_ body: (EmbeddedChannel) throws -> Void) async throws {
+    /// A connection on a loop whose time stands still, to a broker with so many queues.
+    private static func withChannel(
+        queues: Int = 0, _ body: (EmbeddedChannel) throws -> Void
+    ) async throws {
         var configuration = Broker.Configuration()
         configuration.logger = quiet
         let broker = try Broker(.memory, configuration: configuration)
+        for number in 0..<queues { try await broker.declareQueue(QueueName("q\(number)")) }
         try hold(broker, body)
         try await broker.shutdown()
     }
@@ -57,6 +60,35 @@ import Testing
                 try Self.said(channel).hasPrefix("ERR 501 FRAME_ERROR no bytes for 60 s within a request"))
             channel.embeddedEventLoop.advanceTime(by: .seconds(1))
             #expect(!channel.isActive)
+        }
+    }
+
+    @Test func `a client that the server does not read is not silent`() async throws {
+        try await Self.withChannel { channel in
+            try channel.writeInbound(ByteBuffer(string: "PING\nPUB \"\" jo"))
+            channel.isWritable = false
+            channel.read()
+            channel.embeddedEventLoop.advanceTime(by: .hours(1))
+            #expect(try Self.said(channel) == "OK\n" && channel.isActive)
+            channel.isWritable = true
+            channel.pipeline.fireChannelWritabilityChanged()
+            channel.embeddedEventLoop.advanceTime(by: .seconds(59))
+            #expect(try Self.said(channel) == "" && channel.isActive)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            #expect(try Self.said(channel).hasPrefix("ERR 501 FRAME_ERROR no bytes for 60 s"))
+        }
+    }
+
+    @Test func `a client that takes its time with a long listing is not silent`() async throws {
+        try await Self.withChannel(queues: 1500) { channel in
+            try channel.writeInbound(ByteBuffer(string: "LIST queues fields=name\nPING\n"))
+            channel.isWritable = false
+            channel.read()
+            channel.embeddedEventLoop.advanceTime(by: .seconds(61))
+            channel.isWritable = true
+            channel.pipeline.fireChannelWritabilityChanged()
+            channel.embeddedEventLoop.run()
+            #expect(try Self.said(channel).hasSuffix("OK 1500\nOK\n"))
         }
     }
 
