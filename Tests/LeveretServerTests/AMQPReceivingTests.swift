@@ -22,6 +22,11 @@ import Testing
         client.frame(3, [UInt8](repeating: 7, count: bytes), on: channel)
     }
 
+    /// Says the beginning of a frame that is to have `size` octets of body, of which `bytes` come.
+    private static func part(_ bytes: Int, of size: Int, _ client: EmbeddedClient) {
+        client.say([3, 0, 1] + AMQPItem.int32(UInt32(size)).bytes + [UInt8](repeating: 7, count: bytes))
+    }
+
     private static let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
 
     @Test func `half a body that no more comes of ends its connection, whatever else is said there`()
@@ -72,6 +77,36 @@ import Testing
             client.wait(60)
             #expect(try client.heardFrames() == [])
             Self.more(149, client)
+            #expect(try client.exchange() == [])
+            client.wait(60)
+            #expect(
+                try client.heardFrames().first?.hasPrefix(
+                    "connection.close 501 FRAME_ERROR - 149 bytes in 60 s of a body on channel 1") == true)
+        }
+    }
+
+    @Test func `a frame that comes slowly counts as it comes`() async throws {
+        try await EmbeddedClient.three {
+            $0.smallRequestBytesMax = 50
+        } _: { clients throws in
+            let client = clients[0]
+            try client.open()
+            Self.beginBody(of: 9000, 100, client)
+            Self.part(0, of: 500, client)
+            #expect(try client.exchange() == [])
+            for bytes in [150, 150] {
+                client.say([UInt8](repeating: 7, count: bytes))
+                #expect(try client.exchange() == [])
+                client.wait(60)
+                #expect(try client.heardFrames() == [])
+            }
+            // The rest of the frame, and less than is due of the next.
+            client.say([UInt8](repeating: 7, count: 200) + [0xCE])
+            Self.part(20, of: 500, client)
+            #expect(try client.exchange() == [])
+            client.wait(60)
+            #expect(try client.heardFrames() == [])
+            client.say([UInt8](repeating: 7, count: 149))
             #expect(try client.exchange() == [])
             client.wait(60)
             #expect(

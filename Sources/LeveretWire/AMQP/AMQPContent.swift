@@ -106,13 +106,15 @@ enum AMQPContent: Sendable {
     /// Octets of body that have come and wait for the rest.
     var heldBytes: Int { if case .body(_, _, let bytes, _, _) = self { bytes.count } else { 0 } }
 
-    /// How much of a body has come since this was last asked, and its size; `nil` where it was not asked before.
-    mutating func look() -> (grown: Int, size: Int)? {
+    /// How much of a body has come since this was last asked, and its size; `nil` where it was not asked before. So
+    /// many octets have come of a frame that is not whole.
+    mutating func look(arriving: Int) -> (grown: Int, size: Int)? {
         guard case .body(let names, let properties, let bytes, let remaining, let seen) = self else {
             return nil
         }
-        self = .body(names, properties, bytes: bytes, remaining: remaining, seen: bytes.count)
-        return seen.map { (bytes.count - $0, bytes.count + remaining) }
+        let come = bytes.count + arriving
+        self = .body(names, properties, bytes: bytes, remaining: remaining, seen: come)
+        return seen.map { (come - $0, bytes.count + remaining) }
     }
 
     /// Takes a content header. Returns the message where it has no body.

@@ -64,6 +64,15 @@ struct AMQPFrameDecoder {
         return AMQPMethodID(rawValue: name)?.isBatched ?? false
     }
 
+    /// Octets that have come of the next frame, where that is one of a body on this channel.
+    func bodyBytes(on channel: UInt16) -> Int {
+        let start = buffer.readerIndex
+        guard nextIs(on: channel), let length: UInt32 = buffer.getInteger(at: start + 3),
+            buffer.getInteger(at: start, as: UInt8.self) == AMQPFrame.Kind.body.rawValue
+        else { return 0 }
+        return min(Int(length), buffer.readableBytes - Self.headBytes)
+    }
+
     /// The next frame, or `nil` until more bytes come.
     mutating func next() throws(AMQPFailure) -> AMQPFrame? {
         let start = buffer.readerIndex

@@ -92,7 +92,9 @@ extension AMQPSession {
     ) -> (channel: UInt16, grown: Int, least: Int)? {
         var stalled: (channel: UInt16, grown: Int, least: Int)?
         for place in channels.all.indices {
-            guard let (grown, size) = channels[place].content.look(), grown < least(size) else { continue }
+            let arriving = decoder.bodyBytes(on: channels[place].number)
+            guard let (grown, size) = channels[place].content.look(arriving: arriving), grown < least(size)
+            else { continue }
             stalled = (channels[place].number, grown, least(size))
         }
         return stalled
