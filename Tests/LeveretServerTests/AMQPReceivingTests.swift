@@ -2,6 +2,7 @@
 
 import Leveret
 import LeveretTestSupport
+import LeveretWire
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -113,6 +114,40 @@ import Testing
                 try client.heardFrames().first?.hasPrefix(
                     "connection.close 501 FRAME_ERROR - 149 bytes in 60 s of a body on channel 1") == true)
         }
+    }
+
+    @Test func `in an alarm a body that would be too much to keep is not read`() async throws {
+        let broker = try Broker(.memory, configuration: .quiet)
+        try await broker.declareQueue("q")
+        try Self.publishInAlarm(broker)
+        #expect(try await broker.status(of: "q").ready == 2)
+        try await broker.shutdown()
+    }
+
+    private static func publishInAlarm(_ broker: Broker) throws {
+        var limits = ServerLimits()
+        limits.amqp.heldBytesMax = 2000
+        let client = try EmbeddedClient(broker, limits)
+        try client.open()
+        broker.setAlarm("the test says so", cause: .store)
+        #expect(try client.heardFrames() == [])
+        beginBody(of: 900, 900, client)
+        var reads = client.socket.readCount
+        #expect(try client.exchange() == [])
+        #expect(client.socket.readCount == reads + 1)
+        beginBody(of: 1100, 100, client)
+        reads = client.socket.readCount
+        #expect(try client.exchange() == [])
+        client.wait(600)
+        #expect(try client.heardFrames() == [])
+        #expect(client.socket.readCount == reads)
+        broker.setAlarm(nil, cause: .store)
+        #expect(try client.heardFrames() == [])
+        #expect(client.socket.readCount == reads + 1)
+        more(1000, client)
+        client.call(20, 40, .int16(200), .short(""), .int16(0), .int16(0), on: 1)
+        #expect(try client.exchange() == ["channel.close-ok"])
+        try client.end()
     }
 
     @Test func `where half-received bodies are too many, the connection that holds the most ends`()

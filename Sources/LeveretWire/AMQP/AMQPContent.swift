@@ -106,6 +106,11 @@ enum AMQPContent: Sendable {
     /// Octets of body that have come and wait for the rest.
     var heldBytes: Int { if case .body(_, _, let bytes, _, _) = self { bytes.count } else { 0 } }
 
+    /// Octets of the body that is coming: those that have come and those that are due.
+    var size: Int {
+        if case .body(_, _, let bytes, let remaining, _) = self { bytes.count + remaining } else { 0 }
+    }
+
     /// How much of a body has come since this was last asked, and its size; `nil` where it was not asked before. So
     /// many octets have come of a frame that is not whole.
     mutating func look(arriving: Int) -> (grown: Int, size: Int)? {

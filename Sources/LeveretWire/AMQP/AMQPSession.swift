@@ -157,9 +157,13 @@ public struct AMQPSession: Sendable {
         switch state {
         case .closedByClient, .loggingIn, .openingHost: false
         case .closing, .closed: true
-        default: heldBytes < context.limits.heldBytesMax
+        // In an alarm a body waits once it is whole, so it is not received if that would be too much.
+        default: heldBytes + (context.isBlocked ? comingBytes : 0) < context.limits.heldBytesMax
         }
     }
+
+    /// Octets of the bodies of which not all has come, over all channels: what has come of them and what is due.
+    private var comingBytes: Int { channels.all.indices.reduce(0) { $0 + channels[$1].content.size } }
 
     /// Bytes that have come and that `step` has made nothing of.
     public var waitingBytes: Int { decoder.waitingBytes }
