@@ -94,7 +94,7 @@ extension BrokerCore {
             entry.place = takeNumber()
             entry.entered = now
             if let message = entry.message { entry.expires = expiry(of: message, in: queue, now: now) }
-            if queue.isEmpty { taker = nextTaker(of: queue) }
+            if queue.isEmpty { taker = nextTaker(of: queue, now: now) }
         } else if isBeingPurged(entry, in: queue) {
             entry.place = takeNumber()
         }

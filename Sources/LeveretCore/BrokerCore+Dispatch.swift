@@ -15,7 +15,7 @@ extension BrokerCore {
         var hasHanded = false
         while let head = queue.first {
             // What has expired and nobody would take, the queue's timer drops in slices.
-            guard let taker = nextTaker(of: queue) else { break }
+            guard let taker = nextTaker(of: queue, now: now) else { break }
             if head.expires <= now {
                 expireFirst(of: queue, head.priority)
                 continue
@@ -31,7 +31,7 @@ extension BrokerCore {
         if hasHanded { noteEmptied(queue, now: now) }
         // On a full disk what comes back may be long in coming.
         if queue.pausedSince != nil || (queue.isEmpty && (queue.comingBack == 0 || isUnderPressure)) {
-            answerGetsThatFoundNothing(queue)
+            answerGetsThatFoundNothing(queue, now: now)
         }
         refill(queue)
     }
@@ -39,9 +39,9 @@ extension BrokerCore {
     /// A waiting GET, else the consumer with credit that holds least, in turn among equals.
     ///
     /// Mutating, like `refusal`, for speed alone: a call that only reads is given a copy of the whole core.
-    mutating func nextTaker(of queue: MessageQueue) -> Taker? {
+    mutating func nextTaker(of queue: MessageQueue, now: Instant) -> Taker? {
         guard !isDraining, queue.pausedSince == nil else { return nil }
-        if !queue.gets.isEmpty, hasGet(queue) { return .get }
+        if !queue.gets.isEmpty, hasGet(queue, now: now) { return .get }
         guard queue.dispatchesPlainly else { return queue.chosenConsumer().map { .consumer($0) } }
         let consumers = queue.consumers
         guard let first = consumers.first else { return nil }
@@ -51,7 +51,7 @@ extension BrokerCore {
 
     /// True where the first GET may be answered with a message. Those of sessions that do not read are passed over
     /// until these do; that of a session which holds all it may is refused, as it would be if it came now.
-    private mutating func hasGet(_ queue: MessageQueue) -> Bool {
+    private mutating func hasGet(_ queue: MessageQueue, now: Instant) -> Bool {
         while let get = queue.gets.first {
             let session = get.session
             if session.outgoingBytes >= limits.outgoingBytesMax {
@@ -61,6 +61,7 @@ extension BrokerCore {
             } else if let refusal = refusalOfGet(by: session) {
                 _ = queue.gets.popFirst()
                 end([get], with: .refused(refusal))
+                noteUsed(queue, now: now)
             } else {
                 return true
             }
@@ -97,8 +98,7 @@ extension BrokerCore {
             guard let get = queue.gets.popFirst() else { return }
             get.session.waitingGets -= 1
             get.session.outgoingBytes += entry.bulk + 64
-            queue.lastUsed = now
-            if queue.expiresUnused { arm(queue) }
+            noteUsed(queue, now: now)
             let source = get.autoAck ? queue.autoAckGetSource : queue.getSource
             var delivery = Delivery(entry, message, source)
             delivery.tag = take(entry, queue, nil, get.session, autoAck: get.autoAck, now: now)
@@ -156,20 +156,22 @@ extension BrokerCore {
     }
 
     /// Ends a GET of the session: who asked for it has gone on to other things.
-    mutating func endGet(of name: QueueName, _ get: Ticket, _ ticket: Ticket, _ session: Session) {
+    mutating func endGet(
+        of name: QueueName, _ get: Ticket, _ ticket: Ticket, _ session: Session, now: Instant
+    ) {
         if let queue = queue(named: name, in: session.host), let get = queue.gets.remove(get, of: session.id)
         {
             end([get], with: .empty)
-            arm(queue)
+            noteUsed(queue, now: now)
         }
         answer(session, ticket, .done)
     }
 
     /// Answers the GETs that wait for nothing but the store: it has nothing, or gives nothing.
-    private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue) {
+    private mutating func answerGetsThatFoundNothing(_ queue: MessageQueue, now: Instant) {
         guard !queue.gets.isEmpty else { return }
         end(queue.gets.removeAllWithoutDeadline(), with: .empty)
-        arm(queue)
+        noteUsed(queue, now: now)
     }
 
     /// Answers the GETs whose time is over.
@@ -177,6 +179,12 @@ extension BrokerCore {
         guard queue.gets.earliestDeadline <= now else { return }
         end(queue.gets.removeAll(overBy: now), with: .empty)
         queue.lastUsed = now
+    }
+
+    /// A GET has ended, up to when it was a use of the queue.
+    mutating func noteUsed(_ queue: MessageQueue, now: Instant) {
+        queue.lastUsed = now
+        if queue.expiresUnused { arm(queue) }
     }
 
     /// Answers GETs that wait no more.

@@ -123,7 +123,7 @@ extension BrokerCore {
                 &entry, message, due, on: queue, confirm: confirm, sharedBody: sharedBody, id: id, now: now)
             return number
         }
-        let taker = queue.isEmpty ? nextTaker(of: queue) : nil
+        let taker = queue.isEmpty ? nextTaker(of: queue, now: now) : nil
         if let id, queue.settings.deduplication != nil {
             let isStored = isStoredDurably(message, in: queue) && (taker != nil || expires > now)
             claim(id, number, in: queue, isStored: isStored, now: now)

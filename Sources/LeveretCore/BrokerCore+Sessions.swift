@@ -100,7 +100,7 @@ extension BrokerCore {
         for queue in session.takePassedOver() { queue.gets.resume(session.id) }
         guard session.waitingGets > 0 else { return queues }
         for case .some(let queue) in self.queues where !queue.gets.isEmpty {
-            if !queue.gets.removeAll(of: session.id).isEmpty { arm(queue) }
+            if !queue.gets.removeAll(of: session.id).isEmpty { noteUsed(queue, now: now) }
         }
         return queues
     }
@@ -204,7 +204,7 @@ extension BrokerCore {
             get(queue, autoAck: autoAck, waitMilliseconds: wait, ticket, session, now: now)
         case .touch(let tag, let milliseconds): touch(tag, for: milliseconds, ticket, session, now: now)
         case .amend(let amendment): amend(amendment, ticket, session, now: now)
-        case .endGet(let queue, let get): endGet(of: queue, get, ticket, session)
+        case .endGet(let queue, let get): endGet(of: queue, get, ticket, session, now: now)
         case .consume(let consume): self.consume(consume, ticket, session, now: now)
         case .cancel(let tag, let requeue): cancel(tag, requeue: requeue, ticket, session, now: now)
         case .setSessionPrefetch(let count):

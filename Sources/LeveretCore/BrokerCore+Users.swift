@@ -291,7 +291,7 @@ extension BrokerCore {
         guard session.waitingGets > 0 else { return }
         for case .some(let queue) in queues where !queue.gets.isEmpty && isOver(queue) {
             end(queue.gets.removeAll(of: session.id), with: .empty)
-            arm(queue)
+            noteUsed(queue, now: now)
         }
     }
 

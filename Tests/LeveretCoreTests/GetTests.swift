@@ -15,9 +15,12 @@ import Testing
     }
 
     /// Asks without reading what comes.
-    private func get(_ broker: CoreHarness, _ ticket: Ticket, from session: SessionID, autoAck: Bool = true) {
+    private func get(
+        _ broker: CoreHarness, _ ticket: Ticket, from session: SessionID, of queue: QueueName = "jobs",
+        autoAck: Bool = true, wait: Int64 = 1_000
+    ) {
         broker.core.submit(
-            ticket, .get("jobs", autoAck: autoAck, waitMilliseconds: 1_000), from: session, now: broker.now)
+            ticket, .get(queue, autoAck: autoAck, waitMilliseconds: wait), from: session, now: broker.now)
     }
 
     private func texts(_ broker: CoreHarness, _ session: SessionID) -> [String] {
@@ -31,9 +34,9 @@ import Testing
         }
     }
 
-    private func publish(_ broker: CoreHarness, _ texts: [String]) {
+    private func publish(_ broker: CoreHarness, _ texts: [String], to queue: String = "jobs") {
         let dots = String(repeating: ".", count: 400)
-        for text in texts { _ = broker.publish(dots + text, to: "jobs", persistent: false) }
+        for text in texts { _ = broker.publish(dots + text, to: queue, persistent: false) }
     }
 
     @Test func `a GET ends in its own time, wherever it stands among those that wait`() {
@@ -109,8 +112,45 @@ import Testing
         broker.now = broker.now.advanced(byMilliseconds: 1_000)
         broker.core.timeReached(now: broker.now)
         broker.drain(deaf)
-        #expect(texts(broker, deaf) == ["1", "empty"] && broker.info("own") != nil)
-        broker.advance(milliseconds: 0)
+        #expect(texts(broker, deaf) == ["1", "empty"])
+        broker.advance(milliseconds: 999)
+        #expect(broker.info("own") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.info("own") == nil)
+    }
+
+    @Test func `a queue is unused once the last GET that waited is refused`() {
+        let broker = broker(unackedBytesMax: 500)
+        broker.queue("own", ["x-expires": .int(1_000)])
+        let greedy = broker.openSession()
+        for ticket in [1, 2, 3] as [Ticket] {
+            get(broker, ticket, from: greedy, of: "own", autoAck: false, wait: 86_400_000)
+        }
+        broker.advance(milliseconds: 5_000)
+        publish(broker, ["1", "2", "3"], to: "own")
+        broker.drain(greedy)
+        #expect(texts(broker, greedy) == ["1", "2", "506"])
+        broker.advance(milliseconds: 999)
+        #expect(broker.info("own") != nil)
+        broker.advance(milliseconds: 1)
+        #expect(broker.info("own") == nil)
+    }
+
+    @Test(arguments: [true, false])
+    func `a GET that waits is a use until it is ended or its session closes`(isEnded: Bool) {
+        let broker = broker()
+        broker.queue("own", ["x-expires": .int(1_000)])
+        let patient = broker.openSession()
+        get(broker, 1, from: patient, of: "own", wait: 86_400_000)
+        broker.advance(milliseconds: 5_000)
+        if isEnded {
+            broker.core.submit(2, .endGet("own", 1), from: patient, now: broker.now)
+        } else {
+            broker.core.closeSession(patient, now: broker.now)
+        }
+        broker.advance(milliseconds: 999)
+        #expect(broker.info("own") != nil)
+        broker.advance(milliseconds: 1)
         #expect(broker.info("own") == nil)
     }
 

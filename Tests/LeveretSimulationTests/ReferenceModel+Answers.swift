@@ -59,6 +59,7 @@ extension ReferenceModel {
         guard let queue = queues.first(where: { $0.gets.contains { $0.ticket == ticket } }) else {
             throw Violation("a GET ended at a queue that is gone: \(text(of: answer))")
         }
+        queue.lastUsed = now
         if case .refused(let error) = answer, error.code == .resourceError {
             let held = queue.gets.first { $0.ticket == ticket }?.session.heldMost ?? 0
             queue.gets.removeAll { $0.ticket == ticket }

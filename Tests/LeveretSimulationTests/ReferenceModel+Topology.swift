@@ -163,7 +163,10 @@ extension ReferenceModel {
     func closed(_ session: ModelSession) throws {
         sessions.removeAll { $0 === session }
         for consumer in session.consumers { remove(consumer) }
-        for queue in queues { queue.gets.removeAll { $0.session === session } }
+        for queue in queues where queue.gets.contains(where: { $0.session === session }) {
+            queue.gets.removeAll { $0.session === session }
+            queue.lastUsed = now
+        }
         leaving.append(session)
         pendingChanges.removeAll { $0.session === session }
         for ticket in expected.keys where askers[ticket] == session.id { expected[ticket] = nil }
