@@ -155,10 +155,11 @@ extension BrokerCore {
 
     /// Answers a move, once what was moved is safe.
     mutating func end(_ move: MoveInProgress, _ refusal: BrokerError?) {
-        let did = if case .nowhere = move.target { "removed" } else { "moved" }
+        let did = if case .nowhere = move.target { "removed" } else { move.isReplay ? "replayed" : "moved" }
+        let messages = move.moved == 1 ? "1 message was" : "\(move.moved) messages were"
         let result: Answer =
             refusal.map {
-                .refused(BrokerError($0.code, "\($0.text); \(move.moved) messages were \(did) before"))
+                .refused(BrokerError($0.code, "\($0.text); \(messages) \(did) before"))
             } ?? .count(move.moved)
         guard move.moved > 0 else { return answer(move.session, move.ticket, result) }
         gathering.answers.append(WaitingAnswer(session: move.session, ticket: move.ticket, answer: result))

@@ -34,6 +34,8 @@ public struct QueueReason: Sendable, Hashable {
         case reading
         /// The queue is full and refuses publishes.
         case full
+        /// Messages left it because it was full.
+        case dropping
         /// Publishes were dropped as doubles of what had been seen.
         case doubles
         /// Publishes are refused, or wait for the disk.
@@ -107,15 +109,17 @@ extension BrokerCore {
         var reasons = obstacles(in: queue)
         if queue.readyCount == 0 {
             reasons.append(QueueReason(.empty, "nothing is ready in queue '\(queue.name)'"))
+        } else if queue.consumers.isEmpty, reasons.allSatisfy({ $0.kind == .paused }) {
+            reasons.append(noConsumer(queue))
         } else if reasons.isEmpty {
-            reasons = queue.consumers.isEmpty ? [noConsumer(queue)] : consumersThatWait(at: queue, now: now)
+            reasons = consumersThatWait(at: queue, now: now)
         }
         reasons += holders(in: queue, butOf: Set(reasons.compactMap(\.holder)))
         reasons += waiting(in: queue, next: next) + expiring(in: queue, now: now)
-        reasons += returning(to: queue, now: now) + failing(in: queue)
+        reasons += returning(to: queue, now: now) + failing(in: queue) + dropping(from: queue)
         reasons += publishesThatPassBy(queue) + obstaclesToPublishing(queue)
         let aside: Set<QueueReason.Kind> = [
-            .held, .delayed, .retry, .expiring, .failing, .returning, .full, .doubles, .alarm,
+            .held, .delayed, .retry, .expiring, .failing, .dropping, .returning, .full, .doubles, .alarm,
         ]
         let standsStill = reasons.contains { !aside.contains($0.kind) }
         return standsStill ? reasons : reasons + flow(of: queue, now: now)
@@ -129,7 +133,7 @@ extension BrokerCore {
             reasons.append(
                 QueueReason(
                     .paused,
-                    "queue '\(queue.name)' is paused since \(since.iso8601); RESUME, or 'leveret resume', lets it "
+                    "queue '\(queue.name)' is paused since \(since.iso8601); 'leveret resume \(queue.name)' lets it "
                         + "go on",
                     ["since": .string(since.iso8601)]))
         }
@@ -146,9 +150,14 @@ extension BrokerCore {
         let due = (next?.due ?? queue.delayed.storedNextDue).iso8601
         let count = queue.delayed.count
         let verb = count == 1 ? "is delayed" : "are delayed, the next"
+        let isAll = queue.readyCount + queue.unackedCount == 0
+        let advice =
+            isAll
+            ? "; 'leveret delayed \(queue.name)' shows what waits, and 'leveret msg edit \(queue.name) POSITION "
+                + "--delay 0' makes one ready" : ""
         var reasons = [
             QueueReason(
-                .delayed, "\(counted(count)) of queue '\(queue.name)' \(verb) until \(due)",
+                .delayed, "\(counted(count)) of queue '\(queue.name)' \(verb) until \(due)\(advice)",
                 ["delayed": .int(Int64(count)), "due": .string(due)])
         ]
         // One that was delayed when it was published, or by an edit, was never handed out.
@@ -170,12 +179,21 @@ extension BrokerCore {
             settings.lengthMax.map { Int64(queue.readyCount) >= $0 } ?? false
             || settings.bytesMax.map { Int64(queue.readyBytes) >= $0 } ?? false
         if isFull, settings.overflow != .dropHead {
-            reasons.append(
-                QueueReason(
-                    .full,
-                    "queue '\(queue.name)' is full and refuses publishes: \(counted(queue.readyCount)) of "
-                        + "\(queue.readyBytes) bytes ready",
-                    ["ready": .int(Int64(queue.readyCount)), "ready_bytes": .int(Int64(queue.readyBytes))]))
+            var facts: FieldTable = [
+                "ready": .int(Int64(queue.readyCount)), "ready_bytes": .int(Int64(queue.readyBytes)),
+            ]
+            if let most = settings.lengthMax { facts["max_length"] = .int(most) }
+            if let most = settings.bytesMax { facts["max_bytes"] = .int(most) }
+            let messages = settings.lengthMax.map {
+                "\(Amount.count(queue.readyCount)) of \(counted(Int($0)))"
+            }
+            let bytes = settings.bytesMax.map {
+                "\(Amount.count(queue.readyBytes)) of \(Amount.count(Int($0))) bytes"
+            }
+            let text =
+                "queue '\(queue.name)' is full and refuses publishes: \(messages ?? counted(queue.readyCount)), "
+                + "\(bytes ?? "\(Amount.count(queue.readyBytes)) bytes")"
+            reasons.append(QueueReason(.full, text, facts))
         }
         if let last = queue.lastDouble {
             let text =
@@ -190,7 +208,8 @@ extension BrokerCore {
             reasons.append(
                 QueueReason(.alarm, "publishes are refused: \(alarm)", ["alarm": .string(alarm)]))
         } else if isUnderPressure {
-            let text = "publishers wait: \(gathering.bytes) bytes wait to be committed to the disk"
+            let text =
+                "publishers wait: \(Amount.count(gathering.bytes)) bytes wait to be committed to the disk"
             reasons.append(QueueReason(.alarm, text, ["waiting_bytes": .int(Int64(gathering.bytes))]))
         }
         return reasons
@@ -242,7 +261,8 @@ extension BrokerCore {
         if session.outgoingBytes >= limits.outgoingBytesMax {
             return QueueReason(
                 .notReading,
-                "\(name) does not read its connection: \(session.outgoingBytes) bytes wait for it",
+                "\(name) does not read its connection: \(Amount.count(session.outgoingBytes)) bytes wait for it"
+                    + session.connection.advice,
                 consumer.facts + ["waiting_bytes": .int(Int64(session.outgoingBytes))])
         }
         let isFull =
@@ -252,8 +272,8 @@ extension BrokerCore {
             || session.heldBytes >= limits.unackedBytesMax
         {
             let text =
-                "the session of \(name) holds \(counted(session.heldCount)) of \(session.heldBytes) bytes in all, "
-                + "as many as it may"
+                "the session of \(name) holds \(counted(session.heldCount)) in all, \(Amount.count(session.heldBytes)) "
+                + "bytes, as many as it may"
             return QueueReason(
                 .session, text,
                 consumer.facts + [
@@ -269,9 +289,9 @@ extension BrokerCore {
         for case .some(let held) in consumer.session.held where held.consumer === consumer {
             let since = held.since.iso8601
             let isLong = now.milliseconds - held.since.milliseconds >= 10_000
-            let advice = "; KILL connection, or 'leveret connections close', gives back what it holds"
+            let advice = isLong ? consumer.session.connection.advice : ""
             return (
-                "; message \(held.entry.number.rawValue) since \(since)\(isLong ? advice : "")",
+                "; message \(held.entry.number.rawValue) since \(since)\(advice)",
                 consumer.facts + [
                     "position": .int(held.entry.number.rawValue), "since": .string(since),
                 ]
@@ -290,7 +310,7 @@ extension BrokerCore {
     /// Who holds messages of the queue; `named` have been told of already.
     private func holders(in queue: MessageQueue, butOf named: Set<String>) -> [QueueReason] {
         guard queue.unackedCount > 0 else { return [] }
-        var holders: [(name: String, count: Int, first: Held)] = []
+        var holders: [(name: String, connection: ConnectionID, count: Int, first: Held)] = []
         var places: [String: Int] = [:]
         forEachHeld(of: queue) { session, held in
             let name = session.holder(of: held.consumer)
@@ -298,7 +318,7 @@ extension BrokerCore {
                 holders[place].count += 1
             } else {
                 places[name] = holders.count
-                holders.append((name, 1, held))
+                holders.append((name, session.connection.id, 1, held))
             }
         }
         return holders.filter { !named.contains($0.name) }.prefix(limits.reasonsMax).map { holder in
@@ -308,7 +328,8 @@ extension BrokerCore {
                 .held,
                 "'\(holder.name)' holds \(counted(holder.count)); message \(position) since \(since)",
                 [
-                    "held_by": .string(holder.name), "unacked": .int(Int64(holder.count)),
+                    "held_by": .string(holder.name), "connection": .int(Int64(holder.connection.rawValue)),
+                    "unacked": .int(Int64(holder.count)),
                     "position": .int(position), "since": .string(since),
                 ])
         }
@@ -328,9 +349,15 @@ extension Consumer {
     fileprivate var facts: FieldTable {
         [
             "held_by": .string("\(session.connection.name)/\(tag)"), "consumer": .string(tag.rawValue),
-            "session": .string(session.connection.name), "unacked": .int(Int64(unacked)),
+            "session": .string(session.connection.name),
+            "connection": .int(Int64(session.connection.id.rawValue)), "unacked": .int(Int64(unacked)),
         ]
     }
+}
+
+extension Connection {
+    /// How to have back what it holds.
+    fileprivate var advice: String { "; 'leveret connections close \(id.rawValue)' gives back what it holds" }
 }
 
 extension FieldTable {
@@ -345,5 +372,5 @@ extension FieldTable {
 /// `once`, `2 times`.
 private func times(_ count: Int32) -> String { count == 1 ? "once" : "\(count) times" }
 
-/// `1 message`, `2 messages`.
-func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(messages) messages" }
+/// `1 message`, `2,000 messages`.
+func counted(_ messages: Int) -> String { messages == 1 ? "1 message" : "\(Amount.count(messages)) messages" }

@@ -7,20 +7,61 @@ extension BrokerCore {
         let expired = queue.deaths[.expired] ?? 0
         let pace = queue.deliverRate.rate(now: now)
         var facts: FieldTable = ["expired": .int(Int64(expired)), "out_rate": .double(pace)]
+        var life = ""
         if let ttl = queue.settings.messageTTLMilliseconds {
             facts["ttl"] = .int(ttl)
+            let origin = origin(of: QueueArgument.messageTTL, in: queue)
+            facts["ttl_origin"] = .string(origin)
+            life = ", living for \(seconds(ttl)) (\(origin))"
             let needed = pace > 0 ? Double(queue.readyCount) / pace : 0
             if needed * 1000 > Double(ttl), needed < 1e12 {
                 facts["wait"] = .int(Int64(needed * 1000))
                 let text =
-                    "messages live for \(seconds(ttl)) and at \(perSecond(pace)) a second the last of "
-                    + "\(queue.readyCount) ready waits for \(seconds(Int64(needed * 1000))): they expire before that"
+                    "messages live for \(seconds(ttl)) (\(origin)) and at \(perSecond(pace)) a second the last of "
+                    + "\(Amount.count(queue.readyCount)) ready waits for \(seconds(Int64(needed * 1000))): "
+                    + "they expire before that"
                 return [QueueReason(.expiring, text, facts)]
             }
         }
         guard expired > 0 else { return [] }
-        let text = "messages expired before they were taken: \(expired) since the start"
+        let place = place(of: "what expired", from: queue, &facts)
+        let text =
+            "messages expired before they were taken\(life): \(Amount.count(expired)) since the start; \(place)"
         return [QueueReason(.expiring, text, facts)]
+    }
+
+    /// Where a setting of a queue comes from: `argument`, `policy 'short'`.
+    private func origin(of argument: String, in queue: MessageQueue) -> String {
+        var info = QueueInfo(queue.definition)
+        info.explain(queue.policy, queue.operatorPolicy)
+        guard case .string(let origin)? = info.origins[argument] else { return "argument" }
+        return origin
+    }
+
+    /// Whether messages left because the queue was full.
+    func dropping(from queue: MessageQueue) -> [QueueReason] {
+        let dropped = queue.deaths[.maxlen] ?? 0
+        guard dropped > 0 else { return [] }
+        var facts: FieldTable = ["maxlen": .int(Int64(dropped))]
+        let place = place(of: "what left", from: queue, &facts)
+        let text = "\(counted(dropped)) left it since the start because it was full; \(place)"
+        return [QueueReason(.dropping, text, facts)]
+    }
+
+    /// Where messages are that died in a queue, `what` being what they are called.
+    private func place(of what: String, from queue: MessageQueue, _ facts: inout FieldTable) -> String {
+        guard let exchange = queue.settings.deadLetterExchange else {
+            return "\(what) is gone, for the queue has no dead-letter exchange"
+        }
+        facts["exchange"] = .string(exchange.rawValue)
+        let key = queue.settings.deadLetterRoutingKey
+        if let key { facts["key"] = .string(key) }
+        if queue.host.topology.state(of: exchange) == nil {
+            return
+                "exchange '\(exchange)', where dead letters go, isn't there, so they stand in '\(QueueName.parked)'"
+        }
+        let by = key.map { "the key '\($0)'" } ?? "its own key"
+        return "\(what) went to exchange '\(exchange)' with \(by), and 'leveret dead list' has the reasons"
     }
 
     /// Whether most of what is handed out comes back to be handed out again.
@@ -58,16 +99,7 @@ extension BrokerCore {
         let tooOften =
             limited == 0 ? nil : "\(counted(limited)) failed more often than the delivery limit allows"
         let what = [refused, tooOften].compactMap(\.self).joined(separator: " and ")
-        var place = "what failed is gone, for the queue has no dead-letter exchange"
-        if let exchange = queue.settings.deadLetterExchange {
-            facts["exchange"] = .string(exchange.rawValue)
-            let key = queue.settings.deadLetterRoutingKey
-            if let key { facts["key"] = .string(key) }
-            let by = key.map { "the key '\($0)'" } ?? "its own key"
-            place =
-                "what failed went to exchange '\(exchange)' with \(by), and 'leveret dead list' has the "
-                + "reasons"
-        }
+        let place = place(of: "what failed", from: queue, &facts)
         return [QueueReason(.failing, "\(what) since the start, the last at \(last); \(place)", facts)]
     }
 
@@ -105,7 +137,8 @@ extension BrokerCore {
             return QueueReason(
                 .elsewhere,
                 "\(counted(exchange.published)) came to exchange '\(binding.source)' since the start and none matched "
-                    + "\(by), by which queue '\(queue.name)' is bound; ROUTE shows the way of a message",
+                    + "\(by), by which queue '\(queue.name)' is bound; 'leveret route \(binding.source) "
+                    + "KEY' shows the way of a message",
                 [
                     "exchange": .string(binding.source.rawValue), "pattern": .string(binding.routingKey),
                     "published": .int(Int64(exchange.published)),

@@ -40,7 +40,7 @@ import Testing
         broker.run(.setPaused("jobs", true))
         _ = broker.publish("a", to: "jobs")
         let reasons = why(broker)
-        #expect(reasons.map(\.kind) == [.paused])
+        #expect(reasons.map(\.kind) == [.paused, .noConsumer])
         #expect(reasons.first?.facts["since"] == .string("1970-01-01T00:16:40.000Z"))
     }
 
@@ -56,7 +56,8 @@ import Testing
         broker.advance(milliseconds: 10_000)
         #expect(
             why(broker).first?.text
-                == text + "; KILL connection, or 'leveret connections close', gives back what it holds")
+                == text + "; 'leveret connections close 1' gives back what it holds")
+        #expect(reasons.first?.facts["connection"] == .int(1))
         #expect(reasons.first?.kind == .prefetch && reasons.first?.facts["position"] == .int(1))
     }
 
@@ -107,13 +108,45 @@ import Testing
         for _ in 0..<5 { _ = broker.get("jobs", autoAck: true) }
         broker.advance(milliseconds: 1_000)
         let slow = why(broker).first { $0.kind == .expiring }
-        #expect(slow?.text.hasPrefix("messages live for 2 s and at ") == true, "\(slow?.text ?? "")")
+        #expect(
+            slow?.text.hasPrefix("messages live for 2 s (argument) and at ") == true, "\(slow?.text ?? "")")
         #expect(slow?.text.hasSuffix("they expire before that") == true)
         #expect(slow?.facts["ttl"] == .int(2_000))
         broker.advance(milliseconds: 1_001)
         let gone = why(broker)
         #expect(gone.map(\.kind) == [.empty, .expiring])
-        #expect(gone.last?.text == "messages expired before they were taken: 45 since the start")
+        #expect(
+            gone.last?.text
+                == "messages expired before they were taken, living for 2 s (argument): 45 since the start; what "
+                + "expired is gone, for the queue has no dead-letter exchange")
+    }
+
+    @Test func `what died is in the parking queue where its exchange isn't there, and the policy is named`() {
+        let broker = broker()
+        let definition: FieldTable = [
+            "x-message-ttl": .int(1_000), "x-dead-letter-exchange": .string("none"),
+        ]
+        broker.run(.setPolicy(Policy("short", pattern: "jobs", definition: definition)))
+        _ = broker.publish("a", to: "jobs")
+        broker.advance(milliseconds: 1_001)
+        let reason = why(broker).first { $0.kind == .expiring }
+        #expect(
+            reason?.text
+                == "messages expired before they were taken, living for 1 s (policy 'short'): 1 since the start; "
+                + "exchange 'none', where dead letters go, isn't there, so they stand in 'leveret.parked'")
+        #expect(reason?.facts["ttl_origin"] == .string("policy 'short'"))
+    }
+
+    @Test func `what left a full queue is told`() {
+        let broker = broker(["x-max-length": .int(1)])
+        for _ in 0..<1_235 { _ = broker.publish("a", to: "jobs") }
+        let reasons = why(broker)
+        #expect(reasons.map(\.kind) == [.noConsumer, .dropping])
+        #expect(
+            reasons.last?.text
+                == "1,234 messages left it since the start because it was full; what left is gone, for the queue has no "
+                + "dead-letter exchange")
+        #expect(reasons.last?.facts["maxlen"] == .int(1_234))
     }
 
     @Test func `messages that fail for good are told, and where they went`() {
@@ -186,7 +219,7 @@ import Testing
         #expect(
             reasons.last?.text
                 == "1 message came to exchange 'e' since the start and none matched 'a.#', by which queue "
-                + "'jobs' is bound; ROUTE shows the way of a message")
+                + "'jobs' is bound; 'leveret route e KEY' shows the way of a message")
         _ = broker.run(.publish(Message(exchange: "e", routingKey: "a.b", body: [1]), mandatory: false))
         #expect(why(broker).map(\.kind) == [.noConsumer])
     }
@@ -234,6 +267,8 @@ import Testing
         _ = broker.publish("a", to: "jobs")
         broker.core.setAlarm("the disk is full", now: broker.now)
         #expect(why(broker).map(\.kind) == [.noConsumer, .full, .alarm])
+        #expect(
+            why(broker)[1].text == "queue 'jobs' is full and refuses publishes: 1 of 1 message, 1 bytes")
         broker.core.beginDraining(now: broker.now)
         #expect(why(broker).map(\.kind) == [.draining, .full, .alarm])
     }
@@ -260,7 +295,8 @@ import Testing
         #expect(reasons.map(\.kind) == [.empty, .delayed])
         #expect(
             reasons.last?.text
-                == "2 messages of queue 'jobs' are delayed, the next until 1970-01-01T00:16:40.500Z")
+                == "2 messages of queue 'jobs' are delayed, the next until 1970-01-01T00:16:40.500Z; 'leveret delayed "
+                + "jobs' shows what waits, and 'leveret msg edit jobs POSITION --delay 0' makes one ready")
         #expect(reasons.last?.facts["delayed"] == .int(2))
         broker.advance(milliseconds: 500)
         _ = broker.get("jobs", autoAck: true)

@@ -108,7 +108,7 @@ extension Simulator {
         switch answers.first(where: { $0.ticket == ticket })?.answer {
         case .count(let count): return count
         case .refused(let error):
-            // It says how many "were moved before".
+            // It begins with how many were moved before.
             return error.text.split(separator: "; ").last?.split(separator: " ").first.flatMap { Int($0) }
                 ?? 0
         default: return 0

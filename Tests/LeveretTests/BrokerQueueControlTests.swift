@@ -173,7 +173,7 @@ struct BrokerQueueControlTests {
                 "queue 'jobs' has 1 message ready and no consumer"
             ])
         try await broker.pause("jobs")
-        #expect(try await broker.why("jobs").map(\.kind) == [.paused])
+        #expect(try await broker.why("jobs").map(\.kind) == [.paused, .noConsumer])
         await #expect(throws: BrokerError.self) { try await broker.why("nowhere") }
         try await broker.shutdown()
     }

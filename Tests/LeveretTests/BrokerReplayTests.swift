@@ -73,7 +73,7 @@ import Testing
             Issue.record("was done")
         } catch let error as BrokerError {
             #expect(error.code == .notFound)
-            #expect(error.text.hasSuffix("1 messages were moved before"), "\(error.text)")
+            #expect(error.text.hasSuffix("1 message was replayed before"), "\(error.text)")
         }
         #expect(try await texts(broker, "a") == ["0"])
         #expect(try await broker.replay(from: "dead", where: "origin = 'a'") == 39)

@@ -1,33 +1,20 @@
 // Numbers and durations as a person reads them. Column uses it for the cells of tables, and Progress for its
 // line; JSON and CSV never do.
 
+import LeveretCore
+
 /// Numbers as a person reads them.
 enum Quantity {
     /// `1,234,567`.
-    static func count(_ number: Int) -> String {
-        let digits = Array(String(number.magnitude))
-        var text = number < 0 ? "-" : ""
-        for (index, digit) in digits.enumerated() {
-            if index > 0, (digits.count - index) % 3 == 0 { text += "," }
-            text.append(digit)
-        }
-        return text
-    }
+    static func count(_ number: Int) -> String { Amount.count(number) }
 
     /// `512 B`, `1.5 KiB`, `20 MiB`.
-    static func bytes(_ number: Int) -> String {
-        var value = Double(number)
-        for unit in ["B", "KiB", "MiB", "GiB"] {
-            if value < 1024 { return (unit == "B" ? String(number) : decimal(value)) + " " + unit }
-            value /= 1024
-        }
-        return decimal(value) + " TiB"
-    }
+    static func bytes(_ number: Int) -> String { Amount.bytes(number) }
 
     /// `0`, `0.4`, `1,250`; `-` for what no rate can be.
     static func rate(_ number: Double) -> String {
         guard (0..<1e15).contains(number) else { return "-" }
-        return number < 10 ? decimal(number) : count(Int(number.rounded()))
+        return number < 10 ? Amount.decimal(number) : count(Int(number.rounded()))
     }
 
     /// `now`, `12s ago`, `3h 5m ago`, `in 20s`.
@@ -56,12 +43,6 @@ enum Quantity {
     static func seconds(_ milliseconds: Int64) -> String {
         let rest = String(1000 + milliseconds % 1000).dropFirst()
         return rest == "000" ? String(milliseconds / 1000) : "\(milliseconds / 1000).\(rest)"
-    }
-
-    /// One digit behind the point, where that isn't 0 and the number is below 10.
-    private static func decimal(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
-        return value >= 10 || tenths % 10 == 0 ? count(Int(value.rounded())) : "\(tenths / 10).\(tenths % 10)"
     }
 }
 
