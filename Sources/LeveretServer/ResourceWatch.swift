@@ -61,15 +61,15 @@ struct ResourceWatch {
         let (diskMin, memoryMax) = (thresholds.diskFreeBytesMin, thresholds.residentBytesMax)
         if diskMin > 0, let free = reading.diskFreeBytes {
             let text =
-                "less than \(diskMin) bytes are free on the disk of the database: make room, or consume or purge; at "
-                + "\(diskMin + diskMin / 4) publishes are taken again (disk-free-min)"
+                "less than \(Amount.bytes(diskMin)) are free on the disk of the database: make room, or consume or "
+                + "purge; at \(Amount.bytes(diskMin + diskMin / 4)) publishes are taken again (disk-free-min)"
             note(.disk, begins: free < diskMin, ends: free >= diskMin + diskMin / 4, text, &changes)
         }
         if memoryMax > 0 {
             let (used, low) = (reading.residentBytes, memoryMax - memoryMax / 10)
             let text =
-                "the server has more than \(memoryMax) bytes of memory in use: let clients ack what they hold; below "
-                + "\(low) publishes are taken again (memory-max)"
+                "the server has more than \(Amount.bytes(memoryMax)) of memory in use: let clients ack what they "
+                + "hold; below \(Amount.bytes(low)) publishes are taken again (memory-max)"
             note(.memory, begins: used > memoryMax, ends: used < low, text, &changes)
         }
         let (open, few) = (reading.connections, connectionsMax - max(1, connectionsMax / 10))

@@ -36,6 +36,16 @@ import Testing
         #expect(try fourth.number == 60 && fourth.source == "default")
     }
 
+    @Test func `a size has a unit or is bytes`() throws {
+        #expect(try Self.value(.diskFreeMin, file: "disk-free-min: 5G").number == 5 << 30)
+        #expect(try Self.value(.memoryMax, flags: ["memory-max": ["1024"]]).number == 1024)
+        for wrong in ["5X", "2000T", "-1"] {
+            #expect(throws: Failure.self) {
+                try Self.value(.memoryMax, flags: ["memory-max": [wrong]]).number
+            }
+        }
+    }
+
     @Test func `a list is written as one, as a word, or with commas outside the file`() throws {
         #expect(try Self.value(.listen, file: "listen: [a:1, 'unix:b,c']").texts == ["a:1", "unix:b,c"])
         #expect(try Self.value(.listen, file: "listen: a:1").texts == ["a:1"])

@@ -122,11 +122,11 @@ import Testing
             server.lookAround()
             let note = try #require(try client.waitForNext())
             #expect(
-                note.line.hasPrefix("NOTE blocked less than 1048576 bytes are free on the disk"), "\(note)")
+                note.line.hasPrefix("NOTE blocked less than 1 MiB are free on the disk"), "\(note)")
             #expect(
                 try client.ask("PUB \"\" jobs :two").line.hasPrefix(
                     "ERR 506 RESOURCE_ERROR publishes are refused"))
-            #expect(try client.ask("STAT").line.contains("\"alarms\":[\"less than 1048576 bytes are free"))
+            #expect(try client.ask("STAT").line.contains("\"alarms\":[\"less than 1 MiB are free"))
             _ = try client.waitForNext()
             #expect(try client.ask("QUEUE more").line.hasPrefix("OK"))
             #expect(try client.ask("GET jobs")["deliveries"] == "1")
@@ -161,11 +161,12 @@ import Testing
             #expect(try client.ask("QUEUE jobs").line.hasPrefix("OK"))
             machine.has(diskFreeBytes: 5, residentBytes: 6_000)
             server.lookAround()
-            #expect(try client.waitForNext()?.line.hasPrefix("NOTE blocked less than 1048576") == true)
+            #expect(try client.waitForNext()?.line.hasPrefix("NOTE blocked less than 1 MiB") == true)
             machine.has(residentBytes: 6_000)
             server.lookAround()
             #expect(
-                try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 5000") == true
+                try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 4.9 KiB")
+                    == true
             )
             #expect(try client.ask("PUB \"\" jobs :x").line.hasPrefix("ERR 506"))
             machine.has()
@@ -188,7 +189,8 @@ import Testing
             machine.has(residentBytes: 6_000)
             server.lookAround()
             #expect(
-                try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 5000") == true
+                try client.waitForNext()?.line.hasPrefix("NOTE blocked the server has more than 4.9 KiB")
+                    == true
             )
             machine.hasFreed(bytes: 4_000)
             // It is not given back at each look: that would cost more than it brings.

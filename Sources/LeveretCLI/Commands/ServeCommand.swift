@@ -103,12 +103,13 @@ struct ServeCommand: AsyncParsableCommand {
     var drain: String?
     @Option(
         help: ArgumentHelp(
-            "With less free on the disk, publishes are refused; 0: never. (default: 52428800)",
-            valueName: "bytes"))
+            "With less free on the disk, publishes are refused: 500M, 5G; 0: never. (default: 52428800)",
+            valueName: "size"))
     var diskFreeMin: String?
     @Option(
         help: ArgumentHelp(
-            "With more memory in use, publishes are refused; 0: never. (default: 0)", valueName: "bytes"))
+            "With more memory in use, publishes are refused: 500M, 5G; 0: never. (default: 0)",
+            valueName: "size"))
     var memoryMax: String?
     @Option(
         help: ArgumentHelp(

@@ -10,6 +10,8 @@ struct SettingKey: Equatable {
         case text
         /// A whole number.
         case number(ClosedRange<Int>)
+        /// Bytes, with or without a unit.
+        case size(ClosedRange<Int>)
         /// One of these words.
         case word([String])
         /// One or more texts.
@@ -45,6 +47,8 @@ struct SettingKey: Equatable {
         switch kind {
         case .text, .list: advice
         case .number(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .size(let range):
+            "bytes, or a size such as 500M or 5G, up to \(Quantity.bytes(range.upperBound))"
         case .word(let words): words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
         case .mode: "permissions such as 0600 or 0660"
         }
@@ -69,8 +73,8 @@ struct SettingKey: Equatable {
     static let maxBody = SettingKey("max-body", .number(0...128 << 20), "134217728")
     static let stalled = SettingKey("stalled", .number(1...86_400), "60")
     static let drain = SettingKey("drain", .number(0...86_400), "10")
-    static let diskFreeMin = SettingKey("disk-free-min", .number(0...1 << 50), "52428800")
-    static let memoryMax = SettingKey("memory-max", .number(0...1 << 50), "0")
+    static let diskFreeMin = SettingKey("disk-free-min", .size(0...1 << 50), "52428800")
+    static let memoryMax = SettingKey("memory-max", .size(0...1 << 50), "0")
     static let logLevel = SettingKey(
         "log-level", .word(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info")
 

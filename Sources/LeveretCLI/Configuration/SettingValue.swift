@@ -67,8 +67,14 @@ struct SettingValue: Equatable {
     /// - Throws: `Failure` with `.usage` for what is none, or out of its range.
     var number: Int {
         get throws(Failure) {
-            guard case .number(let range) = key.kind, let text = texts.last else { return 0 }
-            guard let number = Int(text), range.contains(number) else { throw wrong(text) }
+            guard let text = texts.last else { return 0 }
+            let (number, range): (Int?, ClosedRange<Int>)
+            switch key.kind {
+            case .number(let allowed): (number, range) = (Int(text), allowed)
+            case .size(let allowed): (number, range) = (SizeArgument(argument: text)?.bytes, allowed)
+            case .text, .word, .list, .mode: return 0
+            }
+            guard let number, range.contains(number) else { throw wrong(text) }
             return number
         }
     }
