@@ -94,9 +94,27 @@ struct PolicyCommand: ParsableCommand {
         @OptionGroup var server: TargetOptions
 
         func run() throws {
+            let client = try server.connect()
+            try check(ServerSource(client))
             let request = LineRequest("DROP").word("policy").argument(name)
-            try server.connect().ask(request.word("operator", if: isOperator))
+            try client.ask(request.word("operator", if: isOperator))
             announce("policy '\(name.printable)' is deleted")
+        }
+
+        /// Fails where there is no such policy: the server answers as if it had deleted one.
+        private func check(_ source: ServerSource) throws {
+            var kinds: [JSON] = []
+            try source.policies { if $0.name == name { kinds.append($0["operator"] ?? .null) } }
+            if kinds.contains(.bool(isOperator)) { return }
+            let advice =
+                switch (kinds.isEmpty, isOperator) {
+                case (true, _): "'leveret policy list' lists them"
+                case (false, true):
+                    "there is a policy of this name that is no operator policy; leave out --operator"
+                case (false, false): "there is an operator policy of this name; say --operator"
+                }
+            throw Failure(
+                .notFound, "no \(isOperator ? "operator " : "")policy '\(name.printable)'; \(advice)")
         }
     }
 }
