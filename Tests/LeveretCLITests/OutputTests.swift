@@ -41,6 +41,20 @@ private let queues = [
 ]
 
 @Suite struct RowPrinterTests {
+    @Test func `positions have no separators, sizes have units, and what is over is named so`() throws {
+        func cell(_ name: String, of columns: [Column], _ json: String) throws -> String {
+            let column = try #require(columns.first { $0.name == name })
+            return column.cell(JSON(json.utf8), now: now)
+        }
+        #expect(try cell("position", of: Columns.peek, "1927") == "1927")
+        #expect(try cell("id", of: Columns.connections, "1927") == "1927")
+        #expect(try cell("ready", of: Columns.queues, "1927") == "1,927")
+        #expect(
+            try cell("limits", of: Columns.status, #"{"connections":10000,"body_bytes":134217728}"#)
+                == "connections 10000, body_bytes 128 MiB")
+        #expect(try cell("parked", of: Columns.status, "1927") == "1,927 since the start")
+    }
+
     @Test func `a table lines its columns up, numbers to the right`() throws {
         #expect(
             try render(Columns.queues, queues, .table) == """

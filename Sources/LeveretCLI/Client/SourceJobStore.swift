@@ -62,6 +62,12 @@ struct SourceJobStore: JobStore {
         return found
     }
 
+    /// True for a job that waits for others, or runs, and that a worker is asked to cancel which has not looked yet.
+    func isToBeCancelled(_ job: JobInfo) throws -> Bool {
+        try [.dependent, .running].contains(job.state)
+            && message(knownAs: "\(job.id)!", in: .dependentJobs) != nil
+    }
+
     func publish(all messages: [OutgoingMessage]) throws -> [Int] {
         try messages.map { message in
             let request = LineRequest("PUB").argument(message.exchange.rawValue).argument(message.routingKey)

@@ -25,10 +25,11 @@ extension JobsCommand {
 
         func run() async throws {
             guard !jobs.ids.isEmpty else {
-                return try await filter.act(on: [.discarded], at: jobs.desk(), "put back", "put back") {
+                let count = try await filter.act(on: [.discarded], at: jobs.desk(), "put back") {
                     desk, _, queue, count in
                     try await desk.retryAll(in: queue, name: filter.name, count: count)
                 }
+                return count.map { announce("\(counted($0, "job")) put back") } ?? ()
             }
             try await jobs.each { desk, id in
                 try await desk.retry(id)
@@ -71,18 +72,33 @@ extension JobsCommand {
         func run() async throws {
             guard !jobs.ids.isEmpty else {
                 let states = state.isEmpty ? Self.states.dropLast() : state
-                return try await filter.act(on: states, at: jobs.desk(), "cancel", "cancelled") {
+                var left = 0
+                let count = try await filter.act(on: states, at: jobs.desk(), "cancel") {
                     desk, state, queue, count in
-                    try await desk.cancelAll(state, in: queue, name: filter.name, count: count)
+                    try await desk.cancelAll(state, in: queue, name: filter.name, count: count) {
+                        if $0 != .done { left += 1 }
+                    }
                 }
+                return count.map { announce(Self.outcome(cancelled: $0 - left, left: left)) } ?? ()
             }
             try await jobs.each { desk, id in
+                let waitsForOthers = try await desk.find(id)?.state == .dependent
                 switch try await desk.cancel(id) {
-                case .done: "is cancelled"
-                case .marked: "will not run; the next worker that takes it records it as cancelled"
-                case .asked: "is held by a worker, which is asked to cancel it"
+                case .done: return "is cancelled"
+                case .marked: return "will not run; the next worker that takes it records it as cancelled"
+                case .asked where waitsForOthers:
+                    return "waits for other jobs; a worker records it as cancelled, once one runs"
+                case .asked: return "is held by a worker, which is asked to cancel it"
                 }
             }
+        }
+
+        /// What came of many: `left` are cancelled by a worker, sooner or later.
+        private static func outcome(cancelled: Int, left: Int) -> String {
+            let worker = "by the worker that has \(left == 1 ? "it or takes it" : "them or takes them") next"
+            if left == 0 { return "\(counted(cancelled, "job")) cancelled" }
+            if cancelled == 0 { return "\(counted(left, "job")) will be cancelled \(worker)" }
+            return "\(counted(cancelled, "job")) cancelled; \(Quantity.count(left)) more will be \(worker)"
         }
     }
 
@@ -107,6 +123,12 @@ extension JobsCommand {
 
         func run() async throws {
             try await jobs.each { desk, id in
+                if try await desk.find(id)?.isCancelling == true {
+                    throw Failure(
+                        .conflict,
+                        "job \(id.rawValue.printable) is to be cancelled and will not run; the next worker that "
+                            + "takes it records it as cancelled")
+                }
                 try await desk.runNow(id)
                 return "is due"
             }
@@ -161,11 +183,11 @@ struct JobFilter: ParsableArguments {
     }
 
     /// Asks, and does something to the jobs that are chosen; `act` is told to how many at most, and returns to how
-    /// many.
+    /// many. Returns the sum; `nil` where nothing was to be done, which it has said.
     func act(
-        on states: [JobState], at desk: JobDesk, _ verb: String, _ participle: String,
+        on states: [JobState], at desk: JobDesk, _ verb: String,
         _ act: (JobDesk, JobState, JobQueue, Int) async throws -> Int
-    ) async throws {
+    ) async throws -> Int? {
         var left = limit ?? .max
         var (found, hasMore) = (0, false)
         let queues = try await JobsCommand.queues(queue, at: desk)
@@ -177,11 +199,17 @@ struct JobFilter: ParsableArguments {
             found += count
             hasMore = hasMore || count == PeekRequest.countMax
         }
-        guard found > 0 else { return announce("no job meets the options") }
+        guard found > 0 else {
+            announce("no job meets the options")
+            return nil
+        }
         let what = "\(hasMore && found < left ? "at least " : "")\(counted(min(found, left), "job"))"
-        if consent.dryRun { return announce("this would \(verb) \(what)") }
+        if consent.dryRun {
+            announce("this would \(verb) \(what)")
+            return nil
+        }
         try Terminal.confirm("this will \(verb) \(what)", yes: consent.yes, because: "this is about \(what)")
         for place in places where left > 0 { left -= try await act(desk, place.state, place.queue, left) }
-        announce("\(counted((limit ?? .max) - left, "job")) \(participle)")
+        return (limit ?? .max) - left
     }
 }

@@ -83,15 +83,27 @@ struct JobsCommand: ParsableCommand {
             var printer = try output.printer(of: Columns.jobs)
             let desk = JobDesk(SourceJobStore(try source.open()))
             var left = limit
-            for queue in try await queues(queue, at: desk) {
+            let queues = try await queues(queue, at: desk)
+            if queues.isEmpty, output.output == .table {
+                return announce(
+                    "no queue of background jobs is here: no program with LeveretTasks has used it")
+            }
+            for queue in queues {
                 for state in Self.states where isWanted(state) && left > 0 {
                     for job in try await Self.jobs(state, in: queue, name, left, desk) {
-                        printer.print(JSON(job))
+                        printer.print(row(of: job))
                         left -= 1
                     }
                 }
             }
             printer.finish(none: none)
+        }
+
+        /// A job; a table that has no column for it says in the state that it is to be cancelled.
+        private func row(of job: JobInfo) -> JSON {
+            let row = JSON(job, isCancelling: job.isCancelling)
+            guard job.isCancelling, output.output == .table, output.columns == nil else { return row }
+            return row.with("state", .string("\(job.state.rawValue) (cancelling)"))
         }
 
         private func isWanted(_ state: JobState) -> Bool {
@@ -137,20 +149,21 @@ struct JobsCommand: ParsableCommand {
 
         func run() async throws {
             var printer = try output.printer(of: Columns.job)
-            let desk = JobDesk(SourceJobStore(try source.open()))
-            guard let job = try await desk.find(JobID(id)) else {
+            let store = SourceJobStore(try source.open())
+            guard let job = try await JobDesk(store).find(JobID(id)) else {
                 throw Failure(
                     .notFound,
                     "no job '\(id.printable)': it may have ended longer ago than jobs are kept; 'leveret jobs' lists "
                         + "those that are there")
             }
+            let row = JSON(job, isCancelling: try job.isCancelling || store.isToBeCancelled(job))
             guard output.output == .table else {
-                printer.print(JSON(job))
+                printer.print(row)
                 return printer.finish(none: "")
             }
             let columns = try Column.choose(output.chosen, of: Columns.job, all: true)
             let colour = Terminal.hasColour(Terminal.standardOutput)
-            let text = JobSheet.text(JSON(job), columns: columns, colour: colour)
+            let text = JobSheet.text(row, columns: columns, colour: colour)
             Output(Terminal.standardOutput).write(text)
         }
     }

@@ -8,6 +8,10 @@ struct Column: Equatable, Sendable {
         case text
         /// A count: to the right, with separators.
         case number
+        /// A count of what has been since the server started, where it could be taken for what is there.
+        case total
+        /// A number that names something, as a position does: to the right, without separators.
+        case ordinal
         /// Bytes, as `1.5 MiB`.
         case bytes
         /// A time in ISO 8601, as `12s ago`.
@@ -18,7 +22,7 @@ struct Column: Equatable, Sendable {
         case rate
         /// Whatever nests, as one line of JSON.
         case nested
-        /// Counts by name, as `expired 3, rejected 1`.
+        /// Counts by name, as `expired 3, rejected 1`, and sizes, as `body_bytes 128 MiB`.
         case tally
         /// Sentences, as `a; b`.
         case sentences
@@ -50,8 +54,8 @@ struct Column: Equatable, Sendable {
     /// True where the table lines it up on the right.
     var isRight: Bool {
         switch style {
-        case .number, .bytes, .rate: true
-        case .text, .age, .duration, .nested, .tally, .sentences, .words, .body: false
+        case .number, .ordinal, .bytes, .rate: true
+        case .text, .total, .age, .duration, .nested, .tally, .sentences, .words, .body: false
         }
     }
 
@@ -59,8 +63,10 @@ struct Column: Equatable, Sendable {
     func cell(_ value: JSON?, now: Int64) -> String {
         guard let value, value != .null else { return "-" }
         switch style {
-        case .text, .body: return plain(value)
+        case .text, .ordinal, .body: return plain(value)
         case .number: return value.int.map(Quantity.count) ?? plain(value)
+        case .total:
+            return value.int.map { $0 == 0 ? "0" : "\(Quantity.count($0)) since the start" } ?? plain(value)
         case .bytes: return value.int.map(Quantity.bytes) ?? plain(value)
         case .age:
             return value.text.flatMap(Time.milliseconds).map { Quantity.age(milliseconds: now - $0) }
@@ -70,7 +76,10 @@ struct Column: Equatable, Sendable {
         case .nested: return value == .object([]) || value == .array([]) ? "-" : plain(value)
         case .tally:
             guard case .object(let fields) = value else { return plain(value) }
-            let counts = fields.filter { $0.value != .number("0") }.map { "\($0.name) \($0.value.compact)" }
+            let counts = fields.filter { $0.value != .number("0") }.map { field in
+                let bytes = field.name.contains("_bytes") ? field.value.int.map(Quantity.bytes) : nil
+                return "\(field.name) \(bytes ?? field.value.compact)"
+            }
             return counts.isEmpty ? "-" : counts.joined(separator: ", ").printable
         case .sentences, .words:
             guard case .array(let values) = value, !values.isEmpty else { return "-" }

@@ -13,7 +13,7 @@ enum Columns {
         .shown("connections", .number), .shown("consumers", .number), .shown("ready", .number),
         .shown("unacked", .number), .shown("delayed", .number), .shown("published", .number),
         .shown("delivered", .number), .shown("acked", .number), .shown("unroutable", .number),
-        .shown("dead", .tally), .shown("parked", .number), .shown("in_rate", .rate),
+        .shown("dead", .tally), .shown("parked", .total), .shown("in_rate", .rate),
         .shown("out_rate", .rate),
         .shown("deduplicated", .number), .shown("logins_refused", .number), .shown("limits", .tally),
         .hidden("log_level"), .shown("alarms", .sentences),
@@ -64,16 +64,16 @@ enum Columns {
     static let consumers: [Column] = [
         .shown("name"), .shown("session"), .shown("prefetch", .number), .shown("unacked", .number),
         .shown("auto_ack"), .shown("exclusive"), .shown("priority", .number), .shown("active"),
-        .shown("consumer_timeout", .number), .hidden("queue"), .hidden("connection", .number),
-        .hidden("channel", .number), .hidden("user"),
+        .shown("consumer_timeout", .number), .hidden("queue"), .shown("connection", .ordinal),
+        .hidden("channel", .ordinal), .hidden("user"),
     ]
 
     /// `consumers`.
     static let allConsumers: [Column] = [
         .shown("queue"), .shown("name"), .shown("session"), .shown("prefetch", .number),
         .shown("unacked", .number), .shown("auto_ack"), .hidden("exclusive"), .shown("priority", .number),
-        .shown("active"), .hidden("consumer_timeout", .number), .hidden("connection", .number),
-        .hidden("channel", .number), .hidden("user"),
+        .shown("active"), .hidden("consumer_timeout", .number), .shown("connection", .ordinal),
+        .hidden("channel", .ordinal), .hidden("user"),
     ]
 
     /// `bindings`.
@@ -84,7 +84,7 @@ enum Columns {
 
     /// `connections list`.
     static let connections: [Column] = [
-        .shown("id", .number), .shown("name"), .shown("since", .age), .shown("consumers", .number),
+        .shown("id", .ordinal), .shown("name"), .shown("since", .age), .shown("consumers", .number),
         .shown("unacked", .number), .shown("vhost"), .shown("user"), .shown("protocol"),
         .shown("channels", .number), .shown("blocked"), .shown("product"), .shown("version"),
         .hidden("client_name"), .hidden("peer"), .hidden("platform"),
@@ -92,10 +92,10 @@ enum Columns {
 
     /// `channels`.
     static let channels: [Column] = [
-        .shown("connection", .number), .shown("channel", .number), .shown("name"), .shown("user"),
+        .shown("connection", .ordinal), .shown("channel", .ordinal), .shown("name"), .shown("user"),
         .shown("vhost"), .shown("mode"), .shown("prefetch", .number), .shown("channel_prefetch", .number),
         .shown("consumers", .number), .shown("unacked", .number), .shown("unconfirmed", .number),
-        .shown("uncommitted", .number), .shown("held_up"), .hidden("id", .number),
+        .shown("uncommitted", .number), .shown("held_up"), .hidden("id", .ordinal),
     ]
 
     /// `vhost list`.
@@ -172,20 +172,20 @@ enum Columns {
 
     /// `peek`.
     static let peek: [Column] = [
-        .shown("position", .number), .hidden("version", .number), .hidden("state"), .shown("exchange"),
+        .shown("position", .ordinal), .hidden("version", .ordinal), .hidden("state"), .shown("exchange"),
         .shown("key"), .hidden("priority", .number), .shown("entered", .age), .shown("expires", .age),
         .hidden("due", .age), .shown("deliveries", .number), .hidden("failed", .number),
         .shown("size", .bytes),
         .hidden("headers", .nested), .hidden("properties", .nested), .hidden("held_by"),
         .hidden("held_since", .age), .hidden("origin"), .hidden("reason"), .hidden("error"),
-        .hidden("deaths", .nested), .hidden("place", .number), .shown("body", .body),
+        .hidden("deaths", .nested), .hidden("place", .ordinal), .shown("body", .body),
         .hidden("body64", .body),
     ]
 
     /// `grep`: where it stands, and what `peek` has.
     static let grep: [Column] =
         [
-            .shown("position", .number), .shown("state"), .shown("key"), .shown("field"), .shown("match"),
+            .shown("position", .ordinal), .shown("state"), .shown("key"), .shown("field"), .shown("match"),
         ] + peek.filter { !["position", "state", "key"].contains($0.name) }.map(\.asHidden)
 
     /// `msg show` and `dead show`: all but `place`, by which only pages go.
@@ -195,7 +195,7 @@ enum Columns {
     /// `delayed`.
     static let delayed: [Column] =
         [
-            .shown("due", .age), .shown("queue"), .shown("position", .number), .shown("key"),
+            .shown("due", .age), .shown("queue"), .shown("position", .ordinal), .shown("key"),
             .shown("failed", .number), .shown("size", .bytes), .shown("body", .body),
         ]
         + peek.filter { !["due", "position", "key", "failed", "size", "body"].contains($0.name) }
@@ -206,8 +206,9 @@ enum Columns {
         .shown("id"), .shown("state"), .shown("queue"), .shown("name"), .shown("attempts", .number),
         .hidden("max_attempts", .number), .hidden("priority", .number), .shown("enqueued", .age),
         .shown("due", .age), .hidden("started", .age), .hidden("finished", .age), .hidden("worker"),
-        .shown("progress"), .hidden("progress_text"), .hidden("reason"), .shown("error"),
-        .hidden("limit_key"), .hidden("schedule"), .hidden("position", .number), .hidden("errors", .nested),
+        .shown("progress"), .hidden("progress_text"), .hidden("cancelling"), .hidden("reason"),
+        .shown("error"),
+        .hidden("limit_key"), .hidden("schedule"), .hidden("position", .ordinal), .hidden("errors", .nested),
         .hidden("log", .nested), .hidden("output", .nested), .shown("payload", .nested),
     ]
 
@@ -240,7 +241,7 @@ enum Columns {
 
     /// `get` and `consume`.
     static let get: [Column] = [
-        .shown("position", .number), .shown("exchange"), .shown("key"), .shown("redelivered"),
+        .shown("position", .ordinal), .shown("exchange"), .shown("key"), .shown("redelivered"),
         .shown("deliveries", .number), .shown("size", .bytes), .hidden("headers", .nested),
         .hidden("properties", .nested), .shown("body", .body), .hidden("body64", .body),
     ]

@@ -4,9 +4,17 @@
 import Leveret
 import LeveretTasks
 
+extension JobInfo {
+    /// True where it is to be cancelled by the worker that takes it next.
+    var isCancelling: Bool {
+        message.message.properties?.headers[JobHeader.cancel] != nil
+            && ![.cancelled, .completed, .discarded].contains(state)
+    }
+}
+
 extension JSON {
-    /// A job.
-    init(_ job: JobInfo) {
+    /// A job; `isCancelling` says that it is to be cancelled by a worker.
+    init(_ job: JobInfo, isCancelling: Bool) {
         let headers = job.message.message.properties?.headers ?? FieldTable()
         self = .object([
             Field(name: "id", value: .string(job.id.rawValue)),
@@ -23,6 +31,7 @@ extension JSON {
             Field(name: "worker", value: JSON(job.message.heldBy)),
             Field(name: "progress", value: job.progress.map { .number("\($0)") } ?? .null),
             Field(name: "progress_text", value: JSON(job.progressText)),
+            Field(name: "cancelling", value: isCancelling ? .bool(true) : .null),
             Field(name: "reason", value: JSON(job.reason)),
             Field(name: "error", value: JSON(job.errors.last?.error)),
             Field(name: "limit_key", value: JSON(field: headers[JobHeader.limitKey])),

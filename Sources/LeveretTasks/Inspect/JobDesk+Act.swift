@@ -129,13 +129,14 @@ extension JobDesk {
         }
     }
 
-    /// Cancels jobs of a queue in one state, the first `count` of them.
+    /// Cancels jobs of a queue in one state, the first `count` of them; `learn` is told what came of each.
     ///
     /// - Returns: how many are cancelled, or will be by the worker that has them or takes them.
     package func cancelAll(
-        _ state: JobState, in queue: JobQueue, name: String?, count: Int
+        _ state: JobState, in queue: JobQueue, name: String?, count: Int,
+        learn: (Cancellation) -> Void = { _ in }
     ) async throws -> Int {
-        try await each(state, in: queue, name: name, count: count) { _ = try await cancel($0.id) }
+        try await each(state, in: queue, name: name, count: count) { learn(try await cancel($0.id)) }
     }
 
     /// Does something to the jobs of a queue in one state, to each once, whether or not it stays there. Returns to how
