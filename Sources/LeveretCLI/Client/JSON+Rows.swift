@@ -27,6 +27,21 @@ extension JSON {
     /// In a row of a queue: the key its dead letters go with; `nil` where they keep their own.
     var deadLetterKey: String? { effective("x-dead-letter-routing-key")?.text }
 
+    /// In a row of a queue: true where it holds only so much.
+    var hasLengthLimit: Bool { effective("x-max-length") != nil || effective("x-max-length-bytes") != nil }
+
+    /// In a row of a queue: how full it is, where that is so full that it refuses publishes.
+    var refusingAt: String? {
+        guard effective("x-overflow")?.text?.hasPrefix("reject-publish") == true else { return nil }
+        if let most = effective("x-max-length")?.int, count("ready") >= most {
+            return "\(Quantity.count(count("ready"))) of \(counted(most, "message"))"
+        }
+        if let most = effective("x-max-length-bytes")?.int, count("ready_bytes") >= most {
+            return "\(Quantity.bytes(count("ready_bytes"))) of \(Quantity.bytes(most))"
+        }
+        return nil
+    }
+
     /// A row with the virtual host that it is of.
     func inHost(_ name: String) -> JSON {
         guard case .object(let fields) = self else { return self }

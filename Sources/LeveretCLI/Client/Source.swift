@@ -219,12 +219,15 @@ struct ServerSource: Source {
     /// Why messages of a queue stand still.
     func why(_ queue: String) throws -> [JSON] { try all(LineRequest("WHY").argument(queue)) { _ in true } }
 
-    /// Fails where the queue or the exchange that messages are to go to is known not to be there.
-    func checkTarget(queue: String?, exchange: String?) throws {
+    /// The row of the queue that messages are to go to, or of the exchange; `nil` where the user may not be told. Fails
+    /// where it is known not to be there.
+    func target(queue: String?, exchange: String?) throws -> JSON? {
+        var row: JSON?
         try unlessRefused {
-            if let queue { _ = try self.queue(queue) }
-            if let exchange { _ = try self.exchange(exchange) }
+            if let queue { row = try self.queue(queue) }
+            if let exchange { row = try self.exchange(exchange) }
         }
+        return row
     }
 
     /// Asks for something to be done.

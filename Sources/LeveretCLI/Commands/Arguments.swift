@@ -2,19 +2,21 @@
 
 import ArgumentParser
 
-/// A time as `90s`, `5m`, `2h` or `1d`; a bare number is seconds.
-struct TimeArgument: ExpressibleByArgument, Equatable {
+/// A time as `90s`, `5m`, `2h` or `1d`; a number without a unit is none, but 0.
+struct TimeArgument: Equatable {
     var milliseconds: Int64
 
-    init?(argument: String) {
+    init(_ argument: String) throws(ValidationError) {
         let units: [(String, Int64)] = [
             ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
         ]
-        let unit = units.first { argument.hasSuffix($0.0) }
-        let digits = unit.map { argument.dropLast($0.0.count) } ?? argument[...]
-        guard let number = Int64(digits), number >= 0 else { return nil }
-        let (product, overflow) = number.multipliedReportingOverflow(by: unit?.1 ?? 1000)
-        if overflow { return nil }
+        let unit = units.first { argument.hasSuffix($0.0) } ?? ("", 0)
+        guard let number = Int64(argument.dropLast(unit.0.count)), number >= 0, number == 0 || unit.1 > 0
+        else {
+            throw ValidationError("A time is a number and its unit, ms, s, m, h or d: 90s, 5m, 2h, 1d.")
+        }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit.1)
+        if overflow { throw ValidationError("So long a time can't be counted.") }
         milliseconds = product
     }
 }

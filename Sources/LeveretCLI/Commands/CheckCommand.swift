@@ -10,9 +10,9 @@ struct CheckCommand: ParsableCommand {
         discussion: """
             Without thresholds it says whether the server answers and has no alarm. It looks at all virtual hosts, \
             unless --vhost or the URL names one: queue 'x' in 'shop' is called 'shop/x', here and in the line. A queue \
-            that is paused and a virtual host that this user may not enter are warnings, which change the line and \
-            not the status. With --nagios the line and the status are those of a \
-            Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL (also where no server answers), 3 UNKNOWN.
+            that is paused, one that is full and refuses publishes, and a virtual host that this user may not enter \
+            are warnings, which change the line and not the status. With --nagios the line and the status are those \
+            of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL (also where no server answers), 3 UNKNOWN.
 
             Examples:
               leveret check
@@ -30,7 +30,8 @@ struct CheckCommand: ParsableCommand {
     var readyMax: Int?
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("No queue's oldest message waits longer: 90s, 5m, 2h, 1d.", valueName: "time"))
+        help: ArgumentHelp("No queue's oldest message waits longer: 90s, 5m, 2h, 1d.", valueName: "time"),
+        transform: TimeArgument.init)
     var ageMax: TimeArgument?
     @Option(
         parsing: .unconditional,
@@ -131,7 +132,8 @@ struct CheckCommand: ParsableCommand {
     /// The queues of a virtual host; of one that was named it alone, unless its dead letters are looked for.
     private func list(_ host: any Source, _ prefix: String) throws -> [JSON] {
         let fields = [
-            "name", "ready", "unacked", "delayed", "consumers", "oldest", "paused_since", "effective",
+            "name", "ready", "ready_bytes", "unacked", "delayed", "consumers", "oldest", "paused_since",
+            "effective",
         ]
         let isOne = queues.count == 1 && deadMax == nil && prefix.isEmpty
         var rows: [JSON] = []

@@ -23,9 +23,10 @@ struct DeadDropCommand: ParsableCommand {
 
     func run() throws {
         let client = try server.connect()
-        let survey = try filter.survey(ServerSource(client))
+        let source = ServerSource(client)
+        let survey = try filter.survey(source)
         let place = "queue '\(filter.name.printable)'"
-        guard survey.count > 0 else { return announce("no dead letter of \(place) meets the options") }
+        guard survey.count > 0 else { return try filter.announceNone(source) }
         let what = "\(survey.described(limit: filter.limit)) of \(place)"
         if consent.dryRun || !consent.yes { try survey.show() }
         if consent.dryRun { return announce("this would remove \(what)") }

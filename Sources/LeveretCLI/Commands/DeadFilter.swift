@@ -21,7 +21,8 @@ struct DeadFilter: ParsableArguments {
     var reason: DeadReason?
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"))
+        help: ArgumentHelp("Only what came so long ago or earlier: 90s, 5m, 2h, 1d.", valueName: "time"),
+        transform: TimeArgument.init)
     var olderThan: TimeArgument?
     @OptionGroup var filter: ConditionOptions
     @Option(parsing: .unconditional, help: ArgumentHelp("At most so many, from the head.", valueName: "n"))
@@ -59,6 +60,14 @@ struct DeadFilter: ParsableArguments {
     }
 }
 
+extension DeadFilter {
+    /// Says that there is nothing to do; fails where the message that was named is not there.
+    func announceNone(_ source: ServerSource) throws {
+        if let position { _ = try MessageOptions.find(position, of: name, in: source) }
+        announce("no dead letter of queue '\(name.printable)' meets the options")
+    }
+}
+
 /// Why a message died, as rows say it.
 enum DeadReason: String, CaseIterable, ExpressibleByArgument {
     case rejected
@@ -78,6 +87,8 @@ struct DeadSurvey {
     /// What the dead letters meet.
     let condition: String
     private(set) var count = 0
+    /// How many messages and bytes died first in each queue.
+    private(set) var origins: [String: (count: Int, bytes: Int)] = [:]
     /// How many there are of each origin, reason and error text.
     private var exactly: [[String]: Int] = [:]
 
@@ -86,8 +97,8 @@ struct DeadSurvey {
     /// True where there may be more.
     var isCut: Bool { count == Self.countMax }
 
-    /// The queues that they died in first.
-    private(set) var origins: Set<String> = []
+    /// The bytes of all.
+    var bytes: Int { origins.values.reduce(0) { $0.adding($1.bytes) } }
 
     /// `12 dead letters`, `at least 10,000 dead letters`.
     func described(limit: Int?) -> String {
@@ -98,7 +109,8 @@ struct DeadSurvey {
     mutating func add(_ message: JSON) {
         count += 1
         let group = ["origin", "reason", "error"].map { message[$0]?.text ?? "" }
-        origins.insert(group[0])
+        let origin = origins[group[0], default: (0, 0)]
+        origins[group[0]] = (origin.count + 1, origin.bytes.adding(message.count("size")))
         exactly[group, default: 0] += 1
     }
 

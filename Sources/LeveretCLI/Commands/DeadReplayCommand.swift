@@ -11,7 +11,8 @@ struct DeadReplayCommand: ParsableCommand {
             that it was published with; the headers x-replayed-from, x-replayed-at and x-replay-count say that it was \
             replayed. None is lost or doubled, whatever fails meanwhile. What dies again stays where it falls.
 
-            More than 100 are shown first, and it asks. Ctrl-C ends it between two batches. --edit opens one body \
+            More than 100 are shown first, and it asks; also where a queue has a length limit, would drop its oldest \
+            messages, and has too little room. Ctrl-C ends it between two batches. --edit opens one body \
             after the other in $VISUAL or $EDITOR; an editor that fails ends the replay.
 
             Examples:
@@ -60,16 +61,20 @@ struct DeadReplayCommand: ParsableCommand {
         let source = ServerSource(client)
         let survey = try filter.survey(source)
         let place = "queue '\(filter.name.printable)'"
-        guard survey.count > 0 else { return announce("no dead letter of \(place) meets the options") }
-        try checkTargets(survey, source)
+        guard survey.count > 0 else { return try filter.announceNone(source) }
+        let overflows = try overflows(survey, source)
         let what = "\(survey.described(limit: filter.limit)) from \(place) to \(target)"
-        if edit { return try editAll(survey, client) }
-        if consent.dryRun || (survey.count > Self.unaskedMax && !consent.yes) { try survey.show() }
-        if consent.dryRun { return announce("this would replay \(what)") }
-        if survey.count > Self.unaskedMax {
-            let many = "these are more than \(Self.unaskedMax)"
-            try Terminal.confirm("this replays \(what)", yes: consent.yes, because: many)
+        let isMuch = survey.count > Self.unaskedMax && !edit
+        if consent.dryRun || (isMuch && !consent.yes) { try survey.show() }
+        func withOverflows(_ text: String) -> String {
+            ([text] + overflows.map(\.text)).joined(separator: "; ")
         }
+        if consent.dryRun { return announce(withOverflows("this would replay \(what)")) }
+        if isMuch || !overflows.isEmpty {
+            let reason = overflows.first?.text ?? "these are more than \(Self.unaskedMax)"
+            try Terminal.confirm(withOverflows("this replays \(what)"), yes: consent.yes, because: reason)
+        }
+        if edit { return try editAll(survey, client) }
         var batches = Batches(of: "dead letter", limit: filter.limit, rate: rate)
         try batches.run("replayed from \(place) to \(target)") { count throws(Failure) in
             try client.ask(request.option("where", survey.condition).option("n", count))
@@ -89,17 +94,19 @@ struct DeadReplayCommand: ParsableCommand {
         return request.word("to").option("exchange", exchange).option("key", key)
     }
 
-    /// Fails where it is known beforehand that it would.
-    private func checkTargets(_ survey: DeadSurvey, _ source: ServerSource) throws {
+    /// The queues that have too little room. Fails where it is known beforehand that it would.
+    private func overflows(_ survey: DeadSurvey, _ source: ServerSource) throws -> [Overflow] {
         if to != nil || exchange != nil {
-            try source.checkTarget(queue: to, exchange: exchange)
-        } else {
-            for origin in survey.origins.sorted() {
-                do {
-                    try source.checkTarget(queue: origin, exchange: nil)
-                } catch let failure as Failure where failure.status == .notFound {
-                    throw Self.gone(origin)
-                }
+            let row = try source.target(queue: to, exchange: exchange)
+            guard to != nil, let row else { return [] }
+            return [Overflow(row, count: survey.count, bytes: survey.bytes)].compactMap(\.self)
+        }
+        return try survey.origins.sorted { $0.key < $1.key }.compactMap { origin, part in
+            do {
+                let row = try source.target(queue: origin, exchange: nil)
+                return row.flatMap { Overflow($0, count: part.count, bytes: part.bytes) }
+            } catch let failure as Failure where failure.status == .notFound {
+                throw Self.gone(origin)
             }
         }
     }

@@ -8,7 +8,9 @@ struct MoveCommand: ParsableCommand {
         abstract: "Move ready messages to another queue, or publish them again through an exchange.",
         discussion: """
             Order is kept, and no message is lost or doubled if the server stops meanwhile. Without -n all that is \
-            ready moves, or all of it that meets --where, after a question. Ctrl-C ends it between two batches.
+            ready moves, or all of it that meets --where, after a question. It asks, too, where the queue that they go \
+            to has a length limit, would drop its oldest messages, and has too little room. Ctrl-C ends it between two \
+            batches.
 
             Examples:
               leveret move jobs.dead jobs -n 10
@@ -49,19 +51,27 @@ struct MoveCommand: ParsableCommand {
     func run() throws {
         let client = try server.connect()
         let source = ServerSource(client)
-        try source.checkTarget(queue: to, exchange: exchange)
+        let place = try source.target(queue: to, exchange: exchange)
+        let isTight = to != from && place?.hasLengthLimit == true
         let target = to.map { "queue '\($0.printable)'" } ?? "exchange '\((exchange ?? "").printable)'"
         let what = "from queue '\(from.printable)' to \(target)"
         let row = try source.queue(from)
         let ready = row.count("ready")
-        if consent.dryRun { return announce("this would move \(try estimate(ready, source)) \(what)") }
         if let condition = filter.condition { try source.check(condition, on: from) }
-        if number == nil {
-            let question =
-                filter.condition == nil
-                ? "this moves all ready messages \(what): \(counted(ready, "message")) ready"
-                : "this moves all ready messages that meet the condition \(what)"
-            try Terminal.confirm(question, yes: consent.yes)
+        let found = isTight || consent.dryRun ? try look(row, source) : nil
+        var overflow: Overflow?
+        if isTight, let place, let found {
+            overflow = Overflow(place, count: found.count, bytes: found.bytes)
+        }
+        let warning = overflow.map { "; \($0.text)" } ?? ""
+        if consent.dryRun, let found { return announce("this would move \(found.text) \(what)\(warning)") }
+        if number == nil || overflow != nil {
+            let which = filter.condition == nil ? "" : " that meet the condition"
+            let many = number.map { "up to \(counted($0, "ready message"))" } ?? "all ready messages"
+            let count = filter.condition == nil && number == nil ? ": \(counted(ready, "message")) ready" : ""
+            try Terminal.confirm(
+                "this moves \(many)\(which) \(what)\(count)\(warning)", yes: consent.yes,
+                because: overflow?.text ?? "this moves \(many)\(which)")
         }
         // What comes from here on by the server's clock does not meet it.
         let sofar = row["now"]?.text.map { "entered < \(SQLText.literal($0))" }
@@ -76,15 +86,24 @@ struct MoveCommand: ParsableCommand {
         }
     }
 
-    /// How many of the ready messages would move: no more are counted than `dead replay` looks at beforehand.
-    private func estimate(_ ready: Int, _ source: ServerSource) throws -> String {
+    /// What would move of the ready messages: no more are counted than `dead replay` looks at beforehand. Without a
+    /// condition their bytes are reckoned from those of all that are ready.
+    private func look(_ row: JSON, _ source: ServerSource) throws -> (count: Int, bytes: Int, text: String) {
         let most = number ?? .max
-        guard let condition = filter.condition else { return counted(min(ready, most), "message") }
-        var count = 0
+        let ready = row.count("ready")
+        guard let condition = filter.condition else {
+            let count = min(ready, most)
+            let bytes = Double(row.count("ready_bytes")) * Double(count) / Double(max(1, ready))
+            return (count, Int(clamping: Int64(bytes)), counted(count, "message"))
+        }
+        var (count, bytes) = (0, 0)
         var pages = try MessagePages(
             of: from, state: .ready, where: condition, hasBodies: false, in: source)
-        try pages.next(min(most, DeadSurvey.countMax)) { _ in count += 1 }
+        try pages.next(min(most, DeadSurvey.countMax)) {
+            count += 1
+            bytes = bytes.adding($0.count("size"))
+        }
         let isCut = count == DeadSurvey.countMax && count < most
-        return (isCut ? "at least " : "") + counted(count, "message")
+        return (count, bytes, (isCut ? "at least " : "") + counted(count, "message"))
     }
 }
