@@ -12,9 +12,10 @@ enum CommandGuess {
     static func failure(in words: [String], of root: any ParsableCommand.Type) -> Failure? {
         var command = root
         var path: [String] = []
-        for (index, word) in words.enumerated() {
+        let isHelp = words.first == "help"
+        for (index, word) in words.enumerated() where index > 0 || !isHelp {
             let inner = command.configuration.subcommands
-            if inner.isEmpty || word.hasPrefix("-") || path.isEmpty && word == "help" { return nil }
+            if inner.isEmpty || word.hasPrefix("-") { return nil }
             if let next = inner.first(where: { name(of: $0) == word }) {
                 command = next
                 path.append(word)
@@ -22,7 +23,7 @@ enum CommandGuess {
             }
             // A word alone may be what the command that stands for all takes; of two the first names a command.
             let isAlone = words.dropFirst(index + 1).first?.hasPrefix("-") ?? true
-            if command.configuration.defaultSubcommand != nil, isAlone { return nil }
+            if !isHelp, command.configuration.defaultSubcommand != nil, isAlone { return nil }
             return failure(word, in: command, path)
         }
         return nil
@@ -32,7 +33,13 @@ enum CommandGuess {
         _ word: String, in command: any ParsableCommand.Type, _ path: [String]
     ) -> Failure {
         let here = (["leveret"] + path).joined(separator: " ")
-        let meant = proposals(for: word, in: command).map { "'\(here) \($0)'" }
+        var meant = proposals(for: word, in: command).map { "'\(here) \($0)'" }
+        // Whoever names a thing alone wants to see it.
+        if meant.isEmpty, !path.isEmpty,
+            command.configuration.subcommands.contains(where: { name(of: $0) == "show" })
+        {
+            meant = ["'\(here) show \(word.shellWord)'".printable]
+        }
         let question = meant.isEmpty ? "" : "did you mean \(meant.joined(separator: " or "))? "
         let wrong = (path + [word]).joined(separator: " ").printable
         return Failure(.usage, "there is no command '\(wrong)'; \(question)'\(here) --help' lists them")

@@ -52,7 +52,14 @@ struct Failure: Error, Equatable {
         // What to ask of the line is no advice for who has a command for it.
         let hint = advice.isEmpty ? nil : refusal.text.firstRange(of: "; LIST ")
         let said = refusal.text[..<(hint?.lowerBound ?? refusal.text.endIndex)]
-        text = "\(said) (\(refusal.code) \(refusal.name))".printable + advice
+        text = "\(Self.asOption(said)) (\(refusal.code) \(refusal.name))".printable + advice
+    }
+
+    /// `option delay=-5 is …` as `--delay -5 is …`: mostly a request has it from the option of this name.
+    private static func asOption(_ text: Substring) -> String {
+        guard text.hasPrefix("option "), let sign = text.firstIndex(of: "=") else { return String(text) }
+        let name = text[..<sign].dropFirst("option ".count)
+        return (name.count == 1 ? "-" : "--") + name + " " + text[sign...].dropFirst()
     }
 
     /// What to do about a refusal that doesn't say so itself.
@@ -61,6 +68,7 @@ struct Failure: Error, Equatable {
         case 403 where text.hasPrefix("log in first"):
             "; say --url leveret://user@host:port, or leverets:// with TLS"
         case 404 where text.hasPrefix("no user"): "; 'leveret user list' lists them"
+        case 404 where text.hasPrefix("no connection"): "; 'leveret connections' lists them"
         case 404 where text.hasPrefix("no queue"): "; 'leveret queues' lists them"
         case 404 where text.hasPrefix("no vhost"): "; 'leveret vhost list' lists them"
         case 404 where text.hasPrefix("no exchange"):

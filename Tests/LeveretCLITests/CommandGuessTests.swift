@@ -30,6 +30,12 @@ import Testing
             ["vhost", "shwo", "shop"],
             "there is no command 'vhost shwo'; did you mean 'leveret vhost show'? 'leveret vhost --help' lists them"
         ),
+        (
+            ["queue", "my mails"],
+            "there is no command 'queue my mails'; did you mean 'leveret queue show 'my mails''? "
+                + "'leveret queue --help' lists them"
+        ),
+        (["help", "xylophone"], "there is no command 'xylophone'; 'leveret --help' lists them"),
         (["xylophone"], "there is no command 'xylophone'; 'leveret --help' lists them"),
     ])
     func `the sentence names the word, what was meant, and where all are`(words: [String], text: String) {
@@ -39,7 +45,7 @@ import Testing
     @Test(arguments: [
         ["queues"], ["queue", "show", "quueues"], ["connections", "worker*"], ["--version"], ["user"],
         ["vhost", "a*", "-o", "json"],
-        ["help", "queues"], [],
+        ["help", "queues"], ["help", "queue", "show"], ["help"], [],
         ["queue"], ["queue", "--help"], ["---completion", "x"],
     ])
     func `words that name a command are left to the parser`(words: [String]) {

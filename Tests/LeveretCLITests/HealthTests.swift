@@ -126,12 +126,12 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
 
     @Test func `times and sizes are read as people write them`() {
         let times: [(String, Int64?)] = [
-            ("90", 90_000), ("90s", 90_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000),
+            ("0", 0), ("90", nil), ("90s", 90_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000),
             ("250ms", 250),
             ("-1s", nil), ("", nil), ("5x", nil), ("9223372036854775807d", nil),
         ]
         for (text, milliseconds) in times {
-            #expect(TimeArgument(argument: text)?.milliseconds == milliseconds)
+            #expect((try? TimeArgument(text))?.milliseconds == milliseconds, "\(text)")
         }
         let sizes: [(String, Int?)] = [
             ("512", 512), ("1K", 1024), ("500M", 500 << 20), ("5GiB", 5 << 30), ("5gb", 5 << 30),
@@ -260,11 +260,18 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
         #expect(rules.count == Set(rules).count)
     }
 
+    @Test func `who holds a message is named with the connection to close`() throws {
+        var facts = try facts([])
+        facts.consumers = [try row(#"{"name":"w","queue":"q","session":"s","connection":7}"#)]
+        let held = DoctorFacts.Held(queue: "q", position: 1, holder: "s/w", since: 0)
+        #expect(facts.closing(held) == "'leveret connections close 7'")
+    }
+
     @Test(arguments: [
         (#""ready":2"#, "warning no_consumer queue 'q': 2 messages are ready and no consumer takes them"),
         (
             #""dead":{"rejected":2,"expired":0,"maxlen":0,"delivery_limit":1}"#,
-            "warning no_dead_letters queue 'q': 3 messages that failed were dropped: it has no dead-letter exchange"
+            "warning no_dead_letters queue 'q': 3 messages that failed were dropped since the start: it has no dead-letter exchange"
         ),
         (
             #""effective":{"x-delivery-limit":5}"#,
@@ -276,11 +283,11 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
         ),
         (
             #""ready":9,"consumers":1,"effective":{"x-max-length":9,"x-overflow":"reject-publish"}"#,
-            "critical full queue 'q': it is full and refuses publishes: 9 ready"
+            "critical full queue 'q': it is full and refuses publishes: 9 of 9 messages"
         ),
         (
             #""dead":{"rejected":0,"expired":0,"maxlen":7,"delivery_limit":0}"#,
-            "warning full queue 'q': 7 messages left it because it was full"
+            "warning full queue 'q': 7 messages left it since the start because it was full"
         ),
         (
             #""ready":100,"consumers":1,"out_rate":2.0,"effective":{"x-message-ttl":10000}"#,
@@ -288,7 +295,7 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
         ),
         (
             #""dead":{"rejected":0,"expired":1,"maxlen":0,"delivery_limit":0}"#,
-            "info expiring queue 'q': 1 message expired and is gone"
+            "info expiring queue 'q': 1 message expired since the start and is gone"
         ),
         (#""paused_since":"2027-01-15T07:58:20.000Z""#, "info paused queue 'q': it is paused for 1m 40s"),
         (#""paused_since":"2027-01-15T05:58:20.000Z""#, "warning paused queue 'q': it is paused for 2h 1m"),
@@ -402,8 +409,8 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
             found(facts) == [
                 "warning prefetch_0 consumer 'w' of 's' at queue 'q': it takes any number of messages at once (prefetch 0) "
                     + "and holds 1,500",
-                "warning unroutable the default exchange: 2 of 5 messages that came to it reached no queue",
-                "warning unroutable exchange 'e': 9 of 9 messages that came to it reached no queue",
+                "warning unroutable the default exchange: 2 of 5 messages that came to it since the start reached no queue",
+                "warning unroutable exchange 'e': 9 of 9 messages that came to it since the start reached no queue",
                 "info auto_ack consumer 'x' of 's' at queue 'q': its messages count as done when they are sent: what it "
                     + "has not worked off is lost with it",
                 "info unbound exchange 'e': nothing is bound to it: what is published to it is dropped",
@@ -423,10 +430,10 @@ private func binding(_ source: String, _ target: String, isQueue: Bool = true) t
         #expect(
             found(hosts) == [
                 "critical alarm server: the disk is full",
-                "warning no_consumer queue 'q': 1 message is ready and no consumer takes them",
+                "warning no_consumer queue 'q': 1 message is ready and no consumer takes it",
                 "warning no_consumer queue 'shop/q': 2 messages are ready and no consumer takes them",
                 "warning held_long queue 'shop/q': 's/w' holds message 8 for 2h",
-                "warning unroutable the default exchange of 'shop': 2 of 5 messages that came to it reached no queue",
+                "warning unroutable the default exchange of 'shop': 2 of 5 messages that came to it since the start reached no queue",
                 "info auto_ack consumer 'x' of 's' at queue 'shop/q': its messages count as done when they are sent: "
                     + "what it has not worked off is lost with it",
                 "info unbound exchange 'shop/e': nothing is bound to it: what is published to it is dropped",

@@ -70,6 +70,63 @@ import Testing
         try await shell.run(["connections", "close", "embedded"], status: 1)
     }
 
+    @Test func `several connections of one name are not closed without a yes`() async throws {
+        let shell = try Shell()
+        let workers = try (0..<2).map { _ in try LineSocket(port: shell.server.port) }
+        for request in ["HELLO name=worker", "QUEUE jobs"] {
+            for worker in workers { #expect(try worker.ask(request).words.first == "OK") }
+        }
+        let list = ["connections", "worker*", "-o", "csv", "--columns", "id"]
+        let ids = try await shell.run(list).output.split(separator: "\n").dropFirst().joined(separator: ", ")
+        let close = ["connections", "close", "worker"]
+        let refused = try await shell.run(close, status: 2)
+        #expect(refused.errors.contains("this closes 2 connections: \(ids), and nobody is here to ask"))
+        #expect(
+            try await shell.run(close + ["--dry-run"]).output == "this would close 2 connections: \(ids)\n")
+        #expect(try await shell.run(close + ["--yes"]).output == "2 connections closed\n")
+        for worker in workers { #expect(try worker.waitForNext()?.words.first == "NOTE") }
+    }
+
+    @Test func `a paused queue is marked, and who consumes from it is told`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "jobs"])
+        try await shell.run(["pause", "jobs"])
+        #expect(try await shell.run(["queues"]).output.contains("\njobs (paused)  "))
+        #expect(try await shell.run(["queues", "--columns", "name"]).output == "name\njobs\n")
+        for options in ["", "--exec true"] {
+            let line = "exec leveret consume jobs \(options) 2>&1"
+            let consume = try shell.start(path: "/bin/sh", ["-c", line])
+            #expect(
+                consume.readLine() == "leveret: queue 'jobs' is paused; 'leveret resume jobs' lets it go on")
+            consume.kill(SIGINT)
+            _ = consume.finish()
+        }
+    }
+
+    @Test
+    func `a queue that refuses publishes is a warning, and a wrong option is named as the command has it`()
+        async throws
+    {
+        let shell = try Shell()
+        try await shell.run([
+            "queue", "declare", "small", "--max-bytes", "1", "--overflow", "reject-publish",
+        ])
+        try await shell.run(["publish", "", "small", "x"])
+        #expect(
+            try await shell.run(["check"]).output
+                == "WARNING: queue 'small' is full and refuses publishes: 1 B of 1 B\n")
+        let wrong = try await shell.run(["publish", "", "small", "x", "--delay", "-5"], status: 6)
+        #expect(wrong.errors.hasPrefix("leveret: --delay -5 is out of range; "), "\(wrong.errors)")
+    }
+
+    @Test func `what is delayed is shown with its time`() async throws {
+        let shell = try Shell()
+        try await shell.run(["queue", "declare", "late"])
+        try await shell.run(["publish", "", "late", "x", "--delay", "3600000"])
+        let peek = try await shell.run(["peek", "late", "--state", "delayed"]).output
+        #expect(peek.contains("  due  ") && peek.contains("in 59m"), "\(peek)")
+    }
+
     @Test func `queues are listed again and again, sorted`() async throws {
         let shell = try Shell()
         for (queue, count) in [("a", 1), ("b", 3), ("c", 2)] {
@@ -151,7 +208,7 @@ import Testing
         let text = try await shell.run(["doctor"], status: 1).output
         #expect(
             text.contains(
-                "warning   queue 'jobs': 1 message is ready and no consumer takes them\n          start"))
+                "warning   queue 'jobs': 1 message is ready and no consumer takes it\n          start"))
         let file = try await leveret(["doctor", "--db", shell.database, "-o", "json", "--columns", "rule"])
         #expect(file.status == 1 && file.output == "{\"rule\":\"dead_end\"}\n")
     }

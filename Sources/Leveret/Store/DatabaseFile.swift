@@ -53,7 +53,7 @@ enum DatabaseFile {
     static func isNoDatabase(_ path: String) -> BrokerError {
         BrokerError(
             .preconditionFailed,
-            "'\(path)' is not a SQLite database; name a file that Leveret made, or one that does not exist yet"
+            "'\(path)' is not a SQLite database; name a file that Leveret made"
         )
     }
 }

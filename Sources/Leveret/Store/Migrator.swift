@@ -60,8 +60,7 @@ struct Migrator {
         guard application == Schema.applicationID || isEmpty else {
             throw BrokerError(
                 .preconditionFailed,
-                "'\(path)' is the SQLite database of another program; name a file that Leveret made, or one that "
-                    + "does not exist yet"
+                "'\(path)' is the SQLite database of another program; name a file that Leveret made"
             )
         }
         guard version <= migrations.count else {

@@ -102,6 +102,7 @@ private struct Opening {
             metadata: [
                 "path": "\(path)", "queues": "\(queues.count)",
                 "messages": "\(queues.reduce(0) { $0 + $1.count })",
+                "delayed": "\(queues.reduce(0) { $0 + $1.delayed })",
                 "sqlite": "\(String(cString: sqlite3_libversion()))",
             ]
         )

@@ -94,7 +94,7 @@ struct ConnectionsCommand: ParsableCommand {
             abstract: "Close a connection; what it holds goes back to its queues.",
             discussion: """
                 It is told the reason, and what it asked and was not answered may be done or not. Nothing keeps it \
-                from coming back: pause a queue to stop its consumers.
+                from coming back: pause a queue to stop its consumers. Where several have this name, it asks.
 
                 Examples:
                   leveret connections close 7 --reason "stuck since noon"
@@ -106,12 +106,34 @@ struct ConnectionsCommand: ParsableCommand {
         var connection: String
         @Option(help: ArgumentHelp("What it is told.", valueName: "text"))
         var reason: String?
+        @OptionGroup var consent: ConsentOptions
         @OptionGroup var server: ServerOptions
 
         func run() throws {
+            let client = try server.connectAnywhere()
+            let numbers = try numbers(client)
+            let list = numbers.map(String.init).joined(separator: ", ")
+            let what = "\(counted(numbers.count, "connection")): \(list)"
+            if consent.dryRun { return announce("this would close \(what)") }
+            if numbers.count > 1 {
+                try Terminal.confirm("this closes \(what)", yes: consent.yes, because: "this closes \(what),")
+            }
             let request = LineRequest("KILL").word("connection").argument(connection)
-            let count = try server.connectAnywhere().ask(request.option("reason", reason))
+            let count = try client.ask(request.option("reason", reason))
             announce("\(counted(Int(count) ?? 0, "connection")) closed")
+        }
+
+        /// The numbers of those that are meant, as the server takes it: a number, or a name without its address.
+        private func numbers(_ client: LineClient) throws -> [Int] {
+            var numbers: [Int] = []
+            try client.rows(LineRequest("LIST").word("connections")) { row in
+                let id = row.count("id")
+                if String(id) == connection { numbers = [id] }
+                if Int(connection) == nil, row.name == connection || row.name.hasPrefix(connection + " ") {
+                    numbers.append(id)
+                }
+            }
+            return numbers
         }
     }
 }

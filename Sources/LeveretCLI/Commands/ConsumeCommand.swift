@@ -64,6 +64,7 @@ struct ConsumeCommand: ParsableCommand {
         let standardOutput = Output(Terminal.standardOutput)
         var printer = try MessagePrinter(output, body: body, columns: Columns.get, to: standardOutput)
         let client = try server.connect()
+        try warn(client)
         let signals = try SignalPipe.open(secondEnds: true)
         var subscription = try Subscription(
             to: name, on: client, prefetch: min(prefetch ?? 256, number ?? .max), autoAck: autoAck)
@@ -96,7 +97,7 @@ struct ConsumeCommand: ParsableCommand {
 
     private func run(_ command: String) throws {
         let client = try server.connect()
-        if !autoAck { try warn(client) }
+        try warn(client)
         let signals = try SignalPipe.open()
         let prefetch = min(self.prefetch ?? parallel, number ?? .max)
         let subscription = try Subscription(to: name, on: client, prefetch: prefetch, autoAck: autoAck)
@@ -111,9 +112,17 @@ struct ConsumeCommand: ParsableCommand {
         SignalPipe.endAsAsked()
     }
 
-    /// Says so where what the command fails on would be gone.
+    /// Says so where nothing will come, and where what the command fails on would be gone.
     private func warn(_ client: LineClient) throws {
-        guard try ServerSource(client).queue(name).deadLetterExchange == nil else { return }
+        let source = ServerSource(client)
+        var row = JSON.null
+        try source.unlessRefused { row = try source.queue(name) }
+        if row["paused_since"]?.text != nil {
+            Terminal.complain(
+                "leveret: queue '\(name.printable)' is paused; 'leveret resume \(name.shellWord)' lets it go on"
+            )
+        }
+        guard exec != nil, !autoAck, row != .null, row.deadLetterExchange == nil else { return }
         Terminal.complain(
             "leveret: queue '\(name.printable)' has no dead-letter exchange: what the command fails on is dropped; "
                 + "'leveret policy set' can give it one"

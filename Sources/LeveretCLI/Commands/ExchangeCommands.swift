@@ -211,7 +211,8 @@ struct UnbindCommand: ParsableCommand {
         let isThere = try binding.isThere(on: client)
         try binding.ask(toQueue: "UNBIND", toExchange: "UNBINDX", on: client)
         guard isThere else {
-            let what = "nothing binds \(binding.sentence) with these headers"
+            let headers = binding.headers.headers.isEmpty ? "" : " with these headers"
+            let what = "nothing binds \(binding.sentence)\(headers)"
             throw Failure(.notFound, "\(what); 'leveret queue show' and 'leveret route' show what is bound")
         }
         announce("unbound \(binding.sentence)")

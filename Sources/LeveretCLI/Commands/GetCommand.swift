@@ -70,7 +70,7 @@ struct GetCommand: ParsableCommand {
         let isPaused = try left == number && isPaused(client)
         printer.finish(
             none: isPaused
-                ? "queue '\(name.printable)' is paused; 'leveret resume' lets it go on"
+                ? "queue '\(name.printable)' is paused; 'leveret resume \(name.shellWord)' lets it go on"
                 : "queue '\(name.printable)' has no message that is ready")
     }
 

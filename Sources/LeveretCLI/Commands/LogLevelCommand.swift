@@ -8,8 +8,8 @@ struct LogLevelCommand: ParsableCommand {
         commandName: "log-level",
         abstract: "Show or change what a running server logs.",
         discussion: """
-            It counts until the server ends, or reads its configuration again (SIGHUP). What it logs to is up to \
-            whoever started it: see 'leveret serve --help'.
+            It counts until the server ends, or reads its configuration again (SIGHUP). Logs go to the \
+            standard error of the server's process: a file, a terminal or journald, as whoever started it has it.
 
             Examples:
               leveret log-level

@@ -32,6 +32,12 @@ struct PeekCommand: ParsableCommand {
     @OptionGroup var source: SourceOptions
     @OptionGroup var output: OutputOptions
 
+    /// What a row may have; of what is delayed a table shows until when.
+    private var columns: [Column] {
+        state == .delayed
+            ? Columns.peek.map { $0.name == "due" ? .shown("due", $0.style) : $0 } : Columns.peek
+    }
+
     func validate() throws {
         if number < 1 { throw ValidationError("-n is 1 or more.") }
         if from < 0 { throw ValidationError("--from is a position: 0 or more.") }
@@ -39,7 +45,7 @@ struct PeekCommand: ParsableCommand {
 
     func run() throws {
         let standardOutput = Output(Terminal.standardOutput)
-        var printer = try MessagePrinter(output, body: body, columns: Columns.peek, to: standardOutput)
+        var printer = try MessagePrinter(output, body: body, columns: columns, to: standardOutput)
         let source = try source.open()
         let request = PeekRequest(
             queue: name, count: number, from: from, state: state, condition: filter.condition)

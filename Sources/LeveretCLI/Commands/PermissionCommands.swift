@@ -8,8 +8,8 @@ struct PermissionCommand: ParsableCommand {
         abstract: "What users may do with queues and exchanges: list, set and clear permissions.",
         discussion: """
             A permission is three regular expressions, found anywhere in a name: what a user may declare and delete \
-            (configure), publish to (write) and take messages from (read). '.*' is everything, '' nothing. Alone it is \
-            'permission list'.
+            (configure), publish to (write) and take messages from or purge (read). '.*' is everything, '' nothing. \
+            Alone it is 'permission list'.
             """,
         subcommands: [
             List.self, Set.self, Clear.self, ListTopics.self, SetTopics.self, ClearTopics.self,
@@ -67,7 +67,7 @@ struct PermissionCommand: ParsableCommand {
         var configure: String
         @Argument(help: "What it may publish to and bind; the default exchange is called amq.default here.")
         var write: String
-        @Argument(help: "What it may take messages from, and bind from.")
+        @Argument(help: "What it may take messages from, purge, and bind from.")
         var read: String
         @OptionGroup var server: TargetOptions
 

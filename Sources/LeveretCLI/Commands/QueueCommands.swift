@@ -77,11 +77,12 @@ struct QueuesCommand: ParsableCommand {
         var printer = try self.output.printer(of: columns, to: output)
         var fields = try self.output.fields(of: columns)
         if let sort { fields?.append(sort) }
+        if marksPaused { fields?.append("paused_since") }
         var sorted: [JSON] = []
         var isEmpty = true
         func take(_ row: JSON) {
             isEmpty = false
-            if sort == nil { printer.print(row) } else { sorted.append(row) }
+            if sort == nil { printer.print(shown(row)) } else { sorted.append(row) }
         }
         if allVhosts {
             let unseen = try source.visit(nil) { host, _ in
@@ -91,8 +92,16 @@ struct QueuesCommand: ParsableCommand {
         } else {
             try source.queues(match: pattern, fields: fields, each: take)
         }
-        if let sort { for row in Self.order(sorted, by: sort) { printer.print(row) } }
+        if let sort { for row in Self.order(sorted, by: sort) { printer.print(shown(row)) } }
         printer.finish(none: isEmpty && self.output.output == .table ? try nothing(in: source) : "")
+    }
+
+    /// True of a table whose columns nobody chose: it says at the name that a queue is paused.
+    private var marksPaused: Bool { output.output == .table && output.columns == nil }
+
+    private func shown(_ row: JSON) -> JSON {
+        guard marksPaused, row["paused_since"]?.text != nil else { return row }
+        return row.with("name", .string("\(row.name) (paused)"))
     }
 
     /// What is said where there is no queue; not that there is none anywhere, where others have some.

@@ -28,7 +28,7 @@ extension DoctorRules {
                 "nothing goes out: its consumers hold all that their prefetch allows, "
                     + "'\(held.holder.printable)' message \(held.position) for "
                     + Quantity.duration(milliseconds: time),
-                "look at that consumer; 'leveret connections close' gives back what it holds")
+                "look at that consumer; \(facts.closing(held)) gives back what it holds")
         }
     }
 

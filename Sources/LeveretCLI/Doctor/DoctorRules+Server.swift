@@ -78,7 +78,8 @@ extension DoctorRules {
                 subject: exchange.name.isEmpty
                     ? "the default exchange\(place)" : "exchange '\(facts.shown(exchange.name))'",
                 text:
-                    "\(Quantity.count(lost)) of \(counted(all, "message")) that came to it reached no queue",
+                    "\(Quantity.count(lost)) of \(counted(all, "message")) that came to it since the start "
+                    + "reached no queue",
                 advice: exchange.name.isEmpty
                     ? "publish to queues that are there; --mandatory has such publishes refused"
                     : "'leveret tail \(exchange.name.shellWord)' shows what passes; bind a queue for it, or catch it: "

@@ -90,7 +90,7 @@ enum DoctorRules {
             return facts.finding(
                 "no_consumer", .warning, queue,
                 "\(counted(queue.count("ready"), "message")) \(queue.count("ready") == 1 ? "is" : "are") ready and no "
-                    + "consumer takes them",
+                    + "consumer takes \(queue.count("ready") == 1 ? "it" : "them")",
                 "start its consumer, or delete the queue if nobody needs it any more")
         }
     }
@@ -103,7 +103,7 @@ enum DoctorRules {
                 rule: "held_long", severity: .warning, subject: "queue '\(facts.shown(held.queue))'",
                 text: "'\(held.holder.printable)' holds message \(held.position) for "
                     + Quantity.duration(milliseconds: time),
-                advice: "look at that consumer; 'leveret connections close' takes back what it holds, and "
+                advice: "look at that consumer; \(facts.closing(held)) takes back what it holds, and "
                     + "--consumer-timeout does so by itself")
         }
     }
@@ -148,8 +148,8 @@ enum DoctorRules {
             guard dead > 0 || queue.effective("x-delivery-limit") != nil else { return nil }
             let text =
                 dead > 0
-                ? "\(counted(dead, "message")) that failed \(dead == 1 ? "was" : "were") dropped: it has no "
-                    + "dead-letter exchange"
+                ? "\(counted(dead, "message")) that failed \(dead == 1 ? "was" : "were") dropped since the "
+                    + "start: it has no dead-letter exchange"
                 : "it has a delivery limit and no dead-letter exchange: what fails too often is dropped"
             return facts.finding(
                 "no_dead_letters", dead > 0 ? .warning : .info, queue, text,
@@ -179,18 +179,16 @@ enum DoctorRules {
     static func full(_ facts: DoctorFacts) -> [DoctorFinding] {
         facts.queues.compactMap { queue in
             let dropped = queue["dead"]?.count("maxlen") ?? 0
-            let most = queue.effective("x-max-length")?.int
-            let refuses = queue.effective("x-overflow")?.text?.hasPrefix("reject-publish") ?? false
-            if refuses, let most, queue.count("ready") >= most {
+            if let full = queue.refusingAt {
                 return facts.finding(
                     "full", .critical, queue,
-                    "it is full and refuses publishes: \(Quantity.count(most)) ready",
+                    "it is full and refuses publishes: \(full)",
                     "add consumers or raise its limit; 'leveret why' says what holds them up")
             }
             guard dropped > 0 else { return nil }
             return facts.finding(
                 "full", .warning, queue,
-                "\(counted(dropped, "message")) left it because it was full",
+                "\(counted(dropped, "message")) left it since the start because it was full",
                 queue.deadLetterExchange == nil
                     ? "add consumers or raise its limit; a dead-letter exchange keeps what leaves"
                     : "add consumers or raise its limit; its dead letters are what left")
@@ -214,7 +212,7 @@ enum DoctorRules {
             guard expired > 0, queue.deadLetterExchange == nil else { return nil }
             return facts.finding(
                 "expiring", .info, queue,
-                "\(counted(expired, "message")) expired and \(expired == 1 ? "is" : "are") gone",
+                "\(counted(expired, "message")) expired since the start and \(expired == 1 ? "is" : "are") gone",
                 "give it a dead-letter exchange if they matter, or more consumers")
         }
     }
@@ -239,7 +237,7 @@ enum DoctorRules {
             return facts.finding(
                 "paused", time > pausedMax ? .warning : .info, queue,
                 "it is paused for \(Quantity.duration(milliseconds: max(0, time)))",
-                "'leveret resume' lets it go on")
+                "'leveret resume \(queue.name.shellWord)' lets it go on")
         }
     }
 }
@@ -255,6 +253,14 @@ extension DoctorRules {
 extension DoctorFacts {
     /// The name of something, as it is told apart from one of the same name in another virtual host.
     func shown(_ name: String) -> String { (prefix + name).printable }
+
+    /// The command that closes the connection of who holds a message.
+    func closing(_ held: Held) -> String {
+        let consumer = consumers.first {
+            $0["queue"]?.text == held.queue && "\($0["session"]?.text ?? "")/\($0.name)" == held.holder
+        }
+        return "'leveret connections close\(consumer?["connection"]?.int.map { " \($0)" } ?? "")'"
+    }
 
     /// A finding about a queue.
     func finding(

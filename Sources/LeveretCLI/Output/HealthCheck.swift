@@ -130,6 +130,7 @@ struct HealthCheck: Equatable {
             add(.critical, "\(name) has \(counted(row.count("consumers"), "consumer")) (fewer than \(least))")
         }
         if row["paused_since"]?.text != nil { add(.warning, "\(name) is paused") }
+        if let full = row.refusingAt { add(.warning, "\(name) is full and refuses publishes: \(full)") }
     }
 
     private mutating func look(atDeadLetters rows: [JSON]) {
