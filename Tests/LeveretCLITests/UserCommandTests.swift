@@ -50,7 +50,8 @@ final class LockedServer {
         let wrong = Login(user: "ops", password: Array("wrong".utf8))
         // A wrong password is answered after a second.
         let failure = #expect(throws: Failure.self) {
-            _ = try TopLink(target, as: wrong, silenceMillisecondsMax: 1)
+            _ = try TopLink(
+                target, as: wrong, loginMillisecondsMax: 60_000, silenceMillisecondsMax: 1)
         }
         #expect(failure?.status == .refused)
     }

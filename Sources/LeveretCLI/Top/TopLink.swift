@@ -3,29 +3,31 @@
 
 /// A connection for `top`.
 struct TopLink {
-    private static let loginMillisecondsMax: CInt = 5000
     /// Messages that the peek view shows.
     private static let messagesMax = 100
 
     private let target: ServerTarget
     private let login: Login?
-    /// Once it is logged in, so many milliseconds of silence are waited for.
+    /// So many milliseconds of silence are waited for until it is logged in, and then.
+    private let loginMillisecondsMax: CInt
     private let silenceMillisecondsMax: CInt
     private var client: LineClient?
 
     /// Connects; a server that isn't there at first is a mistake to be told of at once.
     init(
-        _ target: ServerTarget, as login: Login?, silenceMillisecondsMax: CInt = 2000
+        _ target: ServerTarget, as login: Login?, loginMillisecondsMax: CInt = 5000,
+        silenceMillisecondsMax: CInt = 2000
     ) throws(Failure) {
         self.target = target
         self.login = login
+        self.loginMillisecondsMax = loginMillisecondsMax
         self.silenceMillisecondsMax = silenceMillisecondsMax
         client = try connect()
     }
 
     private func connect() throws(Failure) -> LineClient {
         let client = try LineClient(
-            target.address, as: login, silenceMillisecondsMax: Self.loginMillisecondsMax)
+            target.address, as: login, silenceMillisecondsMax: loginMillisecondsMax)
         try client.enter(target.virtualHost)
         client.silenceMillisecondsMax = silenceMillisecondsMax
         return client
