@@ -271,7 +271,9 @@ import Testing
             try await shell.run(["queue", "declare", queue])
         }
         let words = ["---completion", "peek", "--", "positional@0", "2", "2", "leveret", "peek", "jo"]
-        let completed = try await shell.run(words)
+        var completed = try await shell.run(words)
+        // A busy machine may be too slow an answer for it.
+        for _ in 0..<30 where completed.output.isEmpty { completed = try await shell.run(words) }
         #expect(completed.output.split(separator: "\n").sorted() == ["jobs", "jobs.dead"], "\(completed)")
         let nobody = try await leveret(words, environment: ["LEVERET_URL": "leveret://127.0.0.1:1"])
         #expect(nobody.status == 0 && nobody.output == "" && nobody.errors == "")
