@@ -37,14 +37,10 @@ struct Drain {
     /// How often it looks when nothing is left but jobs that depend on others.
     private static let looksMax = 50_000
 
-    /// How many jobs these queues hold.
+    /// How many jobs these queues hold, all at one moment: jobs go from one to the other.
     private func waiting(in queues: [QueueName]) async throws -> Int {
-        var count = 0
-        for queue in queues {
-            guard let status = try await jobs.broker.queues(matching: queue.rawValue).first else { continue }
-            count += status.ready + status.unacked + status.delayed
-        }
-        return count
+        let there = try await jobs.broker.queues().filter { queues.contains($0.definition.name) }
+        return there.reduce(0) { $0 + $1.ready + $1.unacked + $1.delayed }
     }
 
     private func report(_ queue: QueueName) async throws {
@@ -53,7 +49,7 @@ struct Drain {
             let rows = try await jobs.broker.peek(queue, from: position, count: 1_000)
             guard let last = rows.last else { return }
             for row in rows { report(row.message, in: queue) }
-            position = MessageNumber(last.number.rawValue + 1)
+            position = MessageNumber((last.place ?? last.number).rawValue + 1)
         }
     }
 

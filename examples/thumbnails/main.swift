@@ -89,7 +89,7 @@ func makeWorker(
 func look(at id: JobID, _ jobs: Jobs) async throws {
     while true {
         let job = try await jobs.find(id)
-        if let job, let progress = job.progress, progress == 0.5 {
+        if let job, job.state == .running, let progress = job.progress, progress == 0.5 {
             return print("town/2.ppm is \(job.state): \(Int(100 * progress)) %, \(job.progressText ?? "")")
         }
         try await Task.sleep(for: .milliseconds(2))
