@@ -10,6 +10,8 @@ struct PendingChange {
     var position: Int64
     /// `nil` is a cancel.
     var edit: Edit?
+    /// The queue of that name when it was asked for: another that gets the name meanwhile is not meant.
+    var target: ModelQueue?
 }
 
 /// What is asked of an edit.
@@ -122,7 +124,8 @@ extension ReferenceModel {
         _ position: Int64, of queue: String, _ edit: Edit?, _ session: ModelSession, _ ticket: Ticket
     ) throws {
         let change = PendingChange(
-            ticket: ticket, session: session, queue: queue, position: position, edit: edit)
+            ticket: ticket, session: session, queue: queue, position: position, edit: edit,
+            target: self.queue(queue))
         if isChanging(ticket) { pendingChanges.append(change) } else { try perform(change) }
     }
 
@@ -134,6 +137,7 @@ extension ReferenceModel {
 
     private func perform(_ change: PendingChange) throws {
         let (session, ticket) = (change.session, change.ticket)
+        if let target = change.target, queue(change.queue) !== target { return refuse(ticket, .notFound) }
         if let edit = change.edit {
             try self.edit(change.position, of: change.queue, edit, session, ticket)
         } else {
