@@ -46,7 +46,7 @@ package struct JobDesk {
         for part in shelf.state.map({ [$0] }) ?? Peek.State.allCases {
             var next: MessageNumber = 0
             while case let page = try await page(shelf, part, from: next, count: Self.pageCount),
-                let end = page.map(\.nextPlace).max()
+                let end = page.map(\.nextPlace).max(), end > next
             {
                 last = (last + page).sorted { $0.number < $1.number }.suffix(count)
                 next = end
@@ -197,7 +197,10 @@ package struct JobDesk {
 
 extension PeekedMessage {
     /// Where to look on for those behind it: PEEK goes by places where there are any.
-    var nextPlace: MessageNumber { MessageNumber((place ?? number).rawValue + 1) }
+    var nextPlace: MessageNumber {
+        let here = (place ?? number).rawValue
+        return MessageNumber(here < .max ? here + 1 : here)
+    }
 }
 
 extension JobID {
