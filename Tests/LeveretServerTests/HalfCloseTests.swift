@@ -13,11 +13,7 @@ import Testing
 
     @Test func `nothing is written between the end of the input and the word that it is closed`() async throws
     {
-        var configuration = Broker.Configuration()
-        configuration.logger = Self.quiet
-        let broker = try Broker(.memory, configuration: configuration)
-        try await broker.declareQueue("jobs")
-        try Self.hold(broker) { channel, publish in
+        _ = try await Self.hold { channel, publish in
             try channel.writeInbound(ByteBuffer(string: "SUB jobs as=worker\n"))
             #expect(try Self.said(channel) == "OK worker\n")
             publish()
@@ -27,23 +23,17 @@ import Testing
             channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
             #expect(try Self.said(channel).hasPrefix("MSG 1 jobs"))
         }
-        try await broker.shutdown()
     }
 
     @Test func `a client that says no more waits no more, and takes nothing with it`() async throws {
-        var configuration = Broker.Configuration()
-        configuration.logger = Self.quiet
-        let broker = try Broker(.memory, configuration: configuration)
-        try await broker.declareQueue("jobs")
-        try Self.hold(broker) { channel, publish in
+        let left = try await Self.hold { channel, publish in
             try channel.writeInbound(ByteBuffer(string: "GET jobs wait=86400000 auto-ack\nPING\n"))
             #expect(try Self.said(channel) == "")
             channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
             #expect(try Self.said(channel) == "NIL\nOK\n")
             publish()
         }
-        #expect(try await broker.status(of: "jobs").ready == 1)
-        try await broker.shutdown()
+        #expect(left == 1)
     }
 
     @Test(arguments: [
@@ -56,11 +46,7 @@ import Testing
     func `a client that says no more waits no more, whatever it asked behind`(
         behind: String, answer: String
     ) async throws {
-        var configuration = Broker.Configuration()
-        configuration.logger = Self.quiet
-        let broker = try Broker(.memory, configuration: configuration)
-        for queue in ["jobs", "big"] as [QueueName] { try await broker.declareQueue(queue) }
-        try Self.hold(broker) {
+        let left = try await Self.hold {
             $0.line.heldReplyBytesMax = 1
         } _: { channel, publish in
             try channel.writeInbound(ByteBuffer(string: "PUB \"\" big transient :abc\n"))
@@ -72,16 +58,11 @@ import Testing
             #expect(try Self.said(channel) == answer)
             publish()
         }
-        #expect(try await broker.status(of: "jobs").ready == 1)
-        try await broker.shutdown()
+        #expect(left == 1)
     }
 
     @Test func `a client that says no more and takes nothing waits no more`() async throws {
-        var configuration = Broker.Configuration()
-        configuration.logger = Self.quiet
-        let broker = try Broker(.memory, configuration: configuration)
-        try await broker.declareQueue("jobs")
-        try Self.hold(broker) { channel, publish in
+        let left = try await Self.hold { channel, publish in
             try channel.writeInbound(ByteBuffer(string: "GET jobs wait=86400000 auto-ack\n"))
             channel.isWritable = false
             channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -90,13 +71,28 @@ import Testing
             channel.pipeline.fireChannelWritabilityChanged()
             #expect(try Self.said(channel) == "NIL\n")
         }
-        #expect(try await broker.status(of: "jobs").ready == 1)
+        #expect(left == 1)
+    }
+
+    /// Has a client talk to a broker with two queues, and returns how many messages `jobs` is left with. `publish`
+    /// sends one there.
+    private static func hold(
+        _ change: (inout ServerLimits) -> Void = { _ in },
+        _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void
+    ) async throws -> Int {
+        var configuration = Broker.Configuration()
+        configuration.logger = quiet
+        let broker = try Broker(.memory, configuration: configuration)
+        for queue in ["jobs", "big"] as [QueueName] { try await broker.declareQueue(queue) }
+        try talk(to: broker, change, body)
+        let left = try await broker.status(of: "jobs").ready
         try await broker.shutdown()
+        return left
     }
 
     /// On one thread, as the loop wants it.
-    private static func hold(
-        _ broker: Broker, _ change: (inout ServerLimits) -> Void = { _ in },
+    private static func talk(
+        to broker: Broker, _ change: (inout ServerLimits) -> Void,
         _ body: (EmbeddedChannel, _ publish: () -> Void) throws -> Void
     ) throws {
         var limits = ServerLimits()
